@@ -1,0 +1,50 @@
+"""benchbed: any searcher x any selector x any search space, on one footing.
+
+Importing this loads no heavy library: the public names below are looked up on use.
+"""
+
+import sys
+from importlib import import_module
+from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec
+from pathlib import Path
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "Architecture": "space",
+    "BenchbedError": "errors",
+    "Position": "space",
+    "Seal": "task",
+    "Space": "space",
+    "Split": "task",
+    "Task": "task",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """The public name `name`, its module imported now. Raises AttributeError if there is none."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})
+
+
+def _join_wings(root: Path) -> None:
+    """In a checkout, make the root's two wings importable as `benchbed.searchers` and `benchbed.selectors`.
+
+    A wheel holds them as real sub-folders. Nothing goes on `sys.path` or `__path__`: a folder named `selectors` must
+    never get in front of the standard library's module, and `benchbed.benchbed` must not exist.
+    """
+    for wing in ("searchers", "selectors"):
+        if (root / "pyproject.toml").is_file() and (root / wing).is_dir():
+            spec = ModuleSpec(f"{__name__}.{wing}", loader=None, is_package=True)
+            spec.submodule_search_locations = [str(root / wing)]
+            globals()[wing] = sys.modules[spec.name] = module_from_spec(spec)
+
+
+_join_wings(Path(__file__).resolve().parent.parent)

@@ -1,0 +1,5 @@
+"""`python -m benchbed`."""
+
+from .cli import main
+
+main()

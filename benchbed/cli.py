@@ -1,0 +1,222 @@
+"""The command line: parse, call, print. Heavy libraries are imported inside the commands that need them."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from .errors import BenchbedError, unknown
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Search for an architecture, select one, score it: any searcher with any selector.",
+)
+
+Plugins = Annotated[Optional[list[Path]], typer.Option("--plugin", help="a Python file with your own plug-in")]
+Set = Annotated[Optional[list[str]], typer.Option("--set", help="SECTION.KEY=VALUE, e.g. searcher.alpha_lr=0.01")]
+ConfigFile = Annotated[Optional[Path], typer.Option("--config", help="a TOML file; flags win over it")]
+Device = Annotated[Optional[str], typer.Option(help="auto, cpu, cuda, cuda:1")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="print the result only")]
+
+
+@app.command()
+def run(
+    searcher: Annotated[Optional[str], typer.Option(help="one, or several with commas")] = None,
+    selector: Annotated[Optional[str], typer.Option(help="one, or several with commas")] = None,
+    space: Annotated[Optional[str], typer.Option(help="the search space  [default: nb201]")] = None,
+    task: Annotated[Optional[str], typer.Option(help="digits, or npz:FILE  [default: digits]")] = None,
+    seed: Annotated[Optional[int], typer.Option(help="[default: 0]")] = None,
+    seeds: Annotated[Optional[str], typer.Option(help="a range such as 0:10")] = None,
+    epochs: Annotated[Optional[int], typer.Option(help="of the search; default: the preset's")] = None,
+    preset: Annotated[Optional[str], typer.Option(help="small or paper; default: by the task")] = None,
+    device: Device = None,
+    out: Annotated[Optional[Path], typer.Option(help="where results go  [default: runs]")] = None,
+    config: ConfigFile = None,
+    settings: Set = None,
+    plugin: Plugins = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="walk the whole pipeline in seconds, keep nothing")] = False,
+    force: Annotated[bool, typer.Option("--force", help="begin again, also where a result is there")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Search, select, score. The same command again goes on where it stopped."""
+    flags = {
+        "searcher": searcher, "selector": selector, "space": space, "task": task, "seed": seed, "seeds": seeds,
+        "epochs": epochs, "preset": preset, "device": device, "out": None if out is None else str(out),
+    }  # fmt: skip
+    raw = _configuration(config, flags, settings, plugin)
+    from rich.console import Console
+
+    from . import registry
+    from .progress import Reporter
+    from .report.terminal import grid_summary, run_summary
+    from .run import Options, expand, run_all
+    from .run import dry_run as walk
+
+    names = [_names(raw, "searcher"), _names(raw, "selector")]
+    configs = expand(raw, *names, _seeds(raw))
+    console = Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
+    with Reporter(quiet) as reporter:
+        options = Options(Path(raw.get("out", "runs")), _device(raw), force, reporter)
+        if dry_run:
+            records = walk(configs, options)
+            console.print(f"dry run: {len(records)} pairing(s) went from search to score; nothing was kept")
+            return
+        records = run_all(configs, options)
+    if len(records) == 1:
+        run_summary(records[0], registry.load("space", configs[0].space)(), console, f"{options.out}/{records[0]['id']}")
+    else:
+        grid_summary(records, console)
+
+
+@app.command()
+def select(
+    search: Annotated[Path, typer.Argument(help="a finished search: a folder below OUT/searches")],
+    selector: Annotated[str, typer.Option(help="the selector to run on it")],
+    device: Device = None,
+    config: ConfigFile = None,
+    settings: Set = None,
+    plugin: Plugins = None,
+    force: Annotated[bool, typer.Option("--force", help="select again, also where a result is there")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run another selector on a finished search."""
+    raw = _configuration(config, {"selector": selector, "device": device}, settings, plugin)
+    from rich.console import Console
+
+    from . import registry
+    from .progress import Reporter
+    from .report.terminal import run_summary
+    from .run import Options, select_again
+
+    with Reporter(quiet) as reporter:
+        options = Options(search.parent.parent, _device(raw), force, reporter)
+        record = select_again(search, raw, _names(raw, "selector")[0], options)
+    console = Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
+    run_summary(record, registry.load("space", record["space"])(), console, f"{options.out}/{record['id']}")
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[Optional[str], typer.Argument(help="searcher, selector, space or task")] = None,
+    name: Annotated[Optional[str], typer.Argument(help="show this one's options")] = None,
+    plugin: Plugins = None,
+) -> None:
+    """Every plug-in with one line; with a kind and a name, its options, their defaults and where they come from."""
+    _register(plugin)
+    from . import registry
+    from .report.plugins import options_table, overview
+
+    if kind is not None and kind not in registry.KINDS:
+        raise unknown("kind of plug-in", kind, registry.KINDS)
+    if kind is not None and name is not None:
+        options_table(kind, name)
+    else:
+        overview([kind] if kind else list(registry.KINDS))
+
+
+@app.command()
+def describe(
+    arch: Annotated[str, typer.Option(help="the architecture's native string")],
+    space: Annotated[str, typer.Option(help="the search space")] = "nb201",
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    draw: Annotated[Optional[Path], typer.Option(help="also draw the cell to this .svg, .pdf or .png")] = None,
+    plugin: Plugins = None,
+) -> None:
+    """Parameters, FLOPs, canonical form and a drawing of an architecture."""
+    _register(plugin)
+    from . import registry
+    from .report.draw import draw_cell, text_drawing
+
+    where = registry.load("space", space)()
+    architecture = where.parse(arch.strip())
+    facts: dict[str, Any] = {"space": space, "architecture": str(architecture), **where.facts(architecture)}
+    if as_json:
+        print(json.dumps(facts, indent=2))
+    else:
+        print(text_drawing(where, architecture))
+        for key, value in facts.items():
+            print(f"{key:>15}  {f'{value:,}' if type(value) is int else value}")
+    if draw is not None:
+        draw_cell(where, architecture, draw)
+
+
+def _configuration(
+    config: Path | None, flags: dict[str, Any], settings: list[str] | None, plugin: list[Path] | None
+) -> dict[str, Any]:
+    """The file's values, the flags over them, --set over both."""
+    _register(plugin)
+    from .config import read_toml, with_settings
+
+    raw = with_settings(read_toml(config) if config else {}, [])
+    for key, value in flags.items():
+        if value is None:
+            continue
+        if key in ("searcher", "selector"):
+            raw[key] = {**raw.get(key, {}), "name": value}
+        else:
+            raw[key] = value
+    if flags.get("seed") is not None and flags.get("seeds") is None:
+        raw.pop("seeds", None)
+    return with_settings(raw, settings or [])
+
+
+def _register(files: list[Path] | None) -> None:
+    from .registry import add_file
+
+    for file in files or []:
+        add_file(file)
+
+
+def _names(raw: dict[str, Any], kind: str) -> list[str]:
+    from . import registry
+
+    text = raw.get(kind, {}).get("name")
+    if not text:
+        known = ", ".join(p.name for p in registry.plugins(kind))
+        raise BenchbedError(f"no {kind} given: add --{kind} NAME (known: {known})")
+    names = [n.strip() for n in str(text).split(",")]
+    for name in names:
+        registry.find(kind, name)
+    return list(dict.fromkeys(names))
+
+
+def _seeds(raw: dict[str, Any]) -> list[int]:
+    text = raw.get("seeds")
+    if text is None:
+        return [raw.get("seed", 0)]
+    first, colon, last = str(text).partition(":")
+    if not colon or not first.isdigit() or not last.isdigit() or int(last) <= int(first):
+        raise BenchbedError(f"seeds = '{text}': expected FIRST:AFTER_LAST with FIRST below it, such as 0:10")
+    return list(range(int(first), int(last)))
+
+
+def _device(raw: dict[str, Any]) -> Any:
+    from .machine import pick_device
+
+    return pick_device(raw.get("device", "auto"))
+
+
+def main() -> None:
+    """Runs a command; any refusal is one line on stderr and a non-zero status, never a traceback."""
+    try:
+        status = app(standalone_mode=False)
+    except BenchbedError as error:
+        _end(str(error), error.status)
+    except typer.Exit as error:
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        _end("interrupted: everything up to the last finished epoch or decision is kept; the same command goes on", 130)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # anything but a usage error of the command-line parser is a bug
+            raise
+        _end(error.format_message(), 2)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _end(message: str, status: int) -> None:
+    print(f"benchbed: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(status)

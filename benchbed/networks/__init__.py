@@ -1,0 +1,1 @@
+"""The discrete networks that an architecture names."""

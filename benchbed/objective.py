@@ -1,0 +1,164 @@
+"""The contract of an objective: a function of gates, on training and validation data alone.
+
+Gates are float32 tensors on the CPU, (P, O) or with leading dimensions (*K, P, O); the objective copies them to its
+device. An entry that is exactly zero is not run in a weight step or a measurement, so a one-hot row costs one
+operation. A searcher and a selector cannot tell a supernet from a table.
+
+The objective owns its weights, their optimiser and its data cursors; it draws only from the run's streams.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from .space import Space
+
+Tree = dict[str, Any]  # tensors, numbers, strings, lists, dicts: what torch.load(weights_only=True) gives back
+
+
+class Batch(NamedTuple):
+    """images: (n, c, h, w) on the objective's device; labels: (n,)."""
+
+    images: Tensor
+    labels: Tensor
+
+
+class Measure(NamedTuple):
+    """loss and accuracy (percent), one of each per set of gates; count: images measured."""
+
+    loss: Float[Tensor, "*K"]
+    accuracy: Float[Tensor, "*K"]
+    count: int
+
+
+class Objective(ABC):
+    """A function of gates that a searcher descends and a selector measures."""
+
+    space: Space
+    provides: ClassVar[frozenset[str]] = frozenset()  # of 'weights', 'network': what plug-ins may need
+    steps_per_epoch: int
+    network: nn.Module | None = None
+
+    @abstractmethod
+    def batch(self, split: Literal["train", "valid"]) -> Batch | None:
+        """The next batch of a shuffled pass over the split. None where the objective has no data (a table)."""
+
+    @abstractmethod
+    def loss(self, gates: Tensor, batch: Batch | None, weights: dict[str, Tensor] | None = None) -> Tensor:
+        """The scalar loss by plain autograd: differentiable twice, in gates and in `weights`; always float32.
+
+        `weights` replaces the objective's own by name; None means the current ones.
+        """
+
+    @abstractmethod
+    def gate_gradient(
+        self, gates: Float[Tensor, "P O"], batch: Batch | None, need: Bool[Tensor, "P O"] | None = None
+    ) -> tuple[Tensor, Float[Tensor, "P O"]]:
+        """The loss at `gates`, and dL/dgates on the entries of the mask `need` (None: all of the space's), else 0.
+
+        Entries with gate zero are evaluated too where `need` holds: their gradient is <dL/dm, o(x)> at the output m
+        that `gates` gives (ProxylessNAS, section 3.2). Weights, buffers and random state are untouched.
+        """
+
+    @abstractmethod
+    def measure(self, gates: Float[Tensor, "*K P O"], batch: Batch | None = None) -> Measure:
+        """Loss and accuracy of each set of gates, on one batch or, with None, on all of the validation split."""
+
+    @abstractmethod
+    def weight_step(self, gates: Float[Tensor, "P O"], batch: Batch | None) -> Tensor:
+        """One step of the weights' optimiser at fixed gates; the loss before it. Never called on a table."""
+
+    @abstractmethod
+    def weights(self) -> dict[str, Tensor]:
+        """The current weights by name; empty for a table."""
+
+    @abstractmethod
+    def lookahead(self, gates: Tensor, batch: Batch | None) -> tuple[dict[str, Tensor], float]:
+        """(w', xi): the weights one SGD step ahead, and that step's learning rate. Changes nothing.
+
+        w' = w - xi (mu * buffer + dL/dw + lambda w), momentum and decay included (DARTS, section 2.3).
+        """
+
+    @abstractmethod
+    def new_optimiser(self, lr_factor: float, epochs: int, schedule: Literal["constant", "cosine"]) -> None:
+        """Begins a tuning phase: a fresh optimiser at `lr_factor` times the search's first learning rate."""
+
+    @abstractmethod
+    def state(self) -> Tree:
+        """Everything that continues this objective bit for bit, data cursors included."""
+
+    @abstractmethod
+    def load_state(self, tree: Tree) -> None: ...
+
+    def decided(self, decisions: "Decisions") -> "Objective":
+        """This objective with some rows fixed: shares weights and data, overlays every gates argument."""
+        return DecidedObjective(self, decisions)
+
+
+class Decisions(NamedTuple):
+    """Rows that a selector has fixed. rows: (P, O), one-hot or zero where `fixed` (P,) holds, ignored elsewhere."""
+
+    rows: Float[Tensor, "P O"]
+    fixed: Bool[Tensor, "P"]
+
+    @classmethod
+    def none(cls, space: Space) -> "Decisions":
+        positions, operations = space.mask.shape
+        return cls(torch.zeros(positions, operations), torch.zeros(positions, dtype=torch.bool))
+
+    def decide(self, position: int, operation: int) -> "Decisions":
+        """These decisions and one more."""
+        rows, fixed = self.rows.clone(), self.fixed.clone()
+        rows[position] = 0.0
+        rows[position, operation] = 1.0
+        fixed[position] = True
+        return Decisions(rows, fixed)
+
+    def apply(self, gates: Float[Tensor, "*K P O"]) -> Float[Tensor, "*K P O"]:
+        return torch.where(self.fixed[:, None], self.rows, gates)
+
+
+class DecidedObjective(Objective):
+    """An objective under decisions. A searcher that trains on it needs to know nothing of them."""
+
+    def __init__(self, base: Objective, decisions: Decisions):
+        self.base, self.decisions = base, decisions
+        self.space, self.steps_per_epoch, self.network = base.space, base.steps_per_epoch, base.network
+        self.provides = base.provides  # type: ignore[misc]  # a class constant elsewhere, here the base's own
+
+    def batch(self, split: Literal["train", "valid"]) -> Batch | None:
+        return self.base.batch(split)
+
+    def loss(self, gates: Tensor, batch: Batch | None, weights: dict[str, Tensor] | None = None) -> Tensor:
+        return self.base.loss(self.decisions.apply(gates), batch, weights)
+
+    def gate_gradient(
+        self, gates: Tensor, batch: Batch | None, need: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Decided rows have gradient exactly zero: nothing that a searcher does there can change the loss."""
+        need = torch.from_numpy(self.space.mask) if need is None else need
+        return self.base.gate_gradient(self.decisions.apply(gates), batch, need & ~self.decisions.fixed[:, None])
+
+    def measure(self, gates: Tensor, batch: Batch | None = None) -> Measure:
+        return self.base.measure(self.decisions.apply(gates), batch)
+
+    def weight_step(self, gates: Tensor, batch: Batch | None) -> Tensor:
+        return self.base.weight_step(self.decisions.apply(gates), batch)
+
+    def weights(self) -> dict[str, Tensor]:
+        return self.base.weights()
+
+    def lookahead(self, gates: Tensor, batch: Batch | None) -> tuple[dict[str, Tensor], float]:
+        return self.base.lookahead(self.decisions.apply(gates), batch)
+
+    def new_optimiser(self, lr_factor: float, epochs: int, schedule: Literal["constant", "cosine"]) -> None:
+        self.base.new_optimiser(lr_factor, epochs, schedule)
+
+    def state(self) -> Tree:
+        return self.base.state()
+
+    def load_state(self, tree: Tree) -> None:
+        self.base.load_state(tree)

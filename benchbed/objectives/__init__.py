@@ -1,0 +1,1 @@
+"""What gates are a function of: a supernet."""

@@ -1,0 +1,223 @@
+"""The supernet objective: gates mix the operations of an over-parameterised network trained on a task."""
+
+import math
+from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from ..errors import BenchbedError
+from ..objective import Batch, Measure, Objective, Tree
+from ..space import Space
+from ..streams import Streams, seeded
+from ..supernets.plan import plan
+from ..task import Split, Task
+from .cursor import Cursor
+
+
+class SupernetOptions(BaseModel):
+    """The over-parameterised network and the optimiser of its weights."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    channels: int = Field(16, ge=1, description="C: channels of the first stage (NAS-Bench-201: 16)")
+    cells: int = Field(5, ge=1, description="N: cells per stage (NAS-Bench-201: 5)")
+    batch: int = Field(64, ge=2, description="training images per step (DARTS 1.3: 64)")
+    valid_batch: int = Field(64, ge=2, description="validation images per architecture step")
+    eval_batch: int = Field(500, ge=2, description="validation images per measured batch; batch norm sees these")
+    lr: float = Field(0.025, gt=0, description="SGD learning rate at the start (DARTS: 0.025)")
+    lr_min: float = Field(0.001, ge=0, description="learning rate at the end of the cosine (DARTS: 0.001)")
+    schedule: Literal["cosine-epoch", "cosine-step", "constant"] = Field(
+        "cosine-epoch", description="when the learning rate falls: DARTS steps it per epoch, ProxylessNAS per step"
+    )
+    momentum: float = Field(0.9, ge=0, lt=1)
+    nesterov: bool = False
+    weight_decay: float = Field(3e-4, ge=0, description="L2, on every weight that ran (DARTS: 3e-4)")
+    clip: float | None = Field(5.0, gt=0, description="largest norm of the weight gradient (DARTS: 5); none: no limit")
+    bf16: bool = Field(False, description="autocast weight steps, gate gradients and measurements to bfloat16")
+
+
+def import_class(path: str) -> Any:
+    """The class that a space names as 'module:Class'."""
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
+
+
+class SupernetObjective(Objective):
+    """Loss and accuracy of gates on the task, by shared weights that `weight_step` trains."""
+
+    provides = frozenset({"weights", "network"})
+
+    def __init__(
+        self,
+        space: Space,
+        task: Task,
+        options: SupernetOptions,
+        streams: Streams,
+        epochs: int,
+        device: torch.device | str = "cpu",
+    ):
+        self.space, self.options, self.device = space, options, torch.device(device)
+        self.splits = {"train": self._resident(task.train), "valid": self._resident(task.valid)}
+        self.augment, self.streams = task.augment, streams
+        self.cursors = {
+            "train": Cursor(len(task.train), options.batch, streams.generator("data-train")),
+            "valid": Cursor(len(task.valid), options.valid_batch, streams.generator("data-valid")),
+        }
+        self.steps_per_epoch = self.cursors["train"].batches
+        with seeded(streams.generator("initialisation")):
+            network: nn.Module = import_class(space.supernet)(
+                channels=options.channels, cells=options.cells, classes=task.classes, in_channels=task.shape[0]
+            )
+        network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network: nn.Module = network
+        self.everything = torch.from_numpy(space.mask)
+        self._begin(options.lr, options.lr_min, epochs, options.schedule)
+
+    def _resident(self, split: Split) -> Split:
+        split = split.to(self.device)
+        return Split(split.images.contiguous(memory_format=torch.channels_last), split.labels)
+
+    # -- the weights' optimiser ------------------------------------------------------------------------------------
+
+    def _begin(self, lr: float, lr_min: float, epochs: int, schedule: str) -> None:
+        o = self.options
+        self.plan_of_lr: dict[str, Any] = {"lr": lr, "lr_min": lr_min, "epochs": epochs, "schedule": schedule}
+        self.steps = 0
+        self.optimiser = torch.optim.SGD(
+            self.network.parameters(), lr=lr, momentum=o.momentum, nesterov=o.nesterov, weight_decay=o.weight_decay
+        )
+
+    def new_optimiser(self, lr_factor: float, epochs: int, schedule: Literal["constant", "cosine"]) -> None:
+        lr = self.options.lr * lr_factor
+        self._begin(lr, min(self.options.lr_min, lr), epochs, "constant" if schedule == "constant" else "cosine-epoch")
+
+    def learning_rate(self) -> float:
+        """The rate of the next weight step."""
+        p = self.plan_of_lr
+        if p["schedule"] == "constant":
+            return p["lr"]
+        done = self.steps / self.steps_per_epoch
+        if p["schedule"] == "cosine-epoch":
+            done = math.floor(done)
+        return p["lr_min"] + (p["lr"] - p["lr_min"]) * (1 + math.cos(math.pi * done / p["epochs"])) / 2
+
+    # -- functions of gates ----------------------------------------------------------------------------------------
+
+    def batch(self, split: Literal["train", "valid"]) -> Batch:
+        chosen, data = self.cursors[split].next().to(self.device), self.splits[split]
+        images = data.images[chosen]
+        if self.augment is not None:
+            images = self.augment(images, self.streams.generator("augmentation"))
+        return Batch(images.contiguous(memory_format=torch.channels_last), data.labels[chosen])
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        # the cache would keep a cast copy of a weight across a step that changes the weight inside a captured graph
+        if self.options.bf16:
+            return torch.autocast(self.device.type, dtype=torch.bfloat16, cache_enabled=False)
+        return nullcontext()
+
+    def loss(self, gates: Tensor, batch: Batch | None, weights: dict[str, Tensor] | None = None) -> Tensor:
+        assert batch is not None
+        steps = plan(gates, self.everything if gates.requires_grad else None, probe=False)
+        inputs = (batch.images, gates.to(self.device), steps)
+        with torch.autocast(self.device.type, enabled=False):  # finite differences need float32
+            if weights is None:
+                return F.cross_entropy(self.network(*inputs), batch.labels)
+            return F.cross_entropy(functional_call(self.network, weights, inputs), batch.labels)
+
+    def gate_gradient(
+        self, gates: Tensor, batch: Batch | None, need: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        assert batch is not None
+        need = self.everything if need is None else need
+        static = gates.detach().to(self.device).requires_grad_()
+        with torch.enable_grad(), self._precision():
+            logits = self.network(batch.images, static, plan(gates, need))
+            loss = F.cross_entropy(logits.float(), batch.labels)
+        if not bool(need.any()):
+            return loss.detach().cpu(), torch.zeros_like(gates)
+        # weights are no input of this call, so autograd computes no gradient for them
+        (gradient,) = torch.autograd.grad(loss, static, allow_unused=True)
+        if gradient is None:  # nothing that was asked for reaches the output: every path is dead
+            return loss.detach().cpu(), torch.zeros_like(gates)
+        return loss.detach().cpu(), gradient.cpu().float() * need
+
+    def measure(self, gates: Tensor, batch: Batch | None = None) -> Measure:
+        flat = gates.reshape(-1, *gates.shape[-2:])
+        totals = torch.zeros(2, len(flat), dtype=torch.float64, device=self.device)
+        count = 0
+        moved, plans = flat.to(self.device), [plan(g) for g in flat]
+        with torch.no_grad(), self._precision():
+            for images, labels in [batch] if batch is not None else self._validation():
+                count += len(labels)
+                for k, steps in enumerate(plans):
+                    logits = self.network(images, moved[k], steps).float()
+                    totals[0, k] += F.cross_entropy(logits, labels, reduction="sum")
+                    totals[1, k] += (logits.argmax(1) == labels).sum()
+        means = (totals / count).cpu().float().reshape(2, *gates.shape[:-2])
+        return Measure(means[0], 100 * means[1], count)
+
+    def _validation(self) -> list[Batch]:
+        data, size = self.splits["valid"], self.options.eval_batch
+        return [Batch(i, t) for i, t in zip(data.images.split(size), data.labels.split(size), strict=True)]
+
+    def weight_step(self, gates: Tensor, batch: Batch | None) -> Tensor:
+        """A candidate that did not run has no gradient, hence no decay and no momentum (ProxylessNAS' own rule)."""
+        assert batch is not None
+        gates = gates.detach()
+        self.optimiser.zero_grad(set_to_none=True)
+        with self._precision():
+            logits = self.network(batch.images, gates.to(self.device), plan(gates))
+            loss = F.cross_entropy(logits.float(), batch.labels)
+        loss.backward()
+        if self.options.clip is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.options.clip)
+        self.optimiser.param_groups[0]["lr"] = self.learning_rate()
+        self.optimiser.step()
+        self.steps += 1
+        return loss.detach()
+
+    def weights(self) -> dict[str, Tensor]:
+        return dict(self.network.named_parameters())
+
+    def lookahead(self, gates: Tensor, batch: Batch | None) -> tuple[dict[str, Tensor], float]:
+        weights, rate, o = self.weights(), self.learning_rate(), self.options
+        gradients = torch.autograd.grad(
+            self.loss(gates.detach(), batch), list(weights.values()), allow_unused=True
+        )
+        ahead: dict[str, Tensor] = {}
+        for (name, weight), gradient in zip(weights.items(), gradients, strict=True):
+            ahead[name] = weight.detach().clone()
+            if gradient is not None:
+                buffer = self.optimiser.state[weight].get("momentum_buffer")
+                step = gradient + o.weight_decay * weight.detach()
+                ahead[name] -= rate * (step if buffer is None else step + o.momentum * buffer)
+        return {name: weight.requires_grad_() for name, weight in ahead.items()}, rate
+
+    # -- state -----------------------------------------------------------------------------------------------------
+
+    def state(self) -> Tree:
+        return {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "plan_of_lr": self.plan_of_lr,
+            "steps": self.steps,
+            "cursors": {name: cursor.state() for name, cursor in self.cursors.items()},
+        }
+
+    def load_state(self, tree: Tree) -> None:
+        try:
+            self.network.load_state_dict(tree["network"])
+        except RuntimeError as error:
+            raise BenchbedError(f"the saved supernet does not fit this one: {str(error).splitlines()[-1].strip()}") from None
+        self._begin(**tree["plan_of_lr"])
+        self.optimiser.load_state_dict(tree["optimiser"])
+        self.steps = tree["steps"]
+        for name, cursor in self.cursors.items():
+            cursor.load_state(tree["cursors"][name])

@@ -1,0 +1,57 @@
+"""What a person watches while a run goes on: a bar on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+
+class Reporter:
+    """One stage at a time: `begin`, then `advance` by steps, and `line` for what is worth keeping on the screen.
+
+    On a terminal a bar shows the stage, its share done, the time left and the last status; elsewhere only the lines
+    are printed. `quiet` prints neither.
+    """
+
+    def __init__(self, quiet: bool = False):
+        self.console = Console(file=sys.stderr, quiet=quiet, highlight=False, soft_wrap=not sys.stderr.isatty())
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._shown = 0.0
+
+    def __enter__(self) -> "Reporter":
+        if self.console.is_terminal and not self.console.quiet:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                TextColumn("{task.percentage:>3.0f}%"),
+                TimeRemainingColumn(compact=True),
+                TextColumn("{task.fields[status]}"),
+                console=self.console,
+                transient=True,
+            )
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def begin(self, stage: str, total: int, done: int = 0) -> None:
+        """A new stage of `total` steps, `done` of them from an earlier start."""
+        if self._bar is not None:
+            if self._task is not None:
+                self._bar.remove_task(self._task)
+            self._task = self._bar.add_task(stage, total=total, completed=done, status="")
+
+    def advance(self, done: int, status: str = "") -> None:
+        """`done` steps of the stage are finished. Redraws at most ten times a second."""
+        now = time.monotonic()
+        if self._bar is not None and self._task is not None and now - self._shown > 0.1:
+            self._shown = now
+            self._bar.update(self._task, completed=done, status=status)
+
+    def line(self, text: str) -> None:
+        self.console.print(text, markup=False)

@@ -1,0 +1,143 @@
+"""A name -> a plug-in: the two wings, the spaces and tasks of the package, entry points, a user's own files.
+
+A plug-in is a file. Its name is the file's, with '-' for '_'; its one-liner is the docstring's first line, read
+without importing it. Nothing is imported before it is asked for by name.
+"""
+
+import ast
+import inspect
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from .errors import BenchbedError, unknown
+
+KINDS = ("searcher", "selector", "space", "task")
+_PACKAGES = {kind: f"benchbed.{kind}s" for kind in KINDS}
+_USER_FILES: dict[str, Path] = {}  # name -> file, registered by add_file
+
+
+class Plugin(NamedTuple):
+    """Where a plug-in is. `file` is None for an installed entry point, whose `target` is 'module:Class'."""
+
+    kind: str
+    name: str
+    summary: str
+    file: Path | None
+    target: str
+
+
+def add_file(path: Path) -> None:
+    """Registers a user's file: every Searcher, Selector or Space subclass in it, under the file's name.
+
+    Raises BenchbedError if it cannot be read or is no Python.
+    """
+    path = path.resolve()
+    summary_of(path)
+    name = _name(path)
+    if _USER_FILES.get(name, path) != path:
+        raise BenchbedError(f"two plug-in files are named '{name}': {_USER_FILES[name]} and {path}")
+    if not _kinds_in(name, path):
+        raise BenchbedError(f"plug-in file {path} defines no Searcher, Selector or Space")
+    _USER_FILES[name] = path
+
+
+def plugins(kind: str) -> list[Plugin]:
+    """Every plug-in of a kind, by name; a user's file comes before an entry point, and that before our own."""
+    found: dict[str, Plugin] = {}
+    for file in _package_files(_PACKAGES[kind]):
+        found[_name(file)] = Plugin(kind, _name(file), summary_of(file), file, f"{_PACKAGES[kind]}.{file.stem}")
+    for entry in entry_points(group=f"benchbed.{kind}s"):
+        found[entry.name] = Plugin(kind, entry.name, f"from {entry.value}", None, entry.value)
+    for name, file in _USER_FILES.items():
+        if kind in _kinds_in(name, file):
+            found[name] = Plugin(kind, name, summary_of(file), file, _module_name(name))
+    return sorted(found.values(), key=lambda p: p.name)
+
+
+def find(kind: str, name: str) -> Plugin:
+    """The plug-in `name`. Raises BenchbedError that names the nearest one."""
+    known = {p.name: p for p in plugins(kind)}
+    if name not in known:
+        raise unknown(kind, name, known)
+    return known[name]
+
+
+def load(kind: str, name: str) -> type[Any]:
+    """The plug-in's class, imported now. Raises BenchbedError if it holds no class of that kind, or several."""
+    plugin = find(kind, name)
+    if plugin.file is None:
+        module_name, _, attribute = plugin.target.partition(":")
+        return getattr(import_module(module_name), attribute)
+    found = _classes(import_module(plugin.target), kind)
+    if len(found) != 1:
+        names = ", ".join(c.__name__ for c in found)
+        raise BenchbedError(f"{plugin.file} holds {len(found)} {kind} classes ({names}) where one is expected")
+    return found[0]
+
+
+def summary_of(file: Path) -> str:
+    """The first line of the file's docstring, without importing it."""
+    try:
+        text = ast.get_docstring(_parsed(file)) or ""
+    except OSError as error:
+        raise BenchbedError(f"cannot read plug-in file {file}: {error.strerror}") from None
+    return text.split("\n")[0].strip() or "(no description)"
+
+
+def _parsed(file: Path) -> ast.Module:
+    try:
+        return ast.parse(file.read_text())
+    except (SyntaxError, UnicodeDecodeError, ValueError) as error:
+        raise BenchbedError(f"plug-in file {file} is no Python: {error}") from None
+
+
+def _name(file: Path) -> str:
+    return file.stem.replace("_", "-")
+
+
+def _package_files(package: str) -> Iterator[Path]:
+    spec = find_spec(package)
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        for file in sorted(Path(folder).glob("*.py")):
+            if not file.stem.startswith("_") and file.stem != "load":
+                yield file
+
+
+def _kinds_in(name: str, file: Path) -> set[str]:
+    """The kinds of plug-in that a user's file defines. Imports it: a subclass of a subclass is a plug-in too."""
+    module = _user_module(name, file)
+    return {kind for kind in ("searcher", "selector", "space") if _classes(module, kind)}
+
+
+def _classes(module: ModuleType, kind: str) -> list[type]:
+    """The classes that the module itself defines and that implement the kind's contract."""
+    base = getattr(import_module(f"benchbed.{kind}"), kind.capitalize())
+    found = [c for c in vars(module).values() if isinstance(c, type) and issubclass(c, base)]
+    return [c for c in found if c.__module__ == module.__name__ and not inspect.isabstract(c)]
+
+
+def _user_module(name: str, file: Path) -> ModuleType:
+    """A user's file as a module, in sys.modules before it runs, so that it can name its own classes."""
+    target = _module_name(name)
+    if target in sys.modules:
+        return sys.modules[target]
+    spec = spec_from_file_location(target, file)
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[target] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[target]
+        raise BenchbedError(f"plug-in file {file} failed to load: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _module_name(name: str) -> str:
+    return f"benchbed_plugin_{name.replace('-', '_')}"

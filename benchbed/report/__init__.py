@@ -1,0 +1,1 @@
+"""What people read: drawings of cells and tables on the terminal."""

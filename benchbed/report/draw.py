@@ -1,0 +1,213 @@
+"""A cell as a picture: for the terminal in text, for a paper or a page as SVG, PDF or PNG.
+
+A space is drawn as a graph where all its positions are named `a->b`, edges from node a to node b; any other space is
+listed. In both pictures the nodes stand in a row, so that an edge's span is seen at once; `none` is drawn broken.
+"""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..errors import BenchbedError
+from ..space import Architecture, Space
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+WIDTH = 80  # columns of a terminal
+FORMATS = (".svg", ".pdf", ".png")
+ABSENT = ("none", "dropped")  # an edge that carries nothing
+# Okabe and Ito's palette, which colour-blind readers can tell apart; operations take colours in the space's order.
+PALETTE = ("#009E73", "#56B4E9", "#0072B2", "#E69F00", "#CC79A7", "#D55E00", "#F0E442", "#000000")
+FAINT = "#A8A8A8"
+
+
+class Edge(NamedTuple):
+    """One edge of a cell: the columns of its nodes, from left to right, and its operation."""
+
+    source: int
+    target: int
+    operation: str
+
+    @property
+    def span(self) -> int:
+        return self.target - self.source
+
+
+def text_drawing(space: Space, arch: Architecture) -> str:
+    """The architecture in at most 80 columns: a row of nodes and a line an edge, else a list of its choices.
+
+    A space whose positions are not named `a->b`, or whose cell is too wide for the terminal, is listed: position
+    and operation in two columns.
+    """
+    graph = _graph(space, arch)
+    drawing = _lanes(*graph) if graph else None
+    return drawing or _listing(space, arch)
+
+
+def draw_cell(space: Space, arch: Architecture, path: str | Path) -> None:
+    """Writes a picture of a cell; the file's ending chooses the format: .svg, .pdf or .png.
+
+    The same architecture gives the same bytes. Raises BenchbedError for another ending, for a space that is no
+    graph (positions not named `a->b`), and where the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in FORMATS:
+        raise BenchbedError(f"picture '{path}': ending '{path.suffix}' is not one of {', '.join(FORMATS)}")
+    graph = _graph(space, arch)
+    if graph is None:
+        names = ", ".join(f"'{p.name}'" for p in space.positions[:2])
+        raise BenchbedError(f"{type(space).__name__} cannot be drawn: positions such as {names} are no edges 'a->b'")
+    from matplotlib import rc_context
+
+    # A salt makes the SVG's ids repeat; type 42 keeps the PDF's text text.
+    with rc_context({"svg.hashsalt": "cell", "pdf.fonttype": 42, "font.family": "DejaVu Sans", "text.usetex": False}):
+        figure = _figure(*graph, _colours(space))
+        undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower())
+        try:
+            figure.savefig(path, dpi=200, bbox_inches="tight", pad_inches=0.05, metadata=undated)
+        except OSError as error:
+            raise BenchbedError(f"picture '{path}' cannot be written: {error.strerror or error}") from None
+
+
+def _graph(space: Space, arch: Architecture) -> tuple[list[str], list[Edge]] | None:
+    """Node names from left to right and the edges between them, or None where the positions are no graph."""
+    pairs = [re.fullmatch(r"(\w+)->(\w+)", name) for name, _ in space.describe_choices(arch)]
+    if not pairs or not all(pairs):
+        return None
+    ends = [(p[1], p[2]) for p in pairs if p]
+    nodes = list(dict.fromkeys(name for pair in ends for name in pair))
+    if all(name.isdecimal() for name in nodes):
+        nodes.sort(key=int)
+    column = {name: i for i, name in enumerate(nodes)}
+    if len(set(ends)) < len(ends) or any(column[a] >= column[b] for a, b in ends):
+        return None
+    operations = [operation for _, operation in space.describe_choices(arch)]
+    return nodes, [Edge(column[a], column[b], op) for (a, b), op in zip(ends, operations, strict=True)]
+
+
+def _listing(space: Space, arch: Architecture) -> str:
+    """Two columns, position and operation; what is longer than the terminal is cut."""
+    rows = space.describe_choices(arch)
+    wide = min(max(len(name) for name, _ in rows), WIDTH // 2)
+    return "\n".join(f"{name[:wide]:<{wide}}  {operation}"[:WIDTH] for name, operation in rows)
+
+
+def _lanes(nodes: list[str], edges: list[Edge]) -> str | None:
+    """A column a node and a line an edge; None where the operations' names do not fit."""
+    left = max(len(nodes[0]), len("input")) // 2 + 1  # room for the words centred on the outer columns
+    pitch = min(24, (WIDTH - 2 * left - 1) // max(len(nodes) - 1, 1))
+    wordy = any(len(e.operation) + 6 > e.span * pitch for e in edges)
+    if wordy or any(len(name) + 2 >= pitch or len(name) > 2 * left for name in nodes):
+        return None
+    at = [left + i * pitch for i in range(len(nodes))]
+
+    def words(texts: list[str]) -> str:
+        line = [" "] * (at[-1] + left + 1)
+        for x, text in zip(at, texts, strict=True):
+            start = x - len(text) // 2
+            line[start : start + len(text)] = text
+        return "".join(line).rstrip()
+
+    def lane(edge: Edge) -> str:
+        a, b = at[edge.source], at[edge.target]
+        absent = edge.operation in ABSENT
+        line = list(words(["│"] * len(nodes)))
+        line[a + 1 : b] = "·" * (b - a - 1) if absent else "─" * (b - a - 2) + "▶"
+        label = f" {edge.operation} "
+        start = (a + b + 1 - len(label)) // 2
+        line[start : start + len(label)] = label
+        if not absent:
+            line[a] = "├"
+        return "".join(line)
+
+    roles = words(["input", *[""] * (len(nodes) - 2), "output"])
+    return "\n".join([roles, words(nodes), *(lane(edge) for edge in edges), words(["│"] * len(nodes))])
+
+
+def _colours(space: Space) -> dict[str, str]:
+    """Each operation's colour, the same for every architecture of the space."""
+    names = dict.fromkeys(name for position in space.positions for name in position.operations)
+    carrying = [name for name in names if name not in ABSENT]
+    return dict.fromkeys(ABSENT, FAINT) | {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(carrying)}
+
+
+def _heights(edges: list[Edge]) -> dict[Edge, float]:
+    """How far each edge bows, upwards positive: neighbours straight, longer ones on the side that crosses fewer."""
+    heights: dict[Edge, float] = {}
+    for edge in sorted(edges, key=lambda e: (e.span, e.source)):
+        if edge.span == 1:
+            heights[edge] = 0.0
+            continue
+        crossed = {side: sum(h * side > 0 and _interleaved(e, edge) for e, h in heights.items()) for side in (1, -1)}
+        heights[edge] = (1 if crossed[1] <= crossed[-1] else -1) * 0.62 * (edge.span - 1)
+    return heights
+
+
+def _interleaved(one: Edge, other: Edge) -> bool:
+    """Whether two arcs on the same side cross."""
+    low, high = sorted((one, other), key=lambda e: e.source)
+    return low.source < high.source < low.target < high.target
+
+
+def _figure(nodes: list[str], edges: list[Edge], colours: dict[str, str]) -> Any:
+    """The matplotlib figure (Agg; no window, no global state)."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Circle
+
+    heights = _heights(edges)
+    top, bottom = max(0.0, *heights.values()) + 0.3, min(0.0, *heights.values()) - 0.3
+    pitch, margin = 1.9, 0.8  # inches, and data units: between nodes, and beside them for the words
+    width = pitch * (len(nodes) - 1) + 2 * margin
+    figure = Figure(figsize=(width, top - bottom))
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(-margin, width - margin), ylim=(bottom, top), aspect="equal")
+    axes.axis("off")
+    for edge in edges:
+        _draw_edge(axes, edge, heights[edge], pitch, colours[edge.operation])
+    for i, name in enumerate(nodes):
+        axes.add_patch(Circle((i * pitch, 0), 0.2, facecolor="#F4F4F4", edgecolor="#222222", linewidth=1.2, zorder=4))
+        axes.text(i * pitch, 0, name, ha="center", va="center", fontsize=11, zorder=5)
+    for x, role, side in ((-0.27, "input", "right"), (pitch * (len(nodes) - 1) + 0.27, "output", "left")):
+        axes.text(x, 0, role, ha=side, va="center", fontsize=8.5, color="#555555")
+    return figure
+
+
+def _draw_edge(axes: "Axes", edge: Edge, height: float, pitch: float, colour: str) -> None:
+    """One edge as an arrow, broken and without a head where it carries nothing, its operation in a box on it."""
+    from matplotlib.patches import FancyArrowPatch
+    from matplotlib.path import Path as Curve
+
+    absent = edge.operation in ABSENT
+    a, b = edge.source * pitch, edge.target * pitch
+    bow, pull = height / 0.75, 0.28 * (b - a)  # a cubic's middle lies at three quarters of its control points
+    curve = Curve([(a, 0), (a + pull * 0.55, bow), (b - pull * 0.55, bow), (b, 0)], [1, 4, 4, 4])
+    arrow = FancyArrowPatch(
+        path=_trimmed(curve, 0.24),
+        arrowstyle="-" if absent else "-|>",
+        mutation_scale=12,
+        linewidth=1.0 if absent else 2.0,
+        linestyle=(0, (3, 3)) if absent else "solid",
+        color=colour,
+        zorder=2,
+    )
+    axes.add_patch(arrow)
+    box = {"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": colour, "linewidth": 0 if absent else 1.2}
+    ink = "#777777" if absent else "#111111"
+    axes.text(
+        (a + b) / 2, height, edge.operation, ha="center", va="center", fontsize=8.5, color=ink, bbox=box, zorder=3
+    )
+
+
+def _trimmed(curve: Any, radius: float) -> Any:
+    """A cubic curve without the parts that lie within `radius` of its ends, as a polyline: nodes cover neither end."""
+    import numpy as np
+    from matplotlib.path import Path as Curve
+
+    t = np.linspace(0, 1, 201)[:, None]
+    p0, p1, p2, p3 = curve.vertices
+    points = (1 - t) ** 3 * p0 + 3 * (1 - t) ** 2 * t * p1 + 3 * (1 - t) * t**2 * p2 + t**3 * p3
+    clear = (np.hypot(*(points - p0).T) >= radius) & (np.hypot(*(points - p3).T) >= radius)
+    return Curve(points[clear])

@@ -1,0 +1,72 @@
+"""The tables at the end of a run, on the terminal."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ..space import Space
+from ..stats.interval import mean_interval
+from .draw import text_drawing
+
+
+def run_summary(record: Mapping[str, Any], space: Space, console: Console, folder: str) -> None:
+    """One run: the cell, its figures, the share of parameter-free operations, where the time went, what next."""
+    facts, seconds = record["facts"], record["seconds"]
+    console.print(f"\n{record['architecture']}", markup=False)
+    console.print(text_drawing(space, space.parse(record["architecture"])), markup=False)
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    rows = [
+        ("searcher x selector", f"{record['searcher']} x {record['selector']}, {record['task']}, seed {record['seed']}"),
+        ("test accuracy", f"{record['test_accuracy']:.2f} %  (validation {record['valid_accuracy']:.2f} %), cell trained from scratch"),
+        ("supernet accuracy", f"{record['supernet_accuracy']:.2f} %  ({record['supernet']['evaluation']})"),
+    ]
+    if "params" in facts:
+        rows.append(("parameters", f"{facts['params']:,}; {facts['flops']:,} FLOPs in the CIFAR-10 network"))
+    if "parameter_free" in facts:
+        rows.append(("parameter-free", f"{facts['parameter_free']:.0%} of the operations{_collapsed(facts)}"))
+    rows.append(("seconds", "  ".join(f"{name} {value:.1f}" for name, value in seconds.items())))
+    rows.append(("record", f"{folder}/record.json"))
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    console.print(
+        "next: another selector on the same supernet:\n"
+        f"  python -m benchbed select {folder.rsplit('/', 1)[0]}/searches/{record['search']} --selector magnitude",
+        markup=False,
+    )
+
+
+def _collapsed(facts: Mapping[str, Any]) -> str:
+    if not facts.get("connected", True):
+        return " (dead: no path from input to output)"
+    return " (collapsed: nothing in the cell is trained)" if facts["parameter_free"] == 1 else ""
+
+
+def grid_summary(records: list[Mapping[str, Any]], console: Console) -> None:
+    """Several runs: per pairing the mean, deviation and 95 % bootstrap interval of the test accuracy over seeds."""
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
+    for record in records:
+        groups[record["searcher"], record["selector"]].append(record)
+    table = Table(title="test accuracy in percent, cell trained from scratch", title_justify="left")
+    for heading in ("searcher", "selector"):
+        table.add_column(heading)
+    for heading in ("seeds", "mean", "deviation", "95 % interval", "parameter-free", "search s", "select s"):
+        table.add_column(heading, justify="right")
+    for (searcher, selector), group in groups.items():
+        i = mean_interval([r["test_accuracy"] for r in group])
+        free = [r["facts"]["parameter_free"] for r in group if "parameter_free" in r["facts"]]
+        table.add_row(
+            searcher,
+            selector,
+            str(i.n),
+            f"{i.mean:.2f}",
+            "" if i.n < 2 else f"{i.deviation:.2f}",
+            "" if i.n < 2 else f"{i.low:.2f} to {i.high:.2f}",
+            f"{sum(free) / len(free):.0%}" if free else "",
+            f"{sum(r['seconds']['search'] for r in group) / i.n:.0f}",
+            f"{sum(r['seconds']['selection'] for r in group) / i.n:.0f}",
+        )
+    console.print(table)

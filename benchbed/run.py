@@ -1,0 +1,176 @@
+"""One run: search -> select -> score -> record; and several runs that share what they can."""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from . import stages
+from .config import RunConfig, resolve
+from .errors import BenchbedError
+from .folder import Folder, read_json, write_json
+from .machine import commit, machine, versions
+from .progress import Reporter
+from .selector import Selection
+from .task import Task
+from .tasks.load import load_task
+
+DRY_IMAGES = 256  # images a split that a dry run walks through
+
+
+class Options(NamedTuple):
+    """What does not change a result: where and how to run."""
+
+    out: Path
+    device: torch.device
+    force: bool = False
+    reporter: Reporter = Reporter(quiet=True)
+
+
+def run_all(configs: list[RunConfig], options: Options, done: Callable[[dict[str, Any]], None] | None = None) -> list[dict[str, Any]]:
+    """Runs each configuration; searches and scores that several share are made once. The records, in order."""
+    records = []
+    tasks: dict[str, Task] = {}
+    redone: set[Path] = set()
+    for config in configs:
+        if config.task not in tasks:
+            tasks[config.task] = load_task(config.task)
+        records.append(run(config, tasks[config.task], options, redone))
+        if done is not None:
+            done(records[-1])
+    return records
+
+
+def run(config: RunConfig, task: Task, options: Options, redone: set[Path] | None = None) -> dict[str, Any]:
+    """One run; its record. A finished run is read from its folder, a killed one goes on.
+
+    `redone` holds the shared folders that this call of the program has already made anew under `force`.
+    """
+    redone = set() if redone is None else redone
+    reporter = options.reporter
+    folder_path = options.out / stages.run_id(config, task)
+    search_path = options.out / "searches" / stages.search_id(config, task)
+    fresh_search = options.force and search_path not in redone
+    redone.add(search_path)
+    with Folder(folder_path, force=options.force) as folder:
+        if folder.record is not None:
+            reporter.line(f"done before: {folder_path} (again from the start with --force)")
+            return folder.record
+        parts = stages.build(config, task, options.device)
+        write_json(folder_path / "config.json", config.model_dump())
+        with Folder(search_path, force=fresh_search) as search_folder:
+            write_json(search_path / "config.json", config.model_dump(exclude={"selector", "scoring"}))
+            searched = stages.search(parts, search_folder, reporter)
+            selection, figures = stages.select(parts, search_path / "checkpoint.pt", folder, reporter)
+        score_path = options.out / "scores" / stages.score_id(config, task, selection.architecture)
+        fresh_score = options.force and score_path not in redone
+        redone.add(score_path)
+        with Folder(score_path, force=fresh_score, wait=True) as score_folder:
+            scored = stages.score(config, parts.space, task, selection, score_folder, options.device, reporter)
+        record = {
+            "id": folder_path.name,
+            "search": search_path.name,
+            **_what_was_run(config, task),
+            **_what_came_out(parts, selection, searched, figures, scored),
+            "versions": versions(),
+            "commit": commit(),
+            "machine": machine(options.device),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        folder.finish(record)
+    return record
+
+
+def _what_was_run(config: RunConfig, task: Task) -> dict[str, Any]:
+    return {
+        "searcher": config.searcher.name,
+        "selector": config.selector.name,
+        "space": config.space,
+        "objective": config.objective,
+        "task": task.name,
+        "task_facts": {"fingerprint": task.fingerprint, **task.facts},
+        "seed": config.seed,
+        "config": config.model_dump(),
+    }
+
+
+def _what_came_out(
+    parts: stages.Parts,
+    selection: Selection,
+    searched: Mapping[str, Any],
+    figures: Mapping[str, Any],
+    scored: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The figures of a run. Accuracies in percent; valid and test are the chosen cell's own, trained from scratch."""
+    scores = [[None if np.isnan(x) else round(float(x), 6) for x in row] for row in selection.scores]
+    return {
+        "architecture": str(selection.architecture),
+        "facts": parts.space.facts(selection.architecture),
+        "scores": scores,
+        "notes": selection.notes,
+        "supernet_accuracy": searched["supernet_accuracy"],
+        "supernet": {k: v for k, v in searched.items() if k.startswith(("supernet_", "evaluation"))},
+        "valid_accuracy": scored["valid_accuracy"],
+        "test_accuracy": scored["test_accuracy"],
+        "scored_by": "training",
+        "best_test_accuracy": None,
+        "regret": None,
+        "rank": None,
+        "percentile": None,
+        "seconds": {"search": searched["seconds"], "selection": figures["seconds"], "scoring": scored["seconds"]},
+        "peak_memory_bytes": max(searched["peak_memory_bytes"], figures["peak_memory_bytes"], scored["peak_memory_bytes"]),
+        "state_sha256": {"search": searched["state_sha256"], "selection": figures["state_sha256"]},
+    }
+
+
+def expand(raw: Mapping[str, Any], searchers: list[str], selectors: list[str], seeds: list[int]) -> list[RunConfig]:
+    """Every run of the grid, seed by seed, searcher by searcher, so that a search's selectors follow one another."""
+    return [resolve(raw, s, t, seed) for seed in seeds for s in searchers for t in selectors]
+
+
+def dry_run(configs: list[RunConfig], options: Options) -> list[dict[str, Any]]:
+    """Walks the whole pipeline of each pairing on one epoch of a few images in a folder that is removed again."""
+    records = []
+    with tempfile.TemporaryDirectory(prefix="benchbed-dry-") as scratch:
+        small = options._replace(out=Path(scratch), force=False)
+        for config in {(c.searcher.name, c.selector.name): c for c in configs}.values():
+            shortened = config.model_copy(
+                update={
+                    "epochs": 1,
+                    "supernet": config.supernet.model_copy(update={"batch": 32, "valid_batch": 32, "eval_batch": 64}),
+                    "scoring": config.scoring.model_copy(update={"epochs": 1, "batch": 32}),
+                }
+            )
+            records.append(run(shortened, stages.truncated(load_task(config.task), DRY_IMAGES), small))
+    return records
+
+
+def select_again(search_path: Path, raw: Mapping[str, Any], selector: str, options: Options) -> dict[str, Any]:
+    """Another selector on a finished search; the record goes beside the search's other runs.
+
+    Raises BenchbedError if the folder holds no finished search, or if its plug-in or data are not what they were.
+    """
+    if not (search_path / "record.json").exists():
+        raise BenchbedError(f"{search_path} holds no finished search (no record.json): give a folder below OUT/searches")
+    saved = read_json(search_path / "config.json")
+    # the resolved options are complete, so they pass through `resolve` as given by the user
+    whole = {
+        "space": saved["space"],
+        "task": saved["task"],
+        "preset": saved["preset"],
+        "epochs": saved["epochs"],
+        "searcher": {"name": saved["searcher"]["name"], **saved["searcher"]["options"]},
+        "supernet": saved["supernet"],
+        **{key: raw[key] for key in ("selector", "scoring") if key in raw},
+    }
+    config = resolve(whole, saved["searcher"]["name"], selector, saved["seed"])
+    task = load_task(config.task)
+    if stages.search_id(config, task) != search_path.name:
+        changed = "the searcher's file" if config.searcher.sha256 != saved["searcher"]["sha256"] else "the task's data"
+        raise BenchbedError(f"{search_path} was made with other code or data ({changed} changed): search again with 'run'")
+    return run(config, task, options._replace(out=search_path.resolve().parent.parent))
+

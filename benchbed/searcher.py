@@ -1,0 +1,196 @@
+"""The contract of a searcher: it owns the architecture parameters and their optimiser, and nothing else.
+
+A searcher is driven by the loop (`search_loop.py`), once per training batch: it says how many architecture steps
+are due, which gates the next weight step uses, and makes its architecture steps on the problem that it is given. It
+reports probabilities, draws samples, and gives the gates at which its weights may be measured. It never sees test
+data, a cost or a selector's decisions.
+
+Gates and probabilities are float32 on the CPU, (P, O), zero on the space's padding. All randomness comes from the
+streams handed over at construction; `state` and `load_state` continue a searcher bit for bit.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from .cost import Problem
+from .objective import Batch, Objective, Tree
+from .space import Space
+from .streams import Streams
+
+EvaluationMode = Literal["mixture", "sampled"]
+
+
+class Clock(NamedTuple):
+    """Where the loop is: `step` of `steps_per_epoch` in `epoch` of `epochs`, all counted from 0."""
+
+    epoch: int
+    step: int
+    epochs: int
+    steps_per_epoch: int
+
+
+class Options(BaseModel):
+    """Base of every plug-in's options: typed, frozen, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Searcher(ABC):
+    """Base of every searcher.
+
+    `presets` names every hyperparameter of a published or a small setting: {'paper': {'options': {...},
+    'supernet': {...}, 'epochs': n}}. `evaluation` is the mode in which the searcher's weights are measured where a
+    selector does not say otherwise: at the mixture of its probabilities, or on paths sampled from them.
+    """
+
+    Options: ClassVar[type[BaseModel]] = Options
+    needs: ClassVar[frozenset[str]] = frozenset()
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    evaluation: ClassVar[EvaluationMode] = "mixture"
+    arch_first: ClassVar[bool] = True  # architecture steps before the weight step of the same batch (DARTS' order)
+
+    def __init__(self, space: Space, options: Any, streams: Streams):
+        self.space, self.options, self.streams = space, options, streams
+        self.mask = torch.from_numpy(space.mask)
+
+    def arch_steps_due(self, clock: Clock) -> int:
+        """How many architecture steps to make at this batch. Default: one."""
+        return 1
+
+    @abstractmethod
+    def weight_gates(self, objective: Objective, batch: Batch | None, clock: Clock) -> Float[Tensor, "P O"]:
+        """Detached gates for the next weight step, on the training batch that it will see."""
+
+    @abstractmethod
+    def arch_step(self, problem: Problem, batch: Batch | None, clock: Clock) -> dict[str, float]:
+        """One architecture step; `batch` is the training batch. Returns what to log, the loss under 'loss'."""
+
+    @abstractmethod
+    def probabilities(self) -> Float[Tensor, "P O"]:
+        """Rows sum to 1 over the mask and are 0 on the padding."""
+
+    @abstractmethod
+    def state(self) -> Tree: ...
+
+    @abstractmethod
+    def load_state(self, tree: Tree) -> None: ...
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Float[Tensor, "n P O"]:
+        """n one-hot draws, positions independent, from the searcher's own stream unless a generator is given."""
+        generator = self.streams.generator("gates") if generator is None else generator
+        return one_hot_draws(self.probabilities(), torch.rand(n, len(self.mask), generator=generator))
+
+    def evaluation_gates(
+        self, allowed: Bool[Tensor, "P O"], mode: EvaluationMode, uniforms: Float[Tensor, "n P"]
+    ) -> Float[Tensor, "K P O"]:
+        """The gates at which shared weights are measured when only `allowed` entries may flow.
+
+        mixture: one set of gates, the probabilities with the other entries set to zero and not renormalised
+        (DARTS-PT). sampled: n one-hot paths, by inverse transform of `uniforms` (in [0, 1)) on the renormalised
+        rows, so that two masks measured with the same uniforms share their draws on every row that they share.
+        """
+        kept = self.probabilities() * allowed
+        return kept[None] if mode == "mixture" else one_hot_draws(renormalised(kept, allowed), uniforms)
+
+
+def renormalised(kept: Float[Tensor, "P O"], allowed: Bool[Tensor, "P O"]) -> Float[Tensor, "P O"]:
+    """Rows of `kept` scaled to sum 1; a row without any mass is uniform over what is allowed."""
+    mass = kept.sum(1, keepdim=True)
+    uniform = allowed / allowed.sum(1, keepdim=True)
+    return torch.where(mass > 0, kept / mass.clamp_min(torch.finfo(kept.dtype).tiny), uniform)
+
+
+def one_hot_draws(p: Float[Tensor, "P O"], uniforms: Float[Tensor, "n P"]) -> Float[Tensor, "n P O"]:
+    """One-hot rows by inverse transform: entry k of row i is drawn where the uniform falls into its share of [0, 1)."""
+    edges = p.double().cumsum(1)
+    edges = edges / edges[:, -1:]
+    chosen = (uniforms.double()[:, :, None] >= edges).sum(2)
+    # rounding may leave a uniform beyond the last edge: the last entry with any probability takes it
+    last = p.shape[1] - 1 - (p.flip(1) > 0).int().argmax(1)
+    return torch.nn.functional.one_hot(torch.minimum(chosen, last), p.shape[1]).float()
+
+
+def masked_softmax(alpha: Tensor, mask: Tensor) -> Tensor:
+    """The softmax of each row over its mask; exactly 0 outside it."""
+    return alpha.masked_fill(~mask, -torch.inf).softmax(-1)
+
+
+class AlphaOptions(Options):
+    """Adam on alpha."""
+
+    alpha_lr: float = Field(3e-4, gt=0, description="Adam's learning rate of alpha")
+    alpha_beta1: float = Field(0.5, ge=0, lt=1, description="Adam's first beta")
+    alpha_beta2: float = Field(0.999, ge=0, lt=1, description="Adam's second beta")
+    alpha_weight_decay: float = Field(1e-3, ge=0, description="L2 on alpha, through Adam")
+    alpha_init: float = Field(1e-3, ge=0, description="standard deviation of alpha at the start; 0 is exactly uniform")
+
+
+class AlphaSearcher(Searcher):
+    """A searcher that learns alpha (P, O) by Adam; its probabilities are the softmax of each row."""
+
+    Options = AlphaOptions
+
+    def __init__(self, space: Space, options: Any, streams: Streams):
+        super().__init__(space, options, streams)
+        start = torch.randn(self.mask.shape, generator=streams.generator("alpha")) * options.alpha_init
+        self.alpha = start.masked_fill(~self.mask, 0.0).requires_grad_()
+        self.optimiser = torch.optim.Adam(
+            [self.alpha],
+            lr=options.alpha_lr,
+            betas=(options.alpha_beta1, options.alpha_beta2),
+            weight_decay=options.alpha_weight_decay,
+        )
+
+    def probabilities(self) -> Tensor:
+        return masked_softmax(self.alpha.detach(), self.mask)
+
+    def state(self) -> Tree:
+        return {"alpha": self.alpha.detach(), "optimiser": self.optimiser.state_dict()}
+
+    def load_state(self, tree: Tree) -> None:
+        with torch.no_grad():
+            self.alpha.copy_(tree["alpha"])
+        self.optimiser.load_state_dict(tree["optimiser"])
+
+
+class GradientSearcher(AlphaSearcher):
+    """Descends an estimate of dL/dalpha.
+
+    A subclass says at which gates the loss is differentiated, for which entries, and through which probabilities
+    the gates' gradient reaches alpha (`arch_gates`). The step is then the same for all: with G = dL/dgates,
+    alpha.grad is the vector-Jacobian product of those probabilities with G, plus the cost's own gradient.
+    """
+
+    @abstractmethod
+    def arch_gates(self) -> tuple[Tensor, Tensor, Tensor]:
+        """(gates, need, p): where to differentiate, which entries are needed, and p, differentiable in alpha."""
+
+    def arch_step(self, problem: Problem, batch: Batch | None, clock: Clock) -> dict[str, float]:
+        valid = problem.objective.batch("valid")
+        gates, need, p = self.arch_gates()
+        loss, gradient = problem.objective.gate_gradient(gates, valid, need)
+        self.alpha.grad = arch_gradient(problem, self.alpha, loss, gradient, p)
+        self.optimiser.step()
+        return {"loss": float(loss)}
+
+
+def arch_gradient(problem: Problem, alpha: Tensor, loss: Tensor, gradient: Tensor, p: Tensor) -> Tensor:
+    """d penalise(L, p)/dalpha, with dL/dp replaced by the gates' gradient (ProxylessNAS, equation 4).
+
+    For a softmax row this is p_i (G_i - sum_j p_j G_j); the cost's part is exact.
+    """
+    value, q = loss.detach().float().requires_grad_(), p.detach().requires_grad_()
+    with torch.enable_grad():
+        total = problem.penalise(value, q)
+    by_loss, by_cost = torch.autograd.grad(total, (value, q), allow_unused=True)
+    cotangent = gradient if by_loss is None else by_loss * gradient
+    if by_cost is not None:
+        cotangent = cotangent + by_cost
+    (result,) = torch.autograd.grad(p, alpha, cotangent)
+    return result

@@ -1,0 +1,100 @@
+"""The contract of a selector: from a finished search to one architecture.
+
+A selector advances by steps, each one decision or one tuning epoch, so that a kill inside a selection costs one
+step. Between steps its `state` holds everything that it knows. It measures only at the searcher's evaluation gates,
+draws only from its own stream, and sees no test data. What it decides is laid over the objective, so the searcher can
+go on training while it decides.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from pydantic import BaseModel
+from torch import Tensor
+
+from .objective import Decisions, Objective, Tree
+from .searcher import EvaluationMode, Options, Searcher
+from .space import Architecture, Space
+from .streams import Streams
+
+
+class Selection(NamedTuple):
+    """What a selector ends with.
+
+    scores: (P, O), why: higher is better, NaN where nothing was measured. notes: plain values for the record.
+    """
+
+    architecture: Architecture
+    scores: np.ndarray
+    notes: dict[str, Any]
+
+
+class Context(NamedTuple):
+    """What a selector works on.
+
+    tune(decisions, epochs_done, of_epochs, lr_factor, train_alpha): trains weights, and alpha if asked, for one
+    epoch under the decisions, at a fresh optimiser when epochs_done is 0. log(values): one line of the run's history.
+    """
+
+    space: Space
+    searcher: Searcher
+    objective: Objective
+    streams: Streams
+    tune: Callable[..., None]
+    log: Callable[[dict[str, Any]], None]
+
+
+class Selector(ABC):
+    """Base of every selector. `step` returns None until the architecture is chosen."""
+
+    Options: ClassVar[type[BaseModel]] = Options
+    needs: ClassVar[frozenset[str]] = frozenset()
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    def __init__(self, options: Any):
+        self.options = options
+
+    @abstractmethod
+    def step(self, context: Context) -> Selection | None:
+        """One decision or one tuning epoch; the selection once it is complete."""
+
+    def steps(self, space: Space) -> int:
+        """How many steps the selection will take, for the progress display."""
+        return 1
+
+    def state(self) -> Tree:
+        """Default: nothing, for selectors of a single step."""
+        return {}
+
+    def load_state(self, tree: Tree) -> None:
+        """Restores what `state` gave."""
+
+
+def evaluation_mode(wanted: str, searcher: Searcher) -> EvaluationMode:
+    """The mode that an option of 'auto', 'mixture' or 'sampled' means for this searcher."""
+    if wanted == "auto":
+        return searcher.evaluation
+    return "mixture" if wanted == "mixture" else "sampled"
+
+
+def argmax_selection(context: Context, scores: Tensor, notes: dict[str, Any]) -> Selection:
+    """The architecture of the greatest selectable score at each position, ties to the lowest index.
+
+    A row whose selectable scores are all equal says nothing: its operation is drawn uniformly, and noted.
+    """
+    space, choices, drawn = context.space, [], []
+    for i, (row, selectable) in enumerate(zip(scores.tolist(), space.selectable, strict=True)):
+        columns = [int(k) for k in np.flatnonzero(selectable)]
+        values = [row[k] for k in columns]
+        if max(values) == min(values) and len(values) > 1:
+            pick = int(torch.randint(len(columns), (1,), generator=context.streams.generator("selection")))
+            drawn.append(space.positions[i].name)
+        else:
+            pick = values.index(max(values))
+        choices.append(columns[pick])
+    if drawn:
+        notes = {**notes, "drawn_at_random": drawn}
+    return Selection(space.architecture_of(tuple(choices)), scores.double().numpy(), notes)

@@ -1,0 +1,121 @@
+"""The contract of a search space: positions, operations, strings, gates. Numpy only.
+
+A space is a list of *positions* (an edge of a cell, a layer of a chain), each with its operations. **Gates** are
+an array (P, O): row i says how much of each operation flows at position i; P positions, O the longest list of
+operations. Where positions have different operations the rows are padded, and `mask` is False on the padding.
+A column index is therefore never an operation's identity: `positions[i].operations[k]` is.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterator
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from .errors import BenchbedError
+
+
+class Position(NamedTuple):
+    """One decision of a space."""
+
+    name: str
+    operations: tuple[str, ...]
+    selectable: tuple[bool, ...]  # which operations a selector may choose, in the order of `operations`
+
+
+class Architecture(NamedTuple):
+    """A member of a space: a frozen value that prints as its native string.
+
+    `choices[i]` is the index of the operation at position i, or -1 where the position was dropped.
+    """
+
+    text: str
+    choices: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Space(ABC):
+    """Positions, strings both ways, gates both ways, draws and neighbours.
+
+    An implementation gives `positions`, `parse`, `architecture_of` and `canonical`; the rest follows from them.
+    It must be cheap to make (no torch) and every method must be deterministic in its arguments.
+    """
+
+    positions: tuple[Position, ...]
+    supernet: ClassVar[str]  # 'module:Class' of the over-parameterised network, imported on use
+    network: ClassVar[str]  # 'module:Class' of the discrete network of an architecture, imported on use
+
+    @abstractmethod
+    def parse(self, text: str) -> Architecture:
+        """The architecture of a native string. Raises BenchbedError that names the offending token."""
+
+    @abstractmethod
+    def architecture_of(self, choices: tuple[int, ...]) -> Architecture:
+        """The architecture with operation `choices[i]` at position i. Raises BenchbedError if out of range."""
+
+    @abstractmethod
+    def canonical(self, arch: Architecture) -> Hashable:
+        """A value that two architectures share exactly if they compute the same function."""
+
+    def facts(self, arch: Architecture) -> dict[str, Any]:
+        """What `describe` prints beside the string: plain counts such as params, flops. Default: nothing."""
+        return {}
+
+    @property
+    def mask(self) -> np.ndarray:
+        """bool (P, O): False on padding."""
+        widest = max(len(p.operations) for p in self.positions)
+        return np.array([[k < len(p.operations) for k in range(widest)] for p in self.positions])
+
+    @property
+    def selectable(self) -> np.ndarray:
+        """bool (P, O): the entries that a selector may choose."""
+        allowed = np.zeros_like(self.mask)
+        for row, position in zip(allowed, self.positions, strict=True):
+            row[: len(position.selectable)] = position.selectable
+        return allowed
+
+    def size(self) -> int:
+        """The number of architectures that a selector can reach."""
+        product = 1
+        for position in self.positions:
+            product *= sum(position.selectable)
+        return product
+
+    def gates(self, arch: Architecture) -> np.ndarray:
+        """float32 (P, O): the one-hot rows of an architecture; an all-zero row where a position was dropped."""
+        gates = np.zeros(self.mask.shape, dtype=np.float32)
+        for i, k in enumerate(arch.choices):
+            if k >= 0:
+                gates[i, k] = 1.0
+        return gates
+
+    def architecture(self, gates: np.ndarray) -> Architecture:
+        """The exact inverse of `gates`. Raises BenchbedError unless each row is one-hot on its operations."""
+        gates = np.asarray(gates)
+        if gates.shape != self.mask.shape:
+            raise BenchbedError(f"gates of shape {gates.shape} where the space has {self.mask.shape}")
+        one_hot = ((gates == 0) | (gates == 1)).all() and (gates.sum(1) == 1).all() and not gates[~self.mask].any()
+        if not one_hot:
+            raise BenchbedError("gates name no architecture: every row must be one-hot on the position's operations")
+        return self.architecture_of(tuple(int(k) for k in gates.argmax(1)))
+
+    def random(self, rng: np.random.Generator) -> Architecture:
+        """One architecture, each position uniform over its selectable operations."""
+        return self.architecture_of(tuple(int(rng.choice(np.flatnonzero(row))) for row in self.selectable))
+
+    def neighbours(self, arch: Architecture) -> Iterator[Architecture]:
+        """Every architecture that differs in exactly one position, by position and then by operation."""
+        for i, row in enumerate(self.selectable):
+            for k in np.flatnonzero(row):
+                if k != arch.choices[i]:
+                    yield self.architecture_of((*arch.choices[:i], int(k), *arch.choices[i + 1 :]))
+
+    def describe_choices(self, arch: Architecture) -> list[tuple[str, str]]:
+        """(position, operation) in words, 'dropped' where a position was dropped."""
+        return [
+            (p.name, p.operations[k] if k >= 0 else "dropped")
+            for p, k in zip(self.positions, arch.choices, strict=True)
+        ]

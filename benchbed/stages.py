@@ -1,0 +1,322 @@
+"""The three stages of a run, each in a folder of its own, each resumable: search, selection, scoring."""
+
+import hashlib
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import registry
+from .config import RunConfig, identity
+from .cost import Problem, without_cost
+from .errors import BenchbedError
+from .folder import Folder, load_checkpoint
+from .machine import peak_memory
+from .objective import Decisions
+from .objectives.supernet import SupernetObjective, import_class
+from .progress import Reporter
+from .search_loop import NonFiniteLoss, train_epoch
+from .searcher import Clock, EvaluationMode, Searcher
+from .selector import Context, Selection, Selector
+from .space import Architecture, Space
+from .streams import Streams, derive, seeded
+from .task import Split, Task
+from .training.train import Recipe, Training, evaluate
+
+REPORT_PATHS = 8  # sampled paths behind the accuracy of an epoch's line
+FINAL_PATHS = 32  # and behind a finished supernet's
+
+
+@dataclass
+class Parts:
+    """What one search is made of, freshly built from its configuration."""
+
+    config: RunConfig
+    space: Space
+    task: Task
+    streams: Streams
+    objective: SupernetObjective
+    searcher: Searcher
+
+    @property
+    def problem(self) -> Problem:
+        return without_cost(self.objective)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "streams": self.streams.state(),
+            "objective": self.objective.state(),
+            "searcher": self.searcher.state(),
+        }
+
+    def load_state(self, tree: dict[str, Any]) -> None:
+        self.objective.load_state(tree["objective"])
+        self.searcher.load_state(tree["searcher"])
+        self.streams.load_state(tree["streams"])
+
+    def digest(self) -> str:
+        """SHA-256 over the weights and the searcher's state: equal for two runs that went the same way."""
+        total = hashlib.sha256()
+        for name, value in sorted(_flat({"weights": self.objective.weights(), "searcher": self.searcher.state()})):
+            total.update(name.encode())
+            # .contiguous(): the memory layout is no part of the value
+            total.update(value.detach().cpu().contiguous().numpy().tobytes() if isinstance(value, Tensor) else repr(value).encode())
+        return total.hexdigest()
+
+
+def _flat(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    if isinstance(tree, dict):
+        return [pair for key, value in tree.items() for pair in _flat(value, f"{prefix}/{key}")]
+    if isinstance(tree, (list, tuple)):
+        return [pair for i, value in enumerate(tree) for pair in _flat(value, f"{prefix}/{i}")]
+    return [(prefix, tree)]
+
+
+def build(config: RunConfig, task: Task, device: torch.device) -> Parts:
+    """The parts of a search. Raises BenchbedError where a plug-in needs what the objective does not provide."""
+    space: Space = registry.load("space", config.space)()
+    streams = Streams(config.seed)
+    searcher_class = registry.load("searcher", config.searcher.name)
+    _check_needs("searcher", config.searcher.name, searcher_class.needs)
+    objective = SupernetObjective(space, task, config.supernet, streams, config.epochs, device)
+    searcher = searcher_class(space, searcher_class.Options(**config.searcher.options), streams)
+    return Parts(config, space, task, streams, objective, searcher)
+
+
+def _check_needs(kind: str, name: str, needs: frozenset[str]) -> None:
+    missing = sorted(needs - SupernetObjective.provides)
+    if missing:
+        raise BenchbedError(f"{kind} '{name}' needs {', '.join(missing)}, which objective 'supernet' does not provide")
+
+
+def search_id(config: RunConfig, task: Task) -> str:
+    key = {**config.search_key(), "task": [task.name, task.fingerprint]}
+    return identity(f"{config.searcher.name}-{config.space}-{task.name}-s{config.seed}", key)
+
+
+def run_id(config: RunConfig, task: Task) -> str:
+    rest = [config.selector.model_dump(), config.scoring.model_dump()]
+    names = f"{config.searcher.name}-{config.selector.name}-{config.space}-{task.name}-s{config.seed}"
+    return identity(names, search_id(config, task), rest)
+
+
+# -- search --------------------------------------------------------------------------------------------------------
+
+
+def search(parts: Parts, folder: Folder, reporter: Reporter) -> dict[str, Any]:
+    """Trains the supernet and the searcher, an epoch at a time; the record of the finished search.
+
+    A finished search costs nothing again. A killed one goes on from its last epoch.
+    """
+    if folder.record is not None:
+        return folder.record
+    config, epochs = parts.config, parts.config.epochs
+    saved = folder.load()
+    done, seconds = 0, 0.0
+    if saved is not None:
+        parts.load_state(saved["parts"])
+        done, seconds = saved["epochs"], saved["seconds"]
+        reporter.line(f"search {config.searcher.name}: goes on after epoch {done} of {epochs}")
+    total = parts.objective.steps_per_epoch
+    reporter.begin(f"search {config.searcher.name}", epochs * total, done * total)
+    for epoch in range(done, epochs):
+        began = time.perf_counter()
+
+        def show(clock: Clock, loss: float) -> None:
+            reporter.advance(clock.epoch * total + clock.step + 1, f"epoch {clock.epoch + 1} loss {loss:.3f}")
+
+        try:
+            means = train_epoch(parts.problem, parts.searcher, epoch, epochs, on_step=show)
+        except NonFiniteLoss as error:
+            raise _diverged(error, parts, folder) from None
+        accuracy = supernet_accuracy(parts, parts.searcher.evaluation, REPORT_PATHS)
+        seconds += time.perf_counter() - began
+        line = {
+            "epoch": epoch + 1,
+            **means,
+            "accuracy": accuracy,
+            "architecture": str(argmax_architecture(parts)),
+            "probabilities": [[round(x, 6) for x in row] for row in parts.searcher.probabilities().tolist()],
+            "seconds": seconds,
+        }
+        folder.log(line)
+        folder.save({"epochs": epoch + 1, "seconds": seconds, "parts": parts.state()})
+        reporter.line(
+            f"epoch {epoch + 1:>3}/{epochs}  loss {means['loss']:.3f}  accuracy {accuracy:5.2f} %  "
+            f"{seconds:5.0f} s  {line['architecture']}"
+        )
+    record = {
+        "config": config.search_key(),
+        "supernet_accuracy": supernet_accuracy(parts, parts.searcher.evaluation, FINAL_PATHS),
+        "supernet_mixture_accuracy": supernet_accuracy(parts, "mixture", 1),
+        "supernet_sampled_accuracy": supernet_accuracy(parts, "sampled", FINAL_PATHS),
+        "evaluation": parts.searcher.evaluation,
+        "state_sha256": parts.digest(),
+        "seconds": seconds,
+        "peak_memory_bytes": peak_memory(parts.objective.device),
+    }
+    folder.finish(record)
+    return record
+
+
+def _diverged(error: NonFiniteLoss, parts: Parts, folder: Folder) -> BenchbedError:
+    o = parts.config.supernet
+    kept = folder.path / "checkpoint.pt"
+    where = f"the last good checkpoint is {kept}" if kept.exists() else "no epoch was finished"
+    return BenchbedError(
+        f"{error}: searcher {parts.config.searcher.name}, supernet.lr={o.lr}, supernet.clip={o.clip}, "
+        f"supernet.batch={o.batch}, seed {parts.config.seed}; {where}; try a smaller supernet.lr"
+    )
+
+
+def supernet_accuracy(parts: Parts, mode: EvaluationMode, paths: int) -> float:
+    """Validation accuracy in percent at the searcher's evaluation gates; sampled: the mean over `paths` paths.
+
+    The paths come from a stream of their own, the same at every call: looking changes nothing.
+    """
+    generator = torch.Generator().manual_seed(derive(parts.config.seed, "report"))
+    uniforms = torch.rand(paths, len(parts.searcher.mask), generator=generator)
+    gates = parts.searcher.evaluation_gates(parts.searcher.mask, mode, uniforms)
+    return float(parts.objective.measure(gates).accuracy.mean())
+
+
+def argmax_architecture(parts: Parts) -> Architecture:
+    """The architecture of the greatest probabilities now: what the search leans to, shown while it runs."""
+    p = np.where(parts.space.selectable, parts.searcher.probabilities().numpy(), -1.0)
+    return parts.space.architecture_of(tuple(int(k) for k in p.argmax(1)))
+
+
+# -- selection -----------------------------------------------------------------------------------------------------
+
+
+def select(parts: Parts, search_checkpoint: Path, folder: Folder, reporter: Reporter) -> tuple[Selection, dict[str, Any]]:
+    """Runs the configured selector on the finished search; (selection, what the record says of it).
+
+    Begins from the search's final state, so that every selector starts from the same supernet and the same draws.
+    """
+    config = parts.config
+    selector_class = registry.load("selector", config.selector.name)
+    _check_needs("selector", config.selector.name, selector_class.needs)
+    selector: Selector = selector_class(selector_class.Options(**config.selector.options))
+    saved, seconds, steps = folder.load(), 0.0, 0
+    if saved is None:
+        parts.load_state(load_checkpoint(search_checkpoint)["tree"]["parts"])
+    else:
+        parts.load_state(saved["parts"])
+        if "selection" in saved:
+            return _restored(parts.space, saved["selection"]), saved["figures"]
+        selector.load_state(saved["selector"])
+        seconds, steps = saved["seconds"], saved["steps"]
+        reporter.line(f"select {config.selector.name}: goes on after step {steps}")
+    context = _context(parts, folder, reporter)
+    reporter.begin(f"select {config.selector.name}", selector.steps(parts.space), steps)
+    while True:
+        began = time.perf_counter()
+        try:
+            selection = selector.step(context)
+        except NonFiniteLoss as error:
+            raise _diverged(error, parts, folder) from None
+        seconds, steps = seconds + time.perf_counter() - began, steps + 1
+        tree = {"parts": parts.state(), "selector": selector.state(), "seconds": seconds, "steps": steps}
+        reporter.advance(steps)
+        if selection is not None:
+            break
+        folder.save(tree)
+    figures = {"seconds": seconds, "state_sha256": parts.digest(), "peak_memory_bytes": peak_memory(parts.objective.device)}
+    kept = {
+        "choices": list(selection.architecture.choices),
+        "scores": torch.from_numpy(selection.scores),
+        "notes": selection.notes,
+    }
+    folder.save({**tree, "selection": kept, "figures": figures})
+    return selection, figures
+
+
+def _restored(space: Space, kept: dict[str, Any]) -> Selection:
+    return Selection(space.architecture_of(tuple(kept["choices"])), kept["scores"].numpy(), kept["notes"])
+
+
+def _context(parts: Parts, folder: Folder, reporter: Reporter) -> Context:
+    def log(values: dict[str, Any]) -> None:
+        folder.log(values)
+        if "operation" in values:
+            reporter.line(f"decided {values['position']}: {values['operation']}")
+
+    def tune(decisions: Decisions, epoch: int, epochs: int, lr_factor: float, train_alpha: bool) -> None:
+        objective = parts.objective.decided(decisions)
+        if epoch == 0:
+            objective.new_optimiser(lr_factor, epochs, "constant")
+        # the searcher's clock stands at the end of its search: no warm-up comes again
+        clock_epoch = parts.config.epochs - 1
+        means = train_epoch(parts.problem._replace(objective=objective), parts.searcher, clock_epoch, clock_epoch + 1, train_alpha)
+        folder.log({"tuning_epoch": epoch + 1, **means})
+        reporter.line(f"tuning epoch {epoch + 1}/{epochs}  loss {means['loss']:.3f}")
+
+    return Context(parts.space, parts.searcher, parts.objective, parts.streams, tune, log)
+
+
+# -- scoring -------------------------------------------------------------------------------------------------------
+
+
+def score_id(config: RunConfig, task: Task, architecture: Architecture) -> str:
+    key = [config.space, task.name, task.fingerprint, str(architecture), config.scoring.model_dump(), config.seed]
+    return identity(f"{config.space}-{task.name}-s{config.seed}", key)
+
+
+def score(
+    config: RunConfig, space: Space, task: Task, selection: Selection, folder: Folder, device: torch.device, reporter: Reporter
+) -> dict[str, Any]:
+    """Trains the chosen architecture from scratch, seeded by the run's seed; validation and test accuracy in percent.
+
+    Opens the test seal, after training. The same architecture, recipe and seed is trained once per output folder.
+    """
+    if folder.record is not None:
+        return folder.record
+    streams = Streams(derive(config.seed, "scoring"))
+    recipe = Recipe(**config.scoring.model_dump(exclude={"channels", "cells"}))
+    with seeded(streams.generator("initialisation")):
+        network = import_class(space.network)(
+            selection.architecture.choices,
+            channels=config.scoring.channels,
+            cells=config.scoring.cells,
+            classes=task.classes,
+            in_channels=task.shape[0],
+        )
+    training = Training(network, task.train, recipe, streams.generator("data"), task.augment, device)
+    saved, seconds = folder.load(), 0.0
+    if saved is not None:
+        training.load_state(saved["training"])
+        seconds = saved["seconds"]
+    reporter.begin("score by training", recipe.epochs, training.epochs_done)
+    while not training.finished:
+        began = time.perf_counter()
+        line = training.epoch()
+        seconds += time.perf_counter() - began
+        folder.log(line)
+        folder.save({"training": training.state(), "seconds": seconds})
+        reporter.advance(training.epochs_done)
+    test: Split = task.seal.open(selection)
+    record = {
+        "architecture": str(selection.architecture),
+        "valid_accuracy": evaluate(network, task.valid.to(device)),
+        "test_accuracy": evaluate(network, test.to(device)),
+        "seconds": seconds,
+        "peak_memory_bytes": peak_memory(device),
+    }
+    folder.finish(record)
+    reporter.line(f"trained the cell in {seconds:.0f} s: test accuracy {record['test_accuracy']:.2f} %")
+    return record
+
+
+def truncated(task: Task, count: int) -> Task:
+    """The task on at most `count` images a split: what a dry run walks through."""
+
+    def cut(split: Split) -> Split:
+        return Split(split.images[:count], split.labels[:count])
+
+    seal = type(task.seal)(lambda: cut(task.seal.open("dry run")))
+    return replace(task, train=cut(task.train), valid=cut(task.valid), seal=seal, fingerprint=f"{task.fingerprint}-{count}")

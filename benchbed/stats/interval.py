@@ -1,0 +1,40 @@
+"""Bootstrap intervals of a mean."""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import bootstrap
+
+
+class Interval(NamedTuple):
+    """A mean, its sample standard deviation (n - 1) and a bootstrap interval; NaN where n is too small for one."""
+
+    n: int
+    mean: float
+    deviation: float
+    low: float
+    high: float
+
+
+def mean_interval(values: list[float], level: float = 0.95, resamples: int = 9999, seed: int = 0) -> Interval:
+    """The BCa bootstrap interval of the mean (Efron 1987), by scipy. For paired comparisons give the differences.
+
+    Values that are all equal have an interval of no width. Raises ValueError without values.
+    """
+    sample = np.asarray(values, dtype=np.float64)
+    if sample.size == 0:
+        raise ValueError("an interval needs at least one value")
+    mean = float(sample.mean())
+    if sample.size == 1:
+        return Interval(1, mean, np.nan, np.nan, np.nan)
+    deviation = float(sample.std(ddof=1))
+    if deviation == 0:
+        return Interval(int(sample.size), mean, 0.0, mean, mean)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # BCa of very few values degenerates and says so; the NaN below says it too
+        found = bootstrap(
+            (sample,), np.mean, confidence_level=level, n_resamples=resamples, method="BCa",
+            rng=np.random.default_rng(seed),
+        ).confidence_interval
+    return Interval(int(sample.size), mean, deviation, float(found.low), float(found.high))

@@ -1,0 +1,1 @@
+"""The over-parameterised networks, and the plan of what runs in them."""

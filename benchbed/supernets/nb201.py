@@ -1,0 +1,159 @@
+"""The NAS-Bench-201 supernet: every edge of every cell holds all five operations.
+
+Macro structure of NAS-Bench-201 (Dong and Yang, ICLR 2020): 3x3 stem, N cells at C channels, a residual block that
+halves the image, N cells at 2C, another, N cells at 4C, BN-ReLU, global average pooling, linear. C=16, N=5 and ten
+classes have 1,686,106 parameters. Batch norm uses the batch's own statistics always and keeps no running ones;
+inside candidates it has no affine parameters.
+
+Speed: one ReLU and one pooling per source node (not per edge), one Parameter a candidate, and the gate folded into
+batch norm's scale, so that a gated convolution costs no pass over memory for its gate.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..spaces.nb201 import EDGES, OPERATIONS
+from .plan import Plan, Run
+
+NONE, SKIP, CONV1, CONV3, POOL = (
+    OPERATIONS.index(name) for name in ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+)
+NODES = 4
+
+
+def _normalise(x: Tensor, weight: Tensor | None, bias: Tensor | None = None) -> Tensor:
+    """Batch norm by the batch's own statistics."""
+    return F.batch_norm(x, None, None, weight, bias, training=True)
+
+
+class BatchNorm(nn.Module):
+    """Affine batch norm without running statistics."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _normalise(x, self.weight, self.bias)
+
+
+def _kernel(out_channels: int, in_channels: int, size: int) -> nn.Parameter:
+    weight = torch.empty(out_channels, in_channels, size, size)
+    nn.init.kaiming_uniform_(weight, a=5**0.5)  # what nn.Conv2d does, as published supernets start
+    return nn.Parameter(weight)
+
+
+class ResidualBlock(nn.Module):
+    """(ReLU, conv 3x3 stride 2, BN), (ReLU, conv 3x3, BN), plus average pooling and a 1x1 conv as shortcut."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv_a = _kernel(2 * channels, channels, 3)
+        self.norm_a = BatchNorm(2 * channels)
+        self.conv_b = _kernel(2 * channels, 2 * channels, 3)
+        self.norm_b = BatchNorm(2 * channels)
+        self.shortcut = _kernel(2 * channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.norm_a(F.conv2d(F.relu(x), self.conv_a, stride=2, padding=1))
+        h = self.norm_b(F.conv2d(F.relu(h), self.conv_b, padding=1))
+        return h + F.conv2d(F.avg_pool2d(x, 2, 2, ceil_mode=True), self.shortcut)
+
+
+class Source:
+    """A node's value and what its outgoing edges share: one ReLU, one pooling, each made on first use."""
+
+    def __init__(self, value: Tensor):
+        self.value = value
+        self._shared: dict[tuple[str, bool], Tensor] = {}
+
+    def relu(self, detached: bool) -> Tensor:
+        return self._get("relu", detached)
+
+    def pool(self, detached: bool) -> Tensor:
+        return self._get("pool", detached)
+
+    def _get(self, kind: str, detached: bool) -> Tensor:
+        if (kind, False) in self._shared and detached:
+            return self._shared[kind, False].detach()
+        if (kind, detached) not in self._shared:
+            x = self.value.detach() if detached else self.value
+            self._shared[kind, detached] = (
+                F.relu(x) if kind == "relu" else F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+            )
+        return self._shared[kind, detached]
+
+
+class CellSupernet(nn.Module):
+    """Four nodes, six edges, five operations an edge; a node is the sum of its gated inputs."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv1 = nn.ParameterList([_kernel(channels, channels, 1) for _ in EDGES])
+        self.conv3 = nn.ParameterList([_kernel(channels, channels, 3) for _ in EDGES])
+
+    def forward(self, x: Tensor, gates: list[list[Tensor]], plan: Plan) -> Tensor:
+        """x: (n, C, h, w); gates: one scalar tensor per position and column."""
+        sources: list[Source | None] = [Source(x)]
+        for node in range(1, NODES):
+            total: Tensor | None = None
+            for edge, (source, target) in enumerate(EDGES):
+                origin = sources[source] if target == node else None
+                if origin is None:  # another node's edge, or a dead source: zero passes through every operation as zero
+                    continue
+                for column, run in plan[edge]:
+                    if column != NONE:
+                        total = self._add(total, origin, edge, column, run, gates[edge][column])
+            sources.append(None if total is None else Source(total))
+        last = sources[-1]
+        return torch.zeros_like(x) if last is None else last.value
+
+    def _add(self, total: Tensor | None, origin: Source, edge: int, column: int, run: Run, gate: Tensor) -> Tensor:
+        """total + gate * operation(origin)."""
+        detached = run is Run.PROBED
+        if column in (CONV1, CONV3):
+            kernel = self.conv1[edge] if column == CONV1 else self.conv3[edge]
+            convolved = F.conv2d(origin.relu(detached), kernel, padding=kernel.shape[-1] // 2)
+            # contiguous: torch's batch norm backward reads an expanded scale as if it were dense, past its memory
+            scale = None if run is Run.UNIT else gate.expand(kernel.shape[0]).contiguous()
+            out = _normalise(convolved, scale)
+            return out if total is None else total + out
+        plain = origin.pool(detached) if column == POOL else (origin.value.detach() if detached else origin.value)
+        if run is Run.UNIT:
+            return plain if total is None else total + plain
+        return plain * gate if total is None else torch.addcmul(total, plain, gate)
+
+
+class NB201Supernet(nn.Module):
+    """`forward(images, gates, plan)`: logits (n, classes) for gates (6, 5) on the images' device."""
+
+    def __init__(self, channels: int = 16, cells: int = 5, classes: int = 10, in_channels: int = 3):
+        super().__init__()
+        self.stem = _kernel(channels, in_channels, 3)
+        self.stem_norm = BatchNorm(channels)
+        stages: list[nn.Module] = []
+        for stage in range(3):
+            if stage:
+                stages.append(ResidualBlock(channels * 2 ** (stage - 1)))
+            stages += [CellSupernet(channels * 2**stage) for _ in range(cells)]
+        self.blocks = nn.ModuleList(stages)
+        self.last_norm = BatchNorm(4 * channels)
+        self.classifier = nn.Linear(4 * channels, classes)
+
+    def forward(self, images: Tensor, gates: Tensor, plan: Plan) -> Tensor:
+        scalars = [list(row.unbind()) for row in gates.unbind()]
+        x = self.stem_norm(F.conv2d(images, self.stem, padding=1))
+        for block in self.blocks:
+            x = block(x, scalars, plan) if isinstance(block, CellSupernet) else block(x)
+        x = F.relu(self.last_norm(x))
+        return self.classifier(x.mean((2, 3)))
+
+    def candidate_weights(self, position: int, column: int) -> Iterator[nn.Parameter]:
+        """The weights that belong to one operation of one position, over all cells."""
+        for block in self.blocks:
+            if isinstance(block, CellSupernet) and column in (CONV1, CONV3):
+                yield (block.conv1 if column == CONV1 else block.conv3)[position]

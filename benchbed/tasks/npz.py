@@ -1,0 +1,180 @@
+"""Your own images and labels, from a numpy .npz file with the arrays `images` and `labels`.
+
+Optional pairs `valid_images`, `valid_labels` and `test_images`, `test_labels` are taken as they are; what is absent
+is cut from `images`, class by class: 60/20/20 percent, or 80/20 where one of the two is given. The images may be
+(n, h, w), (n, h, w, c) or (n, c, h, w) with 1 or 3 channels, 8-bit or floating point, and are normalised per channel
+with the mean and standard deviation of the training split. Test arrays are read when the seal is opened.
+"""
+
+import hashlib
+import zipfile
+import zlib
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..errors import BenchbedError
+from ..task import Seal, Split, Task
+
+SHARE = 0.2  # of each class, for a split that the file does not have
+SMALLEST = 4  # pixels: NAS-Bench-201's network halves the size twice
+
+
+def npz_task(path: str | Path) -> Task:
+    """The task of the file at `path`. The labels are 0 to K-1, each of them in the training split.
+
+    Raises BenchbedError, naming the file and the array, on a file that cannot be read and on content that cannot be
+    trained on; on test arrays only once the seal is opened.
+    """
+    path = Path(path)
+    keys = _keys(path)
+    images, labels = _pair(path, "")
+    cut = [name for name in ("valid", "test") if f"{name}_images" not in keys]
+    parts = _stratified(path, labels, cut)
+    mine = parts["train"]
+    classes = _classes(path, labels[mine])
+    mean = images[mine].mean((0, 2, 3), dtype=np.float64)
+    std = images[mine].std((0, 2, 3), dtype=np.float64)
+    std = np.where(std > 0, std, 1.0)  # a constant channel stays constant
+    as_split = partial(_split, path=path, mean=mean, std=std, classes=classes)
+    if "valid" in parts:
+        valid = as_split("valid_", images[parts["valid"]], labels[parts["valid"]])
+    else:
+        valid = as_split("valid_", *_pair(path, "valid_", images.shape[1:]))
+    shape = images.shape[1:]
+
+    def read_test() -> Split:
+        if "test" not in parts:
+            return as_split("test_", *_pair(path, "test_", shape))
+        images, labels = _pair(path, "")
+        return as_split("test_", images[parts["test"]], labels[parts["test"]])
+
+    facts = {
+        "file": path.name,
+        "images": {"train": len(mine), "valid": len(valid)} | ({"test": len(parts["test"])} if "test" in parts else {}),
+        "split": {name: "cut from images, class by class" if name in cut else "given" for name in ("valid", "test")},
+        "mean": mean.tolist(),
+        "std": std.tolist(),
+    }
+    return Task(
+        name=f"npz:{path.name}",
+        classes=classes,
+        shape=shape,
+        train=as_split("", images[mine], labels[mine]),
+        valid=valid,
+        seal=Seal(read_test),
+        fingerprint=_sha256(path),
+        facts=facts,
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _keys(path: Path) -> set[str]:
+    """The names of the arrays; both of each pair or neither."""
+    if not path.is_file():
+        raise BenchbedError(f"npz file '{path}' does not exist")
+    if not zipfile.is_zipfile(path):
+        raise BenchbedError(f"'{path}' is not an .npz file: write one with numpy.savez(FILE, images=..., labels=...)")
+    with zipfile.ZipFile(path) as archive:
+        keys = {name.removesuffix(".npy") for name in archive.namelist()}
+    for prefix in ("", "valid_", "test_"):
+        pair = [f"{prefix}images", f"{prefix}labels"]
+        missing = [key for key in pair if key not in keys]
+        if missing and (not prefix or len(missing) == 1):
+            raise BenchbedError(f"'{path}' has no array '{missing[0]}', only {', '.join(sorted(keys)) or 'none'}")
+    return keys
+
+
+def _pair(path: Path, prefix: str, shape: tuple[int, ...] | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """The checked arrays of a split: float32 (n, c, h, w) on the file's own scale, and int64 (n,)."""
+    images, labels = _array(path, f"{prefix}images"), _array(path, f"{prefix}labels")
+    images = _pixels(f"'{path}' {prefix}images", images)
+    if shape is not None and images.shape[1:] != shape:
+        raise BenchbedError(f"'{path}' {prefix}images are {images.shape[1:]}, the training images {shape}")
+    name = f"'{path}' {prefix}labels"
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise BenchbedError(f"{name} are {labels.dtype} of shape {labels.shape}: one integer an image is needed")
+    if len(labels) != len(images):
+        raise BenchbedError(f"{name} are {len(labels)} for {len(images)} images: one an image is needed")
+    if labels.min() < 0:
+        raise BenchbedError(f"{name} contain {labels.min()}: classes are numbered from 0")
+    return images, labels.astype(np.int64)
+
+
+def _array(path: Path, key: str) -> np.ndarray:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return file[key]
+    except (ValueError, zipfile.BadZipFile, zlib.error, OSError, EOFError) as error:
+        reason = "holds pickled objects, not numbers" if "allow_pickle" in str(error) else f"cannot be read ({error})"
+        raise BenchbedError(f"'{path}' {key} {reason}".replace("\n", " ")) from error
+
+
+def _pixels(name: str, images: np.ndarray) -> np.ndarray:
+    """Images of any accepted layout as float32 (n, c, h, w)."""
+    if images.dtype != np.uint8 and images.dtype.kind != "f":
+        raise BenchbedError(f"{name} are {images.dtype}: uint8 or floating point is needed")
+    if images.ndim not in (3, 4):
+        raise BenchbedError(f"{name} have shape {images.shape}: (n, h, w), (n, h, w, c) or (n, c, h, w) is needed")
+    if images.shape[0] == 0:
+        raise BenchbedError(f"{name} have shape {images.shape}: at least one image is needed")
+    if images.ndim == 3:
+        images = images[:, None]
+    else:
+        first, last = images.shape[1] in (1, 3), images.shape[3] in (1, 3)
+        if first == last:
+            what = "either the second or the last could be" if first else "neither the second nor the last is"
+            raise BenchbedError(f"{name} have shape {images.shape}: {what} a size of 1 or 3 channels")
+        images = images if first else images.transpose(0, 3, 1, 2)
+    if min(images.shape[2:]) < SMALLEST:
+        raise BenchbedError(f"{name} are {images.shape[2]}x{images.shape[3]}: at least {SMALLEST}x{SMALLEST} is needed")
+    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite and is refused below
+        images = np.ascontiguousarray(images, dtype=np.float32)
+    if not np.isfinite(images).all():
+        raise BenchbedError(f"{name} contain NaN or infinity")
+    return images
+
+
+def _stratified(path: Path, labels: np.ndarray, cut: list[str]) -> dict[str, np.ndarray]:
+    """Sorted indices of 'train' and of each split in `cut`: a fifth of each class each, by a fixed permutation."""
+    order = np.random.default_rng(0).permutation(len(labels))
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in ("train", *cut)}
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        each = round(SHARE * len(members))
+        for i, name in enumerate(cut):
+            parts[name].append(members[i * each : (i + 1) * each])
+        parts["train"].append(members[len(cut) * each :])
+    merged = {name: np.sort(np.concatenate(pieces)) for name, pieces in parts.items()}
+    for name, indices in merged.items():
+        if len(indices) == 0:
+            raise BenchbedError(f"'{path}' has {len(labels)} images: too few to cut a {name} split from them")
+    return merged
+
+
+def _classes(path: Path, labels: np.ndarray) -> int:
+    present = np.unique(labels)
+    if len(present) < 2:
+        raise BenchbedError(f"'{path}' labels name one class ({present[0]}): at least two are needed")
+    if present[-1] != len(present) - 1:
+        absent = np.setdiff1d(np.arange(len(present)), present)[0]
+        raise BenchbedError(f"'{path}' labels go up to {present[-1]} without {absent}: 0 to K-1 are needed, each used")
+    return len(present)
+
+
+def _split(
+    prefix: str, images: np.ndarray, labels: np.ndarray, path: Path, mean: np.ndarray, std: np.ndarray, classes: int
+) -> Split:
+    if labels.max() >= classes:
+        raise BenchbedError(
+            f"'{path}' {prefix}labels contain {labels.max()}: the training labels go up to {classes - 1}"
+        )
+    mean, std = mean.astype(np.float32), std.astype(np.float32)
+    normal = (images - mean[:, None, None]) / std[:, None, None]
+    return Split(torch.from_numpy(normal), torch.from_numpy(labels))

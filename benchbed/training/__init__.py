@@ -1,0 +1,1 @@
+"""Training a discrete network from scratch: recipes, the one training loop, evaluation."""

@@ -1,0 +1,100 @@
+"""ProxylessNAS by gradient: binarised paths; only one operation a position flows.
+
+Cai, Zhu and Han, "ProxylessNAS: Direct Neural Architecture Search on Target Task and Hardware", ICLR 2019. Gates g
+are a one-hot draw from p = softmax(alpha), one draw a batch. Weight steps train the drawn path. Architecture steps
+estimate dL/dalpha from G_j = dL/dg_j = <dL/dm, o_j(x)> at the drawn path (section 3.2.1, equation 4):
+
+    full: dL/dalpha_i = p_i (G_i - sum_j p_j G_j), over all operations
+    two:  the same on a pair {a, b} drawn from p without replacement, with q = p renormalised on the pair; after the
+          Adam step both alphas are shifted so that exp(alpha_a) + exp(alpha_b) is what it was, which leaves every
+          other probability unchanged
+"""
+
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from benchbed.cost import Problem
+from benchbed.errors import BenchbedError
+from benchbed.objective import Batch, Objective
+from benchbed.searcher import AlphaOptions, Clock, GradientSearcher, masked_softmax, one_hot_draws
+
+
+class Options(AlphaOptions):
+    """ProxylessNAS' architecture step. Defaults: the CIFAR-10 settings of the paper, section 4.1."""
+
+    alpha_lr: float = Field(6e-3, gt=0, description="Adam's learning rate of alpha (paper, CIFAR-10: 0.006)")
+    alpha_beta1: float = Field(0.0, ge=0, lt=1, description="Adam's first beta; above 0 undrawn alphas drift in 'two'")
+    alpha_weight_decay: float = Field(0.0, ge=0, description="L2 on alpha, through Adam")
+    mode: Literal["two", "full"] = Field("two", description="operations whose gates get a gradient: a pair, or all")
+    warmup: float = Field(0.25, ge=0, lt=1, description="share of the epochs that train weights alone, paths from p")
+    every: int = Field(1, ge=1, description="training batches per architecture step (official ImageNet code: 5)")
+
+
+class ProxylessNAS(GradientSearcher):
+    """Samples one path a batch; gate gradients of two or all operations move alpha."""
+
+    Options = Options
+    evaluation = "sampled"
+    presets: ClassVar[dict[str, Any]] = {
+        "paper": {
+            "options": {},
+            "supernet": {"schedule": "cosine-step", "lr_min": 0.0, "nesterov": True, "weight_decay": 1e-4},
+            "epochs": 200,
+        },
+        "small": {
+            "options": {},
+            "supernet": {"channels": 8, "cells": 1, "lr": 0.1, "valid_batch": 64},
+            "epochs": 10,
+        },
+    }
+
+    def arch_steps_due(self, clock: Clock) -> int:
+        warm = clock.epoch < round(self.options.warmup * clock.epochs)
+        return 0 if warm else int(clock.step % self.options.every == self.options.every - 1)
+
+    def weight_gates(self, objective: Objective, batch: Batch | None, clock: Clock) -> Tensor:
+        return self.sample(1)[0]
+
+    def arch_gates(self) -> tuple[Tensor, Tensor, Tensor]:
+        if self.options.mode == "full":
+            return self.sample(1)[0], self.mask, masked_softmax(self.alpha, self.mask)
+        self.pair = pair = self._draw_pairs()
+        q = masked_softmax(self.alpha, pair)
+        draws = torch.rand(1, len(self.mask), generator=self.streams.generator("gates"))
+        return one_hot_draws(q.detach(), draws)[0], pair, q
+
+    def _draw_pairs(self) -> Tensor:
+        """bool (P, O): per position two operations without replacement, weighted by p; one where there is one."""
+        p, generator = self.probabilities(), self.streams.generator("gates")
+        pair = torch.zeros_like(self.mask)
+        for i, row in enumerate(p):
+            available, operations = int((row > 0).sum()), int(self.mask[i].sum())
+            if available < min(2, operations):
+                raise BenchbedError(
+                    f"mode 'two' needs two operations of non-zero probability at position '{self.space.positions[i].name}'"
+                    f" and alpha has saturated to {[round(x, 2) for x in self.alpha[i].tolist()]}:"
+                    " lower searcher.alpha_lr or use searcher.mode=full"
+                )
+            pair[i, torch.multinomial(row, min(2, operations), replacement=False, generator=generator)] = True
+        return pair
+
+    def arch_step(self, problem: Problem, batch: Batch | None, clock: Clock) -> dict[str, float]:
+        before = self.alpha.detach().clone()
+        logged = super().arch_step(problem, batch, clock)
+        if self.options.mode == "two":
+            rescale(self.alpha, before, self.pair)
+        return logged
+
+
+def rescale(alpha: Tensor, before: Tensor, pair: Tensor) -> None:
+    """Shifts the pair's entries of each row so that the sum of their exponentials is what it was (section 3.2.1).
+
+    alpha, before: (P, O), changed in place; pair: bool (P, O). In log space: exp overflows past 88 in float32.
+    """
+    with torch.no_grad():
+        now = torch.logsumexp(alpha.masked_fill(~pair, -torch.inf), 1, keepdim=True)
+        was = torch.logsumexp(before.masked_fill(~pair, -torch.inf), 1, keepdim=True)
+        alpha -= torch.where(pair, now - was, 0.0)

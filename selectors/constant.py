@@ -1,0 +1,33 @@
+"""Constant: the same operation at every position, 3x3 convolution unless told otherwise. A control.
+
+On NAS-Bench-201 the all-3x3 cell is hard to beat, so every table shows it.
+"""
+
+import numpy as np
+from pydantic import Field
+
+from benchbed.errors import unknown
+from benchbed.searcher import Options as PluginOptions
+from benchbed.selector import Context, Selection, Selector
+
+
+class Options(PluginOptions):
+    """Which operation."""
+
+    operation: str = Field("nor_conv_3x3", description="the operation's name in the space")
+
+
+class Constant(Selector):
+    """The cell of one operation."""
+
+    Options = Options
+
+    def step(self, context: Context) -> Selection:
+        wanted, choices = self.options.operation, []
+        for position, selectable in zip(context.space.positions, context.space.selectable, strict=True):
+            names = [name for name, allowed in zip(position.operations, selectable, strict=False) if allowed]
+            if wanted not in names:
+                raise unknown(f"operation at position '{position.name}'", wanted, names)
+            choices.append(position.operations.index(wanted))
+        architecture = context.space.architecture_of(tuple(choices))
+        return Selection(architecture, np.full(context.space.mask.shape, np.nan), {})

@@ -1,0 +1,103 @@
+"""What an import costs, which public names it gives, and that the arrows between the rooms run one way."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from jaxtyping import TypeCheckError
+
+import benchbed
+
+ROOT = Path(__file__).resolve().parent.parent
+HEAVY = {"jaxtyping", "matplotlib", "numpy", "pandas", "pydantic", "scipy", "sklearn", "torch"}
+FILES = {
+    folder: sorted(p.relative_to(ROOT) for p in (ROOT / folder).rglob("*.py"))
+    for folder in ("benchbed", "searchers", "selectors")
+}
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The top-level modules that a fresh interpreter holds after `statement`."""
+    code = f"{statement}\nimport sys\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def imported(source: str, package: list[str]) -> Iterator[str]:
+    """The absolute name of everything that a source in `package` imports, inside its functions too."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            yield from (".".join([*base, *filter(None, [node.module]), alias.name]) for alias in node.names)
+
+
+def imports(file: Path) -> Iterator[str]:
+    folders = list(file.parts[:-1])
+    return imported((ROOT / file).read_text(), folders if folders[0] == "benchbed" else ["benchbed", *folders])
+
+
+def in_wing(name: str, *wings: str) -> bool:
+    return any(f"{name}.".startswith(f"benchbed.{wing}.") for wing in wings)
+
+
+def test_importing_benchbed_loads_no_heavy_library() -> None:
+    assert loaded_by("import benchbed") & HEAVY == set()
+
+
+def test_a_public_name_loads_its_module_only_on_use() -> None:
+    assert loaded_by("from benchbed import BenchbedError") & HEAVY == set()
+    assert loaded_by("from benchbed import Space") & {"numpy", "torch", "pandas"} == {"numpy"}
+
+
+@pytest.mark.parametrize("name", sorted(benchbed._PUBLIC))
+def test_every_public_name_is_found_and_listed(name: str) -> None:
+    assert getattr(benchbed, name).__name__ == name
+    assert name in dir(benchbed)
+
+
+def test_a_name_that_is_not_public_is_refused() -> None:
+    name = "Searchr"
+    with pytest.raises(AttributeError, match="module 'benchbed' has no attribute 'Searchr'"):
+        getattr(benchbed, name)
+
+
+@pytest.mark.parametrize("package", ["benchbed", "benchbed.searchers", "benchbed.selectors"])
+def test_annotations_are_checked_while_the_tests_run(
+    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hooked_probe.py").write_text("def twice(x: float) -> float:\n    return 2 * x\n")
+    monkeypatch.setattr(import_module(package), "__path__", [str(tmp_path)])
+    probe = import_module(f"{package}.hooked_probe")
+    assert probe.twice(2) == 4
+    with pytest.raises(TypeCheckError, match="twice"):
+        probe.twice("a")
+
+
+def test_nothing_in_benchbed_imports_a_wing() -> None:
+    assert {f for f in FILES["benchbed"] for name in imports(f) if in_wing(name, "searchers", "selectors")} == set()
+
+
+def test_a_wing_never_imports_the_other_wing() -> None:
+    assert {f for f in FILES["searchers"] for name in imports(f) if in_wing(name, "selectors")} == set()
+    assert {f for f in FILES["selectors"] for name in imports(f) if in_wing(name, "searchers")} == set()
+
+
+def test_the_arrows_are_seen_in_every_form_of_import() -> None:
+    forms = "import benchbed.selectors.a", "from benchbed import selectors", "from ..selectors import b"
+    for form in (*forms, "def f():\n    from benchbed.selectors.a import g"):
+        assert any(in_wing(name, "selectors") for name in imported(form, ["benchbed", "searchers"])), form
+    assert not any(in_wing(name, "selectors") for name in imported("import selectors", ["benchbed", "searchers"]))
+
+
+def test_spaces_and_tables_load_no_torch() -> None:
+    lookups = [f for f in FILES["benchbed"] if f.parts[1] in ("space.py", "spaces", "tables")]
+    modules = [".".join(f.with_suffix("").parts).removesuffix(".__init__") for f in lookups]
+    assert "benchbed.space" in modules
+    assert "torch" not in loaded_by(f"import {', '.join(modules)}")
