@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -16,29 +16,31 @@ app = typer.Typer(
     help="Search for an architecture, select one, score it: any searcher with any selector.",
 )
 
-Plugins = Annotated[Optional[list[Path]], typer.Option("--plugin", help="a Python file with your own plug-in")]
-Set = Annotated[Optional[list[str]], typer.Option("--set", help="SECTION.KEY=VALUE, e.g. searcher.alpha_lr=0.01")]
-ConfigFile = Annotated[Optional[Path], typer.Option("--config", help="a TOML file; flags win over it")]
-Device = Annotated[Optional[str], typer.Option(help="auto, cpu, cuda, cuda:1")]
+Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="a Python file with your own plug-in")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="SECTION.KEY=VALUE, e.g. searcher.alpha_lr=0.01")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="a TOML file; flags win over it")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="print the result only")]
 
 
 @app.command()
 def run(
-    searcher: Annotated[Optional[str], typer.Option(help="one, or several with commas")] = None,
-    selector: Annotated[Optional[str], typer.Option(help="one, or several with commas")] = None,
-    space: Annotated[Optional[str], typer.Option(help="the search space  [default: nb201]")] = None,
-    task: Annotated[Optional[str], typer.Option(help="digits, or npz:FILE  [default: digits]")] = None,
-    seed: Annotated[Optional[int], typer.Option(help="[default: 0]")] = None,
-    seeds: Annotated[Optional[str], typer.Option(help="a range such as 0:10")] = None,
-    epochs: Annotated[Optional[int], typer.Option(help="of the search; default: the preset's")] = None,
-    preset: Annotated[Optional[str], typer.Option(help="small or paper; default: by the task")] = None,
+    searcher: Annotated[str | None, typer.Option(help="one, or several with commas")] = None,
+    selector: Annotated[str | None, typer.Option(help="one, or several with commas")] = None,
+    space: Annotated[str | None, typer.Option(help="the search space  [default: nb201]")] = None,
+    task: Annotated[str | None, typer.Option(help="digits, or npz:FILE  [default: digits]")] = None,
+    seed: Annotated[int | None, typer.Option(help="[default: 0]")] = None,
+    seeds: Annotated[str | None, typer.Option(help="a range such as 0:10")] = None,
+    epochs: Annotated[int | None, typer.Option(help="of the search; default: the preset's")] = None,
+    preset: Annotated[str | None, typer.Option(help="small or paper; default: by the task")] = None,
     device: Device = None,
-    out: Annotated[Optional[Path], typer.Option(help="where results go  [default: runs]")] = None,
+    out: Annotated[Path | None, typer.Option(help="where results go  [default: runs]")] = None,
     config: ConfigFile = None,
     settings: Set = None,
     plugin: Plugins = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="walk the whole pipeline in seconds, keep nothing")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="walk the whole pipeline, keep nothing")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="begin again, also where a result is there")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -56,8 +58,7 @@ def run(
     from .run import Options, expand, run_all
     from .run import dry_run as walk
 
-    names = [_names(raw, "searcher"), _names(raw, "selector")]
-    configs = expand(raw, *names, _seeds(raw))
+    configs = expand(raw, _names(raw, "searcher"), _names(raw, "selector"), _seeds(raw))
     console = Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
     with Reporter(quiet) as reporter:
         options = Options(Path(raw.get("out", "runs")), _device(raw), force, reporter)
@@ -67,7 +68,9 @@ def run(
             return
         records = run_all(configs, options)
     if len(records) == 1:
-        run_summary(records[0], registry.load("space", configs[0].space)(), console, f"{options.out}/{records[0]['id']}")
+        run_summary(
+            records[0], registry.load("space", configs[0].space)(), console, f"{options.out}/{records[0]['id']}"
+        )
     else:
         grid_summary(records, console)
 
@@ -101,8 +104,8 @@ def select(
 
 @app.command("list")
 def list_(
-    kind: Annotated[Optional[str], typer.Argument(help="searcher, selector, space or task")] = None,
-    name: Annotated[Optional[str], typer.Argument(help="show this one's options")] = None,
+    kind: Annotated[str | None, typer.Argument(help="searcher, selector, space or task")] = None,
+    name: Annotated[str | None, typer.Argument(help="show this one's options")] = None,
     plugin: Plugins = None,
 ) -> None:
     """Every plug-in with one line; with a kind and a name, its options, their defaults and where they come from."""
@@ -123,7 +126,7 @@ def describe(
     arch: Annotated[str, typer.Option(help="the architecture's native string")],
     space: Annotated[str, typer.Option(help="the search space")] = "nb201",
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
-    draw: Annotated[Optional[Path], typer.Option(help="also draw the cell to this .svg, .pdf or .png")] = None,
+    draw: Annotated[Path | None, typer.Option(help="also draw the cell to this .svg, .pdf or .png")] = None,
     plugin: Plugins = None,
 ) -> None:
     """Parameters, FLOPs, canonical form and a drawing of an architecture."""

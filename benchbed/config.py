@@ -95,7 +95,9 @@ def with_settings(raw: Mapping[str, Any], settings: list[str]) -> dict[str, Any]
         path, equals, text = setting.partition("=")
         section, dot, key = path.strip().partition(".")
         if not equals or not dot or not key:
-            raise BenchbedError(f"--set '{setting}': expected SECTION.KEY=VALUE, with a section of {', '.join(SECTIONS)}")
+            raise BenchbedError(
+                f"--set '{setting}': expected SECTION.KEY=VALUE, with a section of {', '.join(SECTIONS)}"
+            )
         if section not in SECTIONS:
             raise unknown("section in --set", section, SECTIONS)
         merged.setdefault(section, {})[key] = _value(text.strip())
@@ -125,9 +127,7 @@ def resolve(raw: Mapping[str, Any], searcher: str, selector: str, seed: int) -> 
     task, space = raw.get("task", "digits"), raw.get("space", "nb201")
     registry.find("space", space)
     registry.find("task", task.partition(":")[0])
-    preset = raw.get("preset") or ("small" if task.startswith(("digits", "npz:")) else "paper")
-    if preset not in PRESETS:
-        raise unknown("preset", preset, PRESETS)
+    preset = _preset(raw, task)
     objective = raw.get("objective", "supernet")
     if objective != "supernet":
         raise unknown("objective", objective, ["supernet"])
@@ -154,6 +154,14 @@ def resolve(raw: Mapping[str, Any], searcher: str, selector: str, seed: int) -> 
         selector=_plugin("selector", selector, _selector_options(raw, selector, preset)),
         scoring=typed(ScoringOptions, {**SCORING[preset], **raw.get("scoring", {})}, "scoring"),
     )
+
+
+def _preset(raw: Mapping[str, Any], task: str) -> Literal["small", "paper"]:
+    """The preset asked for; by default 'small' for the embedded task and a user's own images."""
+    preset = raw.get("preset") or ("small" if task.startswith(("digits", "npz:")) else "paper")
+    if preset not in PRESETS:
+        raise unknown("preset", preset, PRESETS)
+    return "small" if preset == "small" else "paper"
 
 
 def _options(raw: Mapping[str, Any], kind: str, name: str) -> dict[str, Any]:

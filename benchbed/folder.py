@@ -76,7 +76,7 @@ class Folder:
     def __enter__(self) -> "Folder":
         with one_line(self.path, "write to"):
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.path / ".lock", "a+")  # noqa: SIM115  # held open as long as the lock is
+            self._lock = open(self.path / ".lock", "a+")  # held open as long as the lock is
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | (0 if self.wait else fcntl.LOCK_NB))
         except BlockingIOError:
@@ -92,7 +92,9 @@ class Folder:
                 (self.path / name).unlink(missing_ok=True)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._lock is not None:
             self._lock.close()
 

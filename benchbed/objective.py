@@ -27,11 +27,11 @@ class Batch(NamedTuple):
 
 
 class Measure(NamedTuple):
-    """loss and accuracy (percent), one of each per set of gates; count: images measured."""
+    """loss and accuracy (percent), one of each per set of gates; images: how many were measured."""
 
     loss: Float[Tensor, "*K"]
     accuracy: Float[Tensor, "*K"]
-    count: int
+    images: int
 
 
 class Objective(ABC):
@@ -102,7 +102,7 @@ class Decisions(NamedTuple):
     """Rows that a selector has fixed. rows: (P, O), one-hot or zero where `fixed` (P,) holds, ignored elsewhere."""
 
     rows: Float[Tensor, "P O"]
-    fixed: Bool[Tensor, "P"]
+    fixed: Bool[Tensor, " P"]
 
     @classmethod
     def none(cls, space: Space) -> "Decisions":
@@ -135,9 +135,7 @@ class DecidedObjective(Objective):
     def loss(self, gates: Tensor, batch: Batch | None, weights: dict[str, Tensor] | None = None) -> Tensor:
         return self.base.loss(self.decisions.apply(gates), batch, weights)
 
-    def gate_gradient(
-        self, gates: Tensor, batch: Batch | None, need: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def gate_gradient(self, gates: Tensor, batch: Batch | None, need: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Decided rows have gradient exactly zero: nothing that a searcher does there can change the loss."""
         need = torch.from_numpy(self.space.mask) if need is None else need
         return self.base.gate_gradient(self.decisions.apply(gates), batch, need & ~self.decisions.fixed[:, None])

@@ -128,7 +128,8 @@ def _user_module(name: str, file: Path) -> ModuleType:
     if target in sys.modules:
         return sys.modules[target]
     spec = spec_from_file_location(target, file)
-    assert spec is not None and spec.loader is not None
+    if spec is None or spec.loader is None:
+        raise BenchbedError(f"plug-in file {file} cannot be imported: its name must end in .py")
     module = module_from_spec(spec)
     sys.modules[target] = module
     try:

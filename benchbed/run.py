@@ -31,7 +31,9 @@ class Options(NamedTuple):
     reporter: Reporter = Reporter(quiet=True)
 
 
-def run_all(configs: list[RunConfig], options: Options, done: Callable[[dict[str, Any]], None] | None = None) -> list[dict[str, Any]]:
+def run_all(
+    configs: list[RunConfig], options: Options, done: Callable[[dict[str, Any]], None] | None = None
+) -> list[dict[str, Any]]:
     """Runs each configuration; searches and scores that several share are made once. The records, in order."""
     records = []
     tasks: dict[str, Task] = {}
@@ -122,7 +124,9 @@ def _what_came_out(
         "rank": None,
         "percentile": None,
         "seconds": {"search": searched["seconds"], "selection": figures["seconds"], "scoring": scored["seconds"]},
-        "peak_memory_bytes": max(searched["peak_memory_bytes"], figures["peak_memory_bytes"], scored["peak_memory_bytes"]),
+        "peak_memory_bytes": max(
+            searched["peak_memory_bytes"], figures["peak_memory_bytes"], scored["peak_memory_bytes"]
+        ),
         "state_sha256": {"search": searched["state_sha256"], "selection": figures["state_sha256"]},
     }
 
@@ -155,7 +159,9 @@ def select_again(search_path: Path, raw: Mapping[str, Any], selector: str, optio
     Raises BenchbedError if the folder holds no finished search, or if its plug-in or data are not what they were.
     """
     if not (search_path / "record.json").exists():
-        raise BenchbedError(f"{search_path} holds no finished search (no record.json): give a folder below OUT/searches")
+        raise BenchbedError(
+            f"{search_path} holds no finished search (no record.json): give a folder below OUT/searches"
+        )
     saved = read_json(search_path / "config.json")
     # the resolved options are complete, so they pass through `resolve` as given by the user
     whole = {
@@ -171,6 +177,7 @@ def select_again(search_path: Path, raw: Mapping[str, Any], selector: str, optio
     task = load_task(config.task)
     if stages.search_id(config, task) != search_path.name:
         changed = "the searcher's file" if config.searcher.sha256 != saved["searcher"]["sha256"] else "the task's data"
-        raise BenchbedError(f"{search_path} was made with other code or data ({changed} changed): search again with 'run'")
+        raise BenchbedError(
+            f"{search_path} was made with other code or data ({changed} changed): search again with 'run'"
+        )
     return run(config, task, options._replace(out=search_path.resolve().parent.parent))
-

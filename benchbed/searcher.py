@@ -134,7 +134,7 @@ class AlphaOptions(Options):
 class AlphaSearcher(Searcher):
     """A searcher that learns alpha (P, O) by Adam; its probabilities are the softmax of each row."""
 
-    Options = AlphaOptions
+    Options: ClassVar[type[BaseModel]] = AlphaOptions
 
     def __init__(self, space: Space, options: Any, streams: Streams):
         super().__init__(space, options, streams)

@@ -15,7 +15,7 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor
 
-from .objective import Decisions, Objective, Tree
+from .objective import Objective, Tree
 from .searcher import EvaluationMode, Options, Searcher
 from .space import Architecture, Space
 from .streams import Streams
@@ -70,7 +70,9 @@ class Selector(ABC):
         return {}
 
     def load_state(self, tree: Tree) -> None:
-        """Restores what `state` gave."""
+        """Restores what `state` gave. Raises ValueError where a selector has no state and is given some."""
+        if tree:
+            raise ValueError(f"{type(self).__name__} keeps no state, got {sorted(tree)}")
 
 
 def evaluation_mode(wanted: str, searcher: Searcher) -> EvaluationMode:

@@ -64,8 +64,18 @@ class Parts:
         for name, value in sorted(_flat({"weights": self.objective.weights(), "searcher": self.searcher.state()})):
             total.update(name.encode())
             # .contiguous(): the memory layout is no part of the value
-            total.update(value.detach().cpu().contiguous().numpy().tobytes() if isinstance(value, Tensor) else repr(value).encode())
+            total.update(
+                value.detach().cpu().contiguous().numpy().tobytes()
+                if isinstance(value, Tensor)
+                else repr(value).encode()
+            )
         return total.hexdigest()
+
+
+def _bytes(value: Any) -> bytes:
+    if isinstance(value, Tensor):
+        return value.detach().cpu().contiguous().numpy().tobytes()  # the memory layout is no part of the value
+    return repr(value).encode()
 
 
 def _flat(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
@@ -193,7 +203,9 @@ def argmax_architecture(parts: Parts) -> Architecture:
 # -- selection -----------------------------------------------------------------------------------------------------
 
 
-def select(parts: Parts, search_checkpoint: Path, folder: Folder, reporter: Reporter) -> tuple[Selection, dict[str, Any]]:
+def select(
+    parts: Parts, search_checkpoint: Path, folder: Folder, reporter: Reporter
+) -> tuple[Selection, dict[str, Any]]:
     """Runs the configured selector on the finished search; (selection, what the record says of it).
 
     Begins from the search's final state, so that every selector starts from the same supernet and the same draws.
@@ -226,7 +238,11 @@ def select(parts: Parts, search_checkpoint: Path, folder: Folder, reporter: Repo
         if selection is not None:
             break
         folder.save(tree)
-    figures = {"seconds": seconds, "state_sha256": parts.digest(), "peak_memory_bytes": peak_memory(parts.objective.device)}
+    figures = {
+        "seconds": seconds,
+        "state_sha256": parts.digest(),
+        "peak_memory_bytes": peak_memory(parts.objective.device),
+    }
     kept = {
         "choices": list(selection.architecture.choices),
         "scores": torch.from_numpy(selection.scores),
@@ -251,8 +267,10 @@ def _context(parts: Parts, folder: Folder, reporter: Reporter) -> Context:
         if epoch == 0:
             objective.new_optimiser(lr_factor, epochs, "constant")
         # the searcher's clock stands at the end of its search: no warm-up comes again
-        clock_epoch = parts.config.epochs - 1
-        means = train_epoch(parts.problem._replace(objective=objective), parts.searcher, clock_epoch, clock_epoch + 1, train_alpha)
+        clock = parts.config.epochs - 1
+        means = train_epoch(
+            parts.problem._replace(objective=objective), parts.searcher, clock, clock + 1, train_alpha
+        )
         folder.log({"tuning_epoch": epoch + 1, **means})
         reporter.line(f"tuning epoch {epoch + 1}/{epochs}  loss {means['loss']:.3f}")
 
@@ -268,7 +286,13 @@ def score_id(config: RunConfig, task: Task, architecture: Architecture) -> str:
 
 
 def score(
-    config: RunConfig, space: Space, task: Task, selection: Selection, folder: Folder, device: torch.device, reporter: Reporter
+    config: RunConfig,
+    space: Space,
+    task: Task,
+    selection: Selection,
+    folder: Folder,
+    device: torch.device,
+    reporter: Reporter,
 ) -> dict[str, Any]:
     """Trains the chosen architecture from scratch, seeded by the run's seed; validation and test accuracy in percent.
 
@@ -319,4 +343,6 @@ def truncated(task: Task, count: int) -> Task:
         return Split(split.images[:count], split.labels[:count])
 
     seal = type(task.seal)(lambda: cut(task.seal.open("dry run")))
-    return replace(task, train=cut(task.train), valid=cut(task.valid), seal=seal, fingerprint=f"{task.fingerprint}-{count}")
+    return replace(
+        task, train=cut(task.train), valid=cut(task.valid), seal=seal, fingerprint=f"{task.fingerprint}-{count}"
+    )

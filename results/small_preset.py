@@ -38,7 +38,14 @@ def measure(job: tuple[str, dict[str, dict[str, float]], int]) -> dict[str, obje
     with TemporaryDirectory() as folder, Folder(Path(folder)) as place:
         record = stages.search(parts, place, Reporter(quiet=True))
     kept = {k: round(record[k], 3) for k in record if k.startswith("supernet_")}
-    return {"searcher": searcher, "settings": settings, "epochs": config.epochs, "seed": seed, **kept, "seconds": record["seconds"]}
+    return {
+        "searcher": searcher,
+        "settings": settings,
+        "epochs": config.epochs,
+        "seed": seed,
+        **kept,
+        "seconds": record["seconds"],
+    }
 
 
 def main() -> None:

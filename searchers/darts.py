@@ -13,7 +13,7 @@ The weights themselves are never written: w', w+ and w- are arguments of the los
 from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import BaseModel, Field
 from torch import Tensor
 
 from benchbed.cost import Problem
@@ -32,7 +32,7 @@ class Options(AlphaOptions):
 class DARTS(GradientSearcher):
     """Mixes all operations by softmax(alpha) and descends the validation loss."""
 
-    Options = Options
+    Options: ClassVar[type[BaseModel]] = Options
     evaluation = "mixture"
     presets: ClassVar[dict[str, Any]] = {
         "paper": {"options": {}, "supernet": {}, "epochs": 100},  # DARTS-PT on NAS-Bench-201 (DARTS space: 50)
@@ -55,7 +55,9 @@ class DARTS(GradientSearcher):
             return super().arch_step(problem, batch, clock)
         objective = problem.objective
         if not objective.weights():
-            raise BenchbedError("searcher.order=2 unrolls a weight step, and this objective has no weights: use order=1")
+            raise BenchbedError(
+                "searcher.order=2 unrolls a weight step and this objective has no weights: use 1"
+            )
         valid = objective.batch("valid")
         p = masked_softmax(self.alpha, self.mask)
         gates = p.detach().requires_grad_()

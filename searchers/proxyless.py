@@ -13,7 +13,7 @@ estimate dL/dalpha from G_j = dL/dg_j = <dL/dm, o_j(x)> at the drawn path (secti
 from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import BaseModel, Field
 from torch import Tensor
 
 from benchbed.cost import Problem
@@ -36,7 +36,7 @@ class Options(AlphaOptions):
 class ProxylessNAS(GradientSearcher):
     """Samples one path a batch; gate gradients of two or all operations move alpha."""
 
-    Options = Options
+    Options: ClassVar[type[BaseModel]] = Options
     evaluation = "sampled"
     presets: ClassVar[dict[str, Any]] = {
         "paper": {
@@ -73,8 +73,9 @@ class ProxylessNAS(GradientSearcher):
         for i, row in enumerate(p):
             available, operations = int((row > 0).sum()), int(self.mask[i].sum())
             if available < min(2, operations):
+                name = self.space.positions[i].name
                 raise BenchbedError(
-                    f"mode 'two' needs two operations of non-zero probability at position '{self.space.positions[i].name}'"
+                    f"mode 'two' needs two operations of non-zero probability at position '{name}'"
                     f" and alpha has saturated to {[round(x, 2) for x in self.alpha[i].tolist()]}:"
                     " lower searcher.alpha_lr or use searcher.mode=full"
                 )

@@ -13,8 +13,7 @@ mean a weight of 0.99 and uses it at once: its expected gradient is (1 - 0.99 / 
 
 from typing import Any, ClassVar, Literal
 
-import torch
-from pydantic import Field
+from pydantic import BaseModel, Field
 from torch import Tensor
 
 from benchbed.cost import Problem
@@ -31,7 +30,9 @@ class Options(AlphaOptions):
     alpha_beta1: float = Field(0.0, ge=0, lt=1, description="Adam's first beta (official: 0)")
     alpha_weight_decay: float = Field(0.0, ge=0, description="L2 on alpha, through Adam")
     samples: int = Field(10, ge=1, description="M: architectures per step (official: 10)")
-    baseline: Literal["ema", "leave-one-out", "official", "none"] = Field("ema", description="what a reward is held against")
+    baseline: Literal["ema", "leave-one-out", "official", "none"] = Field(
+        "ema", description="what a reward is held against"
+    )
     decay: float = Field(0.99, ge=0, lt=1, description="share of the old value that the 'ema' baseline keeps")
     warmup: float = Field(0.25, ge=0, lt=1, description="share of the epochs that train weights alone, paths from p")
     every: int = Field(1, ge=1, description="training batches per architecture step")
@@ -40,12 +41,18 @@ class Options(AlphaOptions):
 class Reinforce(AlphaSearcher):
     """Draws M architectures a step; their shared-weight accuracies reward alpha."""
 
-    Options = Options
+    Options: ClassVar[type[BaseModel]] = Options
     evaluation = "sampled"
     presets: ClassVar[dict[str, Any]] = {
         "paper": {
             "options": {},
-            "supernet": {"schedule": "cosine-step", "lr_min": 0.0, "nesterov": True, "weight_decay": 1e-4, "valid_batch": 1000},
+            "supernet": {
+                "schedule": "cosine-step",
+                "lr_min": 0.0,
+                "nesterov": True,
+                "weight_decay": 1e-4,
+                "valid_batch": 1000,
+            },
             "epochs": 200,
         },
         "small": {

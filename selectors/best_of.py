@@ -4,10 +4,10 @@ RSPS' rule (Li and Talwalkar, UAI 2019), with 100 draws in NAS-Bench-201. Each d
 all of the validation split.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from benchbed.objective import Tree
 from benchbed.searcher import Options as PluginOptions
@@ -24,7 +24,7 @@ class Options(PluginOptions):
 class BestOf(Selector):
     """The draw of greatest validation accuracy by shared weights."""
 
-    Options = Options
+    Options: ClassVar[type[BaseModel]] = Options
     chunk = 10  # draws per step: what a kill may cost
 
     def __init__(self, options: Any):

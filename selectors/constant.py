@@ -3,8 +3,10 @@
 On NAS-Bench-201 the all-3x3 cell is hard to beat, so every table shows it.
 """
 
+from typing import ClassVar
+
 import numpy as np
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from benchbed.errors import unknown
 from benchbed.searcher import Options as PluginOptions
@@ -20,7 +22,7 @@ class Options(PluginOptions):
 class Constant(Selector):
     """The cell of one operation."""
 
-    Options = Options
+    Options: ClassVar[type[BaseModel]] = Options
 
     def step(self, context: Context) -> Selection:
         wanted, choices = self.options.operation, []

@@ -12,7 +12,7 @@ drift, which its own scores do not read. `official` ends with its one tuning epo
 from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import BaseModel, Field
 from torch import Tensor
 
 from benchbed.objective import Decisions, Tree
@@ -25,11 +25,19 @@ from benchbed.space import Space
 class Options(PluginOptions):
     """DARTS-PT at operation level. Defaults: `recommended`."""
 
-    criterion: Literal["acc", "loss"] = Field("acc", description="lowest accuracy, or highest loss, without the operation")
+    criterion: Literal["acc", "loss"] = Field(
+        "acc", description="lowest accuracy, or highest loss, without the operation"
+    )
     interval: int = Field(5, ge=0, description="tuning epochs between decisions (official: 5); 0: decide at once")
-    order: Literal["random", "forward", "backward"] = Field("random", description="the positions' order (official: random)")
-    mask: Literal["as-is", "renormalised"] = Field("as-is", description="what is left of a masked mixture (official: as is)")
-    gates: Literal["auto", "mixture", "sampled"] = Field("auto", description="measure the mixture or paths drawn from it")
+    order: Literal["random", "forward", "backward"] = Field(
+        "random", description="the positions' order (official: random)"
+    )
+    mask: Literal["as-is", "renormalised"] = Field(
+        "as-is", description="what is left of a masked mixture (official: as is)"
+    )
+    gates: Literal["auto", "mixture", "sampled"] = Field(
+        "auto", description="measure the mixture or paths drawn from it"
+    )
     draws: int = Field(32, ge=1, description="paths per measurement where gates are sampled; the same for every mask")
     tune_lr_factor: float = Field(0.1, gt=0, description="tuning's learning rate over the search's (official: 0.1)")
     tune_alpha: bool = Field(True, description="alpha goes on moving while tuning (official: yes)")
@@ -41,7 +49,7 @@ class Options(PluginOptions):
 class Perturb(Selector):
     """Masks one operation at a time and keeps the one that is missed most."""
 
-    Options = Options
+    Options: ClassVar[type[BaseModel]] = Options
     presets: ClassVar[dict[str, Any]] = {
         "official": {"schedule": "official"},
         "recommended": {},
@@ -69,13 +77,19 @@ class Perturb(Selector):
         if made < len(decisions) and decisions[made] == self.epoch:
             self._decide(context, self.order[made])
         elif self.epoch < epochs:
-            context.tune(self._decisions(space), self.epoch, epochs, self.options.tune_lr_factor, self.options.tune_alpha)
+            context.tune(
+                self._decisions(space), self.epoch, epochs, self.options.tune_lr_factor, self.options.tune_alpha
+            )
             self.epoch += 1
         if len(self.choices) < len(decisions) or self.epoch < epochs:
             return None
         assert self.scores is not None
         chosen = space.architecture_of(tuple(self.choices[i] for i in range(len(space.positions))))
-        notes = {"order": [space.positions[i].name for i in self.order], "gates": self.modes[0], "tuning_epochs": epochs}
+        notes = {
+            "order": [space.positions[i].name for i in self.order],
+            "gates": self.modes[0],
+            "tuning_epochs": epochs,
+        }
         return Selection(chosen, self.scores.double().numpy(), notes)
 
     def _begin(self, context: Context) -> None:

@@ -131,9 +131,7 @@ class SupernetObjective(Objective):
                 return F.cross_entropy(self.network(*inputs), batch.labels)
             return F.cross_entropy(functional_call(self.network, weights, inputs), batch.labels)
 
-    def gate_gradient(
-        self, gates: Tensor, batch: Batch | None, need: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def gate_gradient(self, gates: Tensor, batch: Batch | None, need: Tensor | None = None) -> tuple[Tensor, Tensor]:
         assert batch is not None
         need = self.everything if need is None else need
         static = gates.detach().to(self.device).requires_grad_()
@@ -188,9 +186,7 @@ class SupernetObjective(Objective):
 
     def lookahead(self, gates: Tensor, batch: Batch | None) -> tuple[dict[str, Tensor], float]:
         weights, rate, o = self.weights(), self.learning_rate(), self.options
-        gradients = torch.autograd.grad(
-            self.loss(gates.detach(), batch), list(weights.values()), allow_unused=True
-        )
+        gradients = torch.autograd.grad(self.loss(gates.detach(), batch), list(weights.values()), allow_unused=True)
         ahead: dict[str, Tensor] = {}
         for (name, weight), gradient in zip(weights.items(), gradients, strict=True):
             ahead[name] = weight.detach().clone()
@@ -215,7 +211,8 @@ class SupernetObjective(Objective):
         try:
             self.network.load_state_dict(tree["network"])
         except RuntimeError as error:
-            raise BenchbedError(f"the saved supernet does not fit this one: {str(error).splitlines()[-1].strip()}") from None
+            first = str(error).splitlines()[-1].strip()
+            raise BenchbedError(f"the saved supernet does not fit this one: {first}") from None
         self._begin(**tree["plan_of_lr"])
         self.optimiser.load_state_dict(tree["optimiser"])
         self.steps = tree["steps"]

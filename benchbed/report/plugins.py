@@ -40,4 +40,6 @@ def options_table(kind: str, name: str) -> None:
     console.print(table)
     if kind == "searcher":
         for label, values in found.presets.items():
-            console.print(f"preset {label}: epochs={values.get('epochs')} supernet={values.get('supernet')}", markup=False)
+            console.print(
+                f"preset {label}: epochs={values.get('epochs')} supernet={values.get('supernet')}", markup=False
+            )

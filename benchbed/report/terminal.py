@@ -1,7 +1,7 @@
 """The tables at the end of a run, on the terminal."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -19,8 +19,14 @@ def run_summary(record: Mapping[str, Any], space: Space, console: Console, folde
     console.print(text_drawing(space, space.parse(record["architecture"])), markup=False)
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     rows = [
-        ("searcher x selector", f"{record['searcher']} x {record['selector']}, {record['task']}, seed {record['seed']}"),
-        ("test accuracy", f"{record['test_accuracy']:.2f} %  (validation {record['valid_accuracy']:.2f} %), cell trained from scratch"),
+        (
+            "searcher x selector",
+            f"{record['searcher']} x {record['selector']}, {record['task']}, seed {record['seed']}",
+        ),
+        (
+            "test accuracy",
+            f"{record['test_accuracy']:.2f} %  (validation {record['valid_accuracy']:.2f} %), cell trained from scratch",
+        ),
         ("supernet accuracy", f"{record['supernet_accuracy']:.2f} %  ({record['supernet']['evaluation']})"),
     ]
     if "params" in facts:
@@ -45,7 +51,7 @@ def _collapsed(facts: Mapping[str, Any]) -> str:
     return " (collapsed: nothing in the cell is trained)" if facts["parameter_free"] == 1 else ""
 
 
-def grid_summary(records: list[Mapping[str, Any]], console: Console) -> None:
+def grid_summary(records: Sequence[Mapping[str, Any]], console: Console) -> None:
     """Several runs: per pairing the mean, deviation and 95 % bootstrap interval of the test accuracy over seeds."""
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for record in records:

@@ -34,7 +34,11 @@ def mean_interval(values: list[float], level: float = 0.95, resamples: int = 999
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # BCa of very few values degenerates and says so; the NaN below says it too
         found = bootstrap(
-            (sample,), np.mean, confidence_level=level, n_resamples=resamples, method="BCa",
+            (sample,),
+            np.mean,
+            confidence_level=level,
+            n_resamples=resamples,
+            method="BCa",
             rng=np.random.default_rng(seed),
         ).confidence_interval
     return Interval(int(sample.size), mean, deviation, float(found.low), float(found.high))
