@@ -38,9 +38,7 @@ def run(
     config: ConfigFile = None,
     settings: Set = None,
     plugin: Plugins = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="walk the whole pipeline, keep nothing")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="walk the whole pipeline, keep nothing")] = False,
     force: Annotated[bool, typer.Option("--force", help="begin again, also where a result is there")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -50,8 +48,6 @@ def run(
         "epochs": epochs, "preset": preset, "device": device, "out": None if out is None else str(out),
     }  # fmt: skip
     raw = _configuration(config, flags, settings, plugin)
-    from rich.console import Console
-
     from . import registry
     from .progress import Reporter
     from .report.terminal import grid_summary, run_summary
@@ -59,7 +55,7 @@ def run(
     from .run import dry_run as walk
 
     configs = expand(raw, _names(raw, "searcher"), _names(raw, "selector"), _seeds(raw))
-    console = Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
+    console = _console()
     with Reporter(quiet) as reporter:
         options = Options(Path(raw.get("out", "runs")), _device(raw), force, reporter)
         if dry_run:
@@ -88,8 +84,6 @@ def select(
 ) -> None:
     """Run another selector on a finished search."""
     raw = _configuration(config, {"selector": selector, "device": device}, settings, plugin)
-    from rich.console import Console
-
     from . import registry
     from .progress import Reporter
     from .report.terminal import run_summary
@@ -98,7 +92,7 @@ def select(
     with Reporter(quiet) as reporter:
         options = Options(search.parent.parent, _device(raw), force, reporter)
         record = select_again(search, raw, _names(raw, "selector")[0], options)
-    console = Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
+    console = _console()
     run_summary(record, registry.load("space", record["space"])(), console, f"{options.out}/{record['id']}")
 
 
@@ -165,6 +159,13 @@ def _configuration(
     if flags.get("seed") is not None and flags.get("seeds") is None:
         raw.pop("seeds", None)
     return with_settings(raw, settings or [])
+
+
+def _console() -> Any:
+    """For results on stdout: as wide as the terminal, or wide enough for a table in a pipe."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 
 def _register(files: list[Path] | None) -> None:

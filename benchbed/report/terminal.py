@@ -38,9 +38,10 @@ def run_summary(record: Mapping[str, Any], space: Space, console: Console, folde
     for row in rows:
         table.add_row(*row)
     console.print(table)
+    another = "magnitude" if record["selector"] != "magnitude" else "perturb"
     console.print(
         "next: another selector on the same supernet:\n"
-        f"  python -m benchbed select {folder.rsplit('/', 1)[0]}/searches/{record['search']} --selector magnitude",
+        f"  python -m benchbed select {folder.rsplit('/', 1)[0]}/searches/{record['search']} --selector {another}",
         markup=False,
     )
 
@@ -75,4 +76,33 @@ def grid_summary(records: Sequence[Mapping[str, Any]], console: Console) -> None
             f"{sum(r['seconds']['search'] for r in group) / i.n:.0f}",
             f"{sum(r['seconds']['selection'] for r in group) / i.n:.0f}",
         )
+    console.print(table)
+    if len({r["selector"] for r in records}) > 1 and len({r["seed"] for r in records}) > 1:
+        paired_summary(records, console)
+
+
+def paired_summary(records: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """The selector named first minus each other one, seed by seed on the same supernet, with a 95 % interval."""
+    first = records[0]["selector"]
+    accuracy = {(r["searcher"], r["selector"], r["seed"]): r["test_accuracy"] for r in records}
+    table = Table(title=f"{first} minus each other selector, paired by supernet, points", title_justify="left")
+    for heading in ("searcher", "minus"):
+        table.add_column(heading)
+    for heading in ("pairs", "mean", "95 % interval", "wins"):
+        table.add_column(heading, justify="right")
+    for searcher in dict.fromkeys(r["searcher"] for r in records):
+        for other in dict.fromkeys(r["selector"] for r in records if r["selector"] != first):
+            pairs = [
+                accuracy[searcher, first, seed] - accuracy[searcher, other, seed]
+                for seed in dict.fromkeys(r["seed"] for r in records)
+            ]
+            i = mean_interval(pairs)
+            table.add_row(
+                searcher,
+                other,
+                str(i.n),
+                f"{i.mean:+.2f}",
+                f"{i.low:+.2f} to {i.high:+.2f}",
+                f"{sum(x > 0 for x in pairs)} of {i.n}",
+            )
     console.print(table)

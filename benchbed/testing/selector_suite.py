@@ -1,0 +1,269 @@
+"""The contract of a selector, as checks that a plug-in's author can run.
+
+    from benchbed.testing.selector_suite import CHECKS
+
+    @pytest.mark.parametrize("check", CHECKS)
+    def test_contract(check):
+        check(lambda space: MySelector(MySelector.Options()))
+
+Each check takes `make`, which gives a fresh selector for a space, and raises AssertionError where the contract is
+broken. They run on the toy space, with a searcher that moves and a table that drifts while it is tuned; one of them
+on a small supernet of NAS-Bench-201.
+"""
+
+import io
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..cost import without_cost
+from ..objective import Batch, Decisions, Objective, Tree
+from ..objectives.supernet import SupernetObjective, SupernetOptions
+from ..search_loop import train_epoch
+from ..searcher import AlphaOptions, Clock, EvaluationMode, GradientSearcher, masked_softmax
+from ..selector import Context, Selection, Selector
+from ..space import Space
+from ..spaces.nb201 import NB201
+from ..streams import Streams
+from ..task import Seal, Split, Task
+from .toys import ToySpace, ToyTable, random_table
+
+MakeSelector = Callable[[Space], Selector]
+MODES: tuple[EvaluationMode, ...] = ("mixture", "sampled")
+
+
+class MovingSearcher(GradientSearcher):
+    """DARTS' architecture step on strongly spread alpha; weight steps on sampled paths, so that streams advance."""
+
+    def __init__(self, space: Space, streams: Streams, evaluation: EvaluationMode = "mixture"):
+        super().__init__(space, AlphaOptions(alpha_init=1.0, alpha_lr=0.1), streams)
+        self.evaluation = evaluation  # type: ignore[misc]  # a class constant elsewhere, here both modes are tried
+
+    def arch_gates(self) -> tuple[Tensor, Tensor, Tensor]:
+        p = masked_softmax(self.alpha, self.mask)
+        return p.detach(), self.mask, p
+
+    def weight_gates(self, objective: Objective, batch: Batch | None, clock: Clock) -> Tensor:
+        return self.sample(1)[0]
+
+
+class DriftingTable(ToyTable):
+    """A table whose entries move towards the paths that weight steps visit: shared weights in miniature."""
+
+    def weight_step(self, gates: Tensor, batch: Batch | None) -> Tensor:
+        before = super().weight_step(gates, batch)
+        chosen = tuple(gates.argmax(1).tolist())
+        self.losses = self.losses.clone()
+        self.losses[chosen] *= 0.8
+        return before
+
+    def state(self) -> Tree:
+        return {"losses": self.losses.clone()}
+
+    def load_state(self, tree: Tree) -> None:
+        self.losses = tree["losses"].clone()
+
+
+class Bench:
+    """What a selector works on here; notes every set of decisions that it tunes under."""
+
+    def __init__(self, space: Space, objective: Objective, streams: Streams, evaluation: EvaluationMode = "mixture"):
+        self.space, self.objective, self.streams = space, objective, streams
+        self.searcher = MovingSearcher(space, streams, evaluation)
+        self.tuned: list[Decisions] = []
+
+    @classmethod
+    def toy(cls, seed: int = 0, evaluation: EvaluationMode = "mixture") -> "Bench":
+        table = random_table(ToySpace(), seed)
+        return cls(table.space, DriftingTable(table.space, table.losses), Streams(seed), evaluation)
+
+    def context(self) -> Context:
+        return Context(self.space, self.searcher, self.objective, self.streams, self.tune, lambda values: None)
+
+    def tune(self, decisions: Decisions, done: int, epochs: int, lr_factor: float, train_alpha: bool) -> None:
+        self.tuned.append(decisions)
+        if done == 0:
+            self.objective.new_optimiser(lr_factor, epochs, "constant")
+        problem = without_cost(self.objective.decided(decisions))
+        train_epoch(problem, self.searcher, 0, 1, train_alpha)
+
+    def state(self) -> Tree:
+        streams, searcher, objective = self.streams.state(), self.searcher.state(), self.objective.state()
+        return {"streams": streams, "searcher": searcher, "objective": objective}
+
+    def load_state(self, tree: Tree) -> None:
+        self.objective.load_state(tree["objective"])
+        self.searcher.load_state(tree["searcher"])
+        self.streams.load_state(tree["streams"])
+
+    def run(self, selector: Selector) -> Selection:
+        """Steps to the end, in exactly the number of steps that the selector announces."""
+        announced = selector.steps(self.space)
+        assert announced >= 1, f"steps() announces {announced}, and a selection takes at least one step"
+        for step in range(announced):
+            selection = selector.step(self.context())
+            if selection is not None:
+                assert step == announced - 1, f"selected at step {step + 1} where steps() announces {announced}"
+                return selection
+        raise AssertionError(f"no selection after the {announced} steps that steps() announces")
+
+
+def through_a_file(tree: Tree) -> Tree:
+    """The tree as a checkpoint gives it back: torch.save, torch.load(weights_only=True)."""
+    file = io.BytesIO()
+    torch.save(tree, file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+def check_returns_a_member_of_the_space(make: MakeSelector) -> None:
+    """The architecture parses back to itself; scores are (P, O), never infinite, NaN on the padding."""
+    for mode in MODES:
+        bench = Bench.toy(evaluation=mode)
+        architecture, scores, notes = bench.run(make(bench.space))
+        assert bench.space.parse(str(architecture)) == architecture, f"{architecture} is no member of the space"
+        assert scores.shape == bench.space.mask.shape, f"scores {scores.shape}, space {bench.space.mask.shape}"
+        assert not np.isinf(scores).any(), "an infinite score: NaN is for what was not measured"
+        padded = scores[~bench.space.mask]
+        assert (np.isnan(padded) | (padded <= np.nan_to_num(scores, nan=np.inf).min())).all(), "padding is preferred"
+        through_a_file({"notes": notes})  # plain values: they go into the record and the checkpoint
+
+
+def check_same_seed_same_selection(make: MakeSelector) -> None:
+    """Two runs from one seed agree to the bit, whatever the global generators hold."""
+    for mode in MODES:
+        benches = Bench.toy(3, mode), Bench.toy(3, mode)
+        one = benches[0].run(make(benches[0].space))
+        torch.rand(7), random.random(), np.random.rand(7)
+        _same(one, benches[1].run(make(benches[1].space)), "two runs from the same seed")
+
+
+def check_resumes_after_every_step(make: MakeSelector) -> None:
+    """Killed after every step, and continued by a fresh selector from what a file kept: the same selection."""
+    for mode in MODES:
+        whole = Bench.toy(5, mode)
+        expected = whole.run(make(whole.space))
+        saved = through_a_file({"bench": Bench.toy(5, mode).state(), "selector": make(whole.space).state()})
+        steps = make(whole.space).steps(whole.space)
+        for step in range(steps):
+            bench, selector = Bench.toy(99, mode), make(whole.space)
+            bench.load_state(saved["bench"])
+            selector.load_state(saved["selector"])
+            selection = selector.step(bench.context())
+            if selection is not None:
+                assert step == steps - 1, f"a resumed selection ended at step {step + 1} of {steps}"
+                _same(selection, expected, "a run that was interrupted after every step and one that was not")
+                _equal(bench.state(), whole.state(), "what a resumed run leaves behind")
+                break
+            saved = through_a_file({"bench": bench.state(), "selector": selector.state()})
+        else:
+            raise AssertionError(f"a resumed selection has not ended after {steps} steps")
+
+
+def check_state_is_a_snapshot(make: MakeSelector) -> None:
+    """A state taken between two steps does not change while the selector goes on."""
+    bench = Bench.toy(6)
+    selector = make(bench.space)
+    for _ in range(selector.steps(bench.space)):
+        state = selector.state()
+        kept = through_a_file(state)
+        if selector.step(bench.context()) is not None:
+            break
+        _equal(state, kept, "a state kept in memory")
+
+
+def check_decisions_stand(make: MakeSelector) -> None:
+    """What a selector tunes under only grows, is selectable, and is what it selects in the end."""
+    bench = Bench.toy(7)
+    selection = bench.run(make(bench.space))
+    final = torch.from_numpy(bench.space.gates(selection.architecture))
+    fixed = torch.zeros(len(final), dtype=torch.bool)
+    for decisions in bench.tuned:
+        assert bool((decisions.fixed | ~fixed).all()), "a decided position was given free again"
+        fixed = decisions.fixed
+        assert torch.equal(decisions.rows[fixed], final[fixed]), "the selection differs from what was tuned under"
+
+
+def check_only_selectable_operations(make: MakeSelector) -> None:
+    """An operation that may not be selected is not, however probable it is."""
+    for seed in range(4):
+        for mode in MODES:
+            bench = Bench.toy(seed, mode)
+            with torch.no_grad():  # most of the mass on what is in the space and may not be chosen
+                bench.searcher.alpha += 3.0 * torch.from_numpy(bench.space.mask & ~bench.space.selectable)
+            choices = bench.run(make(bench.space)).architecture.choices
+            for i, (position, k) in enumerate(zip(bench.space.positions, choices, strict=True)):
+                assert bench.space.selectable[i, k], f"{position.name}: {position.operations[k]} may not be selected"
+
+
+def check_draws_from_its_own_stream(make: MakeSelector) -> None:
+    """Without tuning, nothing but the stream 'selection' moves: not the searcher, the objective, the global generators."""
+    bench = Bench.toy(8)
+    bench.searcher.sample(1)  # the searcher's stream exists, and would be seen to move
+    before, world = through_a_file(bench.state()), (torch.get_rng_state(), np.random.get_state(), random.getstate())
+    context = bench.context()._replace(tune=lambda *_: None)
+    selector = make(bench.space)
+    for _ in range(selector.steps(bench.space)):
+        selector.step(context)
+    after = bench.state()
+    for tree in (before, after):
+        tree["streams"].pop("selection", None)
+    _equal(after, before, "the searcher, the objective or another stream")
+    now = (torch.get_rng_state(), np.random.get_state(), random.getstate())
+    _equal([now[0], list(now[1]), now[2]], [world[0], list(world[1]), world[2]], "a global random generator")
+
+
+def check_test_data_stays_sealed(make: MakeSelector) -> None:
+    """On a supernet and a task whose test split raises when it is read."""
+
+    def read() -> Split:
+        raise AssertionError("a selector opened the test split")
+
+    generator = torch.Generator().manual_seed(0)
+    images, labels = torch.randn(48, 3, 8, 8, generator=generator), torch.arange(48) % 4
+    train, valid = Split(images[:24], labels[:24]), Split(images[24:], labels[24:])
+    task = Task("noise", 4, (3, 8, 8), train, valid, Seal(read), fingerprint="noise")
+    streams = Streams(0)
+    options = SupernetOptions(channels=2, cells=1, batch=12, valid_batch=12)
+    objective = SupernetObjective(NB201(), task, options, streams, epochs=1)
+    Bench(objective.space, objective, streams).run(make(objective.space))
+    assert not task.seal.opened, "a selector opened the test split"
+
+
+CHECKS: tuple[Callable[[MakeSelector], None], ...] = (
+    check_returns_a_member_of_the_space,
+    check_same_seed_same_selection,
+    check_resumes_after_every_step,
+    check_state_is_a_snapshot,
+    check_decisions_stand,
+    check_only_selectable_operations,
+    check_draws_from_its_own_stream,
+    check_test_data_stays_sealed,
+)
+
+
+def _same(one: Selection, two: Selection, what: str) -> None:
+    assert one.architecture == two.architecture, f"{what}: {one.architecture} and {two.architecture}"
+    assert np.array_equal(one.scores, two.scores, equal_nan=True), f"{what} differ in their scores"
+    assert one.notes == two.notes, f"{what} differ in their notes"
+
+
+def _equal(one: Any, two: Any, what: str) -> None:
+    """Raises unless two trees of plain values and tensors agree to the bit."""
+    if isinstance(one, dict):
+        assert one.keys() == two.keys(), f"{what} changed"
+        for key in one:
+            _equal(one[key], two[key], what)
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(two), f"{what} changed"
+        for x, y in zip(one, two, strict=True):
+            _equal(x, y, what)
+    elif isinstance(one, Tensor | np.ndarray):
+        x, y = np.asarray(one.detach() if isinstance(one, Tensor) else one), np.asarray(two)
+        assert np.array_equal(x, y, equal_nan=x.dtype.kind == "f"), f"{what} changed"
+    else:
+        assert one == two, f"{what} changed"

@@ -1,0 +1,123 @@
+"""An objective with weights, small enough to train in milliseconds: each candidate is a linear map."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ..objective import Batch, Measure, Tree
+from ..objectives.cursor import Cursor
+from ..space import Space
+from ..streams import Streams, seeded
+from .toys import ToyTable
+
+FEATURES, IMAGES = 3, 24
+
+
+class ToyNetwork(ToyTable):
+    """loss = table(gates) + share / 2 * mean (x . sum_ik g_ik w_ik - y)^2, w_ik (3,) the weights of a candidate.
+
+    The targets are linear in x, so every candidate can learn them and the table decides which architecture is good.
+    Weights train by SGD with momentum and decay. Images are (n, 1, 1, 3), labels zero: the targets follow from x.
+    """
+
+    provides = frozenset({"weights"})
+    lr, momentum, decay = 0.1, 0.9, 1e-2
+
+    def __init__(self, space: Space, losses: Tensor, streams: Streams, share: float = 0.1):
+        super().__init__(space, losses)
+        self.share = share
+        with seeded(streams.generator("initialisation")):
+            self.images = torch.randn(2, IMAGES, 1, 1, FEATURES)
+            self.teacher = torch.randn(FEATURES)
+            self.candidates = {
+                f"{p.name}.{name}": torch.randn(FEATURES).requires_grad_()
+                for p in space.positions
+                for name in p.operations
+            }
+        self.names = [[f"{p.name}.{name}" for name in p.operations] for p in space.positions]
+        self.cursors = {split: Cursor(IMAGES, 8, streams.generator(f"data-{split}")) for split in ("train", "valid")}
+        self.steps_per_epoch = self.cursors["train"].batches
+        self.new_optimiser(1.0, 1, "constant")
+
+    def new_optimiser(self, lr_factor: float, epochs: int, schedule: Literal["constant", "cosine"]) -> None:
+        self.optimiser = torch.optim.SGD(
+            self.candidates.values(), lr=self.lr * lr_factor, momentum=self.momentum, weight_decay=self.decay
+        )
+
+    def batch(self, split: Literal["train", "valid"]) -> Batch:
+        images = self.images[int(split == "valid")][self.cursors[split].next()]
+        return Batch(images, torch.zeros(len(images), dtype=torch.int64))
+
+    def loss(self, gates: Tensor, batch: Batch | None, weights: dict[str, Tensor] | None = None) -> Tensor:
+        images = self.images[1] if batch is None else batch.images
+        return self.value(gates).float() + self.share / 2 * self._error(gates, images.flatten(1), weights)
+
+    def _error(self, gates: Tensor, x: Tensor, weights: dict[str, Tensor] | None) -> Tensor:
+        weights = self.weights() if weights is None else weights
+        flowing = [
+            gates[i, k] * weights[name]
+            for i, row in enumerate(self.names)
+            for k, name in enumerate(row)
+            if gates.requires_grad or float(gates[i, k]) != 0.0
+        ]
+        mixed = sum(flowing, torch.zeros(FEATURES))
+        return (x @ (mixed - self.teacher)).square().mean()
+
+    def gate_gradient(self, gates: Tensor, batch: Batch | None, need: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        point = gates.detach().requires_grad_()
+        loss = self.loss(point, batch)
+        (gradient,) = torch.autograd.grad(loss, point)
+        mask = torch.from_numpy(self.space.mask)
+        return loss.detach(), gradient * (mask if need is None else need)
+
+    def measure(self, gates: Tensor, batch: Batch | None = None) -> Measure:
+        flat = gates.detach().reshape(-1, *gates.shape[-2:])
+        with torch.no_grad():
+            losses = torch.stack([self.loss(g, batch) for g in flat]).reshape(gates.shape[:-2])
+        return Measure(losses, 100 * (1 - losses), IMAGES if batch is None else len(batch.labels))
+
+    def weight_step(self, gates: Tensor, batch: Batch | None) -> Tensor:
+        self.optimiser.zero_grad(set_to_none=True)
+        loss = self.loss(gates.detach(), batch)
+        loss.backward()
+        self.optimiser.step()
+        return loss.detach()
+
+    def weights(self) -> dict[str, Tensor]:
+        return dict(self.candidates)
+
+    def lookahead(self, gates: Tensor, batch: Batch | None) -> tuple[dict[str, Tensor], float]:
+        weights, rate = self.weights(), float(self.optimiser.param_groups[0]["lr"])
+        loss = self.loss(gates.detach(), batch)
+        gradients = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
+        ahead = {}
+        for (name, w), gradient in zip(weights.items(), gradients, strict=True):
+            step = torch.zeros_like(w)
+            if gradient is not None:
+                buffer = self.optimiser.state[w].get("momentum_buffer", torch.zeros_like(w))
+                step = self.momentum * buffer + gradient + self.decay * w.detach()
+            ahead[name] = (w.detach() - rate * step).requires_grad_()
+        return ahead, rate
+
+    def state(self) -> Tree:
+        return {
+            "weights": {name: w.detach().clone() for name, w in self.candidates.items()},
+            "momentum": {
+                name: self.optimiser.state[w]["momentum_buffer"].clone()
+                for name, w in self.candidates.items()
+                if "momentum_buffer" in self.optimiser.state[w]
+            },
+            "lr": float(self.optimiser.param_groups[0]["lr"]),
+            "cursors": {name: cursor.state() for name, cursor in self.cursors.items()},
+        }
+
+    def load_state(self, tree: Tree) -> None:
+        self.new_optimiser(tree["lr"] / self.lr, 1, "constant")
+        with torch.no_grad():
+            for name, w in self.candidates.items():
+                w.copy_(tree["weights"][name])
+                if name in tree["momentum"]:
+                    self.optimiser.state[w]["momentum_buffer"] = tree["momentum"][name].clone()
+        for name, cursor in self.cursors.items():
+            cursor.load_state(tree["cursors"][name])
