@@ -74,7 +74,7 @@ def run(
 @app.command()
 def select(
     search: Annotated[Path, typer.Argument(help="a finished search: a folder below OUT/searches")],
-    selector: Annotated[str, typer.Option(help="the selector to run on it")],
+    selector: Annotated[str, typer.Option(help="the selector to run on it, or several with commas")],
     device: Device = None,
     config: ConfigFile = None,
     settings: Set = None,
@@ -86,14 +86,18 @@ def select(
     raw = _configuration(config, {"selector": selector, "device": device}, settings, plugin)
     from . import registry
     from .progress import Reporter
-    from .report.terminal import run_summary
+    from .report.terminal import grid_summary, run_summary
     from .run import Options, select_again
 
+    names = _names(raw, "selector")
     with Reporter(quiet) as reporter:
         options = Options(search.parent.parent, _device(raw), force, reporter)
-        record = select_again(search, raw, _names(raw, "selector")[0], options)
-    console = _console()
-    run_summary(record, registry.load("space", record["space"])(), console, f"{options.out}/{record['id']}")
+        records = [select_again(search, raw, name, options) for name in names]
+    if len(records) == 1:
+        space = registry.load("space", records[0]["space"])()
+        run_summary(records[0], space, _console(), f"{options.out}/{records[0]['id']}")
+    else:
+        grid_summary(records, _console())
 
 
 @app.command("list")
@@ -193,7 +197,7 @@ def _seeds(raw: dict[str, Any]) -> list[int]:
     if text is None:
         return [raw.get("seed", 0)]
     first, colon, last = str(text).partition(":")
-    if not colon or not first.isdigit() or not last.isdigit() or int(last) <= int(first):
+    if not colon or not first.isdecimal() or not last.isdecimal() or int(last) <= int(first):
         raise BenchbedError(f"seeds = '{text}': expected FIRST:AFTER_LAST with FIRST below it, such as 0:10")
     return list(range(int(first), int(last)))
 
@@ -222,5 +226,6 @@ def main() -> None:
 
 
 def _end(message: str, status: int) -> None:
-    print(f"benchbed: {' '.join(message.split())}", file=sys.stderr)
+    if message:  # none where the parser has printed the help instead
+        print(f"benchbed: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(status)

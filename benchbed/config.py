@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -41,7 +42,7 @@ class PluginConfig(BaseModel):
 
     name: str
     options: dict[str, Any]
-    sha256: str | None  # of the plug-in's file; None for an installed entry point
+    sha256: str | None  # of the plug-in's file
 
 
 class RunConfig(BaseModel):
@@ -50,6 +51,7 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     space: str
+    space_sha256: str | None = None  # of the file of a space that is not our own
     objective: Literal["supernet"]
     task: str
     seed: int
@@ -62,7 +64,11 @@ class RunConfig(BaseModel):
 
     def search_key(self) -> dict[str, Any]:
         """The part that a search depends on."""
-        return self.model_dump(exclude={"selector", "scoring", "preset"})
+        return {**self.model_dump(exclude={"selector", "scoring", "preset", "space_sha256"}), "space": self.space_key()}
+
+    def space_key(self) -> str:
+        """The space by name, and by content where it is a user's own."""
+        return self.space if self.space_sha256 is None else f"{self.space} {self.space_sha256}"
 
 
 def identity(readable: str, *parts: Any) -> str:
@@ -82,7 +88,10 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 SECTIONS = ("searcher", "selector", "supernet", "scoring")
-PLAIN = ("space", "objective", "task", "seed", "seeds", "preset", "epochs", "device", "out")
+PLAIN: dict[str, type] = {
+    "space": str, "objective": str, "task": str, "seed": int, "seeds": str, "preset": str, "epochs": int,
+    "device": str, "out": str,
+}  # fmt: skip
 
 
 def with_settings(raw: Mapping[str, Any], settings: list[str]) -> dict[str, Any]:
@@ -100,19 +109,24 @@ def with_settings(raw: Mapping[str, Any], settings: list[str]) -> dict[str, Any]
             )
         if section not in SECTIONS:
             raise unknown("section in --set", section, SECTIONS)
-        merged.setdefault(section, {})[key] = _value(text.strip())
+        if not isinstance(merged.setdefault(section, {}), dict):
+            break  # refused below
+        merged[section][key] = _value(text.strip())
     for key in merged:
         if key not in (*SECTIONS, *PLAIN):
             raise unknown("configuration key", key, (*SECTIONS, *PLAIN))
-    for section in SECTIONS:
-        if not isinstance(merged.get(section, {}), dict):
-            raise BenchbedError(f"configuration section '{section}' is {merged[section]!r}: expected a table")
+        kind = PLAIN.get(key, dict)
+        if type(merged[key]) is not kind:
+            expected = {str: "a string", int: "an integer", dict: "a table"}[kind]
+            raise BenchbedError(f"configuration key '{key}' is {merged[key]!r}: expected {expected}")
+    for section in ("searcher", "selector"):
+        name = merged.get(section, {}).get("name", "")
+        if not isinstance(name, str):
+            raise BenchbedError(f"configuration key '{section}.name' is {name!r}: expected a string")
     return merged
 
 
 def _value(text: str) -> Any:
-    if text.lower() in ("none", "null"):
-        return None
     try:
         return tomllib.loads(f"x = {text}")["x"]
     except tomllib.TOMLDecodeError:
@@ -125,7 +139,7 @@ def resolve(raw: Mapping[str, Any], searcher: str, selector: str, seed: int) -> 
     Raises BenchbedError for an unknown name, key or preset (with the nearest known one) and for a value out of range.
     """
     task, space = raw.get("task", "digits"), raw.get("space", "nb201")
-    registry.find("space", space)
+    found_space = registry.find("space", space)
     registry.find("task", task.partition(":")[0])
     preset = _preset(raw, task)
     objective = raw.get("objective", "supernet")
@@ -144,6 +158,7 @@ def resolve(raw: Mapping[str, Any], searcher: str, selector: str, seed: int) -> 
     options = {**from_preset.get("options", {}), **_options(raw, "searcher", searcher)}
     return RunConfig(
         space=space,
+        space_sha256=None if registry.is_ours(found_space) else _sha256("space", space),
         objective="supernet",
         task=task,
         seed=seed,
@@ -167,7 +182,7 @@ def _preset(raw: Mapping[str, Any], task: str) -> Literal["small", "paper"]:
 def _options(raw: Mapping[str, Any], kind: str, name: str) -> dict[str, Any]:
     """The user's options of a plug-in. Where several are named with commas, an option goes to those that have it."""
     given = {k: v for k, v in raw.get(kind, {}).items() if k != "name"}
-    names = str(raw.get(kind, {}).get("name", name)).split(",")
+    names = [n.strip() for n in raw.get(kind, {}).get("name", name).split(",")]
     if len(names) == 1:
         return given
     fields = {n: set(registry.load(kind, n).Options.model_fields) | {"preset"} for n in names}
@@ -187,21 +202,35 @@ def _selector_options(raw: Mapping[str, Any], name: str, preset: str) -> dict[st
 
 def _plugin(kind: str, name: str, options: dict[str, Any]) -> PluginConfig:
     model = registry.load(kind, name).Options
-    file = registry.find(kind, name).file
     complete = typed(model, options, f"{kind} '{name}'").model_dump()
-    return PluginConfig(
-        name=name, options=complete, sha256=None if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
-    )
+    return PluginConfig(name=name, options=complete, sha256=_sha256(kind, name))
+
+
+def _sha256(kind: str, name: str) -> str | None:
+    file = registry.source(kind, name)
+    return None if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def typed(model: type[M], values: Mapping[str, Any], where: str) -> M:
-    """`values` as the model. Raises BenchbedError of one line that names the option, its value and what is accepted."""
-    for key in values:
+    """`values` as the model; the word 'none' is no value where a field may have none (TOML has no null).
+
+    Raises BenchbedError of one line that names the option, its value and what is accepted.
+    """
+    given = dict(values)
+    for key, value in given.items():
         if key not in model.model_fields:
             raise unknown(f"option of {where}", key, model.model_fields)
+        if value == "none" and type(None) in get_args(model.model_fields[key].annotation):
+            given[key] = None
+        if isinstance(value, float) and not math.isfinite(value):
+            raise BenchbedError(f"{where}: {key} = {value}: a finite number is needed")
     try:
-        return model.model_validate(dict(values))
+        return model.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"]) or "options"
-        raise BenchbedError(f"{where}: {name} = {first['input']!r}: {first['msg'].lower()}") from None
+        message = first["msg"].removeprefix("Value error, ")
+        if not first["loc"]:  # of several options together
+            raise BenchbedError(f"{where}: {message}") from None
+        name = ".".join(str(part) for part in first["loc"])
+        message = message[:1].lower() + message[1:]
+        raise BenchbedError(f"{where}: {name} = {first['input']!r}: {message}") from None

@@ -10,15 +10,9 @@ class BenchbedError(ValueError):
     status = 2
 
 
-class Interrupted(BenchbedError):
-    """Ctrl-C or SIGTERM: everything up to the last checkpoint is kept."""
-
-    status = 130
-
-
-def unknown(kind: str, value: str, known: Iterable[str]) -> BenchbedError:
+def unknown(kind: str, value: object, known: Iterable[str]) -> BenchbedError:
     """The error for a name that is not in `known`: names the nearest one, then all of them."""
     names = sorted(known)
-    near = get_close_matches(value, names, n=1, cutoff=0.4)
+    near = get_close_matches(str(value), names, n=1, cutoff=0.4)
     hint = f"did you mean '{near[0]}'? " if near else ""
     return BenchbedError(f"unknown {kind} '{value}': {hint}known: {', '.join(names) or 'none'}")

@@ -6,12 +6,12 @@ written last, under a temporary name, and renamed: a record that exists is whole
 """
 
 import fcntl
+import io
 import json
 import os
-import pickle
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -20,6 +20,8 @@ import torch
 
 from .errors import BenchbedError
 from .objective import Tree
+
+AGAIN = "remove it, or run again with --force"
 
 
 @contextmanager
@@ -30,22 +32,25 @@ def one_line(path: Path, doing: str) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise BenchbedError(f"cannot {doing} {path}: {reason}") from None
-    except RuntimeError as error:  # torch.save reports a full disk this way
-        raise BenchbedError(f"cannot {doing} {path}: {str(error).splitlines()[0]}") from None
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Writes under a temporary name beside `path`, syncs, renames. On any failure nothing is left behind."""
+    """Writes under a temporary name beside `path`, syncs, renames. On any failure nothing is left behind.
+
+    The temporary name is always the same, so that the next write also clears what a killed one left; the caller
+    holds the folder's lock.
+    """
+    temporary = path.parent / f".{path.name}.new"
     with one_line(path, "write"):
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with open(temporary, "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
             raise
 
 
@@ -53,56 +58,99 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Raises BenchbedError that names the file if it is missing or is no JSON object."""
+def read_json(path: Path, needed: Sequence[str] = ()) -> dict[str, Any]:
+    """Raises BenchbedError that names the file if it is missing, is no JSON object or lacks a needed key."""
     with one_line(path, "read"):
-        text = path.read_text()
+        data = path.read_bytes()
     try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise BenchbedError(f"{path} is not valid JSON ({error}): remove it, or run again with --force") from None
+        value = json.loads(data)
+    except ValueError as error:
+        raise BenchbedError(f"{path} is not valid JSON ({error}): {AGAIN}") from None
     if not isinstance(value, dict):
-        raise BenchbedError(f"{path} holds no JSON object: remove it, or run again with --force")
+        raise BenchbedError(f"{path} holds no JSON object: {AGAIN}")
+    missing = [key for key in needed if key not in value]
+    if missing:
+        raise BenchbedError(f"{path} is damaged (no '{missing[0]}' in it): {AGAIN}")
     return value
 
 
 class Folder:
-    """Context manager: makes the folder, holds its lock, and releases it on leaving (a killed process does too)."""
+    """Context manager: makes the folder, holds its lock, and releases it on leaving (a killed process does too).
 
-    def __init__(self, path: Path, force: bool = False, wait: bool = False):
-        self.path, self.force, self.wait = path, force, wait
-        self._lock: IO[str] | None = None
+    `needed` names the keys that a finished record of this stage has. A folder that this object made is removed again
+    if it is left by a refusal (BenchbedError) before any work was saved in it.
+    """
+
+    def __init__(self, path: Path, needed: Sequence[str] = (), wait: bool = False):
+        self.path, self.needed, self.wait = path, needed, wait
+        self._lock: IO[str] | None = None  # open as long as the lock is held
+        self._made: list[Path] = []  # the folders that had to be made, deepest first
 
     def __enter__(self) -> "Folder":
-        with one_line(self.path, "write to"):
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.path / ".lock", "a+")  # held open as long as the lock is
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | (0 if self.wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            self._lock.seek(0)
-            holder = self._lock.read().strip() or "unknown"
-            self._lock.close()
-            raise BenchbedError(f"{self.path} is held by process {holder}: wait for it, or use another --out") from None
-        self._lock.truncate(0)
-        self._lock.write(str(os.getpid()))
-        self._lock.flush()
-        if self.force:
-            for name in ("history.jsonl", "checkpoint.pt", "record.json"):
-                (self.path / name).unlink(missing_ok=True)
+            with one_line(self.path, "write to"):
+                self._hold()
+        except BenchbedError:
+            self._discard()
+            raise
         return self
+
+    def _hold(self) -> None:
+        """Makes the folder and takes its lock. Raises BenchbedError that names the process that holds it."""
+        while True:
+            self._made += [p for p in (self.path, *self.path.parents) if not p.exists()]
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = os.fdopen(os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o666), "r+")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | (0 if self.wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                holder = lock.read().strip() or "unknown"
+                lock.close()
+                self._made.clear()  # the holder's now
+                raise BenchbedError(
+                    f"{self.path} is held by process {holder}: wait for it, or use another --out"
+                ) from None
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(lock.fileno()), os.stat(self.path / ".lock")):
+                    break
+            lock.close()  # whoever held it removed the folder meanwhile
+        self._lock = lock
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._lock is not None:
+        if isinstance(error, BenchbedError):
+            self._discard()
+        elif self._lock is not None:
             self._lock.close()
+
+    def _discard(self) -> None:
+        """Releases the lock; removes what was made here if there is nothing in it but the lock and configuration."""
+        with suppress(OSError):
+            if self._made and {p.name for p in self.path.iterdir()} <= {".lock", "config.json"}:
+                (self.path / "config.json").unlink(missing_ok=True)
+                (self.path / ".lock").unlink(missing_ok=True)
+        for path in self._made:
+            with suppress(OSError):  # not empty, or never made
+                path.rmdir()
+        if self._lock is not None:
+            with suppress(OSError):  # what could not be written to a full disk cannot be written now
+                self._lock.close()
+
+    def clear(self) -> None:
+        """Forgets what an earlier start left: `--force`."""
+        with one_line(self.path, "clear"):
+            for name in ("history.jsonl", "checkpoint.pt", "record.json"):
+                (self.path / name).unlink(missing_ok=True)
 
     @property
     def record(self) -> dict[str, Any] | None:
         """The finished stage's record, or None."""
         path = self.path / "record.json"
-        return read_json(path) if path.exists() else None
+        return read_json(path, self.needed) if path.exists() else None
 
     def finish(self, record: dict[str, Any]) -> None:
         write_json(self.path / "record.json", record)
@@ -116,37 +164,40 @@ class Folder:
 
     def save(self, tree: Tree) -> None:
         """Replaces the checkpoint; it remembers how long the history is now."""
-        path, history = self.path / "checkpoint.pt", self.path / "history.jsonl"
+        history, buffer = self.path / "history.jsonl", io.BytesIO()
         length = history.stat().st_size if history.exists() else 0
-        temporary = self.path / ".checkpoint.pt.new"
-        try:
-            with one_line(path, "write"), open(temporary, "wb") as file:
-                torch.save({"history": length, "tree": tree}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        torch.save({"history": length, "tree": tree}, buffer)
+        write_atomic(self.path / "checkpoint.pt", buffer.getvalue())
 
     def load(self) -> Tree | None:
         """The checkpoint's tree, or None; cuts the history back to the moment of the checkpoint."""
         path, history = self.path / "checkpoint.pt", self.path / "history.jsonl"
-        if not path.exists():
-            history.unlink(missing_ok=True)
-            return None
-        saved = load_checkpoint(path)
-        if history.exists():
-            os.truncate(history, saved["history"])
+        with one_line(history, "write"):
+            if not path.exists():
+                history.unlink(missing_ok=True)
+                return None
+            saved = load_checkpoint(path)
+            length = history.stat().st_size if history.exists() else 0
+            if length < saved["history"]:
+                raise BenchbedError(
+                    f"{history} is damaged ({length} bytes where the checkpoint knows {saved['history']}): "
+                    f"remove it and checkpoint.pt, or run again with --force"
+                )
+            if length:
+                os.truncate(history, saved["history"])
         return saved["tree"]
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """{'history': bytes, 'tree': ...}. Raises BenchbedError if the file is damaged or missing."""
+    with one_line(path, "read"):
+        data = path.read_bytes()
     try:
-        with one_line(path, "read"):
-            saved = torch.load(path, map_location="cpu", weights_only=True)
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:  # torch does not look at the checksums that it writes
+            if (bad := archive.testzip()) is not None:
+                raise zipfile.BadZipFile(f"the checksum of {bad} does not match")
+        saved = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         return {"history": saved["history"], "tree": saved["tree"]}
-    except (KeyError, TypeError, EOFError, pickle.UnpicklingError, BenchbedError) as error:
-        reason = str(error).splitlines()[0][:120]
-        raise BenchbedError(f"{path} is damaged ({reason}): remove it, or run again with --force") from None
+    except Exception as error:  # a damaged pickle can fail in any way
+        reason = (str(error) or type(error).__name__).splitlines()[0][:120]
+        raise BenchbedError(f"{path} is damaged ({reason}): {AGAIN}") from None

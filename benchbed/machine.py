@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from . import __version__
+from .errors import BenchbedError
 
 
 def versions() -> dict[str, str]:
@@ -75,13 +76,11 @@ def peak_memory(device: torch.device) -> int:
 
 def pick_device(name: str) -> torch.device:
     """'auto' is the accelerator where there is one. Raises BenchbedError for a device that is not here."""
-    from .errors import BenchbedError
-
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.zeros(1, device=device).item()  # 'meta' holds no values
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise BenchbedError(f"device '{name}' cannot be used: {str(error).splitlines()[0]}") from None
     return device

@@ -12,6 +12,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
+from traceback import extract_tb
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -72,13 +73,38 @@ def load(kind: str, name: str) -> type[Any]:
     """The plug-in's class, imported now. Raises BenchbedError if it holds no class of that kind, or several."""
     plugin = find(kind, name)
     if plugin.file is None:
-        module_name, _, attribute = plugin.target.partition(":")
-        return getattr(import_module(module_name), attribute)
+        return _from_entry_point(plugin)
     found = _classes(import_module(plugin.target), kind)
     if len(found) != 1:
         names = ", ".join(c.__name__ for c in found)
         raise BenchbedError(f"{plugin.file} holds {len(found)} {kind} classes ({names}) where one is expected")
     return found[0]
+
+
+def _from_entry_point(plugin: Plugin) -> type[Any]:
+    module_name, _, attribute = plugin.target.partition(":")
+    where = f"entry point {plugin.kind} '{plugin.name}' = {plugin.target}"
+    try:
+        found = getattr(import_module(module_name), attribute)
+    except Exception as error:  # it runs code that is not ours
+        raise BenchbedError(f"{where} failed to load: {type(error).__name__}: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, _contract(plugin.kind))):
+        raise BenchbedError(f"{where} is no subclass of benchbed.{plugin.kind}.{plugin.kind.capitalize()}")
+    return found
+
+
+def source(kind: str, name: str) -> Path | None:
+    """The file that holds the plug-in's class; None where an entry point's class has none."""
+    plugin = find(kind, name)
+    if plugin.file is not None:
+        return plugin.file
+    file = getattr(sys.modules[load(kind, name).__module__], "__file__", None)
+    return None if file is None else Path(file)
+
+
+def is_ours(plugin: Plugin) -> bool:
+    """Whether it comes with benchbed, and so is known by benchbed's version and commit."""
+    return plugin.target.startswith(_PACKAGES[plugin.kind] + ".")
 
 
 def summary_of(file: Path) -> str:
@@ -117,9 +143,13 @@ def _kinds_in(name: str, file: Path) -> set[str]:
 
 def _classes(module: ModuleType, kind: str) -> list[type]:
     """The classes that the module itself defines and that implement the kind's contract."""
-    base = getattr(import_module(f"benchbed.{kind}"), kind.capitalize())
+    base = _contract(kind)
     found = [c for c in vars(module).values() if isinstance(c, type) and issubclass(c, base)]
     return [c for c in found if c.__module__ == module.__name__ and not inspect.isabstract(c)]
+
+
+def _contract(kind: str) -> type[Any]:
+    return getattr(import_module(f"benchbed.{kind}"), kind.capitalize())
 
 
 def _user_module(name: str, file: Path) -> ModuleType:
@@ -134,9 +164,11 @@ def _user_module(name: str, file: Path) -> ModuleType:
     sys.modules[target] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[target]
-        raise BenchbedError(f"plug-in file {file} failed to load: {type(error).__name__}: {error}") from error
+        lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == str(file)]
+        where = f" at line {lines[-1]}" if lines else ""
+        raise BenchbedError(f"plug-in file {file} failed to load{where}: {type(error).__name__}: {error}") from error
     return module
 
 

@@ -19,6 +19,9 @@ from .selector import Selection
 from .task import Task
 from .tasks.load import load_task
 
+# What a finished run's record holds at least: a record without it is damaged.
+RECORD_KEYS = ("id", "search", "searcher", "selector", "seed", "architecture", "test_accuracy", "facts", "seconds")
+CONFIG_KEYS = ("space", "task", "preset", "epochs", "searcher", "supernet", "seed")
 DRY_IMAGES = 256  # images a split that a dry run walks through
 
 
@@ -34,7 +37,12 @@ class Options(NamedTuple):
 def run_all(
     configs: list[RunConfig], options: Options, done: Callable[[dict[str, Any]], None] | None = None
 ) -> list[dict[str, Any]]:
-    """Runs each configuration; searches and scores that several share are made once. The records, in order."""
+    """Runs each configuration; searches and scores that several share are made once. The records, in order.
+
+    Whatever can be refused in any of them is refused before the first begins.
+    """
+    for config in configs:
+        stages.check(config)
     records = []
     tasks: dict[str, Task] = {}
     redone: set[Path] = set()
@@ -58,20 +66,26 @@ def run(config: RunConfig, task: Task, options: Options, redone: set[Path] | Non
     search_path = options.out / "searches" / stages.search_id(config, task)
     fresh_search = options.force and search_path not in redone
     redone.add(search_path)
-    with Folder(folder_path, force=options.force) as folder:
-        if folder.record is not None:
+    with Folder(folder_path, RECORD_KEYS) as folder:
+        if not options.force and (record := folder.record) is not None:
             reporter.line(f"done before: {folder_path} (again from the start with --force)")
-            return folder.record
+            return record
         parts = stages.build(config, task, options.device)
-        write_json(folder_path / "config.json", config.model_dump())
-        with Folder(search_path, force=fresh_search) as search_folder:
+        with Folder(search_path, stages.SEARCH_KEYS) as search_folder:
+            if options.force:  # both locks are held: nothing is thrown away for a run that is then refused
+                folder.clear()
+            if fresh_search:
+                search_folder.clear()
+            write_json(folder_path / "config.json", config.model_dump())
             write_json(search_path / "config.json", config.model_dump(exclude={"selector", "scoring"}))
             searched = stages.search(parts, search_folder, reporter)
             selection, figures = stages.select(parts, search_path / "checkpoint.pt", folder, reporter)
         score_path = options.out / "scores" / stages.score_id(config, task, selection.architecture)
         fresh_score = options.force and score_path not in redone
         redone.add(score_path)
-        with Folder(score_path, force=fresh_score, wait=True) as score_folder:
+        with Folder(score_path, stages.SCORE_KEYS, wait=True) as score_folder:
+            if fresh_score:
+                score_folder.clear()
             scored = stages.score(config, parts.space, task, selection, score_folder, options.device, reporter)
         record = {
             "id": folder_path.name,
@@ -139,6 +153,8 @@ def expand(raw: Mapping[str, Any], searchers: list[str], selectors: list[str], s
 def dry_run(configs: list[RunConfig], options: Options) -> list[dict[str, Any]]:
     """Walks the whole pipeline of each pairing on one epoch of a few images in a folder that is removed again."""
     records = []
+    for config in configs:
+        stages.check(config)
     with tempfile.TemporaryDirectory(prefix="benchbed-dry-") as scratch:
         small = options._replace(out=Path(scratch), force=False)
         for config in {(c.searcher.name, c.selector.name): c for c in configs}.values():
@@ -156,13 +172,18 @@ def dry_run(configs: list[RunConfig], options: Options) -> list[dict[str, Any]]:
 def select_again(search_path: Path, raw: Mapping[str, Any], selector: str, options: Options) -> dict[str, Any]:
     """Another selector on a finished search; the record goes beside the search's other runs.
 
-    Raises BenchbedError if the folder holds no finished search, or if its plug-in or data are not what they were.
+    `force` makes the selection and the score again, never the search. Raises BenchbedError if the folder holds no
+    finished search, or if its plug-in or data are not what they were.
     """
-    if not (search_path / "record.json").exists():
+    search_path = search_path.resolve()
+    if search_path.parent.name != "searches" or not (search_path / "record.json").exists():
         raise BenchbedError(
             f"{search_path} holds no finished search (no record.json): give a folder below OUT/searches"
         )
-    saved = read_json(search_path / "config.json")
+    given = [key for key in raw if key not in ("selector", "scoring", "device")]
+    if given:
+        raise BenchbedError(f"'{given[0]}' was fixed by the search: select takes selector, scoring and device")
+    saved = read_json(search_path / "config.json", CONFIG_KEYS)
     # the resolved options are complete, so they pass through `resolve` as given by the user
     whole = {
         "space": saved["space"],
@@ -174,10 +195,11 @@ def select_again(search_path: Path, raw: Mapping[str, Any], selector: str, optio
         **{key: raw[key] for key in ("selector", "scoring") if key in raw},
     }
     config = resolve(whole, saved["searcher"]["name"], selector, saved["seed"])
+    stages.check(config)
     task = load_task(config.task)
     if stages.search_id(config, task) != search_path.name:
         changed = "the searcher's file" if config.searcher.sha256 != saved["searcher"]["sha256"] else "the task's data"
         raise BenchbedError(
             f"{search_path} was made with other code or data ({changed} changed): search again with 'run'"
         )
-    return run(config, task, options._replace(out=search_path.resolve().parent.parent))
+    return run(config, task, options._replace(out=search_path.parent.parent), {search_path})

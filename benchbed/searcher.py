@@ -11,6 +11,7 @@ streams handed over at construction; `state` and `load_state` continue a searche
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -100,20 +101,24 @@ class Searcher(ABC):
 
 
 def renormalised(kept: Float[Tensor, "P O"], allowed: Bool[Tensor, "P O"]) -> Float[Tensor, "P O"]:
-    """Rows of `kept` scaled to sum 1; a row without any mass is uniform over what is allowed."""
+    """Rows of `kept` scaled to sum 1; a row without any mass is uniform over what is allowed, zero if nothing is."""
     mass = kept.sum(1, keepdim=True)
-    uniform = allowed / allowed.sum(1, keepdim=True)
+    uniform = allowed / allowed.sum(1, keepdim=True).clamp_min(1)
     return torch.where(mass > 0, kept / mass.clamp_min(torch.finfo(kept.dtype).tiny), uniform)
 
 
 def one_hot_draws(p: Float[Tensor, "P O"], uniforms: Float[Tensor, "n P"]) -> Float[Tensor, "n P O"]:
-    """One-hot rows by inverse transform: entry k of row i is drawn where the uniform falls into its share of [0, 1)."""
+    """One-hot rows by inverse transform: entry k of row i is drawn where the uniform falls into its share of [0, 1).
+
+    Rows need not sum to 1. A row of zeros stays zero: nothing flows there.
+    """
     edges = p.double().cumsum(1)
-    edges = edges / edges[:, -1:]
+    total = edges[:, -1:]
+    edges = edges / torch.where(total > 0, total, 1.0)
     chosen = (uniforms.double()[:, :, None] >= edges).sum(2)
     # rounding may leave a uniform beyond the last edge: the last entry with any probability takes it
     last = p.shape[1] - 1 - (p.flip(1) > 0).int().argmax(1)
-    return torch.nn.functional.one_hot(torch.minimum(chosen, last), p.shape[1]).float()
+    return torch.nn.functional.one_hot(torch.minimum(chosen, last), p.shape[1]) * (total > 0).float()
 
 
 def masked_softmax(alpha: Tensor, mask: Tensor) -> Tensor:
@@ -151,12 +156,12 @@ class AlphaSearcher(Searcher):
         return masked_softmax(self.alpha.detach(), self.mask)
 
     def state(self) -> Tree:
-        return {"alpha": self.alpha.detach(), "optimiser": self.optimiser.state_dict()}
+        return {"alpha": self.alpha.detach().clone(), "optimiser": deepcopy(self.optimiser.state_dict())}
 
     def load_state(self, tree: Tree) -> None:
         with torch.no_grad():
             self.alpha.copy_(tree["alpha"])
-        self.optimiser.load_state_dict(tree["optimiser"])
+        self.optimiser.load_state_dict(deepcopy(tree["optimiser"]))  # torch keeps the very tensors it is given
 
 
 class GradientSearcher(AlphaSearcher):

@@ -57,6 +57,10 @@ class Selector(ABC):
     def __init__(self, options: Any):
         self.options = options
 
+    def check(self, space: Space) -> None:
+        """Raises BenchbedError where the options do not fit the space; called before a search is begun."""
+        return None
+
     @abstractmethod
     def step(self, context: Context) -> Selection | None:
         """One decision or one tuning epoch; the selection once it is complete."""

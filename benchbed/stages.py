@@ -27,6 +27,9 @@ from .streams import Streams, derive, seeded
 from .task import Split, Task
 from .training.train import Recipe, Training, evaluate
 
+# What a finished stage's record holds at least: a record without it is damaged.
+SEARCH_KEYS = ("supernet_accuracy", "evaluation", "state_sha256", "seconds", "peak_memory_bytes")
+SCORE_KEYS = ("valid_accuracy", "test_accuracy", "seconds", "peak_memory_bytes")
 REPORT_PATHS = 8  # sampled paths behind the accuracy of an epoch's line
 FINAL_PATHS = 32  # and behind a finished supernet's
 
@@ -63,12 +66,7 @@ class Parts:
         total = hashlib.sha256()
         for name, value in sorted(_flat({"weights": self.objective.weights(), "searcher": self.searcher.state()})):
             total.update(name.encode())
-            # .contiguous(): the memory layout is no part of the value
-            total.update(
-                value.detach().cpu().contiguous().numpy().tobytes()
-                if isinstance(value, Tensor)
-                else repr(value).encode()
-            )
+            total.update(_bytes(value))
         return total.hexdigest()
 
 
@@ -87,14 +85,30 @@ def _flat(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
 
 
 def build(config: RunConfig, task: Task, device: torch.device) -> Parts:
-    """The parts of a search. Raises BenchbedError where a plug-in needs what the objective does not provide."""
+    """The parts of a search."""
     space: Space = registry.load("space", config.space)()
     streams = Streams(config.seed)
     searcher_class = registry.load("searcher", config.searcher.name)
-    _check_needs("searcher", config.searcher.name, searcher_class.needs)
     objective = SupernetObjective(space, task, config.supernet, streams, config.epochs, device)
     searcher = searcher_class(space, searcher_class.Options(**config.searcher.options), streams)
     return Parts(config, space, task, streams, objective, searcher)
+
+
+def check(config: RunConfig) -> None:
+    """Raises BenchbedError, before anything is made or trained, where the parts of a run do not go together.
+
+    A plug-in may need what the objective does not provide; a selector's options may not fit the space.
+    """
+    for kind, plugin in (("searcher", config.searcher), ("selector", config.selector)):
+        _check_needs(kind, plugin.name, registry.load(kind, plugin.name).needs)
+    selector_class = registry.load("selector", config.selector.name)
+    space = registry.load("space", config.space)()
+    for role in ("supernet", "network"):
+        try:
+            import_class(getattr(space, role))
+        except (ImportError, AttributeError, ValueError) as error:
+            raise BenchbedError(f"space '{config.space}': its {role} cannot be imported: {error}") from None
+    selector_class(selector_class.Options(**config.selector.options)).check(space)
 
 
 def _check_needs(kind: str, name: str, needs: frozenset[str]) -> None:
@@ -141,6 +155,7 @@ def search(parts: Parts, folder: Folder, reporter: Reporter) -> dict[str, Any]:
 
         try:
             means = train_epoch(parts.problem, parts.searcher, epoch, epochs, on_step=show)
+            _check_finite(parts, f"epoch {epoch + 1}")
         except NonFiniteLoss as error:
             raise _diverged(error, parts, folder) from None
         accuracy = supernet_accuracy(parts, parts.searcher.evaluation, REPORT_PATHS)
@@ -171,6 +186,14 @@ def search(parts: Parts, folder: Folder, reporter: Reporter) -> dict[str, Any]:
     }
     folder.finish(record)
     return record
+
+
+def _check_finite(parts: Parts, when: str) -> None:
+    """The last step's loss is from before that step, and samples of a searcher hide its NaN: look at the values."""
+    values = {"weights": parts.objective.weights().values(), "probabilities": [parts.searcher.probabilities()]}
+    for name, tensors in values.items():
+        if not all(bool(torch.isfinite(t).all()) for t in tensors):
+            raise NonFiniteLoss(f"the {name} are not finite after {when}")
 
 
 def _diverged(error: NonFiniteLoss, parts: Parts, folder: Folder) -> BenchbedError:
@@ -212,7 +235,6 @@ def select(
     """
     config = parts.config
     selector_class = registry.load("selector", config.selector.name)
-    _check_needs("selector", config.selector.name, selector_class.needs)
     selector: Selector = selector_class(selector_class.Options(**config.selector.options))
     saved, seconds, steps = folder.load(), 0.0, 0
     if saved is None:
@@ -230,6 +252,7 @@ def select(
         began = time.perf_counter()
         try:
             selection = selector.step(context)
+            _check_finite(parts, f"selection step {steps + 1}")
         except NonFiniteLoss as error:
             raise _diverged(error, parts, folder) from None
         seconds, steps = seconds + time.perf_counter() - began, steps + 1
@@ -281,7 +304,7 @@ def _context(parts: Parts, folder: Folder, reporter: Reporter) -> Context:
 
 
 def score_id(config: RunConfig, task: Task, architecture: Architecture) -> str:
-    key = [config.space, task.name, task.fingerprint, str(architecture), config.scoring.model_dump(), config.seed]
+    key = [config.space_key(), task.name, task.fingerprint, str(architecture), config.scoring.model_dump(), config.seed]
     return identity(f"{config.space}-{task.name}-s{config.seed}", key)
 
 

@@ -34,7 +34,13 @@ class Streams:
         return {name: generator.get_state() for name, generator in self._generators.items()}
 
     def load_state(self, state: dict[str, torch.Tensor]) -> None:
-        """Sets the streams in place: whoever holds a generator goes on from the restored state."""
+        """Sets the streams in place: whoever holds a generator goes on from the restored state.
+
+        A stream that the state does not know had not been drawn from, and stands at its start again.
+        """
+        for name, generator in self._generators.items():
+            if name not in state:
+                generator.manual_seed(derive(self.seed, name))
         for name, value in state.items():
             self.generator(name).set_state(value)
 

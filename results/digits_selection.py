@@ -47,7 +47,7 @@ def page(records: Records) -> list[str]:
         lines += [
             f"\n## alpha learning rate {rate:g}\n",
             f"Supernet accuracy {supernet.mean:.2f} +- {supernet.deviation:.2f} % over {supernet.n} seeds.\n",
-            "| selector | seeds | mean | deviation | 95 % interval | parameter-free | selection s | operations chosen |",
+            "| selector | seeds | mean | deviation | 95 % interval | parameter-free | select s | operations chosen |",
             "|---|---|---|---|---|---|---|---|",
         ]
         for selector in SELECTORS:

@@ -65,17 +65,17 @@ class DARTS(GradientSearcher):
         loss = objective.loss(gates, valid, ahead)
         by_gates, *v = torch.autograd.grad(loss, [gates, *ahead.values()], allow_unused=True, materialize_grads=True)
         gradient = by_gates - rate * self._mixed_derivative(objective, gates, batch, v)
-        self.alpha.grad = arch_gradient(problem, self.alpha, loss, gradient, p)
+        self.alpha.grad = arch_gradient(problem, self.alpha, loss.detach().cpu(), gradient, p)
         self.optimiser.step()
         return {"loss": float(loss)}
 
     def _mixed_derivative(self, objective: Objective, gates: Tensor, batch: Batch | None, v: list[Tensor]) -> Tensor:
         """d2 L_train / dgates dw times v, by a central finite difference at the current weights."""
         weights = objective.weights()
-        norm = torch.sqrt(sum((x.square().sum() for x in v), torch.zeros(())))
+        norm = float(torch.stack([x.square().sum() for x in v]).sum().sqrt())
         if norm == 0:
             return torch.zeros_like(gates)
-        eps = self.options.epsilon / norm
+        eps = self.options.epsilon / norm  # a number: the weights may be on a device where the gates are not
         sides = []
         for sign in (1.0, -1.0):
             moved = {n: w.detach() + sign * eps * x for (n, w), x in zip(weights.items(), v, strict=True)}

@@ -13,7 +13,7 @@ mean a weight of 0.99 and uses it at once: its expected gradient is (1 - 0.99 / 
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 from torch import Tensor
 
 from benchbed.cost import Problem
@@ -37,6 +37,12 @@ class Options(AlphaOptions):
     warmup: float = Field(0.25, ge=0, lt=1, description="share of the epochs that train weights alone, paths from p")
     every: int = Field(1, ge=1, description="training batches per architecture step")
 
+    @model_validator(mode="after")
+    def _others_to_hold_against(self) -> "Options":
+        if self.baseline == "leave-one-out" and self.samples < 2:
+            raise ValueError("baseline=leave-one-out needs samples of at least 2: a single draw has no others")
+        return self
+
 
 class Reinforce(AlphaSearcher):
     """Draws M architectures a step; their shared-weight accuracies reward alpha."""
@@ -51,6 +57,7 @@ class Reinforce(AlphaSearcher):
                 "lr_min": 0.0,
                 "nesterov": True,
                 "weight_decay": 1e-4,
+                "clip": None,
                 "valid_batch": 1000,
             },
             "epochs": 200,

@@ -1,7 +1,7 @@
 """Best-of: n architectures drawn from the searcher, ranked by the shared weights; the most accurate is kept.
 
 RSPS' rule (Li and Talwalkar, UAI 2019), with 100 draws in NAS-Bench-201. Each draw is measured on its own path, on
-all of the validation split.
+all of the validation split. A draw with an operation that may not be selected is drawn again.
 """
 
 from typing import Any, ClassVar
@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from pydantic import BaseModel, Field
 
+from benchbed.errors import BenchbedError
 from benchbed.objective import Tree
 from benchbed.searcher import Options as PluginOptions
 from benchbed.selector import Context, Selection, Selector
@@ -19,6 +20,9 @@ class Options(PluginOptions):
     """How many draws."""
 
     samples: int = Field(100, ge=1, description="architectures drawn (NAS-Bench-201: 100)")
+
+
+TRIES = 200
 
 
 class BestOf(Selector):
@@ -37,7 +41,7 @@ class BestOf(Selector):
 
     def step(self, context: Context) -> Selection | None:
         n = min(self.chunk, self.options.samples - len(self.accuracies))
-        drawn = context.searcher.sample(n, context.streams.generator("selection"))
+        drawn = _selectable_draws(context, n)
         self.gates.append(drawn)
         self.accuracies += context.objective.measure(drawn).accuracy.tolist()
         context.log({"draws": len(self.accuracies), "best_accuracy": max(self.accuracies)})
@@ -53,7 +57,22 @@ class BestOf(Selector):
         return Selection(context.space.architecture(best.numpy()), scores.double().numpy(), notes)
 
     def state(self) -> Tree:
-        return {"gates": self.gates, "accuracies": self.accuracies}
+        return {"gates": list(self.gates), "accuracies": list(self.accuracies)}
 
     def load_state(self, tree: Tree) -> None:
         self.gates, self.accuracies = list(tree["gates"]), list(tree["accuracies"])
+
+
+def _selectable_draws(context: Context, n: int) -> torch.Tensor:
+    """n of the searcher's draws (n, P, O), without those that hold an operation which may not be selected.
+
+    Raises BenchbedError where hardly any draw is selectable.
+    """
+    forbidden = ~torch.from_numpy(context.space.selectable)
+    kept = torch.zeros(0, *forbidden.shape)
+    for _ in range(TRIES):
+        drawn = context.searcher.sample(n - len(kept), context.streams.generator("selection"))
+        kept = torch.cat([kept, drawn[~drawn.bool().logical_and(forbidden).any(2).any(1)]])
+        if len(kept) == n:
+            return kept
+    raise BenchbedError(f"best-of: {TRIES} times {n} draws held {len(kept)} architectures that may be selected")

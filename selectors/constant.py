@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from benchbed.errors import unknown
 from benchbed.searcher import Options as PluginOptions
 from benchbed.selector import Context, Selection, Selector
+from benchbed.space import Space
 
 
 class Options(PluginOptions):
@@ -24,12 +25,15 @@ class Constant(Selector):
 
     Options: ClassVar[type[BaseModel]] = Options
 
-    def step(self, context: Context) -> Selection:
-        wanted, choices = self.options.operation, []
-        for position, selectable in zip(context.space.positions, context.space.selectable, strict=True):
-            names = [name for name, allowed in zip(position.operations, selectable, strict=False) if allowed]
+    def check(self, space: Space) -> None:
+        wanted = self.options.operation
+        for position in space.positions:
+            names = [name for name, allowed in zip(position.operations, position.selectable, strict=True) if allowed]
             if wanted not in names:
                 raise unknown(f"operation at position '{position.name}'", wanted, names)
-            choices.append(position.operations.index(wanted))
-        architecture = context.space.architecture_of(tuple(choices))
+
+    def step(self, context: Context) -> Selection:
+        self.check(context.space)
+        choices = tuple(position.operations.index(self.options.operation) for position in context.space.positions)
+        architecture = context.space.architecture_of(choices)
         return Selection(architecture, np.full(context.space.mask.shape, np.nan), {})

@@ -15,6 +15,7 @@ import torch
 from pydantic import BaseModel, Field
 from torch import Tensor
 
+from benchbed.errors import BenchbedError
 from benchbed.objective import Decisions, Tree
 from benchbed.searcher import Options as PluginOptions
 from benchbed.searcher import renormalised
@@ -54,7 +55,7 @@ class Perturb(Selector):
         "official": {"schedule": "official"},
         "recommended": {},
         "paper": {"schedule": "official"},
-        "small": {"interval": 1},
+        "small": {"interval": 1, "draws": 8},
     }
 
     def __init__(self, options: Any):
@@ -117,6 +118,9 @@ class Perturb(Selector):
         measured = objective.measure(self._masked(context, position, columns))
         worse = -measured.accuracy if self.options.criterion == "acc" else measured.loss
         strength = worse.double().mean(1)  # over the draws: (len(columns),)
+        if not torch.isfinite(strength).all():
+            name = space.positions[position].name
+            raise BenchbedError(f"the validation loss is not finite at position '{name}': the supernet has diverged")
         self.scores[position, columns] = strength.float()
         best = columns[int((strength == strength.max()).nonzero()[0])]
         self.choices[position] = best
@@ -145,15 +149,16 @@ class Perturb(Selector):
     def state(self) -> Tree:
         return {
             "epoch": self.epoch,
-            "order": self.order,
-            "choices": self.choices,
-            "scores": self.scores,
-            "modes": self.modes,
+            "order": list(self.order),
+            "choices": dict(self.choices),
+            "scores": None if self.scores is None else self.scores.clone(),
+            "modes": list(self.modes),
         }
 
     def load_state(self, tree: Tree) -> None:
-        self.epoch, self.order, self.choices = tree["epoch"], tree["order"], tree["choices"]
-        self.scores, self.modes = tree["scores"], tree["modes"]
+        self.epoch, self.order, self.choices = tree["epoch"], list(tree["order"]), dict(tree["choices"])
+        self.scores = None if tree["scores"] is None else tree["scores"].clone()
+        self.modes = list(tree["modes"])
 
 
 def decision_epochs(positions: int, interval: int, schedule: str) -> tuple[int, list[int]]:

@@ -1,9 +1,13 @@
 """What every test shares: types and shapes checked at run time, one thread, the data beside the project."""
 
 import os
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import jaxtyping
+import numpy as np
 import pytest
 
 # Read by torch and BLAS when they load. The tests' tensors are small: more threads cost more than they bring.
@@ -27,3 +31,68 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the third-party data in ../shared/data beside the checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An .npz task that a run goes through in half a second: 200 noisy 8x8 images in four classes."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(200) % 4
+    images = rng.normal(size=(200, 8, 8)).astype(np.float32)
+    for image, label in zip(images, labels, strict=True):
+        image[2 * label : 2 * label + 2] += 1.5
+    file = tmp_path_factory.mktemp("task") / "tiny.npz"
+    np.savez(file, images=images, labels=labels)
+    return file
+
+
+@pytest.fixture
+def tiny(tiny_file: Path) -> dict[str, Any]:
+    """The raw configuration of such a run, to be changed at will; searcher and selector are the test's."""
+    return {
+        "task": f"npz:{tiny_file}",
+        "epochs": 2,
+        "supernet": {"channels": 2, "batch": 40, "valid_batch": 40, "eval_batch": 40},
+        "scoring": {"channels": 2, "epochs": 1, "batch": 40},
+    }
+
+
+@pytest.fixture
+def tiny_flags(tiny: dict[str, Any]) -> list[str]:
+    """The same for the command line."""
+    flags = ["--task", tiny["task"], "--epochs", str(tiny["epochs"])]
+    for section in ("supernet", "scoring"):
+        for key, value in tiny[section].items():
+            flags += ["--set", f"{section}.{key}={value}"]
+    return flags
+
+
+class Outcome(NamedTuple):
+    """What a command left: its exit status, its stdout and its stderr."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Outcome]]:
+    """`command("run", "--searcher", "darts", ...)`: the command line in this process, as `python -m benchbed` runs it.
+
+    Plug-in files that it registers are forgotten after the test.
+    """
+    from benchbed import cli, registry
+
+    monkeypatch.setattr(registry, "_USER_FILES", {})
+
+    def run(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["benchbed", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        return Outcome(ended.value.code if isinstance(ended.value.code, int) else 0, captured.out, captured.err)
+
+    yield run
+    for name in [n for n in sys.modules if n.startswith("benchbed_plugin_")]:
+        del sys.modules[name]

@@ -2,6 +2,7 @@
 
 import math
 from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
 from importlib import import_module
 from typing import Any, Literal
 
@@ -113,7 +114,7 @@ class SupernetObjective(Objective):
         chosen, data = self.cursors[split].next().to(self.device), self.splits[split]
         images = data.images[chosen]
         if self.augment is not None:
-            images = self.augment(images, self.streams.generator("augmentation"))
+            images = self.augment(images, self.streams.generator(f"augmentation-{split}"))
         return Batch(images.contiguous(memory_format=torch.channels_last), data.labels[chosen])
 
     def _precision(self) -> AbstractContextManager[Any]:
@@ -191,7 +192,7 @@ class SupernetObjective(Objective):
         for (name, weight), gradient in zip(weights.items(), gradients, strict=True):
             ahead[name] = weight.detach().clone()
             if gradient is not None:
-                buffer = self.optimiser.state[weight].get("momentum_buffer")
+                buffer = self.optimiser.state.get(weight, {}).get("momentum_buffer")
                 step = gradient + o.weight_decay * weight.detach()
                 ahead[name] -= rate * (step if buffer is None else step + o.momentum * buffer)
         return {name: weight.requires_grad_() for name, weight in ahead.items()}, rate
@@ -200,9 +201,9 @@ class SupernetObjective(Objective):
 
     def state(self) -> Tree:
         return {
-            "network": self.network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "plan_of_lr": self.plan_of_lr,
+            "network": deepcopy(self.network.state_dict()),
+            "optimiser": deepcopy(self.optimiser.state_dict()),
+            "plan_of_lr": dict(self.plan_of_lr),
             "steps": self.steps,
             "cursors": {name: cursor.state() for name, cursor in self.cursors.items()},
         }
@@ -214,7 +215,7 @@ class SupernetObjective(Objective):
             first = str(error).splitlines()[-1].strip()
             raise BenchbedError(f"the saved supernet does not fit this one: {first}") from None
         self._begin(**tree["plan_of_lr"])
-        self.optimiser.load_state_dict(tree["optimiser"])
+        self.optimiser.load_state_dict(deepcopy(tree["optimiser"]))  # torch keeps the very tensors it is given
         self.steps = tree["steps"]
         for name, cursor in self.cursors.items():
             cursor.load_state(tree["cursors"][name])

@@ -1,45 +1,66 @@
 """`list`: what there is, and what can be set on it."""
 
+import sys
+from collections.abc import Mapping
 from typing import Any
 
+from pydantic import BaseModel
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from .. import registry
 
 
+def _console() -> Console:
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+
+
 def overview(kinds: list[str]) -> None:
     """Every plug-in of the kinds, a line each. Imports none of them."""
-    console = Console(highlight=False)
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("kind", "name", ""):
-        table.add_column(heading, no_wrap=heading != "")
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    for column in ("kind", "name", ""):
+        table.add_column(column, no_wrap=column != "")
     for kind in kinds:
         for plugin in registry.plugins(kind):
-            table.add_row(kind, plugin.name, plugin.summary)
-    console.print(table)
+            table.add_row(kind, plugin.name, escape(plugin.summary))
+    _console().print(table)
 
 
 def options_table(kind: str, name: str) -> None:
-    """The options of one searcher or selector: default, value in each preset, meaning and source."""
-    console = Console(highlight=False)
+    """Every option of a searcher or selector: its default, its value in each preset, meaning and source.
+
+    For a searcher also what its presets make of the supernet and its optimiser.
+    """
+    console = _console()
     console.print(registry.find(kind, name).summary, markup=False)
     if kind not in ("searcher", "selector"):
         console.print(f"a {kind} has no options of its own")
         return
     found = registry.load(kind, name)
-    presets: dict[str, Any] = {
-        label: values.get("options", {}) if kind == "searcher" else values for label, values in found.presets.items()
-    }
+    presets: dict[str, Mapping[str, Any]] = dict(found.presets)
+    options = {label: p.get("options", {}) if kind == "searcher" else p for label, p in presets.items()}
+    _print_options(console, kind, found.Options, options)
+    if kind == "searcher":
+        from ..config import EPOCHS, SUPERNETS
+        from ..objectives.supernet import SupernetOptions
+
+        supernets = {label: {**SUPERNETS[label], **presets.get(label, {}).get("supernet", {})} for label in SUPERNETS}
+        _print_options(console, "supernet", SupernetOptions, supernets)
+        epochs = {label: presets.get(label, {}).get("epochs", EPOCHS[label]) for label in EPOCHS}
+        console.print("epochs: " + ", ".join(f"{label} {count}" for label, count in epochs.items()))
+
+
+def _print_options(
+    console: Console, section: str, model: type[BaseModel], presets: Mapping[str, Mapping[str, Any]]
+) -> None:
+    if not model.model_fields:
+        console.print(f"{section}: no options")
+        return
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("option", "default", *presets, "meaning"):
-        table.add_column(heading, no_wrap=heading == "option")
-    for key, field in found.Options.model_fields.items():
-        differing = [str(values[key]) if key in values else "" for values in presets.values()]
-        table.add_row(f"{kind}.{key}", str(field.default), *differing, field.description or "")
+        table.add_column(heading, no_wrap=heading != "meaning")
+    for key, field in model.model_fields.items():
+        values = (str(p.get(key, field.default)) for p in presets.values())
+        table.add_row(f"{section}.{key}", str(field.default), *values, escape(field.description or ""))
     console.print(table)
-    if kind == "searcher":
-        for label, values in found.presets.items():
-            console.print(
-                f"preset {label}: epochs={values.get('epochs')} supernet={values.get('supernet')}", markup=False
-            )

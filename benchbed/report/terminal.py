@@ -25,7 +25,7 @@ def run_summary(record: Mapping[str, Any], space: Space, console: Console, folde
         ),
         (
             "test accuracy",
-            f"{record['test_accuracy']:.2f} %  (validation {record['valid_accuracy']:.2f} %), cell trained from scratch",
+            f"{record['test_accuracy']:.2f} %, trained from scratch  (validation {record['valid_accuracy']:.2f} %)",
         ),
         ("supernet accuracy", f"{record['supernet_accuracy']:.2f} %  ({record['supernet']['evaluation']})"),
     ]

@@ -26,7 +26,7 @@ class ToyNetwork(ToyTable):
 
     def __init__(self, space: Space, losses: Tensor, streams: Streams, share: float = 0.1):
         super().__init__(space, losses)
-        self.share = share
+        self.share, self.streams = share, streams
         with seeded(streams.generator("initialisation")):
             self.images = torch.randn(2, IMAGES, 1, 1, FEATURES)
             self.teacher = torch.randn(FEATURES)
@@ -41,6 +41,7 @@ class ToyNetwork(ToyTable):
         self.new_optimiser(1.0, 1, "constant")
 
     def new_optimiser(self, lr_factor: float, epochs: int, schedule: Literal["constant", "cosine"]) -> None:
+        self.lr_factor = lr_factor
         self.optimiser = torch.optim.SGD(
             self.candidates.values(), lr=self.lr * lr_factor, momentum=self.momentum, weight_decay=self.decay
         )
@@ -95,7 +96,7 @@ class ToyNetwork(ToyTable):
         for (name, w), gradient in zip(weights.items(), gradients, strict=True):
             step = torch.zeros_like(w)
             if gradient is not None:
-                buffer = self.optimiser.state[w].get("momentum_buffer", torch.zeros_like(w))
+                buffer = self.optimiser.state.get(w, {}).get("momentum_buffer", torch.zeros_like(w))
                 step = self.momentum * buffer + gradient + self.decay * w.detach()
             ahead[name] = (w.detach() - rate * step).requires_grad_()
         return ahead, rate
@@ -108,12 +109,12 @@ class ToyNetwork(ToyTable):
                 for name, w in self.candidates.items()
                 if "momentum_buffer" in self.optimiser.state[w]
             },
-            "lr": float(self.optimiser.param_groups[0]["lr"]),
+            "lr_factor": self.lr_factor,
             "cursors": {name: cursor.state() for name, cursor in self.cursors.items()},
         }
 
     def load_state(self, tree: Tree) -> None:
-        self.new_optimiser(tree["lr"] / self.lr, 1, "constant")
+        self.new_optimiser(tree["lr_factor"], 1, "constant")
         with torch.no_grad():
             for name, w in self.candidates.items():
                 w.copy_(tree["weights"][name])

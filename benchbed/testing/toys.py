@@ -31,10 +31,10 @@ class ToySpace(Space):
     def parse(self, text: str) -> Architecture:
         words = text.split("-")
         if len(words) != len(self.positions):
-            raise BenchbedError(f"'{text}': {len(words)} words where {len(self.positions)} joined by '-' are expected")
+            raise BenchbedError(f"{text!r}: {len(words)} words where {len(self.positions)} joined by '-' are expected")
         for word, position in zip(words, self.positions, strict=True):
             if word not in position.operations:
-                raise unknown(f"operation at position '{position.name}'", word, position.operations)
+                raise unknown(f"operation at position '{position.name}'", repr(word)[1:-1], position.operations)
         chosen = (p.operations.index(w) for w, p in zip(words, self.positions, strict=True))
         return self.architecture_of(tuple(chosen))
 

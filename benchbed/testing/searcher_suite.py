@@ -1,0 +1,251 @@
+"""The contract of a searcher as checks that a plug-in's author can run.
+
+    from benchbed.testing.searcher_suite import check_searcher
+    check_searcher(MySearcher, {"alpha_lr": 0.05, "warmup": 0.0})
+
+Every check takes the class and its options, runs on toys of known answer, and raises AssertionError with what is
+wrong. Give options that learn quickly: a searcher gets 100 epochs of 4 batches, and no warm-up. `CHECKS` lists the
+checks, to be run one by one. A searcher that never makes an architecture step is excused from the last two.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..cost import Problem, without_cost
+from ..objective import Batch, Tree
+from ..search_loop import train_epoch
+from ..searcher import Clock, Searcher
+from ..streams import Streams
+from .toy_network import ToyNetwork
+from .toys import ToySpace, ToyTable, random_table
+from .tree import difference, require, through_file
+
+SearcherClass = type[Searcher]
+EPOCHS = 100  # of four batches: the budget of the two checks that a searcher learns
+
+# (P, O): the operation without a loss is another column at each position; the greatest total loss is 0.75
+LOSSES = torch.tensor([[0.25, 0.0, 0.25, 0.0], [0.0, 0.25, 0.0, 0.0], [0.25, 0.25, 0.25, 0.0]])
+BEST = (1, 0, 3)
+# the cheapest operation of each position is one of the lossy ones
+COSTS = torch.tensor([[1.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 1.0, 1.0]])
+CHEAPEST = (2, 1, 0)
+
+
+def check_searcher(searcher_class: SearcherClass, options: Mapping[str, Any]) -> None:
+    """All checks, in order. Raises AssertionError at the first that fails."""
+    for check in CHECKS:
+        check(searcher_class, options)
+
+
+def make(searcher_class: SearcherClass, options: Mapping[str, Any], seed: int = 0) -> Searcher:
+    """A searcher of the toy space."""
+    return searcher_class(ToySpace(), searcher_class.Options(**options), Streams(seed))
+
+
+class Traced(ToyNetwork):
+    """A toy with weights that keeps a trace of the gates at which its weights were trained."""
+
+    def __init__(self, seed: int = 0):
+        super().__init__(ToySpace(), random_table(ToySpace(), 3).losses, Streams(seed))
+        self.trace: list[Tensor] = []
+
+    def weight_step(self, gates: Tensor, batch: Batch | None) -> Tensor:
+        self.trace.append(gates.clone())
+        return super().weight_step(gates, batch)
+
+
+def _search(searcher: Searcher, problem: Problem, epochs: range, total: int) -> None:
+    for epoch in epochs:
+        train_epoch(problem, searcher, epoch, total)
+
+
+def _searched(searcher_class: SearcherClass, options: Mapping[str, Any], seed: int = 0) -> tuple[Searcher, Traced]:
+    """A searcher after a short search on a toy whose own seed is fixed, and that toy."""
+    searcher, objective = make(searcher_class, options, seed), Traced()
+    _search(searcher, without_cost(objective), range(3), 6)
+    return searcher, objective
+
+
+def _everything(searcher: Searcher) -> Tree:
+    return {"searcher": searcher.state(), "streams": searcher.streams.state()}
+
+
+def _require_same(a: object, b: object, text: str) -> None:
+    found = difference(a, b)
+    require(found is None, f"{text} ({found})")
+
+
+# -- probabilities and draws -----------------------------------------------------------------------------------------
+
+
+def check_probabilities(searcher_class: SearcherClass, options: Mapping[str, Any]) -> None:
+    """A distribution on the mask and exactly zero on the padding, before and after a search."""
+    for searcher in (make(searcher_class, options), _searched(searcher_class, options)[0]):
+        p = searcher.probabilities()
+        require(p.shape == searcher.mask.shape, f"probabilities have shape {tuple(p.shape)}")
+        require(p.dtype == torch.float32, f"probabilities are {p.dtype}, not float32")
+        require(not p.requires_grad, "probabilities carry a graph: detach them")
+        require(bool((p[~searcher.mask] == 0).all()), f"padding has probability: {p.tolist()}")
+        require(bool((p >= 0).all()), f"negative probabilities: {p.tolist()}")
+        sums = p.double().sum(1)
+        require(bool((sums - 1).abs().max() < 1e-5), f"rows of the probabilities sum to {sums.tolist()}")
+        _require_same(p, searcher.probabilities(), "two calls of probabilities differ")
+
+
+def check_samples(searcher_class: SearcherClass, options: Mapping[str, Any]) -> None:
+    """Samples are one-hot on the mask, at the frequencies of the probabilities, from the generator that is given."""
+    searcher, _ = _searched(searcher_class, options)
+    before, n = _everything(searcher), 4000
+    drawn = searcher.sample(n, torch.Generator().manual_seed(1))
+    _require_same(before, _everything(searcher), "sample(n, generator) changed the searcher or its streams")
+    require(drawn.shape == (n, *searcher.mask.shape), f"sample({n}) has shape {tuple(drawn.shape)}")
+    _require_one_hot(drawn, searcher.mask, "samples")
+    again = searcher.sample(n, torch.Generator().manual_seed(1))
+    _require_same(drawn, again, "two samples from equal generators differ")
+    require(not torch.equal(drawn, searcher.sample(n)), "the searcher's own stream gives a foreign generator's draws")
+    p = searcher.probabilities().double()
+    deviations = (drawn.double().mean(0) - p).abs() / (p * (1 - p) / n).sqrt().clamp_min(1 / n)
+    require(bool(deviations.max() < 5), f"frequencies are up to {float(deviations.max()):.1f} standard errors from p")
+
+
+def check_evaluation_gates(searcher_class: SearcherClass, options: Mapping[str, Any]) -> None:
+    """mixture: p without the forbidden entries, not renormalised; sampled: allowed paths, common random numbers."""
+    searcher, _ = _searched(searcher_class, options)
+    require(searcher.evaluation in ("mixture", "sampled"), f"evaluation is '{searcher.evaluation}'")
+    before, uniforms = _everything(searcher), torch.rand(200, len(searcher.mask), generator=torch.Generator())
+    allowed = searcher.mask.clone()
+    allowed[2, 1] = False
+    mixture = searcher.evaluation_gates(allowed, "mixture", uniforms)
+    _require_same(mixture, (searcher.probabilities() * allowed)[None], "mixture is not (1, P, O) of p on `allowed`")
+    drawn = searcher.evaluation_gates(allowed, "sampled", uniforms)
+    require(drawn.shape == (200, *allowed.shape), f"sampled gates have shape {tuple(drawn.shape)}")
+    _require_one_hot(drawn, allowed, "sampled evaluation gates")
+    full = searcher.evaluation_gates(searcher.mask, "sampled", uniforms)
+    _require_same(drawn[:, :2], full[:, :2], "two masks draw differently on the rows that they share")
+    _require_same(before, _everything(searcher), "evaluation_gates changed the searcher or its streams")
+
+
+def _require_one_hot(gates: Tensor, mask: Tensor, what: str) -> None:
+    require(gates.dtype == torch.float32, f"{what} are {gates.dtype}, not float32")
+    require(bool(((gates == 0) | (gates == 1)).all() and (gates.sum(-1) == 1).all()), f"{what} are not one-hot")
+    require(bool((gates[..., ~mask] == 0).all()), f"{what} choose entries that are padding or not allowed")
+
+
+# -- state and seeds -------------------------------------------------------------------------------------------------
+
+
+def check_state(searcher_class: SearcherClass, options: Mapping[str, Any]) -> None:
+    """The state goes through a file with weights_only=True, and the search continues from it bit for bit."""
+    searcher, objective = _searched(searcher_class, options)
+    held = searcher.state()
+    world = {"objective": objective.state(), "streams": objective.streams.state()}
+    saved = through_file({**_everything(searcher), "world": world})
+    _require_same(held, saved["searcher"], "the state is not what its file gives back")
+    objective.trace.clear()
+    _search(searcher, without_cost(objective), range(3, 6), 6)
+    _require_same(held, saved["searcher"], "a state that was taken changes as the search goes on: copy it")
+    for _ in range(2):  # twice: a restored searcher must not go on in the tree that it was restored from
+        other, elsewhere = make(searcher_class, options, seed=1), Traced()
+        other.load_state(saved["searcher"])
+        other.streams.load_state(saved["streams"])
+        elsewhere.load_state(saved["world"]["objective"])
+        elsewhere.streams.load_state(saved["world"]["streams"])
+        _require_same(held, other.state(), "what is restored is not what was saved")
+        _search(other, without_cost(elsewhere), range(3, 6), 6)
+        _require_same(objective.trace, elsewhere.trace, "the gates of the continued search differ")
+        _require_same(_everything(searcher), _everything(other), "the continued search ends elsewhere")
+
+
+def check_seeds(searcher_class: SearcherClass, options: Mapping[str, Any]) -> None:
+    """One seed gives one search; another seed another (give options under which the searcher draws at all)."""
+    runs = [_searched(searcher_class, options, seed) for seed in (0, 0, 1)]
+    found = [(objective.trace, _everything(searcher)["searcher"]) for searcher, objective in runs]
+    _require_same(found[0], found[1], "two searches of one seed differ")
+    require(difference(found[0], found[2]) is not None, "another seed gives the same search")
+
+
+# -- who moves what --------------------------------------------------------------------------------------------------
+
+
+def check_steps_move_their_own(searcher_class: SearcherClass, options: Mapping[str, Any]) -> None:
+    """weight_gates gives detached gates and moves no alpha; arch_step moves no weight; neither draws globally."""
+    searcher, objective = make(searcher_class, options), Traced()
+    problem, dice = without_cost(objective), torch.get_rng_state()
+    for step in range(8):
+        clock, batch = Clock(step // 4, step % 4, 2, 4), objective.batch("train")
+        p, weights = searcher.probabilities(), through_file(dict(objective.state(), cursors={}))
+        gates = searcher.weight_gates(objective, batch, clock)
+        _require_same(p, searcher.probabilities(), "weight_gates moved the probabilities")
+        _require_gates(gates, searcher.mask)
+        for _ in range(searcher.arch_steps_due(clock)):
+            logged = searcher.arch_step(problem, batch, clock)
+            require(all(isinstance(v, float) for v in logged.values()), f"arch_step logs other than floats: {logged}")
+        now = dict(objective.state(), cursors={})
+        _require_same(weights, now, "weight_gates or arch_step changed the weights or their optimiser")
+        objective.weight_step(gates, batch)
+    require(torch.equal(dice, torch.get_rng_state()), "torch's global generator was used: draw from the streams")
+
+
+def _require_gates(gates: Tensor, mask: Tensor) -> None:
+    require(gates.shape == mask.shape, f"weight_gates has shape {tuple(gates.shape)}, not {tuple(mask.shape)}")
+    require(gates.dtype == torch.float32 and gates.device.type == "cpu", "weight_gates is not float32 on the CPU")
+    require(not gates.requires_grad, "weight_gates carries a graph: detach it")
+    require(bool(gates.isfinite().all()), f"weight_gates is not finite: {gates.tolist()}")
+    require(bool((gates[~mask] == 0).all()), f"weight_gates lets padding flow: {gates.tolist()}")
+
+
+# -- learning --------------------------------------------------------------------------------------------------------
+
+
+def _learned(searcher_class: SearcherClass, options: Mapping[str, Any], problem: Problem) -> Tensor | None:
+    """The probabilities after the budget; None where the searcher makes no architecture step at all."""
+    searcher = make(searcher_class, options)
+    clocks = [Clock(e, s, EPOCHS, 4) for e in range(EPOCHS) for s in range(4)]
+    if not any(searcher.arch_steps_due(clock) for clock in clocks):
+        return None
+    _search(searcher, problem, range(EPOCHS), EPOCHS)
+    return searcher.probabilities()
+
+
+def _objective(searcher_class: SearcherClass) -> ToyTable:
+    """The additive toy; with weights, of little effect on the loss, for a searcher that needs some."""
+    require(searcher_class.needs <= {"weights"}, f"the toys have no {', '.join(searcher_class.needs - {'weights'})}")
+    table = ToyTable.of_costs(ToySpace(), LOSSES)
+    return ToyNetwork(table.space, table.losses, Streams(0), share=0.01) if searcher_class.needs else table
+
+
+def check_better_operation_wins(searcher_class: SearcherClass, options: Mapping[str, Any]) -> None:
+    """Where one operation a position is clearly better, a searcher that learns gives it more than 0.9."""
+    p = _learned(searcher_class, options, without_cost(_objective(searcher_class)))
+    for i, k in enumerate(BEST if p is not None else ()):
+        require(p is not None and float(p[i, k]) > 0.9, f"position {i}: operation {k} has no loss, but p = {p}")
+
+
+def check_cheapest_wins(searcher_class: SearcherClass, options: Mapping[str, Any]) -> None:
+    """Under a cost of great weight a searcher that learns ends at the cheapest operations, against their loss."""
+    problem = Problem(
+        _objective(searcher_class),
+        lambda loss, p: loss + 2.0 * (COSTS * p).sum(),
+        lambda accuracy, gates: accuracy / 100 - 2.0 * (COSTS * gates).sum((-1, -2)),
+    )
+    p = _learned(searcher_class, options, problem)
+    for i, k in enumerate(CHEAPEST if p is not None else ()):
+        require(
+            p is not None and int(p[i].argmax()) == k and float(p[i, k]) > 0.5,
+            f"position {i}: operation {k} is by far the cheapest, but p = {p}: is the cost ignored?",
+        )
+
+
+CHECKS: tuple[Callable[[SearcherClass, Mapping[str, Any]], None], ...] = (
+    check_probabilities,
+    check_samples,
+    check_evaluation_gates,
+    check_state,
+    check_seeds,
+    check_steps_move_their_own,
+    check_better_operation_wins,
+    check_cheapest_wins,
+)

@@ -1,0 +1,118 @@
+"""The objectives against the contract, and the suite against objectives that break it."""
+
+from functools import partial
+
+import pytest
+import torch
+
+from benchbed.objectives.supernet import SupernetObjective, SupernetOptions
+from benchbed.spaces.nb201 import NB201
+from benchbed.streams import Streams
+from benchbed.task import Seal, Split, Task
+from benchbed.testing import objective_suite
+from benchbed.testing.objective_suite import CHECKS, check_objective
+from benchbed.testing.toy_network import ToyNetwork
+from benchbed.testing.toys import ToySpace, random_table
+
+
+def _sealed():
+    raise AssertionError("the test split was touched")
+
+
+def _task(augment=None):
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randn(2, 24, 3, 8, 8, generator=generator)
+    labels = torch.randint(3, (2, 24), generator=generator)
+    train, valid = (Split(images[i], labels[i]) for i in range(2))
+    return Task("random", 3, (3, 8, 8), train, valid, Seal(_sealed), "0", augment=augment)
+
+
+def _noise(images, generator):
+    return images + 0.1 * torch.randn(images.shape, generator=generator)
+
+
+def _supernet(augment=None, **options):
+    streams = Streams(0)
+    small = SupernetOptions(channels=4, cells=1, batch=8, valid_batch=8, eval_batch=12, **options)
+    return SupernetObjective(NB201(), _task(augment), small, streams, epochs=3), streams
+
+
+def _toy_network(kind=ToyNetwork):
+    streams = Streams(0)
+    return kind(ToySpace(), random_table(ToySpace(), 0).losses, streams), streams
+
+
+SUBJECTS = {
+    "toy-table": lambda: (random_table(ToySpace(), 0), Streams(0)),
+    "toy-network": _toy_network,
+    "supernet": _supernet,
+    "supernet-augmented": partial(_supernet, _noise, schedule="cosine-step", nesterov=True),
+}
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_contract(subject, check):
+    check(SUBJECTS[subject])
+
+
+def test_a_whole_subject_passes_in_one_call():
+    check_objective(_toy_network)
+
+
+class Detached(ToyNetwork):
+    """Leaves out the operations whose gate is zero, as a weight step may and a gradient may not."""
+
+    def gate_gradient(self, gates, batch, need=None):
+        loss, gradient = super().gate_gradient(gates, batch, need)
+        return loss, gradient * (gates != 0)
+
+
+class Dropping(ToyNetwork):
+    def gate_gradient(self, gates, batch, need=None):
+        torch.rand(1)
+        return super().gate_gradient(gates, batch, need)
+
+
+class Dense(ToyNetwork):
+    """A weight step in which every candidate gets a gradient of zero, hence decay and momentum."""
+
+    def weight_step(self, gates, batch):
+        self.optimiser.zero_grad(set_to_none=False)
+        for w in self.candidates.values():
+            w.grad = torch.zeros_like(w)
+        loss = self.loss(gates.detach(), batch)
+        loss.backward()
+        self.optimiser.step()
+        return loss.detach()
+
+
+class Forgetful(ToyNetwork):
+    def load_state(self, tree):
+        super().load_state(tree | {"momentum": {}})
+
+
+class Aliasing(ToyNetwork):
+    def state(self):
+        return super().state() | {"weights": {name: w.detach() for name, w in self.candidates.items()}}
+
+
+class Undecided(ToyNetwork):
+    def decided(self, decisions):
+        return self
+
+
+BROKEN = [
+    (Detached, "check_gate_gradient", "not autograd's"),
+    (Dropping, "check_looking_changes_nothing", "gate_gradient changed the objective or a generator"),
+    (Dense, "check_weight_step", "did not run and was changed"),
+    (Forgetful, "check_state", "not what was saved"),
+    (Aliasing, "check_state", "changes as training goes on"),
+    (Undecided, "check_decisions", "ignores decisions"),
+]
+
+
+@pytest.mark.parametrize(("kind", "check", "text"), BROKEN, ids=lambda x: getattr(x, "__name__", ""))
+def test_the_suite_names_what_is_broken(kind, check, text):
+    with pytest.raises(AssertionError, match=text):
+        getattr(objective_suite, check)(partial(_toy_network, kind))

@@ -1,0 +1,128 @@
+"""Every registered searcher against the contract, and the suite against searchers that break it."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from benchbed import registry
+from benchbed.searchers.darts import DARTS
+from benchbed.searchers.proxyless import ProxylessNAS
+from benchbed.searchers.random import RandomSampling
+from benchbed.testing import searcher_suite
+from benchbed.testing.searcher_suite import CHECKS, check_searcher
+
+# Options under which a searcher learns a toy within the suite's budget. One that is not named runs with its defaults.
+QUICK: dict[str, list[dict[str, Any]]] = {
+    "darts": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0}],
+    "proxyless": [{"alpha_lr": 0.05, "warmup": 0.0, "mode": mode} for mode in ("two", "full")],
+    "reinforce": [
+        {"alpha_lr": 0.05, "warmup": 0.0, "baseline": baseline} for baseline in ("ema", "leave-one-out", "official")
+    ],
+}
+SUBJECTS = [(p.name, options) for p in registry.plugins("searcher") for options in QUICK.get(p.name, [{}])]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize(("name", "options"), SUBJECTS, ids=lambda x: x if isinstance(x, str) else str(x.get("mode")))
+def test_contract(name, options, check):
+    check(registry.load("searcher", name), options)
+
+
+def test_a_whole_subject_passes_in_one_call():
+    check_searcher(RandomSampling, {})
+
+
+# -- the suite finds what is broken ----------------------------------------------------------------------------------
+
+DARTS_OPTIONS, PROXYLESS_OPTIONS = QUICK["darts"][0], QUICK["proxyless"][0]
+
+
+class Padded(DARTS):
+    def probabilities(self) -> Tensor:
+        return self.alpha.detach().softmax(1)
+
+
+class Attached(DARTS):
+    def weight_gates(self, objective, batch, clock):
+        return self.arch_gates()[2]
+
+
+class Biased(ProxylessNAS):
+    def sample(self, n, generator=None):
+        drawn = super().sample(n, generator)
+        return drawn.flip(0)[:1].expand(n, -1, -1).clone()
+
+
+class Global(ProxylessNAS):
+    def weight_gates(self, objective, batch, clock):
+        torch.rand(1)
+        return self.sample(1)[0]
+
+
+class Aliasing(DARTS):
+    def state(self):
+        return {"alpha": self.alpha.detach(), "optimiser": self.optimiser.state_dict()}
+
+
+class Forgetful(DARTS):
+    def load_state(self, tree):
+        with torch.no_grad():
+            self.alpha.copy_(tree["alpha"])
+
+
+class Unsaveable(DARTS):
+    def state(self):
+        return {**super().state(), "space": self.space}
+
+
+class Meddling(DARTS):
+    def arch_step(self, problem, batch, clock):
+        with torch.no_grad():
+            for w in problem.objective.weights().values():
+                w *= 1.001
+        return super().arch_step(problem, batch, clock)
+
+
+class Ascending(DARTS):
+    def arch_step(self, problem, batch, clock):
+        flipped = problem._replace(penalise=lambda loss, p: -problem.penalise(loss, p))
+        return super().arch_step(flipped, batch, clock)
+
+
+class Costless(DARTS):
+    def arch_step(self, problem, batch, clock):
+        return super().arch_step(problem._replace(penalise=lambda loss, p: loss), batch, clock)
+
+
+class Renormalising(DARTS):
+    def evaluation_gates(self, allowed, mode, uniforms):
+        gates = super().evaluation_gates(allowed, mode, uniforms)
+        return gates / gates.sum(-1, keepdim=True)
+
+
+BROKEN = [
+    (Padded, DARTS_OPTIONS, "check_probabilities", "padding has probability"),
+    (Attached, DARTS_OPTIONS, "check_steps_move_their_own", "carries a graph"),
+    (Global, PROXYLESS_OPTIONS, "check_steps_move_their_own", "global generator"),
+    (Meddling, DARTS_OPTIONS, "check_steps_move_their_own", "changed the weights"),
+    (Biased, PROXYLESS_OPTIONS, "check_samples", "standard errors"),
+    (Aliasing, DARTS_OPTIONS, "check_state", "changes as the search goes on"),
+    (Forgetful, DARTS_OPTIONS, "check_state", "not what was saved"),
+    (DARTS, {**DARTS_OPTIONS, "alpha_init": 0.0}, "check_seeds", "another seed gives the same"),
+    (Ascending, DARTS_OPTIONS, "check_better_operation_wins", "has no loss, but"),
+    (Costless, DARTS_OPTIONS, "check_cheapest_wins", "is the cost ignored"),
+    (Renormalising, DARTS_OPTIONS, "check_evaluation_gates", "mixture is not"),
+]
+
+
+@pytest.mark.parametrize(("broken", "options", "check", "text"), BROKEN, ids=lambda x: getattr(x, "__name__", ""))
+def test_the_suite_names_what_is_broken(broken, options, check, text):
+    with pytest.raises(AssertionError, match=text):
+        getattr(searcher_suite, check)(broken, options)
+
+
+def test_a_state_that_a_checkpoint_could_not_load_is_found():
+    with pytest.raises(Exception, match="weights_only|Weights only"):
+        searcher_suite.check_state(Unsaveable, DARTS_OPTIONS)
