@@ -55,9 +55,7 @@ class DARTS(GradientSearcher):
             return super().arch_step(problem, batch, clock)
         objective = problem.objective
         if not objective.weights():
-            raise BenchbedError(
-                "searcher.order=2 unrolls a weight step and this objective has no weights: use 1"
-            )
+            raise BenchbedError("searcher.order=2 unrolls a weight step and this objective has no weights: use 1")
         valid = objective.batch("valid")
         p = masked_softmax(self.alpha, self.mask)
         gates = p.detach().requires_grad_()
@@ -65,7 +63,8 @@ class DARTS(GradientSearcher):
         loss = objective.loss(gates, valid, ahead)
         by_gates, *v = torch.autograd.grad(loss, [gates, *ahead.values()], allow_unused=True, materialize_grads=True)
         gradient = by_gates - rate * self._mixed_derivative(objective, gates, batch, v)
-        self.alpha.grad = arch_gradient(problem, self.alpha, loss.detach().cpu(), gradient, p)
+        loss = loss.detach().cpu()
+        self.alpha.grad = arch_gradient(problem, self.alpha, loss, gradient, p)
         self.optimiser.step()
         return {"loss": float(loss)}
 

@@ -41,7 +41,13 @@ class ProxylessNAS(GradientSearcher):
     presets: ClassVar[dict[str, Any]] = {
         "paper": {
             "options": {},
-            "supernet": {"schedule": "cosine-step", "lr_min": 0.0, "nesterov": True, "weight_decay": 1e-4, "clip": None},
+            "supernet": {
+                "schedule": "cosine-step",
+                "lr_min": 0.0,
+                "nesterov": True,
+                "weight_decay": 1e-4,
+                "clip": None,
+            },
             "epochs": 200,
         },
         "small": {

@@ -34,6 +34,12 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def child_env() -> dict[str, str]:
+    """The environment of a Python that imports this checkout from wherever it runs."""
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+
+
+@pytest.fixture(scope="session")
 def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An .npz task that a run goes through in half a second: 200 noisy 8x8 images in four classes."""
     rng = np.random.default_rng(0)

@@ -144,9 +144,10 @@ def test_read_json_names_a_missing_file(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def holder(tmp_path: Path) -> Any:
+def holder(tmp_path: Path, child_env: dict[str, str]) -> Any:
     """A process that holds tmp_path/held."""
-    child = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path / "held"], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", HOLD, tmp_path / "held"]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=child_env)
     assert child.stdout is not None
     assert child.stdout.readline() == "held\n"
     yield child

@@ -16,8 +16,9 @@ from ..errors import BenchbedError
 from ..objective import Batch, Measure, Objective, Tree
 from ..space import Space
 from ..streams import Streams, seeded
-from ..supernets.plan import plan
+from ..supernets.plan import Plan, plan
 from ..task import Split, Task
+from .capture import Outputs, Recordings, Step, gate_gradients, weight_gradients
 from .cursor import Cursor
 
 
@@ -41,6 +42,7 @@ class SupernetOptions(BaseModel):
     weight_decay: float = Field(3e-4, ge=0, description="L2, on every weight that ran (DARTS: 3e-4)")
     clip: float | None = Field(5.0, gt=0, description="largest norm of the weight gradient (DARTS: 5); none: no limit")
     bf16: bool = Field(False, description="autocast weight steps, gate gradients and measurements to bfloat16")
+    graph: bool = Field(False, description="run steps whose plan repeats from a CUDA graph; needs a CUDA device")
 
 
 def import_class(path: str) -> Any:
@@ -64,6 +66,8 @@ class SupernetObjective(Objective):
         device: torch.device | str = "cpu",
     ):
         self.space, self.options, self.device = space, options, torch.device(device)
+        if options.graph and self.device.type != "cuda":
+            raise BenchbedError(f"supernet option graph=true: needs a CUDA device, this one is '{self.device.type}'")
         self.splits = {"train": self._resident(task.train), "valid": self._resident(task.valid)}
         self.augment, self.streams = task.augment, streams
         self.cursors = {
@@ -77,6 +81,7 @@ class SupernetObjective(Objective):
             )
         network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network: nn.Module = network
+        self.recordings = Recordings(network, self._precision) if options.graph else None
         self.everything = torch.from_numpy(space.mask)
         self._begin(options.lr, options.lr_min, epochs, options.schedule)
 
@@ -135,17 +140,21 @@ class SupernetObjective(Objective):
     def gate_gradient(self, gates: Tensor, batch: Batch | None, need: Tensor | None = None) -> tuple[Tensor, Tensor]:
         assert batch is not None
         need = self.everything if need is None else need
-        static = gates.detach().to(self.device).requires_grad_()
-        with torch.enable_grad(), self._precision():
-            logits = self.network(batch.images, static, plan(gates, need))
-            loss = F.cross_entropy(logits.float(), batch.labels)
+        steps = plan(gates, need)
         if not bool(need.any()):
-            return loss.detach().cpu(), torch.zeros_like(gates)
-        # weights are no input of this call, so autograd computes no gradient for them
-        (gradient,) = torch.autograd.grad(loss, static, allow_unused=True)
+            with torch.no_grad(), self._precision():
+                logits = self.network(batch.images, gates.detach().to(self.device), steps)
+                return F.cross_entropy(logits.float(), batch.labels).cpu(), torch.zeros_like(gates)
+        loss, (gradient,) = self._run(gate_gradients, steps, gates, batch)
         if gradient is None:  # nothing that was asked for reaches the output: every path is dead
-            return loss.detach().cpu(), torch.zeros_like(gates)
-        return loss.detach().cpu(), gradient.cpu().float() * need
+            return loss.cpu(), torch.zeros_like(gates)
+        return loss.cpu(), gradient.cpu().float() * need
+
+    def _run(self, step: Step, steps: Plan, gates: Tensor, batch: Batch) -> Outputs:
+        inputs = (batch.images, batch.labels, gates.detach().to(self.device))
+        if self.recordings is None:
+            return step(self.network, self._precision, steps, inputs)
+        return self.recordings.run(step, steps, inputs)
 
     def measure(self, gates: Tensor, batch: Batch | None = None) -> Measure:
         flat = gates.reshape(-1, *gates.shape[-2:])
@@ -169,18 +178,15 @@ class SupernetObjective(Objective):
     def weight_step(self, gates: Tensor, batch: Batch | None) -> Tensor:
         """A candidate that did not run has no gradient, hence no decay and no momentum (ProxylessNAS' own rule)."""
         assert batch is not None
-        gates = gates.detach()
-        self.optimiser.zero_grad(set_to_none=True)
-        with self._precision():
-            logits = self.network(batch.images, gates.to(self.device), plan(gates))
-            loss = F.cross_entropy(logits.float(), batch.labels)
-        loss.backward()
+        loss, gradients = self._run(weight_gradients, plan(gates), gates, batch)
+        for weight, gradient in zip(self.network.parameters(), gradients, strict=True):
+            weight.grad = gradient
         if self.options.clip is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.options.clip)
         self.optimiser.param_groups[0]["lr"] = self.learning_rate()
         self.optimiser.step()
         self.steps += 1
-        return loss.detach()
+        return loss
 
     def weights(self) -> dict[str, Tensor]:
         return dict(self.network.named_parameters())

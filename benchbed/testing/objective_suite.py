@@ -127,7 +127,9 @@ def check_looking_changes_nothing(make: Make) -> None:
 def check_measure(make: Make) -> None:
     """One loss and accuracy per set of gates, in the shape of the leading dimensions; each as if measured alone."""
     objective, _ = _trained(make)
-    gates = torch.stack([one_hot_gates(objective, seed) for seed in range(4)]).reshape(2, 2, *dense_gates(objective).shape)
+    gates = torch.stack([one_hot_gates(objective, seed) for seed in range(4)]).reshape(
+        2, 2, *dense_gates(objective).shape
+    )
     for batch in (None, objective.batch("valid")):
         together = objective.measure(gates, batch)
         require(together.loss.shape == together.accuracy.shape == (2, 2), f"shape {tuple(together.loss.shape)}")
@@ -150,7 +152,9 @@ def check_weight_step(make: Make) -> None:
     gates, batch = one_hot_gates(objective, 7), objective.batch("train")
     before = {name: w.detach().clone() for name, w in objective.weights().items()}
     at_rest = objective.loss(gates, batch).detach()
-    moves = {name: bool(objective.loss(gates, batch, {**before, name: _other(w)}) != at_rest) for name, w in before.items()}
+    moves = {
+        name: bool(objective.loss(gates, batch, {**before, name: _other(w)}) != at_rest) for name, w in before.items()
+    }
     loss = objective.weight_step(gates, batch)
     _require_close(loss.cpu(), at_rest.cpu(), "weight_step's loss is not the loss before it")
     for name, now in objective.weights().items():
@@ -238,7 +242,9 @@ def check_decisions(make: Make) -> None:
     applied[0], applied[2] = torch.eye(mask.shape[1])[1], torch.eye(mask.shape[1])[0]
     free = torch.ones(len(mask), dtype=torch.bool)
     free[[0, 2]] = False
-    _require_same(decided.loss(gates, batch).detach(), objective.loss(applied, batch).detach(), "loss ignores decisions")
+    _require_same(
+        decided.loss(gates, batch).detach(), objective.loss(applied, batch).detach(), "loss ignores decisions"
+    )
     _require_same(list(decided.measure(gates)), list(objective.measure(applied)), "measure ignores decisions")
     loss, gradient = decided.gate_gradient(gates, batch)
     expected_loss, expected = objective.gate_gradient(applied, batch)

@@ -11,7 +11,6 @@ broken. They run on the toy space, with a searcher that moves and a table that d
 on a small supernet of NAS-Bench-201.
 """
 
-import io
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +29,7 @@ from ..spaces.nb201 import NB201
 from ..streams import Streams
 from ..task import Seal, Split, Task
 from .toys import ToySpace, ToyTable, random_table
+from .tree import difference, require, through_file
 
 MakeSelector = Callable[[Space], Selector]
 MODES: tuple[EvaluationMode, ...] = ("mixture", "sampled")
@@ -39,7 +39,7 @@ class MovingSearcher(GradientSearcher):
     """DARTS' architecture step on strongly spread alpha; weight steps on sampled paths, so that streams advance."""
 
     def __init__(self, space: Space, streams: Streams, evaluation: EvaluationMode = "mixture"):
-        super().__init__(space, AlphaOptions(alpha_init=1.0, alpha_lr=0.1), streams)
+        super().__init__(space, AlphaOptions.model_validate({"alpha_init": 1.0, "alpha_lr": 0.1}), streams)
         self.evaluation = evaluation  # type: ignore[misc]  # a class constant elsewhere, here both modes are tried
 
     def arch_gates(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -103,21 +103,13 @@ class Bench:
     def run(self, selector: Selector) -> Selection:
         """Steps to the end, in exactly the number of steps that the selector announces."""
         announced = selector.steps(self.space)
-        assert announced >= 1, f"steps() announces {announced}, and a selection takes at least one step"
+        require(announced >= 1, f"steps() announces {announced}, and a selection takes at least one step")
         for step in range(announced):
             selection = selector.step(self.context())
             if selection is not None:
-                assert step == announced - 1, f"selected at step {step + 1} where steps() announces {announced}"
+                require(step == announced - 1, f"selected at step {step + 1} where steps() announces {announced}")
                 return selection
         raise AssertionError(f"no selection after the {announced} steps that steps() announces")
-
-
-def through_a_file(tree: Tree) -> Tree:
-    """The tree as a checkpoint gives it back: torch.save, torch.load(weights_only=True)."""
-    file = io.BytesIO()
-    torch.save(tree, file)
-    file.seek(0)
-    return torch.load(file, weights_only=True)
 
 
 def check_returns_a_member_of_the_space(make: MakeSelector) -> None:
@@ -125,12 +117,14 @@ def check_returns_a_member_of_the_space(make: MakeSelector) -> None:
     for mode in MODES:
         bench = Bench.toy(evaluation=mode)
         architecture, scores, notes = bench.run(make(bench.space))
-        assert bench.space.parse(str(architecture)) == architecture, f"{architecture} is no member of the space"
-        assert scores.shape == bench.space.mask.shape, f"scores {scores.shape}, space {bench.space.mask.shape}"
-        assert not np.isinf(scores).any(), "an infinite score: NaN is for what was not measured"
+        require(bench.space.parse(str(architecture)) == architecture, f"{architecture} is no member of the space")
+        require(scores.shape == bench.space.mask.shape, f"scores {scores.shape}, space {bench.space.mask.shape}")
+        require(bool(not np.isinf(scores).any()), "an infinite score: NaN is for what was not measured")
         padded = scores[~bench.space.mask]
-        assert (np.isnan(padded) | (padded <= np.nan_to_num(scores, nan=np.inf).min())).all(), "padding is preferred"
-        through_a_file({"notes": notes})  # plain values: they go into the record and the checkpoint
+        require(
+            bool((np.isnan(padded) | (padded <= np.nan_to_num(scores, nan=np.inf).min())).all()), "padding is preferred"
+        )
+        through_file({"notes": notes})  # plain values: they go into the record and the checkpoint
 
 
 def check_same_seed_same_selection(make: MakeSelector) -> None:
@@ -147,7 +141,7 @@ def check_resumes_after_every_step(make: MakeSelector) -> None:
     for mode in MODES:
         whole = Bench.toy(5, mode)
         expected = whole.run(make(whole.space))
-        saved = through_a_file({"bench": Bench.toy(5, mode).state(), "selector": make(whole.space).state()})
+        saved = through_file({"bench": Bench.toy(5, mode).state(), "selector": make(whole.space).state()})
         steps = make(whole.space).steps(whole.space)
         for step in range(steps):
             bench, selector = Bench.toy(5, mode), make(whole.space)
@@ -156,11 +150,11 @@ def check_resumes_after_every_step(make: MakeSelector) -> None:
             selector.load_state(saved["selector"])
             selection = selector.step(bench.context())
             if selection is not None:
-                assert step == steps - 1, f"a resumed selection ended at step {step + 1} of {steps}"
+                require(step == steps - 1, f"a resumed selection ended at step {step + 1} of {steps}")
                 _same(selection, expected, "a run that was interrupted after every step and one that was not")
                 _equal(bench.state(), whole.state(), "what a resumed run leaves behind")
                 break
-            saved = through_a_file({"bench": bench.state(), "selector": selector.state()})
+            saved = through_file({"bench": bench.state(), "selector": selector.state()})
         else:
             raise AssertionError(f"a resumed selection has not ended after {steps} steps")
 
@@ -171,7 +165,7 @@ def check_state_is_a_snapshot(make: MakeSelector) -> None:
     selector = make(bench.space)
     for _ in range(selector.steps(bench.space)):
         state = selector.state()
-        kept = through_a_file(state)
+        kept = through_file(state)
         if selector.step(bench.context()) is not None:
             break
         _equal(state, kept, "a state kept in memory")
@@ -184,9 +178,9 @@ def check_decisions_stand(make: MakeSelector) -> None:
     final = torch.from_numpy(bench.space.gates(selection.architecture))
     fixed = torch.zeros(len(final), dtype=torch.bool)
     for decisions in bench.tuned:
-        assert bool((decisions.fixed | ~fixed).all()), "a decided position was given free again"
+        require(bool(bool((decisions.fixed | ~fixed).all())), "a decided position was given free again")
         fixed = decisions.fixed
-        assert torch.equal(decisions.rows[fixed], final[fixed]), "the selection differs from what was tuned under"
+        require(torch.equal(decisions.rows[fixed], final[fixed]), "the selection differs from what was tuned under")
 
 
 def check_only_selectable_operations(make: MakeSelector) -> None:
@@ -198,13 +192,15 @@ def check_only_selectable_operations(make: MakeSelector) -> None:
                 bench.searcher.alpha += 3.0 * torch.from_numpy(bench.space.mask & ~bench.space.selectable)
             choices = bench.run(make(bench.space)).architecture.choices
             for i, (position, k) in enumerate(zip(bench.space.positions, choices, strict=True)):
-                assert bench.space.selectable[i, k], f"{position.name}: {position.operations[k]} may not be selected"
+                require(
+                    bool(bench.space.selectable[i, k]), f"{position.name}: {position.operations[k]} may not be selected"
+                )
 
 
 def check_draws_from_its_own_stream(make: MakeSelector) -> None:
-    """Without tuning, nothing but the stream 'selection' moves: not the searcher, the objective, the global generators."""
+    """Without tuning, only the stream 'selection' moves: not the searcher, the objective, a global generator."""
     bench = Bench.toy(8)
-    before, world = through_a_file(bench.state()), [torch.get_rng_state(), *np.random.get_state()]
+    before, world = through_file(bench.state()), _global_generators()
     context = bench.context()._replace(tune=lambda *_: None)
     selector = make(bench.space)
     for _ in range(selector.steps(bench.space)):
@@ -214,7 +210,7 @@ def check_draws_from_its_own_stream(make: MakeSelector) -> None:
         tree["streams"].pop("selection", None)
     _equal(after, before, "the searcher, the objective or another stream")
     # the standard library's own generator is left out: a run-time type checker may draw from it
-    _equal([torch.get_rng_state(), *np.random.get_state()], world, "a global random generator")
+    _equal(_global_generators(), world, "a global random generator")
 
 
 def check_test_data_stays_sealed(make: MakeSelector) -> None:
@@ -228,10 +224,10 @@ def check_test_data_stays_sealed(make: MakeSelector) -> None:
     train, valid = Split(images[:24], labels[:24]), Split(images[24:], labels[24:])
     task = Task("noise", 4, (3, 8, 8), train, valid, Seal(read), fingerprint="noise")
     streams = Streams(0)
-    options = SupernetOptions(channels=2, cells=1, batch=12, valid_batch=12)
+    options = SupernetOptions.model_validate({"channels": 2, "cells": 1, "batch": 12, "valid_batch": 12})
     objective = SupernetObjective(NB201(), task, options, streams, epochs=1)
     Bench(objective.space, objective, streams).run(make(objective.space))
-    assert not task.seal.opened, "a selector opened the test split"
+    require(not task.seal.opened, "a selector opened the test split")
 
 
 CHECKS: tuple[Callable[[MakeSelector], None], ...] = (
@@ -247,23 +243,16 @@ CHECKS: tuple[Callable[[MakeSelector], None], ...] = (
 
 
 def _same(one: Selection, two: Selection, what: str) -> None:
-    assert one.architecture == two.architecture, f"{what}: {one.architecture} and {two.architecture}"
-    assert np.array_equal(one.scores, two.scores, equal_nan=True), f"{what} differ in their scores"
-    assert one.notes == two.notes, f"{what} differ in their notes"
+    require(one.architecture == two.architecture, f"{what}: {one.architecture} and {two.architecture}")
+    require(bool(np.array_equal(one.scores, two.scores, equal_nan=True)), f"{what} differ in their scores")
+    require(one.notes == two.notes, f"{what} differ in their notes")
+
+
+def _global_generators() -> list[Any]:
+    kind, keys, *rest = np.random.get_state()
+    return [torch.get_rng_state(), kind, torch.from_numpy(np.asarray(keys, dtype=np.int64)), *rest]
 
 
 def _equal(one: Any, two: Any, what: str) -> None:
-    """Raises unless two trees of plain values and tensors agree to the bit."""
-    if isinstance(one, dict):
-        assert one.keys() == two.keys(), f"{what} changed"
-        for key in one:
-            _equal(one[key], two[key], what)
-    elif isinstance(one, list | tuple):
-        assert len(one) == len(two), f"{what} changed"
-        for x, y in zip(one, two, strict=True):
-            _equal(x, y, what)
-    elif isinstance(one, Tensor | np.ndarray):
-        x, y = np.asarray(one.detach() if isinstance(one, Tensor) else one), np.asarray(two)
-        assert np.array_equal(x, y, equal_nan=x.dtype.kind == "f"), f"{what} changed"
-    else:
-        assert one == two, f"{what} changed"
+    where = difference(one, two)
+    require(where is None, f"{what} changed: {where}")

@@ -11,12 +11,14 @@ a space of any size can be checked.
 """
 
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 
 import numpy as np
 
 from ..errors import BenchbedError
 from ..space import Architecture, Space
+from .tree import require
 
 DRAWS = 30
 NEIGHBOURS = 200  # looked at per member: a chain of many positions has thousands
@@ -29,54 +31,54 @@ def members(space: Space, count: int = DRAWS) -> list[Architecture]:
 
 def check_mask_and_selectable_agree(space: Space) -> None:
     """Rows are as long as their positions' operations; every position leaves at least one operation to choose."""
-    assert space.positions, "a space without positions"
+    require(bool(space.positions), "a space without positions")
     names = [p.name for p in space.positions]
-    assert len(set(names)) == len(names), f"two positions share a name: {names}"
+    require(len(set(names)) == len(names), f"two positions share a name: {names}")
     longest = max(len(p.operations) for p in space.positions)
-    assert space.mask.shape == space.selectable.shape == (len(names), longest), "mask or selectable is not (P, O)"
-    assert space.mask.dtype == space.selectable.dtype == np.bool_, "mask and selectable are bool"
-    assert not (space.selectable & ~space.mask).any(), "a padded entry is selectable"
+    require(space.mask.shape == space.selectable.shape == (len(names), longest), "mask or selectable is not (P, O)")
+    require(space.mask.dtype == space.selectable.dtype == np.bool_, "mask and selectable are bool")
+    require(bool(not (space.selectable & ~space.mask).any()), "a padded entry is selectable")
     for position, mask, selectable in zip(space.positions, space.mask, space.selectable, strict=True):
         operations = position.operations
-        assert len(set(operations)) == len(operations), f"{position.name}: an operation twice in {operations}"
-        assert len(position.selectable) == len(operations), f"{position.name}: selectable has another length"
-        assert mask.tolist() == [k < len(operations) for k in range(longest)], f"{position.name}: wrong mask"
-        assert selectable[: len(operations)].tolist() == list(position.selectable), f"{position.name}: selectable"
-        assert selectable.any(), f"{position.name}: nothing may be selected"
+        require(len(set(operations)) == len(operations), f"{position.name}: an operation twice in {operations}")
+        require(len(position.selectable) == len(operations), f"{position.name}: selectable has another length")
+        require(mask.tolist() == [k < len(operations) for k in range(longest)], f"{position.name}: wrong mask")
+        require(selectable[: len(operations)].tolist() == list(position.selectable), f"{position.name}: selectable")
+        require(bool(selectable.any()), f"{position.name}: nothing may be selected")
 
 
 def check_names_its_networks(space: Space) -> None:
     """`supernet` and `network` read 'module:Class'."""
     for path in (space.supernet, space.network):
-        assert len(path.split(":")) == 2 and all(path.split(":")), f"'{path}' is not of the form 'module:Class'"
+        require(len(path.split(":")) == 2 and all(path.split(":")), f"'{path}' is not of the form 'module:Class'")
 
 
 def check_strings_lead_back(space: Space) -> None:
     """parse is the exact inverse of an architecture's text, which is one line."""
     for arch in members(space):
-        assert space.parse(arch.text) == arch, f"'{arch.text}' parses to another architecture"
-        assert arch.text.isprintable(), f"{arch.text!r} is no single line"
-        assert space.architecture_of(arch.choices) == arch, f"choices {arch.choices} lead to another architecture"
+        require(space.parse(arch.text) == arch, f"'{arch.text}' parses to another architecture")
+        require(arch.text.isprintable(), f"{arch.text!r} is no single line")
+        require(space.architecture_of(arch.choices) == arch, f"choices {arch.choices} lead to another architecture")
 
 
 def check_gates_lead_back(space: Space) -> None:
     """gates are one-hot or zero rows inside the mask, and `architecture` is their exact inverse."""
     for arch in members(space):
         gates = space.gates(arch)
-        assert gates.shape == space.mask.shape, f"gates {gates.shape} where the space has {space.mask.shape}"
-        assert gates.dtype == np.float32, f"gates are {gates.dtype}, not float32"
-        assert not gates[~space.mask].any(), "a gate on the padding"
+        require(gates.shape == space.mask.shape, f"gates {gates.shape} where the space has {space.mask.shape}")
+        require(gates.dtype == np.float32, f"gates are {gates.dtype}, not float32")
+        require(bool(not gates[~space.mask].any()), "a gate on the padding")
         for row, k in zip(gates, arch.choices, strict=True):
-            assert np.flatnonzero(row).tolist() == ([k] if k >= 0 else []), "the gates contradict the choices"
-            assert row.sum() == (k >= 0), "a chosen gate is not 1"
-        assert space.architecture(gates) == arch, f"the gates of '{arch}' lead to another architecture"
+            require(np.flatnonzero(row).tolist() == ([k] if k >= 0 else []), "the gates contradict the choices")
+            require(bool(row.sum() == (k >= 0)), "a chosen gate is not 1")
+        require(space.architecture(gates) == arch, f"the gates of '{arch}' lead to another architecture")
 
 
 def check_gates_of_no_member_are_refused(space: Space) -> None:
     """A mixture and gates of another shape raise BenchbedError."""
     mixture = (space.mask / (space.mask.sum(1, keepdims=True) + 1)).astype(np.float32)
     for gates in (mixture, np.zeros((len(space.positions) + 1, space.mask.shape[1]), dtype=np.float32)):
-        _refused(lambda gates=gates: space.architecture(gates), f"gates {gates.shape} that name no member")
+        _refused(partial(space.architecture, gates), f"gates {gates.shape} that name no member")
 
 
 def check_strings_of_no_member_are_refused(space: Space) -> None:
@@ -84,9 +86,9 @@ def check_strings_of_no_member_are_refused(space: Space) -> None:
     good = members(space, 1)[0].text
     for text in ("", "no such architecture", good + good, good[:-1], "\n" + good):
         if _parses(space, text):  # a cut-off name may still be one
-            assert space.parse(text).text == text, f"{text!r} parses to an architecture that prints otherwise"
+            require(space.parse(text).text == text, f"{text!r} parses to an architecture that prints otherwise")
             continue
-        _refused(lambda text=text: space.parse(text), f"the string {text!r}")
+        _refused(partial(space.parse, text), f"the string {text!r}")
 
 
 def check_choices_out_of_range_are_refused(space: Space) -> None:
@@ -95,31 +97,31 @@ def check_choices_out_of_range_are_refused(space: Space) -> None:
     wrong = [(*choices, 0), choices[:-1]]
     wrong += [(*choices[:i], len(p.operations), *choices[i + 1 :]) for i, p in enumerate(space.positions)]
     for bad in wrong:
-        _refused(lambda bad=bad: space.architecture_of(bad), f"choices {bad}")
+        _refused(partial(space.architecture_of, bad), f"choices {bad}")
 
 
 def check_random_members_are_selectable_and_repeat(space: Space) -> None:
     """Draws use selectable operations alone, are not all the same, and follow from the generator."""
     drawn = members(space)
-    assert drawn == members(space), "random draws from something besides its generator"
-    assert len(set(drawn)) > 1 or space.size() == 1, "every random draw is the same"
+    require(drawn == members(space), "random draws from something besides its generator")
+    require(bool(len(set(drawn)) > 1 or space.size() == 1), "every random draw is the same")
     for arch in drawn:
         kept = [(i, k) for i, k in enumerate(arch.choices) if k >= 0]
-        assert all(space.selectable[i, k] for i, k in kept), f"'{arch}' uses what may not be selected"
+        require(bool(all(space.selectable[i, k] for i, k in kept)), f"'{arch}' uses what may not be selected")
 
 
 def check_neighbours_differ_in_one_position(space: Space) -> None:
     """Exactly one position differs, the new operation is selectable, no neighbour comes twice."""
     for arch in members(space, 5):
         found = list(islice(space.neighbours(arch), NEIGHBOURS))
-        assert found or space.size() == 1, f"'{arch}' has no neighbour"
-        assert len({n.choices for n in found}) == len(found), f"'{arch}' has a neighbour twice"
+        require(bool(found or space.size() == 1), f"'{arch}' has no neighbour")
+        require(len({n.choices for n in found}) == len(found), f"'{arch}' has a neighbour twice")
         for n in found:
             changed = [i for i, (a, b) in enumerate(zip(arch.choices, n.choices, strict=True)) if a != b]
-            assert len(changed) == 1, f"'{n}' differs from '{arch}' in {len(changed)} positions"
+            require(len(changed) == 1, f"'{n}' differs from '{arch}' in {len(changed)} positions")
             new = n.choices[changed[0]]
-            assert new < 0 or space.selectable[changed[0], new], f"'{n}' holds what may not be selected"
-            assert space.parse(n.text) == n, f"the neighbour '{n}' is no member"
+            require(bool(new < 0 or space.selectable[changed[0], new]), f"'{n}' holds what may not be selected")
+            require(space.parse(n.text) == n, f"the neighbour '{n}' is no member")
 
 
 def check_canonical_is_stable(space: Space) -> None:
@@ -127,8 +129,8 @@ def check_canonical_is_stable(space: Space) -> None:
     for arch in members(space):
         form = space.canonical(arch)
         hash(form)
-        assert form == space.canonical(space.parse(arch.text)), f"'{arch}' has two canonical forms"
-        assert form == type(space)().canonical(arch), f"'{arch}' has another form in another instance"
+        require(form == space.canonical(space.parse(arch.text)), f"'{arch}' has two canonical forms")
+        require(form == type(space)().canonical(arch), f"'{arch}' has another form in another instance")
 
 
 def check_size_is_no_less_than_what_is_seen(space: Space) -> None:
@@ -136,8 +138,8 @@ def check_size_is_no_less_than_what_is_seen(space: Space) -> None:
     seen = set(members(space, 5))
     for arch in list(seen):
         seen |= set(islice(space.neighbours(arch), NEIGHBOURS))
-    assert isinstance(space.size(), int), "size is an int: spaces outgrow floats"
-    assert space.size() >= len({a for a in seen if _selectable(space, a)}), f"size {space.size()}, seen {len(seen)}"
+    require(isinstance(space.size(), int), "size is an int: spaces outgrow floats")
+    require(space.size() >= len({a for a in seen if _selectable(space, a)}), f"size {space.size()}, seen {len(seen)}")
 
 
 CHECKS: tuple[Callable[[Space], None], ...] = (
@@ -171,7 +173,7 @@ def _refused(call: Callable[[], object], what: str) -> None:
     try:
         call()
     except BenchbedError as error:
-        assert "\n" not in str(error), f"{what}: the error has several lines"
-        assert str(error).strip(), f"{what}: the error is empty"
+        require("\n" not in str(error), f"{what}: the error has several lines")
+        require(bool(str(error).strip()), f"{what}: the error is empty")
     else:
         raise AssertionError(f"{what} was accepted")

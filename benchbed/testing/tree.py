@@ -38,7 +38,9 @@ def difference(a: Any, b: Any, path: str = "") -> str | None:
     if isinstance(a, (list, tuple)):
         if len(a) != len(b):
             return f"{path}: {len(a)} and {len(b)} items"
-        return next((d for i, (x, y) in enumerate(zip(a, b, strict=True)) if (d := difference(x, y, f"{path}/{i}"))), None)
+        return next(
+            (d for i, (x, y) in enumerate(zip(a, b, strict=True)) if (d := difference(x, y, f"{path}/{i}"))), None
+        )
     return None if a == b or (a != a and b != b) else f"{path}: {a!r} and {b!r}"
 
 

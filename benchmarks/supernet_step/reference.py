@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from benchbed.spaces.nb201 import EDGES, OPERATIONS
 from benchbed.supernets.nb201 import CellSupernet, NB201Supernet
+from benchbed.supernets.plan import Plan
 
 
 def _norm(channels: int, affine: bool) -> nn.BatchNorm2d:
@@ -77,7 +78,7 @@ class ResidualBlock(nn.Module):
 
 
 class ReferenceSupernet(nn.Module):
-    """`forward(images, gates)`: logits (n, classes) for gates (6, 5)."""
+    """`forward(images, gates, plan)`: logits (n, classes) for gates (6, 5); every operation runs, whatever the plan."""
 
     def __init__(self, channels: int = 16, cells: int = 5, classes: int = 10, in_channels: int = 3):
         super().__init__()
@@ -91,7 +92,7 @@ class ReferenceSupernet(nn.Module):
         self.head = nn.Sequential(_norm(4 * channels, True), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.classifier = nn.Linear(4 * channels, classes)
 
-    def forward(self, images: Tensor, gates: Tensor) -> Tensor:
+    def forward(self, images: Tensor, gates: Tensor, plan: Plan | None = None) -> Tensor:
         x = self.stem(images)
         for block in self.blocks:
             x = block(x, gates) if isinstance(block, Cell) else block(x)

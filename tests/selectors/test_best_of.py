@@ -65,5 +65,5 @@ def test_a_searcher_that_draws_nothing_selectable_is_refused():
     bench = bench_of(random_table(ToySpace(), 0))
     with torch.no_grad():
         bench.searcher.alpha[2] = torch.tensor([0.0, 0.0, 0.0, 200.0])
-    with pytest.raises(BenchbedError, match="best-of.*may be selected"):
+    with pytest.raises(BenchbedError, match=r"best-of.*may be selected"):
         BestOf(Options()).step(bench.context())

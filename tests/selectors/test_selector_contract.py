@@ -47,7 +47,7 @@ def test_perturb_keeps_it_under_its_other_options(options, check):
 
 def test_constant_refuses_an_operation_that_a_position_may_not_take():
     bench = suite.Bench.toy()  # 'a' is an operation of every position, and may not be selected at the third
-    with pytest.raises(BenchbedError, match="position 'third'.*'a'"):
+    with pytest.raises(BenchbedError, match=r"position 'third'.*'a'"):
         make("constant", {"operation": "a"})(bench.space).step(bench.context())
 
 
@@ -149,7 +149,7 @@ def test_the_suite_notices_a_broken_selector(broken, check):
 
 
 def test_the_suite_notices_notes_that_no_checkpoint_can_hold():
-    with pytest.raises(Exception, match="(?i)weights.only"):
+    with pytest.raises(Exception, match=r"(?i)weights.only"):
         suite.check_returns_a_member_of_the_space(lambda space: _NotesAnArray(Selector.Options()))
 
 

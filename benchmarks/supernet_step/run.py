@@ -1,0 +1,198 @@
+"""How long a dense step of the NAS-Bench-201 supernet takes, as a ratio to an op-by-op supernet in the same process.
+
+    python benchmarks/supernet_step/run.py [--channels 16 --cells 5 --batch 64 --threads 2 --repeats 15]
+
+Two steps are timed. Weight step: forward, backward, gradient clipping, SGD. Gate step: forward and the gradient of the
+gates alone. Both networks run the very same step code and differ in their forward pass only; each runs channels-last
+and contiguous. The rounds are interleaved: every variant runs once a round, each round begins with another variant,
+and a ratio is taken within a round, so that a slow moment of the machine falls on both. On CUDA there are bfloat16
+variants and, for ours, the step captured in a CUDA graph. Equality comes before time: see check.py.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from check import LIMITS, QUANTITIES, distances, failures
+from reference import ReferenceSupernet, copy_weights
+from torch import Tensor, nn
+
+from benchbed import machine
+from benchbed.objectives.capture import REPEATS, Recordings, gate_gradients, weight_gradients
+from benchbed.supernets.nb201 import NB201Supernet
+from benchbed.supernets.plan import Plan, full_plan
+
+WARM_UP = REPEATS + 2  # rounds before the first that counts; the CUDA graph is recorded in them
+CHECKED = 8  # images in the comparison of values
+Variant = tuple[str, str, str, bool]  # network, memory format, precision, from a CUDA graph
+
+
+class Arm:
+    """One variant, ready to step again and again on one batch."""
+
+    def __init__(self, variant: Variant, size: dict[str, int], batch: tuple[Tensor, Tensor, Tensor], plan: Plan):
+        network, layout, precision, graph = variant
+        images, labels, gates = batch
+        memory = torch.channels_last if layout == "channels-last" else torch.contiguous_format
+        torch.manual_seed(0)
+        reference, ours = ReferenceSupernet(**size), NB201Supernet(**size)
+        copy_weights(reference, ours)
+        self.network: nn.Module = (ours if network == "ours" else reference).to(images.device).to(memory_format=memory)
+        self.inputs, self.plan = (images.contiguous(memory_format=memory), labels, gates), plan
+        self.optimiser = torch.optim.SGD(self.network.parameters(), lr=0.025, momentum=0.9, weight_decay=3e-4)
+        self.precision: Any = nullcontext
+        if precision == "bf16":
+            self.precision = partial(torch.autocast, images.device.type, torch.bfloat16, cache_enabled=False)
+        self.recordings = Recordings(self.network, self.precision) if graph else None
+
+    def _run(self, step: Any) -> Any:
+        if self.recordings is not None:
+            return self.recordings.run(step, self.plan, self.inputs)
+        return step(self.network, self.precision, self.plan, self.inputs)
+
+    def weight_step(self) -> None:
+        _, gradients = self._run(weight_gradients)
+        for weight, gradient in zip(self.network.parameters(), gradients, strict=True):
+            weight.grad = gradient
+        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimiser.step()
+
+    def gate_step(self) -> None:
+        self._run(gate_gradients)
+
+
+def variants(device: torch.device) -> list[Variant]:
+    both = ("ours", "reference")
+    found: list[Variant] = [(n, layout, "float32", False) for layout in ("channels-last", "contiguous") for n in both]
+    if device.type == "cuda":
+        found += [(n, "channels-last", "bf16", False) for n in both]
+        found += [("ours", "channels-last", precision, True) for precision in ("float32", "bf16")]
+    return found
+
+
+def label(variant: Variant) -> str:
+    return " ".join(str(part) for part in variant[:3]) + (" graph" if variant[3] else "")
+
+
+def interleave(
+    steps: dict[Variant, Callable[[], None]], rounds: int, clock: Callable[[], float]
+) -> dict[Variant, list[float]]:
+    """Seconds of every variant in every round; round r begins with variant r."""
+    names, times = list(steps), {variant: [] for variant in steps}
+    for r in range(-WARM_UP, rounds):
+        for k in range(len(names)):
+            variant = names[(r + k) % len(names)]
+            before = clock()
+            steps[variant]()
+            taken = clock() - before
+            if r >= 0:
+                times[variant].append(taken)
+    return times
+
+
+def ratios(times: dict[Variant, list[float]]) -> list[dict[str, Any]]:
+    """Every variant of ours against every one of the reference at the same precision: time of theirs / time of ours."""
+    rows = []
+    for a in (v for v in times if v[0] == "ours"):
+        for b in (v for v in times if v[0] == "reference" and v[2] == a[2]):
+            found = [theirs / ours for ours, theirs in zip(times[a], times[b], strict=True)]
+            low, middle, high = statistics.quantiles(found, n=4, method="inclusive")
+            rows.append({"ours": label(a), "against": label(b), "median": middle, "quartiles": [low, high]})
+    return rows
+
+
+def clock_of(name: str, device: torch.device) -> Callable[[], float]:
+    if device.type == "cuda":
+
+        def synchronised() -> float:
+            torch.cuda.synchronize(device)
+            return time.perf_counter()
+
+        return synchronised
+    return time.process_time if name == "cpu" else time.perf_counter
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, default, text in (
+        ("channels", 16, "C of the first stage"),
+        ("cells", 5, "N, cells a stage"),
+        ("batch", 64, "images a step"),
+        ("image", 32, "side length in pixels"),
+        ("threads", 2, "torch's threads"),
+        ("repeats", 15, "rounds that count, at least 2"),
+        ("seed", 0, "of images, labels and gates"),
+    ):
+        parser.add_argument(f"--{name}", type=int, default=default, help=f"{text} (default {default})")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default auto)")
+    parser.add_argument(
+        "--clock",
+        choices=("wall", "cpu"),
+        default="wall",
+        help="cpu: the process's own CPU time, for one thread on a machine that is busy with other work (default wall)",
+    )
+    parser.add_argument("--out", type=Path, help="also write everything to this JSON file")
+    found = parser.parse_args(arguments)
+    if found.repeats < 2:
+        parser.error(f"--repeats {found.repeats}: a spread needs at least 2")
+    return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(arguments)
+    torch.set_num_threads(options.threads)
+    device = machine.pick_device(options.device)
+    size = {"channels": options.channels, "cells": options.cells}
+    draw = torch.Generator().manual_seed(options.seed)
+    images = torch.randn(options.batch, 3, options.image, options.image, generator=draw)
+    labels = torch.randint(10, (options.batch,), generator=draw)
+    gates = torch.softmax(torch.randn(6, 5, generator=draw), 1)
+    plan = full_plan(torch.ones(6, 5, dtype=torch.bool))
+
+    found = distances(size, images[:CHECKED], labels[:CHECKED], gates, plan)
+    print("||ours - reference|| / ||reference||      " + "".join(f"{q:>18}" for q in QUANTITIES) + "   limit")
+    for name, row in found.items():
+        print(f"{name:42}" + "".join(f"{d:18.1e}" for d in row) + f"   {LIMITS[name]:.0e}")
+    if wrong := failures(found):
+        print("\n".join(wrong), file=sys.stderr)
+        return 1
+
+    batch = (images.to(device), labels.to(device), gates.to(device))
+    arms = {variant: Arm(variant, size, batch, plan) for variant in variants(device)}
+    result: dict[str, Any] = {
+        "options": {k: str(v) if isinstance(v, Path) else v for k, v in vars(options).items()},
+        "versions": machine.versions(),
+        "machine": machine.machine(device),
+        "commit": machine.commit(),
+        "distances": found,
+        "steps": {},
+    }
+    for step in ("weight_step", "gate_step"):
+        times = interleave(
+            {v: getattr(a, step) for v, a in arms.items()}, options.repeats, clock_of(options.clock, device)
+        )
+        rows = ratios(times)
+        print(f"\n{step}: C={options.channels}, N={options.cells}, batch {options.batch}, {options.repeats} rounds")
+        for variant, seconds in times.items():
+            print(f"  {label(variant):40} median {1000 * statistics.median(seconds):9.1f} ms")
+        for row in rows:
+            low, high = row["quartiles"]
+            print(
+                f"  {row['ours']:34} ratio {row['median']:.2f} (quartiles {low:.2f} to {high:.2f}) to {row['against']}"
+            )
+        result["steps"][step] = {"seconds": {label(v): s for v, s in times.items()}, "ratios": rows}
+    if options.out:
+        options.out.write_text(json.dumps(result, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

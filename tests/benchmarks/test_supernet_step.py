@@ -1,0 +1,110 @@
+"""The yardstick computes what the supernet computes, its check can fail, and the command prints ratios."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from benchbed.supernets import nb201
+from benchbed.supernets.plan import full_plan
+
+FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "supernet_step"
+TINY = {"channels": 2, "cells": 1}
+
+
+@pytest.fixture
+def check(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The benchmark's module `check`; it finds its neighbour as it does when the script is run."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import check
+
+    yield check
+    for name in ("check", "reference"):
+        sys.modules.pop(name, None)
+
+
+def _found(check: ModuleType) -> dict[str, list[float]]:
+    draw = torch.Generator().manual_seed(3)
+    images, labels = torch.randn(4, 3, 8, 8, generator=draw), torch.randint(10, (4,), generator=draw)
+    gates = torch.softmax(torch.randn(6, 5, generator=draw), 1)
+    return check.distances(TINY, images, labels, gates, full_plan(torch.ones(6, 5, dtype=torch.bool)))
+
+
+def test_logits_and_gradients_are_equal(check: ModuleType) -> None:
+    found = _found(check)
+    assert check.failures(found) == []
+    assert max(found["float64"]) < 1e-10
+    assert max(found["float32, SiLU for ReLU"]) < 1e-5
+    assert found["float32"][0] < 1e-5
+
+
+def test_the_reference_has_the_published_count_of_parameters(check: ModuleType) -> None:
+    """1,686,106 at C=16, N=5 and ten classes; every weight is paired with exactly one of ours."""
+    reference, ours = check.ReferenceSupernet(), nb201.NB201Supernet()
+    pairs = check.weight_pairs(reference, ours)
+    assert sum(w.numel() for w in reference.parameters()) == 1_686_106
+    assert {id(a) for a, _ in pairs} == {id(w) for w in reference.parameters()}
+    assert {id(b) for _, b in pairs} == {id(w) for w in ours.parameters()}
+    assert len(pairs) == len(list(ours.parameters()))
+
+
+def test_a_pooling_that_counts_the_border_is_found(check: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nb201, "pool", lambda x: torch.nn.functional.avg_pool2d(x, 3, 1, 1))
+    lines = check.failures(_found(check))
+    assert any(line.startswith("float64: gate gradient off by") for line in lines)
+    assert any(line.startswith("float32: logits off by") for line in lines)
+
+
+def test_a_value_that_is_no_number_fails(check: ModuleType) -> None:
+    rows = {name: [0.0, 0.0, 0.0] for name in check.LIMITS}
+    assert check.failures(rows) == []
+    rows["float64"][1] = float("nan")
+    assert len(check.failures(rows)) == 1
+
+
+@pytest.fixture
+def run(check: ModuleType) -> Iterator[ModuleType]:
+    import run  # beside `check`, whose fixture put the folder on the path
+
+    yield run
+    sys.modules.pop("run", None)
+
+
+def test_the_command_prints_ratios_and_writes_them(
+    run: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "tiny.json"
+    sizes = {"channels": 2, "cells": 1, "batch": 4, "image": 8, "repeats": 2, "threads": 1}
+    assert run.main([*(f"--{name}={value}" for name, value in sizes.items()), "--device=cpu", f"--out={out}"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if " ratio " in line]
+    assert len(lines) == 8  # two steps, each variant of ours against each of the reference
+    result = json.loads(out.read_text())
+    assert set(result["steps"]) == {"weight_step", "gate_step"}
+    assert {"torch", "benchbed"} <= set(result["versions"])
+    for step in result["steps"].values():
+        times = step["seconds"]
+        assert all(len(seconds) == 2 and min(seconds) > 0 for seconds in times.values())
+        for row in step["ratios"]:  # a ratio above one means that ours is the faster
+            found = sorted(b / a for a, b in zip(times[row["ours"]], times[row["against"]], strict=True))
+            assert row["median"] == pytest.approx(sum(found) / 2)
+            assert found[0] <= row["quartiles"][0] <= row["median"] <= row["quartiles"][1] <= found[1]
+
+
+def test_nothing_is_timed_where_values_differ(
+    run: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(nb201, "pool", lambda x: torch.nn.functional.avg_pool2d(x, 3, 1, 1))
+    assert run.main(["--channels=2", "--cells=1", "--batch=4", "--image=8", "--threads=1", "--device=cpu"]) == 1
+    captured = capsys.readouterr()
+    assert "ratio" not in captured.out
+    assert "float64: weight gradient off by" in captured.err
+
+
+def test_too_few_repeats_are_refused(run: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run.parse(["--repeats", "1"])
+    assert "--repeats 1: a spread needs at least 2" in capsys.readouterr().err

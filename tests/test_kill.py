@@ -1,0 +1,257 @@
+"""Stop a run anywhere, type it again: the same record, the same histories, the same weights.
+
+On the CPU at one thread, bit for bit; times, memory, versions and machine aside. `kill -9` of a real process at random
+moments, and an exception in place of every single write of a run.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from benchbed.folder import Folder, load_checkpoint
+from benchbed.run import Options, expand, run_all
+
+CHANGES = {"seconds", "peak_memory_bytes", "versions", "commit", "machine", "finished"}
+
+
+def steady(value: Any) -> Any:
+    """A record, history line or checkpoint without what may differ; tensors as bytes, to be compared bit for bit."""
+    if isinstance(value, dict):
+        return {key: steady(v) for key, v in value.items() if key not in CHANGES}
+    if isinstance(value, list | tuple):
+        return [steady(v) for v in value]
+    if isinstance(value, torch.Tensor):
+        return str(value.dtype), tuple(value.shape), value.contiguous().numpy().tobytes()
+    return value
+
+
+def left(out: Path) -> dict[str, Any]:
+    """Everything that a finished run leaves: records, histories, configurations, final weights and alphas."""
+    found: dict[str, Any] = {}
+    for path in sorted(p for p in out.rglob("*") if p.is_file() and p.name != ".lock"):
+        name = path.relative_to(out).as_posix()
+        if path.suffix == ".jsonl":
+            found[name] = [steady(json.loads(line)) for line in path.read_text().splitlines()]
+        elif path.suffix == ".pt":
+            found[name] = steady(load_checkpoint(path)["tree"])
+        else:
+            found[name] = steady(json.loads(path.read_text()))
+    return found
+
+
+def assert_same(found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    assert sorted(found) == sorted(wanted)
+    for name in wanted:
+        assert found[name] == wanted[name], f"{name} differs"
+
+
+# -- in one process: an exception in place of each write --------------------------------------------------------------
+
+
+class Stop(Exception):
+    """Stands for a kill."""
+
+
+WRITES = ("log", "save", "finish")
+
+
+@pytest.fixture
+def stop_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int | None, str], list[str]]]:
+    """`stop_at(n, when)`: the n-th write of any folder raises, 'before' or 'after' it is done. Gives the writes' list."""
+    real = {name: getattr(Folder, name) for name in WRITES}
+
+    def arm(number: int | None, when: str) -> list[str]:
+        made: list[str] = []
+
+        def write(name: str) -> Callable[[Folder, Any], None]:
+            def guarded(self: Folder, value: Any) -> None:
+                made.append(f"{self.path.parent.name} {name}")
+                if len(made) - 1 == number and when == "before":
+                    raise Stop
+                real[name](self, value)
+                if len(made) - 1 == number and when == "after":
+                    raise Stop
+
+            return guarded
+
+        for name in WRITES:
+            monkeypatch.setattr(Folder, name, write(name))
+        return made
+
+    yield arm
+
+
+SEARCHERS = {"darts": {}, "proxyless": {"warmup": 0.5}, "reinforce": {"every": 2, "samples": 2, "warmup": 0.5}}
+
+
+@pytest.mark.parametrize("searcher", [*SEARCHERS, "random"])
+@pytest.mark.parametrize("selector", ["perturb", "best-of"])
+def test_a_stop_at_any_write_changes_nothing(
+    tmp_path: Path, tiny: dict[str, Any], stop_at: Callable[..., list[str]], searcher: str, selector: str
+) -> None:
+    """Before and after every write: search, selection with tuning, and scoring. One pairing in full, others thinned."""
+    raw = tiny | {
+        "searcher": SEARCHERS.get(searcher, {}),
+        "selector": {"samples": 25} if selector == "best-of" else {"draws": 2},
+        "scoring": tiny["scoring"] | {"epochs": 2},
+    }
+    configs = expand(raw, [searcher], [selector], [0])
+
+    def run(out: Path) -> None:
+        run_all(configs, Options(out, torch.device("cpu")))
+
+    made = stop_at(None, "never")
+    run(tmp_path / "whole")
+    wanted, writes = left(tmp_path / "whole"), list(made)
+    assert {line.split()[1] for line in writes} == set(WRITES)
+    assert {line.split()[0] for line in writes} == {"searches", "whole", "scores"}
+    moments = [(n, when) for n in range(len(writes)) for when in ("before", "after")]
+    if (searcher, selector) != ("darts", "perturb"):
+        moments = random.Random(f"{searcher}-{selector}").sample(moments, 6)
+    for number, when in moments:
+        out = tmp_path / f"{number}-{when}"
+        stop_at(number, when)
+        with pytest.raises(Stop):
+            run(out)
+        stop_at(None, "never")
+        run(out)
+        assert_same(left(out), wanted)
+
+
+def test_a_stop_at_every_write_of_one_run_changes_nothing(
+    tmp_path: Path, tiny: dict[str, Any], stop_at: Callable[..., list[str]]
+) -> None:
+    """The same run, stopped again and again, a little further each time."""
+    configs = expand(tiny | {"selector": {"draws": 2}}, ["proxyless"], ["perturb"], [1])
+    stop_at(None, "never")
+    run_all(configs, Options(tmp_path / "whole", torch.device("cpu")))
+    starts = 0
+    while True:
+        starts += 1
+        stop_at(2, "after")  # a log, a save, and the next log, which is lost
+        try:
+            run_all(configs, Options(tmp_path / "pieces", torch.device("cpu")))
+        except Stop:
+            continue
+        break
+    assert starts > 8
+    assert_same(left(tmp_path / "pieces"), left(tmp_path / "whole"))
+
+
+# -- a real process, killed ------------------------------------------------------------------------------------------
+
+
+class Program:
+    """`python -m benchbed run` on a run that works for some seconds in all three stages."""
+
+    def __init__(self, task: Path, env: dict[str, str]):
+        settings = {
+            "supernet.channels": 4,
+            "supernet.batch": 20,
+            "supernet.valid_batch": 20,
+            "selector.draws": 8,
+            "scoring.channels": 4,
+            "scoring.batch": 10,
+            "scoring.epochs": 12,
+        }
+        self.arguments = [sys.executable, "-m", "benchbed", "run", "--quiet", "--searcher", "proxyless"]
+        self.arguments += ["--selector", "perturb", "--task", f"npz:{task}", "--epochs", "6"]
+        self.arguments += [f"--set={key}={value}" for key, value in settings.items()]
+        self.env = {**env, "OMP_NUM_THREADS": "1"}
+
+    def start(self, out: Path) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            [*self.arguments, "--out", str(out)], env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+
+    def finish(self, out: Path) -> None:
+        process = self.start(out)
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors.decode()
+
+
+def wait_for(process: "subprocess.Popen[bytes]", there: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not there() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+
+
+def kill(process: "subprocess.Popen[bytes]") -> int:
+    """SIGKILL; the exit status that was left, -9 unless it had ended before."""
+    process.kill()
+    process.communicate()
+    return process.returncode
+
+
+@pytest.fixture(scope="module")
+def program(tiny_file: Path, child_env: dict[str, str]) -> Program:
+    return Program(tiny_file, child_env)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(program: Program, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], float]:
+    """What the run leaves when nothing disturbs it, and how many seconds it works, start of Python aside."""
+    out = tmp_path_factory.mktemp("uninterrupted") / "out"
+    process = program.start(out)
+    wait_for(process, out.exists)
+    began = time.monotonic()
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors.decode()
+    return left(out), time.monotonic() - began
+
+
+def test_three_kills_one_in_each_stage(program: Program, uninterrupted: Any, tmp_path: Path) -> None:
+    wanted, _ = uninterrupted
+    out, rng = tmp_path / "out", random.Random(0)
+    stages = ("searches/*/history.jsonl", "proxyless-*/history.jsonl", "scores/*/history.jsonl")
+    for begun in stages:
+        process = program.start(out)
+        wait_for(process, lambda begun=begun: any(out.glob(begun)))
+        time.sleep(rng.uniform(0, 0.1))
+        assert kill(process) == -signal.SIGKILL
+        assert list(out.glob("proxyless-*/record.json")) == []
+    program.finish(out)
+    assert_same(left(out), wanted)
+
+
+@pytest.mark.slow
+def test_twenty_kills_at_random_moments(program: Program, uninterrupted: Any, tmp_path: Path) -> None:
+    """Each a run of its own, killed once; the moments spread over the whole of its work."""
+    wanted, seconds = uninterrupted
+    rng, landed = random.Random(int.from_bytes(os.urandom(4), "big")), []
+    for number in range(20):
+        out = tmp_path / str(number)
+        process = program.start(out)
+        wait_for(process, out.exists)
+        time.sleep((number + rng.random()) / 20 * seconds)
+        if kill(process) == -signal.SIGKILL:
+            landed.append(sorted(p.parent.parent.name for p in out.rglob(".lock")))
+        program.finish(out)
+        assert_same(left(out), wanted)
+    assert len(landed) >= 17, "the run ended before most of the kills: it is too short for this test"
+    print("killed with these folders begun:", landed)
+
+
+def test_ctrl_c_is_one_line_and_the_same_command_goes_on(program: Program, uninterrupted: Any, tmp_path: Path) -> None:
+    wanted, _ = uninterrupted
+    out = tmp_path / "out"
+    process = program.start(out)
+    wait_for(process, lambda: any(out.glob("searches/*/checkpoint.pt")))
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.decode().splitlines() == [
+        "benchbed: interrupted: everything up to the last finished epoch or decision is kept; the same command goes on"
+    ]
+    program.finish(out)
+    assert_same(left(out), wanted)
