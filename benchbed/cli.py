@@ -9,6 +9,8 @@ import typer
 
 from .errors import BenchbedError, unknown
 
+INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -217,11 +219,13 @@ def main() -> None:
     except typer.Exit as error:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        _end("interrupted: everything up to the last finished epoch or decision is kept; the same command goes on", 130)
+        status = INTERRUPTED  # typer's newer versions return it, older ones raise
     except Exception as error:
         if not hasattr(error, "format_message"):  # anything but a usage error of the command-line parser is a bug
             raise
         _end(error.format_message(), 2)
+    if status == INTERRUPTED:
+        _end("interrupted: everything up to the last finished epoch or decision is kept; the same command goes on", 130)
     sys.exit(status if isinstance(status, int) else 0)
 
 

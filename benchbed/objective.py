@@ -79,7 +79,8 @@ class Objective(ABC):
     def lookahead(self, gates: Tensor, batch: Batch | None) -> tuple[dict[str, Tensor], float]:
         """(w', xi): the weights one SGD step ahead, and that step's learning rate. Changes nothing.
 
-        w' = w - xi (mu * buffer + dL/dw + lambda w), momentum and decay included (DARTS, section 2.3).
+        w' = w - xi (mu * buffer + dL/dw + lambda w), momentum and decay included (DARTS, section 2.3). Neither
+        gradient clipping nor Nesterov's correction enters, as in the published code.
         """
 
     @abstractmethod

@@ -46,9 +46,9 @@ class Seal:
 class Task:
     """What a network is trained on.
 
-    `fingerprint` hashes the content, so that a result names its data. `augment` maps a training batch of images
-    (n, c, h, w) to one of the same shape, drawing only from the generator that it is given; it is the identity here
-    unless a task says otherwise.
+    `fingerprint` hashes the content, so that a result names its data. `augment` maps a batch of images
+    (n, c, h, w) that is stepped on, weights or architecture, to one of the same shape, drawing only from the generator
+    that it is given. What is measured is never augmented. None is the identity.
     """
 
     name: str

@@ -7,7 +7,9 @@ First order (xi = 0): dL_valid(w, p)/dalpha at the current weights. Second order
     dalpha = dL_valid(w', p)/dalpha - xi [dL_train(w+, p)/dalpha - dL_train(w-, p)/dalpha] / (2 eps)
     w+-    = w +- eps v,   v = dL_valid(w', p)/dw',   eps = 0.01 / ||v||
 
-The weights themselves are never written: w', w+ and w- are arguments of the loss.
+The weights themselves are never written: w', w+ and w- are arguments of the loss. The paper's step, 0.01 / ||v||, is
+meant for its networks: on a very small one it crosses the kinks of many ReLUs, and an `epsilon` of 1e-4 comes nearer
+the exact product (tests/searchers/test_darts.py).
 """
 
 from typing import Any, ClassVar, Literal

@@ -30,7 +30,7 @@ class Options(AlphaOptions):
     alpha_weight_decay: float = Field(0.0, ge=0, description="L2 on alpha, through Adam")
     mode: Literal["two", "full"] = Field("two", description="operations whose gates get a gradient: a pair, or all")
     warmup: float = Field(0.25, ge=0, lt=1, description="share of the epochs that train weights alone, paths from p")
-    every: int = Field(1, ge=1, description="training batches per architecture step (official ImageNet code: 5)")
+    every: int = Field(1, ge=1, description="batches of an epoch per architecture step (official ImageNet code: 5)")
 
 
 class ProxylessNAS(GradientSearcher):

@@ -35,7 +35,7 @@ class Options(AlphaOptions):
     )
     decay: float = Field(0.99, ge=0, lt=1, description="share of the old value that the 'ema' baseline keeps")
     warmup: float = Field(0.25, ge=0, lt=1, description="share of the epochs that train weights alone, paths from p")
-    every: int = Field(1, ge=1, description="training batches per architecture step")
+    every: int = Field(1, ge=1, description="batches of an epoch per architecture step")
 
     @model_validator(mode="after")
     def _others_to_hold_against(self) -> "Options":

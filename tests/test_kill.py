@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -66,21 +66,19 @@ WRITES = ("log", "save", "finish")
 
 
 @pytest.fixture
-def stop_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int | None, str], list[str]]]:
-    """`stop_at(n, when)`: the n-th write of any folder raises, 'before' or 'after' it is done. Gives the writes' list."""
+def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None], list[str]]:
+    """`stop_at(n)`: the n-th write of any folder, from 0, raises in place of being done. Gives the list of writes."""
     real = {name: getattr(Folder, name) for name in WRITES}
 
-    def arm(number: int | None, when: str) -> list[str]:
+    def arm(number: int | None) -> list[str]:
         made: list[str] = []
 
         def write(name: str) -> Callable[[Folder, Any], None]:
             def guarded(self: Folder, value: Any) -> None:
                 made.append(f"{self.path.parent.name} {name}")
-                if len(made) - 1 == number and when == "before":
+                if len(made) - 1 == number:
                     raise Stop
                 real[name](self, value)
-                if len(made) - 1 == number and when == "after":
-                    raise Stop
 
             return guarded
 
@@ -88,64 +86,67 @@ def stop_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int | None, s
             monkeypatch.setattr(Folder, name, write(name))
         return made
 
-    yield arm
+    return arm
 
 
-SEARCHERS = {"darts": {}, "proxyless": {"warmup": 0.5}, "reinforce": {"every": 2, "samples": 2, "warmup": 0.5}}
+PAIRINGS = [("darts", "perturb"), ("proxyless", "perturb"), ("reinforce", "best-of"), ("random", "best-of")]
 
 
-@pytest.mark.parametrize("searcher", [*SEARCHERS, "random"])
-@pytest.mark.parametrize("selector", ["perturb", "best-of"])
-def test_a_stop_at_any_write_changes_nothing(
-    tmp_path: Path, tiny: dict[str, Any], stop_at: Callable[..., list[str]], searcher: str, selector: str
-) -> None:
-    """Before and after every write: search, selection with tuning, and scoring. One pairing in full, others thinned."""
+def configured(tiny: dict[str, Any], searcher: str, selector: str) -> Any:
+    """A run with something to lose in each stage: architecture steps, tuning or draws in chunks, two epochs' score."""
+    options = {"darts": {}, "proxyless": {"warmup": 0.5}, "reinforce": {"every": 2, "samples": 2, "warmup": 0.5}}
     raw = tiny | {
-        "searcher": SEARCHERS.get(searcher, {}),
+        "searcher": options.get(searcher, {}),
         "selector": {"samples": 25} if selector == "best-of" else {"draws": 2},
         "scoring": tiny["scoring"] | {"epochs": 2},
     }
-    configs = expand(raw, [searcher], [selector], [0])
-
-    def run(out: Path) -> None:
-        run_all(configs, Options(out, torch.device("cpu")))
-
-    made = stop_at(None, "never")
-    run(tmp_path / "whole")
-    wanted, writes = left(tmp_path / "whole"), list(made)
-    assert {line.split()[1] for line in writes} == set(WRITES)
-    assert {line.split()[0] for line in writes} == {"searches", "whole", "scores"}
-    moments = [(n, when) for n in range(len(writes)) for when in ("before", "after")]
-    if (searcher, selector) != ("darts", "perturb"):
-        moments = random.Random(f"{searcher}-{selector}").sample(moments, 6)
-    for number, when in moments:
-        out = tmp_path / f"{number}-{when}"
-        stop_at(number, when)
-        with pytest.raises(Stop):
-            run(out)
-        stop_at(None, "never")
-        run(out)
-        assert_same(left(out), wanted)
+    return expand(raw, [searcher], [selector], [1])
 
 
-def test_a_stop_at_every_write_of_one_run_changes_nothing(
-    tmp_path: Path, tiny: dict[str, Any], stop_at: Callable[..., list[str]]
+def run(configs: Any, out: Path) -> None:
+    run_all(configs, Options(out, torch.device("cpu")))
+
+
+@pytest.mark.parametrize("pairing", PAIRINGS, ids="-".join)
+def test_a_run_stopped_again_and_again_ends_as_if_it_never_was(
+    tmp_path: Path, tiny: dict[str, Any], stop_at: Callable[..., list[str]], pairing: tuple[str, str]
 ) -> None:
-    """The same run, stopped again and again, a little further each time."""
-    configs = expand(tiny | {"selector": {"draws": 2}}, ["proxyless"], ["perturb"], [1])
-    stop_at(None, "never")
-    run_all(configs, Options(tmp_path / "whole", torch.device("cpu")))
+    """Stopped two writes after each start (a line, its checkpoint, or a record), so at every write of the run."""
+    configs = configured(tiny, *pairing)
+    writes = stop_at(None)
+    run(configs, tmp_path / "whole")
+    assert {line.split()[0] for line in writes} == {"searches", "whole", "scores"}
     starts = 0
     while True:
         starts += 1
-        stop_at(2, "after")  # a log, a save, and the next log, which is lost
+        stop_at(2)
         try:
-            run_all(configs, Options(tmp_path / "pieces", torch.device("cpu")))
+            run(configs, tmp_path / "pieces")
         except Stop:
             continue
         break
-    assert starts > 8
+    assert starts >= len(writes) // 2
+    stop_at(None)
     assert_same(left(tmp_path / "pieces"), left(tmp_path / "whole"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pairing", PAIRINGS, ids="-".join)
+def test_a_run_stopped_once_at_any_write(
+    tmp_path: Path, tiny: dict[str, Any], stop_at: Callable[..., list[str]], pairing: tuple[str, str]
+) -> None:
+    configs = configured(tiny, *pairing)
+    writes = stop_at(None)
+    run(configs, tmp_path / "whole")
+    wanted = left(tmp_path / "whole")
+    for number in range(len(writes)):
+        out = tmp_path / str(number)
+        stop_at(number)
+        with pytest.raises(Stop):
+            run(configs, out)
+        stop_at(None)
+        run(configs, out)
+        assert_same(left(out), wanted)
 
 
 # -- a real process, killed ------------------------------------------------------------------------------------------
@@ -162,10 +163,10 @@ class Program:
             "selector.draws": 8,
             "scoring.channels": 4,
             "scoring.batch": 10,
-            "scoring.epochs": 12,
+            "scoring.epochs": 8,
         }
         self.arguments = [sys.executable, "-m", "benchbed", "run", "--quiet", "--searcher", "proxyless"]
-        self.arguments += ["--selector", "perturb", "--task", f"npz:{task}", "--epochs", "6"]
+        self.arguments += ["--selector", "perturb", "--task", f"npz:{task}", "--epochs", "5"]
         self.arguments += [f"--set={key}={value}" for key, value in settings.items()]
         self.env = {**env, "OMP_NUM_THREADS": "1"}
 
