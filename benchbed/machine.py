@@ -75,7 +75,13 @@ def peak_memory(device: torch.device) -> int:
 
 
 def pick_device(name: str) -> torch.device:
-    """'auto' is the accelerator where there is one. Raises BenchbedError for a device that is not here."""
+    """'auto' is the accelerator where there is one. Raises BenchbedError for a device that is not here.
+
+    float32 then means float32 everywhere: TF32 is off, since finite differences drown in its rounding. For speed
+    there is bfloat16.
+    """
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

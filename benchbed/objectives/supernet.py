@@ -31,7 +31,7 @@ class SupernetOptions(BaseModel):
     cells: int = Field(5, ge=1, description="N: cells per stage (NAS-Bench-201: 5)")
     batch: int = Field(64, ge=2, description="training images per step (DARTS 1.3: 64)")
     valid_batch: int = Field(64, ge=2, description="validation images per architecture step")
-    eval_batch: int = Field(500, ge=2, description="validation images per measured batch; batch norm sees these")
+    eval_batch: int = Field(500, ge=2, description="most validation images a measured batch; batch norm sees these")
     lr: float = Field(0.025, gt=0, description="SGD learning rate at the start (DARTS: 0.025)")
     lr_min: float = Field(0.001, ge=0, description="learning rate at the end of the cosine (DARTS: 0.001)")
     schedule: Literal["cosine-epoch", "cosine-step", "constant"] = Field(
@@ -172,8 +172,11 @@ class SupernetObjective(Objective):
         return Measure(means[0], 100 * means[1], count)
 
     def _validation(self) -> list[Batch]:
-        data, size = self.splits["valid"], self.options.eval_batch
-        return [Batch(i, t) for i, t in zip(data.images.split(size), data.labels.split(size), strict=True)]
+        """All of validation in nearly equal parts: a last part of few images would have statistics of its own."""
+        data = self.splits["valid"]
+        parts = -(-len(data) // self.options.eval_batch)
+        pairs = zip(data.images.tensor_split(parts), data.labels.tensor_split(parts), strict=True)
+        return [Batch(images, labels) for images, labels in pairs]
 
     def weight_step(self, gates: Tensor, batch: Batch | None) -> Tensor:
         """A candidate that did not run has no gradient, hence no decay and no momentum (ProxylessNAS' own rule)."""

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchbed.supernets.plan import Run, plan
+from benchbed.supernets.plan import Run, full_plan, plan
 
 GATES = torch.tensor([[1.0, 0.0, 0.0], [0.25, 0.75, 0.0], [0.0, 0.0, -0.0]])
 ALL = torch.ones(3, 3, dtype=torch.bool)
@@ -39,3 +39,9 @@ def test_what_is_nearly_zero_or_one_is_multiplied(value):
 
 def test_gates_that_require_a_gradient_are_read_without_a_graph():
     assert plan(GATES.clone().requires_grad_()) == plan(GATES)
+
+
+def test_the_full_plan_gates_every_operation_of_the_mask_and_no_padding():
+    mask = torch.tensor([[True, True, True], [True, True, False]])
+    gated = Run.GATED
+    assert full_plan(mask) == (((0, gated), (1, gated), (2, gated)), ((0, gated), (1, gated)))
