@@ -13,12 +13,25 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "AlphaSearcher": "searcher",
     "Architecture": "space",
+    "Batch": "objective",
     "BenchbedError": "errors",
+    "Clock": "searcher",
+    "Context": "selector",
+    "Decisions": "objective",
+    "GradientSearcher": "searcher",
+    "Measure": "objective",
+    "Objective": "objective",
     "Position": "space",
+    "Problem": "cost",
     "Seal": "task",
+    "Searcher": "searcher",
+    "Selection": "selector",
+    "Selector": "selector",
     "Space": "space",
     "Split": "task",
+    "Streams": "streams",
     "Task": "task",
 }
 

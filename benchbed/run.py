@@ -1,7 +1,7 @@
 """One run: search -> select -> score -> record; and several runs that share what they can."""
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,9 +34,7 @@ class Options(NamedTuple):
     reporter: Reporter = Reporter(quiet=True)
 
 
-def run_all(
-    configs: list[RunConfig], options: Options, done: Callable[[dict[str, Any]], None] | None = None
-) -> list[dict[str, Any]]:
+def run_all(configs: list[RunConfig], options: Options) -> list[dict[str, Any]]:
     """Runs each configuration; searches and scores that several share are made once. The records, in order.
 
     Whatever can be refused in any of them is refused before the first begins.
@@ -50,8 +48,6 @@ def run_all(
         if config.task not in tasks:
             tasks[config.task] = load_task(config.task)
         records.append(run(config, tasks[config.task], options, redone))
-        if done is not None:
-            done(records[-1])
     return records
 
 
