@@ -10,8 +10,8 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -19,39 +19,10 @@ from typing import IO, Any
 import torch
 
 from .errors import BenchbedError
+from .files import one_line, write_atomic
 from .objective import Tree
 
 AGAIN = "remove it, or run again with --force"
-
-
-@contextmanager
-def one_line(path: Path, doing: str) -> Iterator[None]:
-    """Turns an OSError into one line that names the path and the reason."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise BenchbedError(f"cannot {doing} {path}: {reason}") from None
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Writes under a temporary name beside `path`, syncs, renames. On any failure nothing is left behind.
-
-    The temporary name is always the same, so that the next write also clears what a killed one left; the caller
-    holds the folder's lock.
-    """
-    temporary = path.parent / f".{path.name}.new"
-    with one_line(path, "write"):
-        try:
-            with open(temporary, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -1,0 +1,38 @@
+"""Files, written whole or not at all; what the system refuses is said in one line."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from .errors import BenchbedError
+
+
+@contextmanager
+def one_line(path: Path, doing: str) -> Iterator[None]:
+    """Turns an OSError into one line that names the path and the reason."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise BenchbedError(f"cannot {doing} {path}: {reason}") from None
+
+
+def write_atomic(path: Path, data: bytes, tag: str = "") -> None:
+    """Writes under a temporary name beside `path`, syncs, renames. On any failure nothing is left behind.
+
+    The temporary name is always the same, so that the next write also clears what a killed one left; the caller
+    holds the folder's lock, or gives a `tag` that no other writer of this path has.
+    """
+    temporary = path.parent / f".{path.name}{tag}.new"
+    with one_line(path, "write"):
+        try:
+            with open(temporary, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
