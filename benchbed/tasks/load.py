@@ -1,32 +1,38 @@
 """A task by name."""
 
 import inspect
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from ..errors import BenchbedError, unknown
 from ..task import Task
 
+NAMES = ("digits", "cifar10", "cifar100", "imagenet16")  # each a module here, and a function of the same name in it
 
-def load_task(name: str, **options: Any) -> Task:
-    """The task `digits`, or `npz:FILE`. `options` are the keyword arguments of the task's own function.
 
-    Raises BenchbedError on an unknown name or option, and on whatever the task refuses.
+def load_task(name: str, data: str | Path | None = None, **options: Any) -> Task:
+    """The task `digits`, `cifar10`, `cifar100` or `imagenet16`, or `npz:FILE`.
+
+    `data` is the folder of a published data set. `options` are the keyword arguments of the task's own function; one
+    that is None is left at its default. Raises BenchbedError on an unknown name, on an option that the task does not
+    have, and on whatever the task refuses.
     """
+    given = {option: value for option, value in {"data": data, **options}.items() if value is not None}
     kind, colon, path = name.partition(":")
     if kind == "npz":
         if not path:
             raise BenchbedError("task 'npz' names no file: write npz:FILE")
-        if options:
-            raise BenchbedError(f"task 'npz' takes no options, got {', '.join(sorted(options))}")
+        if given:
+            raise BenchbedError(f"task 'npz' takes no options, got {', '.join(sorted(given))}")
         from .npz import npz_task
 
         return npz_task(path)
-    if kind == "digits" and not colon:
-        from .digits import digits
-
-        known = inspect.signature(digits).parameters
-        for option in options:
-            if option not in known:
-                raise unknown("digits option", option, known)
-        return digits(**options)
-    raise unknown("task", name, ["digits", "npz:FILE"])
+    if colon or kind not in NAMES:
+        raise unknown("task", name, [*NAMES, "npz:FILE"])
+    make = getattr(import_module(f".{kind}", __package__), kind)
+    known = inspect.signature(make).parameters
+    for option in given:
+        if option not in known:
+            raise unknown(f"{kind} option", option, known)
+    return make(**given)

@@ -1,0 +1,60 @@
+"""The training augmentation of CIFAR and ImageNet16, for a whole batch at once on its device.
+
+As in DARTS and NAS-Bench-201: a random crop of the image inside a black border, a horizontal flip with probability one
+half, and optionally cutout (DeVries and Taylor, Improved Regularization of CNNs with Cutout, 2017). The border is black
+as the camera sees it, for the reference code crops before it normalises; the cutout is zero after normalisation.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Maps a batch of normalised images to one of the same shape.
+
+    `border`: pixels of black around an image before it is cropped to its size again; `black`: the normalised value of
+    black in each channel; `cutout`: the side of the square that is blanked, even, 0 for none. Its centre is uniform
+    over the pixels and what lies outside the image is lost, so that at least a quarter of the square is blanked.
+    """
+
+    border: int
+    black: tuple[float, ...]
+    cutout: int = 0
+
+    def __call__(self, images: Float[Tensor, "n c h w"], generator: torch.Generator) -> Float[Tensor, "n c h w"]:
+        """The augmented batch. Draws from the CPU `generator` alone, so every device gives the same images."""
+        n, c, h, w = images.shape
+        device = images.device
+        draws = [torch.randint(high, (n,), generator=generator) for high in self._ranges(h, w)]
+        top, left, flip, *centre = torch.stack(draws)[:, :, None].to(device)  # each (n, 1)
+
+        y = torch.arange(h, device=device) + top - self.border  # (n, h): the source row of each row
+        x = torch.arange(w, device=device)
+        x = torch.where(flip == 1, w - 1 - x, x) + left - self.border  # (n, w)
+        inside = _outer((y >= 0) & (y < h), (x >= 0) & (x < w))
+        source = (y.clamp(0, h - 1)[:, :, None] * w + x.clamp(0, w - 1)[:, None, :]).view(n, 1, h * w)
+        cropped = images.reshape(n, c, h * w).gather(2, source.expand(n, c, h * w)).view(n, c, h, w)
+        black = torch.tensor(self.black, dtype=images.dtype).to(device)[:, None, None]
+        cropped = torch.where(inside, cropped, black)
+        if not centre:
+            return cropped
+        hole = _outer(self._covered(centre[0], h), self._covered(centre[1], w))
+        return cropped.masked_fill_(hole, 0.0)
+
+    def _ranges(self, h: int, w: int) -> list[int]:
+        """How many values each draw has: top, left, flip, and the centre of the cutout."""
+        return [2 * self.border + 1, 2 * self.border + 1, 2, *((h, w) if self.cutout else ())]
+
+    def _covered(self, centre: Tensor, size: int) -> Tensor:
+        """Which of `size` pixels lie under the square, (n, size), for centres (n, 1)."""
+        pixel, half = torch.arange(size, device=centre.device), self.cutout // 2
+        return (pixel >= centre - half) & (pixel < centre + half)
+
+
+def _outer(rows: Tensor, columns: Tensor) -> Tensor:
+    """(n, h) and (n, w) to (n, 1, h, w)."""
+    return (rows[:, :, None] & columns[:, None, :])[:, None]
