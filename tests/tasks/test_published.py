@@ -87,6 +87,17 @@ def test_the_fingerprint_is_of_content_split_and_options(small, split_file):
     assert small.task().fingerprint != prints[0]
 
 
+def test_the_fingerprint_knows_which_images_test(stand_in, split_file):
+    """The same images train and validate; what else tests is another task."""
+    small, prints = stand_in(CIFAR100, train=400, test=400), []
+    for rest in (range(100, 200), range(200, 300)):
+        valid = [*range(100), *rest]
+        task = small.task(splits=split_file(CIFAR100, valid, sorted({*range(400)} - {*valid})), images=100)
+        assert small.numbers(task.valid) == list(range(400, 500))
+        prints.append(task.fingerprint)
+    assert prints[0] != prints[1]
+
+
 def test_a_wrong_md5_is_refused_and_can_be_waived(small):
     verified = small.task(verify=True)
     assert verified.facts["md5"] == "as published"
