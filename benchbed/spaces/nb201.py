@@ -100,6 +100,15 @@ def all_architectures() -> Iterator[Architecture]:
     return (space.architecture_of(choices) for choices in product(range(len(OPERATIONS)), repeat=len(EDGES)))
 
 
+def all_strings() -> list[str]:
+    """The strings of `all_architectures`, in its order, in milliseconds."""
+    nodes = []
+    for node in (1, 2, 3):
+        choices = product(OPERATIONS, repeat=node)
+        nodes.append(["|" + "".join(f"{name}~{j}|" for j, name in enumerate(names)) for names in choices])
+    return ["+".join(three) for three in product(*nodes)]
+
+
 def unique_string(arch: Architecture) -> str:
     """The isomorphism string of the official API (NATS-Bench 1.8, `get_unique_str`): 6,466 values.
 

@@ -1,0 +1,6 @@
+"""Tables of a benchmark's figures: opened and queried with numpy alone, imported from every published form."""
+
+from .figures import DATASETS, SPLITS, Figure
+from .table import Answer, Best, Table
+
+__all__ = ["DATASETS", "SPLITS", "Answer", "Best", "Figure", "Table"]

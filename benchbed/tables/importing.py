@@ -1,0 +1,141 @@
+"""`table import`: recognises each source by what it holds, reads them into one draft, writes the table."""
+
+import hashlib
+import re
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..errors import BenchbedError
+from ..files import one_line
+from . import store
+from .draft import Draft
+from .from_csv import read_csv
+from .from_nats import META, Progress, read_nats
+from .from_pth import read_pth
+from .from_upstream import LANDSCAPE, read_landscape, read_monet, read_seeds
+from .table import Table
+
+# In the order of reading: those that know the official index come before those that need it.
+KINDS = {
+    "nats-folder": "NATS-Bench topology folder",
+    "nats-file": "NATS-Bench topology file",
+    "pth": "NAS-Bench-201 file",
+    "csv": "CSV with a column arch",
+    "landscape": "nats_bench.csv of v-tao/nats-bench-landscape",
+    "monet": "NB201 scores of vilhess/MONET",
+    "seeds": "per-seed arrays",
+}
+_TORCH_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the magic number of torch.save before version 1.6
+# Six digits in an official name are the last of the file's own MD5. NATS-Bench's names have five, of which no source
+# says what they are, and a folder's are its archive's: nothing is checked there.
+_HASH = re.compile(r".*-([0-9a-f]{6})\.(pth|pickle\.pbz2)")
+
+
+def import_table(
+    paths: Sequence[Path],
+    name: str,
+    *,
+    force: bool = False,
+    verify: bool = True,
+    partial: bool = False,
+    notes: Sequence[str] = (),
+    progress: Progress = lambda done, total: None,
+) -> Table:
+    """Imports one table from one or several sources and opens it.
+
+    `force` replaces a table of that name, `verify=False` does not look at the MD5 in a file's name, `partial` admits a
+    CSV file that lacks cells, `notes` go in front of the importers' own. Raises BenchbedError, one line, for anything
+    wrong; then nothing has been written.
+    """
+    target = free_path(name, force)
+    twice = {p.name for p in paths if [q.name for q in paths].count(p.name) > 1}
+    if twice or not paths:
+        raise BenchbedError(f"two sources are named '{twice.pop()}'" if twice else "no source to import")
+    kinds = {path: recognise(path) for path in paths}
+    draft = Draft()
+    draft.notes += notes
+    for path in sorted(paths, key=lambda p: list(KINDS).index(kinds[p])):
+        kind = kinds[path]
+        sha256 = None if path.is_dir() else check_hash(path, verify)
+        draft.sources.append({"kind": KINDS[kind], "name": path.name, "sha256": sha256})
+        _reader(kind, partial, progress)(path, draft)
+    store.write(target, *draft.finish())
+    return Table.open(name)
+
+
+def free_path(name: str, force: bool) -> Path:
+    """Where a table of this name will be written. Raises BenchbedError if the name is taken and not `force`."""
+    target = store.path_of(name)
+    if target.exists() and not force:
+        raise BenchbedError(f"a table named '{name}' is there already: give another name, or --force to replace it")
+    return target
+
+
+def recognise(path: Path) -> str:
+    """The kind of a source, one of KINDS, by its content. Raises BenchbedError if it is none or cannot be read."""
+    if path.is_dir():
+        if (path / META).is_file():
+            return "nats-folder"
+        raise BenchbedError(f"folder {path} is no NATS-Bench folder (it holds no {META}): name the files in it")
+    with one_line(path, "read"), open(path, "rb") as file:
+        head = file.read(4096)
+    if head.startswith(b"PK"):
+        return _archive(path)
+    if head.startswith(_TORCH_LEGACY):
+        return "pth"
+    if head.startswith(b"BZh"):
+        return "nats-file"
+    columns = head.decode("utf-8-sig", errors="ignore").partition("\n")[0].rstrip("\r").replace('"', "").split(",")
+    if "arch" in columns:
+        return "csv"
+    if {"ArchitectureString", *LANDSCAPE} <= set(columns):
+        return "landscape"
+    if {"index", "num_param", "accuracy"} <= set(columns):
+        return "monet"
+    raise BenchbedError(
+        f"{path} is no source of a table: expected NAS-Bench-201's .pth, a NATS-Bench topology file or folder, "
+        "a CSV file with a column arch, or per-seed arrays in an .npz"
+    )
+
+
+def check_hash(path: Path, verify: bool) -> str:
+    """The file's SHA-256. Raises BenchbedError if its name ends in six digits of an MD5 that it does not have."""
+    md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    with one_line(path, "read"), open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            md5.update(block)
+            sha256.update(block)
+    expected = _HASH.fullmatch(path.name)
+    if verify and expected and not md5.hexdigest().endswith(expected[1]):
+        raise BenchbedError(f"{path}: its name says that its MD5 ends in {expected[1]}, but it is {md5.hexdigest()}: "
+                            "fetch it again, or --no-verify to import it as it is")  # fmt: skip
+    return sha256.hexdigest()
+
+
+def _archive(path: Path) -> str:
+    """The kind of a zip file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError) as error:
+        raise BenchbedError(f"{path} is cut off or damaged ({error})") from None
+    if any(name.endswith("/data.pkl") for name in names):
+        return "pth"
+    if "meta.npy" in names:
+        raise BenchbedError(f"{path} is a table of benchbed's own: copy it to {store.home()}, or name the file itself")
+    if names and all(name.endswith(".npy") for name in names):
+        return "seeds"
+    raise BenchbedError(f"{path} is a zip file that holds neither torch's nor numpy's data")
+
+
+def _reader(kind: str, partial: bool, progress: Progress) -> Callable[[Path, Draft], None]:
+    return {
+        "nats-folder": lambda path, draft: read_nats(path, draft, progress),
+        "nats-file": lambda path, draft: read_nats(path, draft, progress),
+        "pth": lambda path, draft: read_pth(path, draft, progress),
+        "csv": lambda path, draft: read_csv(path, draft, partial),
+        "landscape": read_landscape,
+        "monet": read_monet,
+        "seeds": read_seeds,
+    }[kind]

@@ -1,0 +1,127 @@
+"""A table, or one cell of it, in words and as JSON facts; a table as a CSV file."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..files import write_atomic
+from ..space import Architecture
+from .figures import Figure
+from .table import COSTS, Table
+
+
+def facts(table: Table) -> dict[str, Any]:
+    """The metadata, and for every figure what it covers: cells, runs a cell, per-seed names, the best cell."""
+    figures = {}
+    for figure in table.figures:
+        best, counts = table.best(*figure), table.n_seeds(*figure)
+        there = np.isfinite(table.values(*figure))
+        figures[str(figure)] = {
+            "cells": int(there.sum()),
+            "cells_by_runs": None if counts is None else _histogram(counts[there]),
+            "seeds": table.meta["seeds"].get(str(figure), []),
+            "train_seconds": f"seconds/{figure}" in table.arrays,
+            "best": {"accuracy": best.value, "architecture": str(best.architecture), "ties": best.ties},
+        }
+    return {
+        "name": table.name,
+        "space": table.meta["space"],
+        "fingerprint": table.fingerprint,
+        "official_index": table.order is not None,
+        "figures": figures,
+        "costs": {kind: [d for d in table.datasets if f"{kind}/{d}" in table.arrays] for kind in COSTS},
+        **{key: table.meta.get(key) for key in ("units", "sources", "notes", "made", "date")},
+    }
+
+
+def text(table: Table) -> str:
+    """The same for a reader, a line a figure."""
+    known = facts(table)
+    lines = [f"table {table.name} ({known['space']}), fingerprint {table.fingerprint[:16]}, {known['made']}", ""]
+    lines.append(f"{'figure':<30}{'cells':>7}{'best':>9}  runs a cell")
+    for name, figure in known["figures"].items():
+        runs = figure["cells_by_runs"]
+        said = "not recorded" if runs is None else ", ".join(f"{n}: {cells:,}" for n, cells in runs.items())
+        seeds = f"  (seeds {', '.join(figure['seeds'])})" if figure["seeds"] else ""
+        lines.append(f"{name:<30}{figure['cells']:>7,}{figure['best']['accuracy']:>9.4f}  {said}{seeds}")
+    lines.append("")
+    lines += [f"{kind:<9} {', '.join(datasets) or 'none'}" for kind, datasets in known["costs"].items()]
+    seconds = [name for name, figure in known["figures"].items() if figure["train_seconds"]]
+    lines.append(f"{'seconds':<9} {', '.join(seconds) or 'none'}")
+    lines += [f"source    {s['name']}: {s['kind']}" for s in known["sources"]]
+    lines += [f"note      {note}" for note in known["notes"]]
+    return "\n".join(lines)
+
+
+def cell_facts(table: Table, cell: Architecture) -> dict[str, Any]:
+    """A cell's accuracy and rank by figure, and its neighbours' accuracies; None where the table has none."""
+    neighbours = []
+    for other in table.space.neighbours(cell):
+        (i,) = (i for i, (a, b) in enumerate(zip(cell.choices, other.choices, strict=True)) if a != b)
+        position = table.space.positions[i]
+        changed = {"position": position.name, "operation": position.operations[other.choices[i]]}
+        accuracies = {str(f): _accuracy(table, other, f) for f in table.figures}
+        neighbours.append({**changed, "architecture": other.text, "accuracy": accuracies})
+    figures = {}
+    for f in table.figures:
+        rank = table.ranks(*f)[cell.choices]
+        figures[str(f)] = {"accuracy": _accuracy(table, cell, f), "rank": int(rank) if rank == rank else None}
+    return {"name": table.name, "fingerprint": table.fingerprint, "figures": figures, "neighbours": neighbours}
+
+
+def cell_text(table: Table, cell: Architecture) -> str:
+    """The same for a reader: every figure with its rank, then a line a neighbour with the longest trainings."""
+    known = cell_facts(table, cell)
+    lines = [f"in table {table.name}:", ""]
+    for figure in table.figures:
+        value, rank = (known["figures"][str(figure)][key] for key in ("accuracy", "rank"))
+        cells = int(np.isfinite(table.values(*figure)).sum())
+        lines.append(f"{figure!s:<30}{_shown(value):>9}" + ("" if rank is None else f"  rank {rank:,} of {cells:,}"))
+    last = max(f.epochs for f in table.figures)
+    columns = [str(f) for f in table.figures if f.epochs == last and f.split in ("valid", "test")]
+    width = max(len(o) for p in table.space.positions for o in p.operations) + 2
+    lines += ["", f"{'neighbour':<{8 + width}}" + "".join(f"{name:>{len(name) + 2}}" for name in columns)]
+    for other in known["neighbours"]:
+        values = "".join(f"{_shown(other['accuracy'][name]):>{len(name) + 2}}" for name in columns)
+        lines.append(f"{other['position']:<8}{other['operation']:<{width}}{values}")
+    return "\n".join(lines)
+
+
+def to_csv(table: Table, file: Path) -> int:
+    """Writes column arch and a column a figure, so that every number is read back exactly; missing is empty.
+
+    Rows are the cells that have a value at all, in the order of the official index where the table has one. Returns
+    their number. Raises BenchbedError where the file cannot be written; then nothing is left behind.
+    """
+    columns = [table.values(*figure).reshape(-1) for figure in table.figures]
+    there: np.ndarray = np.isfinite(np.stack(columns)).any(axis=0)
+    order = np.arange(there.size) if table.order is None else table.order
+    places = order[there[order]].tolist()
+    fields = [[_field(value) for value in column[places].tolist()] for column in columns]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["arch", *map(str, table.figures)])
+    writer.writerows(zip((table.strings[place] for place in places), *fields, strict=True))
+    write_atomic(file, out.getvalue().encode())
+    return len(places)
+
+
+def _accuracy(table: Table, cell: Architecture, figure: Figure) -> float | None:
+    value = float(table.values(*figure)[cell.choices])
+    return value if value == value else None
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _field(value: float) -> str:
+    return "" if value != value else repr(value)
+
+
+def _histogram(counts: np.ndarray) -> dict[str, int]:
+    """How many cells have how many runs."""
+    return {str(n): int(cells) for n, cells in zip(*np.unique(counts, return_counts=True), strict=True)}

@@ -1,0 +1,328 @@
+"""A benchmark's table: one array a figure, indexed by the operation numbers of a cell. Numpy only.
+
+A figure is (data set, split, epochs), in the words of `figures`. Its array has one axis a position of the space, for
+NAS-Bench-201 (5, 5, 5, 5, 5, 5); entry [k0, ..., k5] is the accuracy in percent of the cell with operation k_i on
+edge i, the mean over the seeds that were run, and NaN where the source has nothing: nothing is imputed.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import BenchbedError, unknown
+from ..space import Architecture, Space
+from . import store
+from .figures import Figure, how_to_get, refusal
+
+COSTS = {"params": "count", "flops": "multiply-accumulates of one image", "latency": "seconds a batch"}
+
+_MANY = 300  # so many strings are parsed no faster one by one than all strings of the space are made
+Cells = str | Architecture | Sequence[Any] | np.ndarray  # what a query may name
+
+
+class Best(NamedTuple):
+    """The highest value of a figure, and how many cells share it; `architecture` comes first in the table's order."""
+
+    architecture: Architecture
+    value: float
+    ties: int
+
+
+class Answer(NamedTuple):
+    """One cell's figure. `n_seeds` is None where the source does not say how many runs the mean is of.
+
+    `spread` is the sample standard deviation of `seeds` in points, None for fewer than two. Where `note` is not
+    empty, it says why the seeds' mean differs from `mean`.
+    """
+
+    mean: float
+    n_seeds: int | None
+    spread: float | None
+    seeds: dict[str, float]
+    note: str
+
+
+class Table:
+    """An opened table. Arrays are read on first use, are shared and read-only.
+
+    Every method that takes data set, split and epochs raises BenchbedError, one line that names the nearest valid
+    word and what the table has, for a figure that it does not have.
+    """
+
+    def __init__(self, name: str, meta: dict[str, Any], arrays: dict[str, np.ndarray] | store.Arrays) -> None:
+        self.name, self.meta, self._arrays = name, meta, arrays
+        self.fingerprint: str = meta["fingerprint"]
+        self.figures = tuple(Figure(*words) for words in meta["figures"])
+        self._read: dict[str, np.ndarray] = {}
+        self._columns: dict[tuple[str, str, int], np.ndarray] = {}  # the accuracies in use
+        self._complete: dict[tuple[str, str, int], bool] = {}
+        self._flat: dict[str, int] = {}  # architecture string -> place in a flattened array, as far as asked for
+
+    @classmethod
+    def open(cls, name_or_path: str | Path) -> "Table":
+        """The table imported under a name, or the one in an .npz file.
+
+        Raises BenchbedError if there is none, or if the file is damaged or foreign. Reads the metadata alone.
+        """
+        name, path = store.find(name_or_path)
+        arrays = store.Arrays(path)
+        return cls(name, arrays.meta(), arrays)
+
+    # -- what there is -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def space(self) -> Space:
+        """The space whose architectures the table is of."""
+        name = self.meta["space"]
+        if name == "nb201":  # without the registry, whose imports cost more than a table
+            from ..spaces.nb201 import NB201
+
+            return NB201()
+        loaded: Space = import_module("benchbed.registry").load("space", name)()
+        return loaded
+
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        """The number of operations at each position."""
+        return tuple(len(p.operations) for p in self.space.positions)
+
+    @cached_property
+    def arrays(self) -> frozenset[str]:
+        """The names of what the file holds, such as 'accuracy/cifar10_test_200', 'latency/cifar10', 'order'."""
+        return frozenset(self._arrays)
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(f.dataset for f in self.figures))
+
+    def splits(self, dataset: str) -> tuple[str, ...]:
+        """The splits of a data set. Raises BenchbedError for a data set that the table does not have."""
+        found = tuple(dict.fromkeys(f.split for f in self.figures if f.dataset == dataset))
+        if not found:
+            raise refusal(self.name, Figure(dataset, "test", 200), list(self.figures))
+        return found
+
+    def epochs(self, dataset: str, split: str) -> tuple[int, ...]:
+        """The numbers of epochs of a data set's split, upwards."""
+        found = sorted(f.epochs for f in self.figures if (f.dataset, f.split) == (dataset, split))
+        if not found:
+            raise refusal(self.name, Figure(dataset, split, 200), list(self.figures))
+        return tuple(found)
+
+    @cached_property
+    def order(self) -> np.ndarray | None:
+        """int32 (n,): by official index, the place of a cell in a flattened array; None if the source has no order."""
+        return self._array("order") if "order" in self.arrays else None
+
+    @cached_property
+    def strings(self) -> list[str]:
+        """The native string of every cell, by its place in a flattened array."""
+        if self.meta["space"] == "nb201":
+            from ..spaces.nb201 import all_strings
+
+            return all_strings()
+        return [self._architecture(place).text for place in range(math.prod(self.shape))]
+
+    def arch(self, index: int) -> Architecture:
+        """The cell of an official index. Raises BenchbedError if it is out of range (negative ones too)."""
+        order = self._order()
+        if not 0 <= index < len(order):
+            raise BenchbedError(f"index {index} of table {self.name}: expected 0 to {len(order) - 1}")
+        return self._architecture(int(order[index]))
+
+    def index(self, cell: str | Architecture) -> int:
+        """The official index of a cell."""
+        return int(self._index_at[self._place(cell)])
+
+    # -- accuracies ----------------------------------------------------------------------------------------------------
+
+    def values(self, dataset: str, split: str, epochs: int) -> np.ndarray:
+        """float64, the space's shape: the mean accuracy in percent of every cell, NaN where it is missing."""
+        key = (dataset, split, epochs)
+        found = self._columns.get(key)
+        if found is None:
+            figure = Figure(*key)
+            if figure not in self.figures:
+                raise refusal(self.name, figure, list(self.figures))
+            found = self._columns[key] = self._array(f"accuracy/{figure}")
+            self._complete[key] = not np.isnan(found).any()
+        return found
+
+    def query(self, cells: Cells, dataset: str, split: str, epochs: int) -> Any:
+        """The accuracy in percent: a float for one cell, else a float64 array.
+
+        `cells`: an architecture or its string, a sequence of them (n), or operation numbers as integers (..., P),
+        whose leading axes the result has. Raises BenchbedError for a malformed architecture or an operation
+        number that there is not, and, naming the cell, where the table has no value for it; `values` has the gaps.
+        """
+        column = self.values(dataset, split, epochs)
+        places = self._places(cells)
+        if isinstance(places, int):
+            value = column.item(places)
+            if math.isnan(value):
+                raise self._lacks(places, Figure(dataset, split, epochs))
+            return value
+        found = column.reshape(-1)[places]
+        if not self._complete[dataset, split, epochs] and (gaps := np.isnan(found)).any():
+            raise self._lacks(int(places[gaps][0]), Figure(dataset, split, epochs))
+        return float(found) if found.ndim == 0 else found
+
+    def seeds(self, dataset: str, split: str, epochs: int) -> np.ndarray:
+        """float64, the space's shape + (S,): the accuracy of each seed in percent, NaN where a seed was not run.
+
+        Raises BenchbedError if the source has none. `meta["notes"]` says where they are of another file version than
+        the means, so that theirs differ.
+        """
+        figure = self._figure(dataset, split, epochs)
+        if figure not in self._per_seed:
+            raise BenchbedError(f"table {self.name} has no per-seed values of {figure.words} (it has them for: "
+                                f"{', '.join(map(str, self._per_seed)) or 'nothing'})")  # fmt: skip
+        return self._array(f"seeds/{figure}")
+
+    def seed_names(self, dataset: str, split: str, epochs: int) -> tuple[str, ...]:
+        """What the last axis of `seeds` counts: the seeds, such as 777, or 'run 1' and so on where they are unnamed."""
+        self.seeds(dataset, split, epochs)
+        return tuple(self.meta["seeds"][str(Figure(dataset, split, epochs))])
+
+    def n_seeds(self, dataset: str, split: str, epochs: int) -> np.ndarray | None:
+        """int8, the space's shape: how many runs each mean is of; None where the source does not say."""
+        figure = self._figure(dataset, split, epochs)
+        if f"count/{figure}" in self.arrays:
+            return self._array(f"count/{figure}")
+        if figure in self._per_seed:
+            return np.isfinite(self._array(f"seeds/{figure}")).sum(-1, dtype=np.int8)
+        return None
+
+    def answer(self, cell: str | Architecture, dataset: str, split: str, epochs: int) -> Answer:
+        """One cell's mean, number of seeds, spread and seeds. Raises as `query` does."""
+        mean, place = self.query(cell, dataset, split, epochs), self._place(cell)
+        figure, counts = Figure(dataset, split, epochs), self.n_seeds(dataset, split, epochs)
+        seeds: dict[str, float] = {}
+        if figure in self._per_seed:
+            row = self.seeds(*figure).reshape(-1, len(self.meta["seeds"][str(figure)]))[place]
+            seeds = {n: float(v) for n, v in zip(self.seed_names(*figure), row, strict=True) if not math.isnan(v)}
+        spread = float(np.std(list(seeds.values()), ddof=1)) if len(seeds) > 1 else None
+        own = sum(seeds.values()) / len(seeds) if seeds else mean
+        note = "" if abs(own - mean) < 1e-3 else f"the seeds are of another file version; their mean is {own:.4f}"
+        return Answer(mean, int(counts.reshape(-1)[place]) if counts is not None else None, spread, seeds, note)
+
+    def best(self, dataset: str, split: str, epochs: int) -> Best:
+        """The highest accuracy of a figure; of equal cells the one with the lowest official index (else place)."""
+        flat = self.values(dataset, split, epochs).reshape(-1)
+        order = np.arange(flat.size) if self.order is None else self.order
+        place = int(order[np.nanargmax(flat[order])])
+        return Best(self._architecture(place), float(flat[place]), int((flat == flat[place]).sum()))
+
+    def ranks(self, dataset: str, split: str, epochs: int) -> np.ndarray:
+        """float64, the space's shape: 1 + the number of cells that are strictly better; NaN where a cell is missing."""
+        flat = self.values(dataset, split, epochs).reshape(-1)
+        there = np.flatnonzero(~np.isnan(flat))
+        ranks = np.full(flat.size, np.nan)
+        ranks[there] = 1 + len(there) - np.searchsorted(np.sort(flat[there]), flat[there], side="right")
+        return ranks.reshape(self.shape)
+
+    # -- costs ---------------------------------------------------------------------------------------------------------
+
+    def cost(self, kind: str, dataset: str) -> np.ndarray:
+        """The space's shape: `params` (int64), `flops` (int64) or `latency` (float64, seconds a batch, NaN: missing).
+
+        Parameters and FLOPs are those of the published network on that data set, from the space's formula. Raises
+        BenchbedError that names what is missing.
+        """
+        if kind not in COSTS:
+            raise unknown("cost", kind, COSTS)
+        self.splits(dataset)
+        if f"{kind}/{dataset}" not in self.arrays:
+            have = [name.split("/")[1] for name in self.arrays if name.startswith(f"{kind}/")]
+            raise BenchbedError(f"table {self.name} has no {kind} on {dataset} (it has it on: "
+                                f"{', '.join(have) or 'none'}; {how_to_get(f'{dataset}_gpu_latency_s')})")  # fmt: skip
+        return self._array(f"{kind}/{dataset}")
+
+    def train_seconds(self, dataset: str, split: str, epochs: int) -> np.ndarray:
+        """float64, the space's shape: seconds of the training whose network the figure scores; NaN: missing.
+
+        On cifar10 `valid` is the shorter run, on half of the images. Raises BenchbedError where the source has none.
+        """
+        figure = self._figure(dataset, split, epochs)
+        if f"seconds/{figure}" not in self.arrays:
+            column = f"{dataset}_train_seconds_{epochs}"
+            raise BenchbedError(f"table {self.name} has no training seconds of {figure}: {how_to_get(column)}")
+        return self._array(f"seconds/{figure}")
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _per_seed(self) -> tuple[Figure, ...]:
+        return tuple(f for f in self.figures if f"seeds/{f}" in self.arrays)
+
+    @cached_property
+    def _strides(self) -> np.ndarray:
+        return np.cumprod((1, *reversed(self.shape[1:])))[::-1].astype(np.intp)
+
+    @cached_property
+    def _index_at(self) -> np.ndarray:
+        """The official index by place; -1 where there is none."""
+        found = np.full(math.prod(self.shape), -1, dtype=np.int32)
+        found[self._order()] = np.arange(len(self._order()))
+        return found
+
+    def _array(self, name: str) -> np.ndarray:
+        if name not in self._read:
+            self._read[name] = self._arrays[name]
+        return self._read[name]
+
+    def _order(self) -> np.ndarray:
+        if self.order is None:
+            raise BenchbedError(f"table {self.name} has no official index: its source has none")
+        return self.order
+
+    def _figure(self, dataset: str, split: str, epochs: int) -> Figure:
+        self.values(dataset, split, epochs)
+        return Figure(dataset, split, epochs)
+
+    def _architecture(self, place: int) -> Architecture:
+        return self.space.architecture_of(tuple(int(k) for k in np.unravel_index(place, self.shape)))
+
+    def _place(self, cell: str | Architecture) -> int:
+        text = cell if isinstance(cell, str) else cell.text
+        place = self._flat.get(text)
+        if place is None:
+            architecture = self.space.parse(text)
+            place = self._flat[text] = int(self._numbers(np.array(architecture.choices)))
+        return place
+
+    def _places(self, cells: Cells) -> Any:
+        """An int for one cell, else an array of the places of the cells in a flattened array."""
+        if isinstance(cells, (str, Architecture)):
+            return self._place(cells)
+        if isinstance(cells, np.ndarray) or (len(cells) and not isinstance(cells[0], (str, Architecture))):
+            numbers = np.asarray(cells)
+            if numbers.dtype.kind not in "iu":
+                raise BenchbedError(f"cells of type {numbers.dtype}: expected architectures or whole operation numbers")
+            return self._numbers(numbers)
+        if len(cells) > _MANY and len(self._flat) < _MANY:
+            self._flat.update({text: place for place, text in enumerate(self.strings)})
+        return np.fromiter((self._place(str(cell)) for cell in cells), dtype=np.intp, count=len(cells))
+
+    def _numbers(self, choices: np.ndarray) -> np.ndarray:
+        """The places of operation numbers (..., P)."""
+        if choices.ndim == 0 or choices.shape[-1] != len(self.shape):
+            raise BenchbedError(f"operation numbers of shape {choices.shape}: expected (..., {len(self.shape)})")
+        if choices.size and (choices.min() < 0 or choices.max() >= min(self.shape)):  # no array of flags on the way
+            wrong = (choices < 0) | (choices >= np.array(self.shape))
+            for at in np.argwhere(wrong)[:1]:
+                name, top = self.space.positions[at[-1]].name, self.shape[at[-1]] - 1
+                raise BenchbedError(f"operation number {choices[tuple(at)]} at {name}: expected 0 to {top}")
+        return np.asarray(choices.astype(np.intp, copy=False) @ self._strides)
+
+    def _lacks(self, place: int, figure: Figure) -> BenchbedError:
+        there = int(np.isfinite(self.values(*figure)).sum())
+        return BenchbedError(
+            f"table {self.name} has no {figure.words} of {self._architecture(place)}: "
+            f"its source holds {there:,} of the {math.prod(self.shape):,} cells"
+        )
