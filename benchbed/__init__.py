@@ -32,6 +32,7 @@ _PUBLIC = {
     "Space": "space",
     "Split": "task",
     "Streams": "streams",
+    "Table": "tables.table",
     "Task": "task",
 }
 

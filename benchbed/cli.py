@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .cli_table import describe_in, query, table_app
 from .errors import BenchbedError, unknown
 
 INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT
@@ -17,6 +18,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Search for an architecture, select one, score it: any searcher with any selector.",
 )
+
+app.add_typer(table_app, name="table")
+app.command()(query)
 
 Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="a Python file with your own plug-in")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="SECTION.KEY=VALUE, e.g. searcher.alpha_lr=0.01")]
@@ -127,9 +131,10 @@ def describe(
     space: Annotated[str, typer.Option(help="the search space")] = "nb201",
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
     draw: Annotated[Path | None, typer.Option(help="also draw the cell to this .svg, .pdf or .png")] = None,
+    table: Annotated[str | None, typer.Option(help="also its figures in this table, and its neighbours'")] = None,
     plugin: Plugins = None,
 ) -> None:
-    """Parameters, FLOPs, canonical form and a drawing of an architecture."""
+    """Parameters, FLOPs, canonical form and a drawing of an architecture; its figures in a table."""
     _register(plugin)
     from . import registry
     from .report.draw import draw_cell, text_drawing
@@ -137,12 +142,15 @@ def describe(
     where = registry.load("space", space)()
     architecture = where.parse(arch.strip())
     facts: dict[str, Any] = {"space": space, "architecture": str(architecture), **where.facts(architecture)}
+    in_table = None if table is None else describe_in(table, space, architecture, as_json)
     if as_json:
-        print(json.dumps(facts, indent=2))
+        print(json.dumps(facts if in_table is None else {**facts, "table": in_table}, indent=2))
     else:
         print(text_drawing(where, architecture))
         for key, value in facts.items():
             print(f"{key:>15}  {f'{value:,}' if type(value) is int else value}")
+        if in_table is not None:
+            print(f"\n{in_table}")
     if draw is not None:
         draw_cell(where, architecture, draw)
 

@@ -1,0 +1,146 @@
+"""The commands about tables: `table list`, `info`, `import`, `fetch`, `export`, and `query`."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .errors import BenchbedError
+
+table_app = typer.Typer(no_args_is_help=True, help="Benchmark tables: import, fetch, list, show, export.")
+
+Name = Annotated[str, typer.Argument(help="an imported table's name, or an .npz file")]
+Force = Annotated[bool, typer.Option("--force", help="replace what is there")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+@table_app.command("list")
+def list_() -> None:
+    """Every imported table with one line."""
+    from .tables import Table, store
+
+    names = store.names()
+    if not names:
+        print("no table is imported: 'table fetch nb201' downloads one, 'table import' reads your own")
+    for name in names:
+        try:
+            table = Table.open(name)
+            kinds = ", ".join(dict.fromkeys(source["kind"] for source in table.meta["sources"]))
+            print(f"{name:<16} {len(table.figures):>3} figures  {table.fingerprint[:12]}  {kinds}")
+        except BenchbedError as error:
+            print(f"{name:<16} {error}")
+
+
+@table_app.command()
+def info(name: Name, as_json: Json = False) -> None:
+    """What a table holds: figures, seeds, sources, units, fingerprint."""
+    from .tables import Table
+    from .tables.show import facts, text
+
+    table = Table.open(name)
+    print(json.dumps(facts(table), indent=2) if as_json else text(table))
+
+
+@table_app.command("import")
+def import_(
+    paths: Annotated[list[Path], typer.Argument(help="one source, or several that make one table")],
+    name: Annotated[str, typer.Option(help="what the table will be called")],
+    force: Force = False,
+    no_verify: Annotated[bool, typer.Option("--no-verify", help="do not check the MD5 in a file's name")] = False,
+    partial: Annotated[bool, typer.Option("--partial", help="admit a CSV file that lacks cells")] = False,
+) -> None:
+    """Make a table from NAS-Bench-201's .pth, a NATS-Bench folder or file, or CSV files."""
+    from .progress import Reporter
+    from .tables.importing import import_table
+
+    with Reporter() as reporter:
+        begun: list[int] = []
+
+        def progress(done: int, total: int) -> None:
+            if not begun:
+                begun.append(total)
+                reporter.begin("reading cells", total)
+            reporter.advance(done)
+
+        table = import_table(paths, name, force=force, verify=not no_verify, partial=partial, progress=progress)
+    _imported(table)
+
+
+@table_app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="nb201")],
+    force: Force = False,
+) -> None:
+    """Download small public exports of a benchmark (6.6 MB) and import them."""
+    from .tables.fetch import fetch as download
+
+    _imported(download(name, force=force))
+
+
+@table_app.command()
+def export(
+    name: Name,
+    file: Annotated[Path, typer.Argument(help="the CSV file to write")],
+    force: Force = False,
+) -> None:
+    """Write a table's accuracies to a CSV file: column arch, then one column a figure."""
+    from .tables import Table
+    from .tables.show import to_csv
+
+    if file.exists() and not force:
+        raise BenchbedError(f"{file} is there already: give another name, or --force to replace it")
+    print(f"{to_csv(Table.open(name), file):,} cells written to {file}")
+
+
+def query(
+    name: Name,
+    arch: Annotated[str, typer.Option(help="the architecture's native string")],
+    dataset: Annotated[str, typer.Option(help="cifar10, cifar100 or imagenet16-120")],
+    split: Annotated[str, typer.Option(help="valid, test, or valid+test where the table has it")],
+    epochs: Annotated[int, typer.Option(help="12 or 200")],
+    as_json: Json = False,
+) -> None:
+    """One architecture's accuracy in a table: mean over seeds, their number, their spread."""
+    from .tables import Table
+
+    table = Table.open(name)
+    cell = table.space.parse(arch.strip())
+    answer = table.answer(cell, dataset, split, epochs)
+    if as_json:
+        asked = {"table": table.name, "fingerprint": table.fingerprint, "architecture": str(cell)}
+        print(json.dumps({**asked, "dataset": dataset, "split": split, "epochs": epochs, **answer._asdict()}, indent=2))
+        return
+    count = "number of seeds not recorded" if answer.n_seeds is None else _seeds(answer.n_seeds)
+    print(f"{answer.mean:.4f} %  {dataset} {split} accuracy after {epochs} epochs, mean ({count})")
+    if answer.seeds:
+        each = ", ".join(f"{seed}: {value:.4f}" for seed, value in answer.seeds.items())
+        spread = "" if answer.spread is None else f"; standard deviation {answer.spread:.4f}"
+        print(f"seeds {each}{spread}")
+    if answer.note:
+        print(f"note: {answer.note}")
+
+
+def describe_in(name: str, space: str, cell: Any, as_json: bool) -> Any:
+    """What `describe` adds: the cell in a table and its neighbours, as JSON facts or as text."""
+    from .tables import Table
+    from .tables.show import cell_facts, cell_text
+
+    table = Table.open(name)
+    if table.meta["space"] != space:
+        raise BenchbedError(f"table {name} is of space {table.meta['space']}, and the architecture of {space}")
+    return cell_facts(table, cell) if as_json else cell_text(table, cell)
+
+
+def _seeds(count: int) -> str:
+    return "1 seed" if count == 1 else f"{count} seeds"
+
+
+def _imported(table: Any) -> None:
+    from .tables.show import text
+
+    print(text(table))
+    figure = table.figures[0]
+    cell = table.best(*figure).architecture
+    print(f"\nquery it: python -m benchbed query {table.name} --arch '{cell}' "
+          f"--dataset {figure.dataset} --split {figure.split} --epochs {figure.epochs}")  # fmt: skip
