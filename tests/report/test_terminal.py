@@ -69,6 +69,7 @@ def test_a_runs_summary_holds_its_figures() -> None:
         "select some/where/searches/darts-nb201-x --selector magnitude",
     ):
         assert word in text, word
+    assert "select 'my runs/searches/darts-nb201-x' --selector" in summary_of(record(), "my runs/run-id")
 
 
 @pytest.mark.parametrize(
