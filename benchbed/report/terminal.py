@@ -29,7 +29,11 @@ def run_summary(record: Mapping[str, Any], space: Space, console: Console, folde
             "test accuracy",
             f"{record['test_accuracy']:.2f} %, trained from scratch  (validation {record['valid_accuracy']:.2f} %)",
         ),
-        ("supernet accuracy", f"{record['supernet_accuracy']:.2f} %  ({record['supernet']['evaluation']})"),
+        (
+            "supernet accuracy",
+            f"{record['supernet']['supernet_mixture_accuracy']:.2f} % at the mixture, "
+            f"{record['supernet']['supernet_sampled_accuracy']:.2f} % on average over sampled paths",
+        ),
     ]
     if "params" in facts:
         rows.append(("parameters", f"{facts['params']:,}; {facts['flops']:,} FLOPs in the CIFAR-10 network"))

@@ -26,7 +26,11 @@ def record(searcher: str = "darts", selector: str = "perturb", seed: int = 0, te
         "test_accuracy": test,
         "valid_accuracy": 62.5,
         "supernet_accuracy": 41.119,
-        "supernet": {"evaluation": "mixture"},
+        "supernet": {
+            "evaluation": "mixture",
+            "supernet_mixture_accuracy": 41.119,
+            "supernet_sampled_accuracy": 17.357,
+        },
         "seconds": {"search": 12.34, "selection": 5.67, "scoring": 8.0},
     }
 
