@@ -73,7 +73,7 @@ def run(config: RunConfig, task: Task, options: Options, redone: set[Path] | Non
             if fresh_search:
                 search_folder.clear()
             write_json(folder_path / "config.json", config.model_dump())
-            write_json(search_path / "config.json", config.model_dump(exclude={"selector", "scoring"}))
+            write_json(search_path / "config.json", config.model_dump(exclude={"selector"}))
             searched = stages.search(parts, search_folder, reporter)
             selection, figures = stages.select(parts, search_path / "checkpoint.pt", folder, reporter)
         score_path = options.out / "scores" / stages.score_id(config, task, selection.architecture)
@@ -188,7 +188,8 @@ def select_again(search_path: Path, raw: Mapping[str, Any], selector: str, optio
         "epochs": saved["epochs"],
         "searcher": {"name": saved["searcher"]["name"], **saved["searcher"]["options"]},
         "supernet": saved["supernet"],
-        **{key: raw[key] for key in ("selector", "scoring") if key in raw},
+        "scoring": {**saved.get("scoring", {}), **raw.get("scoring", {})},  # by default as its latest run was scored
+        **({"selector": raw["selector"]} if "selector" in raw else {}),
     }
     config = resolve(whole, saved["searcher"]["name"], selector, saved["seed"])
     stages.check(config)

@@ -291,9 +291,7 @@ def _context(parts: Parts, folder: Folder, reporter: Reporter) -> Context:
             objective.new_optimiser(lr_factor, epochs, "constant")
         # the searcher's clock stands at the end of its search: no warm-up comes again
         clock = parts.config.epochs - 1
-        means = train_epoch(
-            parts.problem._replace(objective=objective), parts.searcher, clock, clock + 1, train_alpha
-        )
+        means = train_epoch(parts.problem._replace(objective=objective), parts.searcher, clock, clock + 1, train_alpha)
         folder.log({"tuning_epoch": epoch + 1, **means})
         reporter.line(f"tuning epoch {epoch + 1}/{epochs}  loss {means['loss']:.3f}")
 

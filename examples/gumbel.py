@@ -7,8 +7,6 @@ from benchbed.searcher import GradientSearcher, masked_softmax
 
 
 class Gumbel(GradientSearcher):
-    evaluation = "sampled"  # its weights are trained on single paths, so they are measured on single paths
-
     def draw(self):
         noise = -torch.empty_like(self.alpha).exponential_(generator=self.streams.generator("gates")).log()
         soft = masked_softmax(self.alpha + noise, self.mask)  # (P, O), differentiable in alpha

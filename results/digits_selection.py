@@ -1,4 +1,4 @@
-"""Makes results/digits-selection.md and its picture from the records of the runs that the page names.
+"""Prints the tables of results/digits-selection.md and draws its picture, from the records of the runs that it names.
 
     python results/digits_selection.py RUNS_FOLDER [--out results]
 
@@ -99,8 +99,7 @@ def main() -> None:
     one = next(iter(records.values()))["perturb"]
     made_with = next(iter(one.values()))
     facts = {k: made_with[k] for k in ("versions", "commit", "machine")}
-    table = arguments.out / "digits-selection.table.md"
-    table.write_text("\n".join([f"Made with {json.dumps(facts)}", *page(records)]) + "\n")
+    print("\n".join([f"Made with {json.dumps(facts)}", *page(records)]))
     picture(records, arguments.out / "digits-selection.svg")
     with (arguments.out / "digits-selection.jsonl").open("w") as file:
         for by_selector in records.values():
@@ -109,7 +108,6 @@ def main() -> None:
                     keys = ("id", "seed", "architecture", "supernet_accuracy", "valid_accuracy", "test_accuracy")
                     kept = {"alpha_lr": r["config"]["searcher"]["options"]["alpha_lr"], "selector": r["selector"]}
                     file.write(json.dumps({**kept, **{k: r[k] for k in keys}, "seconds": r["seconds"]}) + "\n")
-    print(table)
 
 
 if __name__ == "__main__":

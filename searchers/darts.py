@@ -35,7 +35,7 @@ class DARTS(GradientSearcher):
     """Mixes all operations by softmax(alpha) and descends the validation loss."""
 
     Options: ClassVar[type[BaseModel]] = Options
-    evaluation = "mixture"
+    evaluation = "mixture"  # measured: results/evaluation-gates.md
     presets: ClassVar[dict[str, Any]] = {
         "paper": {"options": {}, "supernet": {}, "epochs": 100},  # DARTS-PT on NAS-Bench-201 (DARTS space: 50)
         "small": {

@@ -48,7 +48,7 @@ class Reinforce(AlphaSearcher):
     """Draws M architectures a step; their shared-weight accuracies reward alpha."""
 
     Options: ClassVar[type[BaseModel]] = Options
-    evaluation = "sampled"
+    evaluation = "sampled"  # measured: results/evaluation-gates.md
     presets: ClassVar[dict[str, Any]] = {
         "paper": {
             "options": {},

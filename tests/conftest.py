@@ -1,6 +1,7 @@
 """What every test shares: types and shapes checked at run time, one thread, the data beside the project."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -102,3 +103,51 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     yield run
     for name in [n for n in sys.modules if n.startswith("benchbed_plugin_")]:
         del sys.modules[name]
+
+
+@pytest.fixture
+def refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., Any], unchecked: None
+) -> Callable[..., str]:
+    """`refused(*arguments)`: runs the command in an empty folder, checks how it is refused, and gives the line.
+
+    One line on stderr, exit status 2, and not a file of the test's folder is new, gone or changed.
+    """
+    place = tmp_path / "cwd"
+    place.mkdir()
+    monkeypatch.chdir(place)
+
+    def run(*arguments: object) -> str:
+        before = snapshot(tmp_path)
+        outcome = command(*arguments)
+        assert outcome.status == 2
+        assert outcome.err.startswith("benchbed: ")
+        assert outcome.err.count("\n") == 1, outcome.err
+        assert outcome.out == ""
+        assert snapshot(tmp_path) == before
+        return outcome.err
+
+    return run
+
+
+def snapshot(place: Path) -> dict[Path, bytes | None]:
+    """Every path below the place and what the files hold; a lock says only who held it last."""
+    return {p: p.read_bytes() if p.is_file() and p.name != ".lock" else None for p in place.rglob("*")}
+
+
+@pytest.fixture(scope="session")
+def finished_run(tiny_file: Path) -> list[str]:
+    """The arguments of the run that `finished` holds, all but --out."""
+    sizes = {"supernet.channels": 2, "supernet.batch": 40, "supernet.eval_batch": 40, "scoring.channels": 2}
+    settings = [f"--set={key}={value}" for key, value in {**sizes, "scoring.epochs": 1}.items()]
+    names = ["--searcher", "random", "--selector", "magnitude"]
+    return ["run", *names, "--task", f"npz:{tiny_file}", "--epochs", "2", *settings, "--quiet"]
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, finished_run: list[str], child_env: dict[str, str]) -> Path:
+    """An output folder with one finished run, to be copied before it is changed."""
+    out = tmp_path_factory.mktemp("finished")
+    command = [sys.executable, "-m", "benchbed", *finished_run, "--out", str(out)]
+    subprocess.run(command, check=True, capture_output=True, env=child_env)
+    return out

@@ -76,9 +76,10 @@ def test_seeds_and_several_names_with_commas_share_what_they_can(
         (t, n) for t in ("constant", "random") for n in range(3)
     ]
     assert len(list((tmp_path / "searches").iterdir())) == 3
+    table = outcome.out[: outcome.out.index("constant minus")].splitlines()
     for selector in ("constant", "random"):
         mean = sum(r["test_accuracy"] for r in records if r["selector"] == selector) / 3
-        (line,) = [x for x in outcome.out.splitlines() if f"│ {selector}" in x and "│ random" in x[:12] and "%" in x]
+        (line,) = [x for x in table if x.split()[3:4] == [selector]]
         assert f"{mean:.2f}" in line
 
 

@@ -1,10 +1,12 @@
 """The tables at the end of a run, on the terminal."""
 
+import shlex
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ..space import Space
@@ -27,7 +29,11 @@ def run_summary(record: Mapping[str, Any], space: Space, console: Console, folde
             "test accuracy",
             f"{record['test_accuracy']:.2f} %, trained from scratch  (validation {record['valid_accuracy']:.2f} %)",
         ),
-        ("supernet accuracy", f"{record['supernet_accuracy']:.2f} %  ({record['supernet']['evaluation']})"),
+        (
+            "supernet accuracy",
+            f"{record['supernet']['supernet_mixture_accuracy']:.2f} % at the mixture, "
+            f"{record['supernet']['supernet_sampled_accuracy']:.2f} % on average over sampled paths",
+        ),
     ]
     if "params" in facts:
         rows.append(("parameters", f"{facts['params']:,}; {facts['flops']:,} FLOPs in the CIFAR-10 network"))
@@ -36,12 +42,13 @@ def run_summary(record: Mapping[str, Any], space: Space, console: Console, folde
     rows.append(("seconds", "  ".join(f"{name} {value:.1f}" for name, value in seconds.items())))
     rows.append(("record", f"{folder}/record.json"))
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))  # a file's name may hold brackets
     console.print(table)
+    search = f"{folder.rsplit('/', 1)[0]}/searches/{record['search']}"
     another = "magnitude" if record["selector"] != "magnitude" else "perturb"
     console.print(
         "next: another selector on the same supernet:\n"
-        f"  python -m benchbed select {folder.rsplit('/', 1)[0]}/searches/{record['search']} --selector {another}",
+        f"  python -m benchbed select {shlex.quote(search)} --selector {another}",
         markup=False,
     )
 

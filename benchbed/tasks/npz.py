@@ -26,7 +26,7 @@ def npz_task(path: str | Path) -> Task:
     """The task of the file at `path`. The labels are 0 to K-1, each of them in the training split.
 
     Raises BenchbedError, naming the file and the array, on a file that cannot be read and on content that cannot be
-    trained on; on test arrays only once the seal is opened.
+    trained on. Of given test arrays only the headers are read before the seal is opened.
     """
     path = Path(path)
     keys = _keys(path)
@@ -44,6 +44,8 @@ def npz_task(path: str | Path) -> Task:
     else:
         valid = as_split("valid_", *_pair(path, "valid_", images.shape[1:]))
     shape = images.shape[1:]
+    if "test" not in parts:
+        _check_header(path, "test_", shape)
 
     def read_test() -> Split:
         if "test" not in parts:
@@ -111,13 +113,46 @@ def _array(path: Path, key: str) -> np.ndarray:
     try:
         with np.load(path, allow_pickle=False) as file:
             return file[key]
-    except (ValueError, zipfile.BadZipFile, zlib.error, OSError, EOFError) as error:
-        reason = "holds pickled objects, not numbers" if "allow_pickle" in str(error) else f"cannot be read ({error})"
-        raise BenchbedError(f"'{path}' {key} {reason}".replace("\n", " ")) from error
+    except UNREADABLE as error:
+        raise _unreadable(path, key, error) from error
 
 
-def _pixels(name: str, images: np.ndarray) -> np.ndarray:
-    """Images of any accepted layout as float32 (n, c, h, w)."""
+UNREADABLE = (ValueError, zipfile.BadZipFile, zlib.error, OSError, EOFError)
+
+
+def _unreadable(path: Path, key: str, error: Exception) -> BenchbedError:
+    reason = "holds pickled objects, not numbers" if "allow_pickle" in str(error) else f"cannot be read ({error})"
+    return BenchbedError(f"'{path}' {key} {reason}".replace("\n", " "))
+
+
+def _check_header(path: Path, prefix: str, shape: tuple[int, ...]) -> None:
+    """Refuses a sealed split whose arrays have the wrong shape or type, by their headers: no pixel is read."""
+    images, labels = (_header(path, f"{prefix}{key}") for key in ("images", "labels"))
+    laid_out = _layout(f"'{path}' {prefix}images", images)
+    if laid_out.shape[1:] != shape:
+        raise BenchbedError(f"'{path}' {prefix}images are {laid_out.shape[1:]}, the training images {shape}")
+    if labels.shape != (len(images),):
+        raise BenchbedError(
+            f"'{path}' {prefix}labels are {labels.shape} for {len(images)} images: one an image is needed"
+        )
+
+
+def _header(path: Path, key: str) -> np.ndarray:
+    """An array of zeros of the stored one's shape and type that takes no memory."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(file)
+    except UNREADABLE as error:
+        raise _unreadable(path, key, error) from error
+    if dtype.hasobject:
+        raise BenchbedError(f"'{path}' {key} holds pickled objects, not numbers")
+    return np.broadcast_to(np.zeros((), dtype), shape)
+
+
+def _layout(name: str, images: np.ndarray) -> np.ndarray:
+    """A view of images of any accepted type and layout as (n, c, h, w)."""
     if images.dtype != np.uint8 and images.dtype.kind != "f":
         raise BenchbedError(f"{name} are {images.dtype}: uint8 or floating point is needed")
     if images.ndim not in (3, 4):
@@ -134,6 +169,12 @@ def _pixels(name: str, images: np.ndarray) -> np.ndarray:
         images = images if first else images.transpose(0, 3, 1, 2)
     if min(images.shape[2:]) < SMALLEST:
         raise BenchbedError(f"{name} are {images.shape[2]}x{images.shape[3]}: at least {SMALLEST}x{SMALLEST} is needed")
+    return images
+
+
+def _pixels(name: str, images: np.ndarray) -> np.ndarray:
+    """Images of any accepted layout as float32 (n, c, h, w)."""
+    images = _layout(name, images)
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite and is refused below
         images = np.ascontiguousarray(images, dtype=np.float32)
     if not np.isfinite(images).all():

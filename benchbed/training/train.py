@@ -127,6 +127,8 @@ class Training:
                 f"step {at + 1} of {steps}, lr {rate:g}, batch {self.recipe.batch}"
             )
         images = torch.tensor([len(chosen) for chosen in batches])
+        if self.finished and not all(bool(p.isfinite().all()) for p in self.network.parameters()):
+            raise BenchbedError(f"training diverged: weights that are not finite after the last of {steps} steps")
         mean = float((losses.double() * images).sum() / images.sum())
         seconds = time.perf_counter() - start
         return {"epoch": number, "loss": mean, "lr": self.sgd.param_groups[0]["lr"], "seconds": seconds}

@@ -58,7 +58,11 @@ def test_measuring_is_a_plain_evaluation_in_nearly_equal_parts_that_count_by_the
     objective, valid = supernet(), _split(VALID, 2)
     losses, hits = [], 0
     with torch.no_grad():
-        for first, last in ((0, 17), (17, 34), (34, 50)):  # three nearly equal parts of at most 20: what batch norm sees
+        for first, last in (
+            (0, 17),
+            (17, 34),
+            (34, 50),
+        ):  # three nearly equal parts of at most 20: what batch norm sees
             logits = objective.network(valid.images[first:last], gates, plan(gates))
             labels = valid.labels[first:last]
             losses += (logits.logsumexp(1) - logits[range(len(labels)), labels]).tolist()

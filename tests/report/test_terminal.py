@@ -26,7 +26,11 @@ def record(searcher: str = "darts", selector: str = "perturb", seed: int = 0, te
         "test_accuracy": test,
         "valid_accuracy": 62.5,
         "supernet_accuracy": 41.119,
-        "supernet": {"evaluation": "mixture"},
+        "supernet": {
+            "evaluation": "mixture",
+            "supernet_mixture_accuracy": 41.119,
+            "supernet_sampled_accuracy": 17.357,
+        },
         "seconds": {"search": 12.34, "selection": 5.67, "scoring": 8.0},
     }
 
@@ -69,6 +73,7 @@ def test_a_runs_summary_holds_its_figures() -> None:
         "select some/where/searches/darts-nb201-x --selector magnitude",
     ):
         assert word in text, word
+    assert "select 'my runs/searches/darts-nb201-x' --selector" in summary_of(record(), "my runs/run-id")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
 import hashlib
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -170,3 +172,22 @@ def test_a_damaged_file(tmp_path):
     path.write_bytes(content)
     with pytest.raises(BenchbedError, match="images cannot be read"):
         npz_task(path)
+
+
+def test_a_sealed_split_of_the_wrong_shape_is_refused_by_its_header(tmp_path: Path) -> None:
+    """Before a search begins, and without a look at its pixels: here they are NaN, which only opening would refuse."""
+    images, labels = np.zeros((60, 8, 8), np.float32), np.arange(60) % 3
+    poison = np.full((10, 6, 8), np.nan, np.float32)
+    for test_images, test_labels, said in (
+        (poison, np.zeros(10, int), "(1, 6, 8)"),
+        (np.full((10, 8, 8), np.nan), np.zeros(9, int), "(9,) for 10"),
+        (np.array([None]), np.zeros(1, int), "pickled"),
+    ):
+        file = tmp_path / "wrong.npz"
+        np.savez(file, images=images, labels=labels, test_images=test_images, test_labels=test_labels)
+        with pytest.raises(BenchbedError, match=re.escape(said)):
+            npz_task(file)
+    np.savez(file, images=images, labels=labels, test_images=np.full((10, 8, 8), np.nan), test_labels=np.zeros(10, int))
+    task = npz_task(file)
+    with pytest.raises(BenchbedError, match="NaN"):
+        task.seal.open("selection")
