@@ -23,9 +23,16 @@ app.add_typer(table_app, name="table")
 app.command()(query)
 
 Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="a Python file with your own plug-in")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="SECTION.KEY=VALUE, e.g. searcher.alpha_lr=0.01")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="SECTION.KEY=VALUE, e.g. searcher.alpha_lr=0.01 or task_options.images=10000"),
+]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="a TOML file; flags win over it")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1")]
+Data = Annotated[str | None, typer.Option(help="the folder of a published data set's files")]
+Splits = Annotated[str | None, typer.Option(help="the folder of NAS-Bench-201's split files; default: halves")]
+TableName = Annotated[str | None, typer.Option(help="score by this table, without training (see 'table list')")]
+Dataset = Annotated[str | None, typer.Option(help="of the table: cifar10, cifar100 or imagenet16-120")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="print the result only")]
 
 
@@ -34,11 +41,20 @@ def run(
     searcher: Annotated[str | None, typer.Option(help="one, or several with commas")] = None,
     selector: Annotated[str | None, typer.Option(help="one, or several with commas")] = None,
     space: Annotated[str | None, typer.Option(help="the search space  [default: nb201]")] = None,
-    task: Annotated[str | None, typer.Option(help="digits, or npz:FILE  [default: digits]")] = None,
+    objective: Annotated[
+        str | None, typer.Option(help="supernet, or table: a table's accuracy itself  [default: supernet]")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="digits, cifar10, cifar100, imagenet16 or npz:FILE  [default: digits]")
+    ] = None,
+    data: Data = None,
+    splits: Splits = None,
+    table: TableName = None,
+    dataset: Dataset = None,
     seed: Annotated[int | None, typer.Option(help="[default: 0]")] = None,
     seeds: Annotated[str | None, typer.Option(help="a range such as 0:10")] = None,
     epochs: Annotated[int | None, typer.Option(help="of the search; default: the preset's")] = None,
-    preset: Annotated[str | None, typer.Option(help="small or paper; default: by the task")] = None,
+    preset: Annotated[str | None, typer.Option(help="small, paper or table; default: by task and objective")] = None,
     device: Device = None,
     out: Annotated[Path | None, typer.Option(help="where results go  [default: runs]")] = None,
     config: ConfigFile = None,
@@ -52,6 +68,7 @@ def run(
     flags = {
         "searcher": searcher, "selector": selector, "space": space, "task": task, "seed": seed, "seeds": seeds,
         "epochs": epochs, "preset": preset, "device": device, "out": None if out is None else str(out),
+        "objective": objective, "data": data, "splits": splits, "table": table, "dataset": dataset,
     }  # fmt: skip
     raw = _configuration(config, flags, settings, plugin)
     from . import registry
@@ -81,6 +98,10 @@ def run(
 def select(
     search: Annotated[Path, typer.Argument(help="a finished search: a folder below OUT/searches")],
     selector: Annotated[str, typer.Option(help="the selector to run on it, or several with commas")],
+    data: Data = None,
+    splits: Splits = None,
+    table: TableName = None,
+    dataset: Dataset = None,
     device: Device = None,
     config: ConfigFile = None,
     settings: Set = None,
@@ -89,7 +110,8 @@ def select(
     quiet: Quiet = False,
 ) -> None:
     """Run another selector on a finished search."""
-    raw = _configuration(config, {"selector": selector, "device": device}, settings, plugin)
+    flags = {"selector": selector, "device": device, "data": data, "splits": splits, "table": table, "dataset": dataset}
+    raw = _configuration(config, flags, settings, plugin)
     from . import registry
     from .progress import Reporter
     from .report.terminal import grid_summary, run_summary

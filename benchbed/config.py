@@ -13,13 +13,17 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from . import registry
 from .errors import BenchbedError, unknown
 from .objectives.supernet import SupernetOptions
+from .tables.figures import DATASETS, Figure, refusal
+from .tables.store import find, home
+from .tables.table import Table
 from .training.train import RECIPES, Recipe
 
 M = TypeVar("M", bound=BaseModel)
-PRESETS = ("small", "paper")
+PRESETS = {"supernet": ("small", "paper"), "table": ("table",)}  # by objective
 # What a run starts from before the searcher's own preset: a supernet that a laptop trains, or NAS-Bench-201's.
 SUPERNETS: dict[str, dict[str, Any]] = {"small": {"channels": 8, "cells": 1, "lr": 0.1}, "paper": {}}
-EPOCHS = {"small": 10, "paper": 100}
+EPOCHS = {"small": 10, "paper": 100, "table": 10}  # of the table objective's 30 steps each
+DEFAULT_TABLE = "nb201"  # of the table objective, where no other is named
 
 
 class ScoringOptions(Recipe):
@@ -45,26 +49,62 @@ class PluginConfig(BaseModel):
     sha256: str | None  # of the plug-in's file
 
 
+class TableConfig(BaseModel):
+    """A data set of an imported table. What decides a result is the content; the name says where it was found."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str  # or the file
+    dataset: str
+    fingerprint: str
+
+    def key(self) -> list[str]:
+        return ["table", self.fingerprint, self.dataset]
+
+    def open(self) -> Table:
+        """The table. Raises BenchbedError if it is no longer the one that the run was configured with."""
+        table = Table.open(self.name)
+        if table.fingerprint != self.fingerprint:
+            raise BenchbedError(f"table {self.name} is not what it was when the run began: start the command again")
+        return table
+
+
 class RunConfig(BaseModel):
-    """Everything that decides a run's result. Device, threads, paths and versions are recorded, not configured."""
+    """Everything that decides a run's result. Device, threads and versions are recorded, not configured.
+
+    `task_options`, `data` and `splits` make the task again, for `select`; what they do to a result is in the task's
+    fingerprint, which is part of a run's identity where they are not.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     space: str
     space_sha256: str | None = None  # of the file of a space that is not our own
-    objective: Literal["supernet"]
+    objective: Literal["supernet", "table"]
     task: str
+    task_options: dict[str, Any] = {}
+    data: str | None = None  # the folder of a published data set, absolute
+    splits: str | None = None  # the folder of NAS-Bench-201's split files, absolute
+    table: TableConfig | None = None
     seed: int
-    preset: Literal["small", "paper"]
+    preset: Literal["small", "paper", "table"]
     epochs: int
     searcher: PluginConfig
-    supernet: SupernetOptions
+    supernet: SupernetOptions | None  # None: the objective is a table
     selector: PluginConfig
-    scoring: ScoringOptions
+    scoring: ScoringOptions | None  # None: scored by the table
 
     def search_key(self) -> dict[str, Any]:
-        """The part that a search depends on."""
-        return {**self.model_dump(exclude={"selector", "scoring", "preset", "space_sha256"}), "space": self.space_key()}
+        """The part that a search depends on, but for the content of its task."""
+        left_out = {"selector", "scoring", "preset", "space_sha256", "task_options", "data", "splits", "table"}
+        return {**self.model_dump(exclude=left_out), "space": self.space_key()}
+
+    def scoring_key(self) -> Any:
+        """What the chosen cell's figures depend on, but for the task."""
+        if self.table is not None:
+            return self.table.key()
+        assert self.scoring is not None
+        return self.scoring.model_dump()
 
     def space_key(self) -> str:
         """The space by name, and by content where it is a user's own."""
@@ -87,10 +127,10 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise BenchbedError(f"configuration {path} is no TOML: {error}") from None
 
 
-SECTIONS = ("searcher", "selector", "supernet", "scoring")
+SECTIONS = ("searcher", "selector", "supernet", "scoring", "task_options")
 PLAIN: dict[str, type] = {
     "space": str, "objective": str, "task": str, "seed": int, "seeds": str, "preset": str, "epochs": int,
-    "device": str, "out": str,
+    "device": str, "out": str, "data": str, "splits": str, "table": str, "dataset": str,
 }  # fmt: skip
 
 
@@ -138,45 +178,110 @@ def resolve(raw: Mapping[str, Any], searcher: str, selector: str, seed: int) -> 
 
     Raises BenchbedError for an unknown name, key or preset (with the nearest known one) and for a value out of range.
     """
-    task, space = raw.get("task", "digits"), raw.get("space", "nb201")
-    found_space = registry.find("space", space)
-    registry.find("task", task.partition(":")[0])
-    preset = _preset(raw, task)
     objective = raw.get("objective", "supernet")
-    if objective != "supernet":
-        raise unknown("objective", objective, ["supernet"])
-    searcher_class = registry.load("searcher", searcher)
-    from_preset = searcher_class.presets.get(preset, {})
-    epochs = raw.get("epochs")
-    if epochs is None:
-        epochs = from_preset.get("epochs", EPOCHS[preset])
-    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
-        raise BenchbedError(f"epochs = {epochs!r}: expected an integer of at least 1")
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise BenchbedError(f"seed = {seed!r}: expected an integer of at least 0")
-    supernet = {**SUPERNETS[preset], **from_preset.get("supernet", {}), **raw.get("supernet", {})}
+    if objective not in PRESETS:
+        raise unknown("objective", objective, PRESETS)
+    space = raw.get("space", "nb201")
+    found_space = registry.find("space", space)
+    space_sha256 = None if registry.is_ours(found_space) else _sha256("space", space)
+    table = _table(raw, objective, space, space_sha256 is None)
+    task = _task(raw, table if objective == "table" else None)
+    preset = _preset(raw, objective, task)
+    from_preset = registry.load("searcher", searcher).presets.get(preset, {})
     options = {**from_preset.get("options", {}), **_options(raw, "searcher", searcher)}
     return RunConfig(
         space=space,
-        space_sha256=None if registry.is_ours(found_space) else _sha256("space", space),
-        objective="supernet",
+        space_sha256=space_sha256,
+        objective=objective,
         task=task,
-        seed=seed,
+        task_options=dict(raw.get("task_options", {})),
+        data=_absolute(raw.get("data")),
+        splits=_absolute(raw.get("splits")),
+        table=table,
+        seed=_whole("seed", seed, 0),
         preset=preset,
-        epochs=epochs,
+        epochs=_whole("epochs", raw.get("epochs", from_preset.get("epochs", EPOCHS[preset])), 1),
         searcher=_plugin("searcher", searcher, options),
-        supernet=typed(SupernetOptions, supernet, "supernet"),
+        supernet=_supernet(raw, objective, preset, from_preset),
         selector=_plugin("selector", selector, _selector_options(raw, selector, preset)),
-        scoring=typed(ScoringOptions, {**SCORING[preset], **raw.get("scoring", {})}, "scoring"),
+        scoring=_scoring(raw, table, preset),
     )
 
 
-def _preset(raw: Mapping[str, Any], task: str) -> Literal["small", "paper"]:
+def _whole(name: str, value: Any, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise BenchbedError(f"{name} = {value!r}: expected an integer of at least {least}")
+    return value
+
+
+def _absolute(path: str | None) -> str | None:
+    return None if path is None else str(Path(path).absolute())
+
+
+def _task(raw: Mapping[str, Any], table: TableConfig | None) -> str:
+    """The task's name; for a table as objective a name of its own. Raises BenchbedError for what does not fit it."""
+    if table is not None:
+        for key in ("task", "task_options", "data", "splits"):
+            if raw.get(key):
+                raise BenchbedError(f"'{key}' is of objective 'supernet': objective 'table' uses no images")
+        return f"table-{table.dataset}"
+    for key in ("data", "splits", "name"):
+        if key in raw.get("task_options", {}):
+            raise BenchbedError(f"task_options.{key}: give it as --{'task' if key == 'name' else key}")
+    task: str = raw.get("task", "digits")
+    registry.find("task", task.partition(":")[0])
+    return task
+
+
+def _table(raw: Mapping[str, Any], objective: str, space: str, ours: bool) -> TableConfig | None:
+    """The table that scores, and that a table objective descends. Raises BenchbedError where it cannot do either."""
+    name, dataset = raw.get("table"), raw.get("dataset")
+    if name is None and objective != "table":
+        if dataset is not None:
+            raise BenchbedError(f"dataset '{dataset}' is of a table: add --table NAME")
+        return None
+    name = DEFAULT_TABLE if name is None else name
+    if dataset is None:
+        raise BenchbedError(f"table '{name}' needs a data set: add --dataset {'|'.join(DATASETS)}")
+    table = Table.open(name)
+    if table.meta["space"] != space or not ours:
+        raise BenchbedError(f"table {name} is of the space {table.meta['space']}: it cannot score space '{space}'")
+    for split in ("valid", "test"):
+        if (figure := Figure(dataset, split, 200)) not in table.figures:
+            raise refusal(table.name, figure, list(table.figures))
+    _, path = find(name)
+    where = name if path.parent == home() else str(path.absolute())
+    return TableConfig(name=where, dataset=dataset, fingerprint=table.fingerprint)
+
+
+def _supernet(
+    raw: Mapping[str, Any], objective: str, preset: str, from_preset: Mapping[str, Any]
+) -> SupernetOptions | None:
+    given = raw.get("supernet") or {}
+    if objective != "supernet":
+        if given:
+            raise BenchbedError(f"supernet.{next(iter(given))}: objective '{objective}' has no supernet")
+        return None
+    return typed(SupernetOptions, {**SUPERNETS[preset], **from_preset.get("supernet", {}), **given}, "supernet")
+
+
+def _scoring(raw: Mapping[str, Any], table: TableConfig | None, preset: str) -> ScoringOptions | None:
+    given = raw.get("scoring") or {}
+    if table is not None:
+        if given:
+            raise BenchbedError(f"scoring.{next(iter(given))}: table {table.name} scores, nothing is trained")
+        return None
+    return typed(ScoringOptions, {**SCORING[preset], **given}, "scoring")
+
+
+def _preset(raw: Mapping[str, Any], objective: str, task: str) -> Literal["small", "paper", "table"]:
     """The preset asked for; by default 'small' for the embedded task and a user's own images."""
-    preset = raw.get("preset") or ("small" if task.startswith(("digits", "npz:")) else "paper")
-    if preset not in PRESETS:
-        raise unknown("preset", preset, PRESETS)
-    return "small" if preset == "small" else "paper"
+    by_task = "small" if task.startswith(("digits", "npz:")) else "paper"
+    preset = raw.get("preset") or ("table" if objective == "table" else by_task)
+    if preset not in PRESETS[objective]:
+        raise unknown("preset", preset, PRESETS[objective])
+    known: dict[str, Literal["small", "paper", "table"]] = {"small": "small", "paper": "paper", "table": "table"}
+    return known[preset]
 
 
 def _options(raw: Mapping[str, Any], kind: str, name: str) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """One run: search -> select -> score -> record; and several runs that share what they can."""
 
+import json
 import tempfile
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,14 +16,18 @@ from .config import RunConfig, resolve
 from .errors import BenchbedError
 from .folder import Folder, read_json, write_json
 from .machine import commit, machine, versions
+from .objectives.table import imageless
 from .progress import Reporter
 from .selector import Selection
+from .tables.score import score as score_in
 from .task import Task
 from .tasks.load import load_task
 
 # What a finished run's record holds at least: a record without it is damaged.
 RECORD_KEYS = ("id", "search", "searcher", "selector", "seed", "architecture", "test_accuracy", "facts", "seconds")
+TABLE_KEYS = ("best_test_accuracy", "regret", "rank", "percentile", "cells", "n_seeds", "noise_floor", "table")
 CONFIG_KEYS = ("space", "task", "preset", "epochs", "searcher", "supernet", "seed")
+SELECT_KEYS = ("scoring", "data", "splits", "table", "dataset")  # what `select` may change beside the selector
 DRY_IMAGES = 256  # images a split that a dry run walks through
 
 
@@ -45,10 +51,19 @@ def run_all(configs: list[RunConfig], options: Options) -> list[dict[str, Any]]:
     tasks: dict[str, Task] = {}
     redone: set[Path] = set()
     for config in configs:
-        if config.task not in tasks:
-            tasks[config.task] = load_task(config.task)
-        records.append(run(config, tasks[config.task], options, redone))
+        key = json.dumps([config.task, config.task_options, config.data, config.splits], sort_keys=True, default=str)
+        if key not in tasks:
+            tasks[key] = task_of(config)
+        records.append(run(config, tasks[key], options, redone))
     return records
+
+
+def task_of(config: RunConfig) -> Task:
+    """The configured task. Raises BenchbedError on whatever it refuses."""
+    if config.objective == "table":
+        assert config.table is not None
+        return imageless(config.task, config.table.name, config.table.dataset, config.table.fingerprint)
+    return load_task(config.task, data=config.data, splits=config.splits, **config.task_options)
 
 
 def run(config: RunConfig, task: Task, options: Options, redone: set[Path] | None = None) -> dict[str, Any]:
@@ -76,13 +91,10 @@ def run(config: RunConfig, task: Task, options: Options, redone: set[Path] | Non
             write_json(search_path / "config.json", config.model_dump(exclude={"selector"}))
             searched = stages.search(parts, search_folder, reporter)
             selection, figures = stages.select(parts, search_path / "checkpoint.pt", folder, reporter)
-        score_path = options.out / "scores" / stages.score_id(config, task, selection.architecture)
-        fresh_score = options.force and score_path not in redone
-        redone.add(score_path)
-        with Folder(score_path, stages.SCORE_KEYS, wait=True) as score_folder:
-            if fresh_score:
-                score_folder.clear()
-            scored = stages.score(config, parts.space, task, selection, score_folder, options.device, reporter)
+        if config.table is not None:
+            scored = score_by_table(config, selection, reporter)
+        else:
+            scored = _trained(parts, selection, options, redone)
         record = {
             "id": folder_path.name,
             "search": search_path.name,
@@ -95,6 +107,32 @@ def run(config: RunConfig, task: Task, options: Options, redone: set[Path] | Non
         }
         folder.finish(record)
     return record
+
+
+def _trained(parts: stages.Parts, selection: Selection, options: Options, redone: set[Path]) -> dict[str, Any]:
+    """The chosen cell trained from scratch, or found trained before."""
+    path = options.out / "scores" / stages.score_id(parts.config, parts.task, selection.architecture)
+    fresh = options.force and path not in redone
+    redone.add(path)
+    with Folder(path, stages.SCORE_KEYS, wait=True) as folder:
+        if fresh:
+            folder.clear()
+        return stages.score(parts.config, parts.space, parts.task, selection, folder, options.device, options.reporter)
+
+
+def score_by_table(config: RunConfig, selection: Selection, reporter: Reporter) -> dict[str, Any]:
+    """The chosen architecture's own figures in the configured table, and where they stand in it; no training.
+
+    Only here is a table's test accuracy read. Raises BenchbedError, naming the cell, where a partial table lacks it.
+    """
+    assert config.table is not None
+    began = time.perf_counter()
+    table = config.table.open()
+    found = score_in(table, config.table.dataset, selection.architecture)
+    reporter.line(f"table {table.name}: test accuracy {found.test_accuracy:.2f} % on {config.table.dataset}")
+    where = {"name": table.name, "fingerprint": table.fingerprint, "dataset": config.table.dataset}
+    seconds = time.perf_counter() - began
+    return {**found._asdict(), "table": where, "seconds": seconds, "peak_memory_bytes": 0}
 
 
 def _what_was_run(config: RunConfig, task: Task) -> dict[str, Any]:
@@ -117,7 +155,10 @@ def _what_came_out(
     figures: Mapping[str, Any],
     scored: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The figures of a run. Accuracies in percent; valid and test are the chosen cell's own, trained from scratch."""
+    """The figures of a run. Accuracies in percent; valid and test are the chosen cell's own.
+
+    What a table says beyond them (`benchbed.tables.score.Score`) is None where the cell was trained from scratch.
+    """
     scores = [[None if np.isnan(x) else round(float(x), 6) for x in row] for row in selection.scores]
     return {
         "architecture": str(selection.architecture),
@@ -128,11 +169,8 @@ def _what_came_out(
         "supernet": {k: v for k, v in searched.items() if k.startswith(("supernet_", "evaluation"))},
         "valid_accuracy": scored["valid_accuracy"],
         "test_accuracy": scored["test_accuracy"],
-        "scored_by": "training",
-        "best_test_accuracy": None,
-        "regret": None,
-        "rank": None,
-        "percentile": None,
+        "scored_by": "training" if parts.config.table is None else "table",
+        **{key: scored.get(key) for key in TABLE_KEYS},
         "seconds": {"search": searched["seconds"], "selection": figures["seconds"], "scoring": scored["seconds"]},
         "peak_memory_bytes": max(
             searched["peak_memory_bytes"], figures["peak_memory_bytes"], scored["peak_memory_bytes"]
@@ -154,14 +192,14 @@ def dry_run(configs: list[RunConfig], options: Options) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="benchbed-dry-") as scratch:
         small = options._replace(out=Path(scratch), force=False)
         for config in {(c.searcher.name, c.selector.name): c for c in configs}.values():
-            shortened = config.model_copy(
-                update={
-                    "epochs": 1,
-                    "supernet": config.supernet.model_copy(update={"batch": 32, "valid_batch": 32, "eval_batch": 64}),
-                    "scoring": config.scoring.model_copy(update={"epochs": 1, "batch": 32}),
-                }
-            )
-            records.append(run(shortened, stages.truncated(load_task(config.task), DRY_IMAGES), small))
+            small_parts: dict[str, Any] = {"epochs": 1}
+            if config.supernet is not None:
+                few = {"batch": 32, "valid_batch": 32, "eval_batch": 64}
+                small_parts["supernet"] = config.supernet.model_copy(update=few)
+            if config.scoring is not None:
+                small_parts["scoring"] = config.scoring.model_copy(update={"epochs": 1, "batch": 32})
+            shortened = config.model_copy(update=small_parts)
+            records.append(run(shortened, stages.truncated(task_of(config), DRY_IMAGES), small))
     return records
 
 
@@ -176,27 +214,48 @@ def select_again(search_path: Path, raw: Mapping[str, Any], selector: str, optio
         raise BenchbedError(
             f"{search_path} holds no finished search (no record.json): give a folder below OUT/searches"
         )
-    given = [key for key in raw if key not in ("selector", "scoring", "device")]
+    given = [key for key in raw if key not in ("selector", "device", *SELECT_KEYS)]
     if given:
-        raise BenchbedError(f"'{given[0]}' was fixed by the search: select takes selector, scoring and device")
+        raise BenchbedError(
+            f"'{given[0]}' was fixed by the search: select takes selector, scoring and device, table and data"
+        )
     saved = read_json(search_path / "config.json", CONFIG_KEYS)
-    # the resolved options are complete, so they pass through `resolve` as given by the user
-    whole = {
-        "space": saved["space"],
-        "task": saved["task"],
-        "preset": saved["preset"],
-        "epochs": saved["epochs"],
-        "searcher": {"name": saved["searcher"]["name"], **saved["searcher"]["options"]},
-        "supernet": saved["supernet"],
-        "scoring": {**saved.get("scoring", {}), **raw.get("scoring", {})},  # by default as its latest run was scored
-        **({"selector": raw["selector"]} if "selector" in raw else {}),
-    }
+    whole = _as_given(saved, raw)
     config = resolve(whole, saved["searcher"]["name"], selector, saved["seed"])
     stages.check(config)
-    task = load_task(config.task)
+    task = task_of(config)
     if stages.search_id(config, task) != search_path.name:
         changed = "the searcher's file" if config.searcher.sha256 != saved["searcher"]["sha256"] else "the task's data"
         raise BenchbedError(
             f"{search_path} was made with other code or data ({changed} changed): search again with 'run'"
         )
     return run(config, task, options._replace(out=search_path.parent.parent), {search_path})
+
+
+def _as_given(saved: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
+    """A search's saved configuration as a user would have given it, with what `select` was given over it.
+
+    The resolved options are complete, so they pass through `resolve`. The scoring is by default that of the search's
+    latest run; images, split files and table may have moved, so their places can be given anew.
+    """
+    table = saved.get("table") or {}
+    whole = {
+        "objective": saved.get("objective", "supernet"),
+        "space": saved["space"],
+        "task": saved["task"],
+        "preset": saved["preset"],
+        "epochs": saved["epochs"],
+        "searcher": {"name": saved["searcher"]["name"], **saved["searcher"]["options"]},
+        "supernet": saved["supernet"],
+        "task_options": saved.get("task_options", {}),
+        "scoring": {} if "table" in raw else {**(saved.get("scoring") or {}), **raw.get("scoring", {})},
+        "data": saved.get("data"),
+        "splits": saved.get("splits"),
+        "table": table.get("name"),
+        "dataset": table.get("dataset"),
+    }
+    if whole["objective"] == "table":
+        del whole["task"]
+        if "dataset" in raw:
+            raise BenchbedError("'dataset' was fixed by the search: its objective is a table")
+    return whole | {key: raw[key] for key in ("selector", "data", "splits", "table", "dataset") if key in raw}

@@ -21,6 +21,7 @@ def train_epoch(
     """One pass over the training split: architecture steps and weight steps, in the searcher's order.
 
     Returns the means over the epoch: 'loss' of the weight steps and what the architecture steps logged, as 'arch_...'.
+    An objective without weights has architecture steps alone, and 'loss' is that of the searcher's probabilities.
     Raises BenchbedError at the first loss that is not finite. On an accelerator the losses are read every 50 steps,
     since each look waits for the device.
     """
@@ -42,7 +43,10 @@ def train_epoch(
         batch = objective.batch("train")
         if searcher.arch_first:
             arch_steps(batch, clock)
-        losses.append(objective.weight_step(searcher.weight_gates(objective, batch, clock), batch))
+        if "weights" in objective.provides:
+            losses.append(objective.weight_step(searcher.weight_gates(objective, batch, clock), batch))
+        else:
+            losses.append(objective.measure(searcher.probabilities()).loss)
         if not searcher.arch_first:
             arch_steps(batch, clock)
         if step % look == look - 1 or step == steps - 1:

@@ -60,6 +60,11 @@ class Searcher(ABC):
         self.space, self.options, self.streams = space, options, streams
         self.mask = torch.from_numpy(space.mask)
 
+    @classmethod
+    def needed(cls, options: Any) -> frozenset[str]:
+        """What the objective must provide under these options. Default: `needs`, whatever they are."""
+        return cls.needs
+
     def arch_steps_due(self, clock: Clock) -> int:
         """How many architecture steps to make at this batch. Default: one."""
         return 1

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from . import registry
-from .config import RunConfig, identity
+from .config import PluginConfig, RunConfig, identity
 from .cost import Problem, without_cost
 from .errors import BenchbedError
 from .folder import Folder, load_checkpoint
 from .machine import peak_memory
 from .objective import Decisions
 from .objectives.supernet import SupernetObjective, import_class
+from .objectives.table import TableObjective
 from .progress import Reporter
 from .search_loop import NonFiniteLoss, train_epoch
 from .searcher import Clock, EvaluationMode, Searcher
@@ -42,7 +43,7 @@ class Parts:
     space: Space
     task: Task
     streams: Streams
-    objective: SupernetObjective
+    objective: SupernetObjective | TableObjective
     searcher: Searcher
 
     @property
@@ -89,9 +90,18 @@ def build(config: RunConfig, task: Task, device: torch.device) -> Parts:
     space: Space = registry.load("space", config.space)()
     streams = Streams(config.seed)
     searcher_class = registry.load("searcher", config.searcher.name)
-    objective = SupernetObjective(space, task, config.supernet, streams, config.epochs, device)
+    objective: SupernetObjective | TableObjective
+    if config.supernet is None:
+        objective = _table_objective(config)
+    else:
+        objective = SupernetObjective(space, task, config.supernet, streams, config.epochs, device)
     searcher = searcher_class(space, searcher_class.Options(**config.searcher.options), streams)
     return Parts(config, space, task, streams, objective, searcher)
+
+
+def _table_objective(config: RunConfig) -> TableObjective:
+    assert config.table is not None
+    return TableObjective.of(config.table.open(), config.table.dataset)
 
 
 def check(config: RunConfig) -> None:
@@ -99,9 +109,11 @@ def check(config: RunConfig) -> None:
 
     A plug-in may need what the objective does not provide; a selector's options may not fit the space.
     """
-    for kind, plugin in (("searcher", config.searcher), ("selector", config.selector)):
-        _check_needs(kind, plugin.name, registry.load(kind, plugin.name).needs)
+    searcher_class = registry.load("searcher", config.searcher.name)
     selector_class = registry.load("selector", config.selector.name)
+    needed = searcher_class.needed(searcher_class.Options(**config.searcher.options))
+    _check_needs("searcher", config.searcher, needed, config.objective)
+    _check_needs("selector", config.selector, selector_class.needs, config.objective)
     space = registry.load("space", config.space)()
     for role in ("supernet", "network"):
         try:
@@ -109,12 +121,16 @@ def check(config: RunConfig) -> None:
         except (ImportError, AttributeError, ValueError) as error:
             raise BenchbedError(f"space '{config.space}': its {role} cannot be imported: {error}") from None
     selector_class(selector_class.Options(**config.selector.options)).check(space)
+    if config.objective == "table":
+        _table_objective(config)
 
 
-def _check_needs(kind: str, name: str, needs: frozenset[str]) -> None:
-    missing = sorted(needs - SupernetObjective.provides)
-    if missing:
-        raise BenchbedError(f"{kind} '{name}' needs {', '.join(missing)}, which objective 'supernet' does not provide")
+def _check_needs(kind: str, plugin: PluginConfig, needs: frozenset[str], objective: str) -> None:
+    provides = TableObjective.provides if objective == "table" else SupernetObjective.provides
+    if missing := sorted(needs - provides):
+        raise BenchbedError(
+            f"{kind} '{plugin.name}' needs {', '.join(missing)}, which objective '{objective}' does not provide"
+        )
 
 
 def search_id(config: RunConfig, task: Task) -> str:
@@ -123,7 +139,7 @@ def search_id(config: RunConfig, task: Task) -> str:
 
 
 def run_id(config: RunConfig, task: Task) -> str:
-    rest = [config.selector.model_dump(), config.scoring.model_dump()]
+    rest = [config.selector.model_dump(), config.scoring_key()]
     names = f"{config.searcher.name}-{config.selector.name}-{config.space}-{task.name}-s{config.seed}"
     return identity(names, search_id(config, task), rest)
 
@@ -197,11 +213,13 @@ def _check_finite(parts: Parts, when: str) -> None:
 
 
 def _diverged(error: NonFiniteLoss, parts: Parts, folder: Folder) -> BenchbedError:
-    o = parts.config.supernet
+    o, searcher = parts.config.supernet, parts.config.searcher
     kept = folder.path / "checkpoint.pt"
     where = f"the last good checkpoint is {kept}" if kept.exists() else "no epoch was finished"
+    if o is None:
+        return BenchbedError(f"{error}: searcher {searcher.name}, seed {parts.config.seed}; {where}")
     return BenchbedError(
-        f"{error}: searcher {parts.config.searcher.name}, supernet.lr={o.lr}, supernet.clip={o.clip}, "
+        f"{error}: searcher {searcher.name}, supernet.lr={o.lr}, supernet.clip={o.clip}, "
         f"supernet.batch={o.batch}, seed {parts.config.seed}; {where}; try a smaller supernet.lr"
     )
 
@@ -286,6 +304,8 @@ def _context(parts: Parts, folder: Folder, reporter: Reporter) -> Context:
             reporter.line(f"decided {values['position']}: {values['operation']}")
 
     def tune(decisions: Decisions, epoch: int, epochs: int, lr_factor: float, train_alpha: bool) -> None:
+        if "weights" not in parts.objective.provides:
+            return  # nothing to tune
         objective = parts.objective.decided(decisions)
         if epoch == 0:
             objective.new_optimiser(lr_factor, epochs, "constant")
@@ -302,7 +322,7 @@ def _context(parts: Parts, folder: Folder, reporter: Reporter) -> Context:
 
 
 def score_id(config: RunConfig, task: Task, architecture: Architecture) -> str:
-    key = [config.space_key(), task.name, task.fingerprint, str(architecture), config.scoring.model_dump(), config.seed]
+    key = [config.space_key(), task.name, task.fingerprint, str(architecture), config.scoring_key(), config.seed]
     return identity(f"{config.space}-{task.name}-s{config.seed}", key)
 
 
@@ -321,6 +341,7 @@ def score(
     """
     if folder.record is not None:
         return folder.record
+    assert config.scoring is not None
     streams = Streams(derive(config.seed, "scoring"))
     recipe = Recipe(**config.scoring.model_dump(exclude={"channels", "cells"}))
     with seeded(streams.generator("initialisation")):

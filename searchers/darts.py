@@ -43,7 +43,12 @@ class DARTS(GradientSearcher):
             "supernet": {"channels": 8, "cells": 1, "lr": 0.1, "valid_batch": 64},
             "epochs": 4,
         },
+        "table": {"options": {"alpha_lr": 0.05}},
     }
+
+    @classmethod
+    def needed(cls, options: Any) -> frozenset[str]:
+        return frozenset({"weights"}) if options.order == 2 else frozenset()
 
     def arch_gates(self) -> tuple[Tensor, Tensor, Tensor]:
         p = masked_softmax(self.alpha, self.mask)

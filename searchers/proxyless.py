@@ -55,6 +55,7 @@ class ProxylessNAS(GradientSearcher):
             "supernet": {"channels": 8, "cells": 1, "lr": 0.1, "valid_batch": 64},
             "epochs": 10,
         },
+        "table": {"options": {"alpha_lr": 0.05, "warmup": 0.0, "every": 1}},
     }
 
     def arch_steps_due(self, clock: Clock) -> int:

@@ -20,6 +20,7 @@ class RandomSampling(Searcher):
     presets: ClassVar[dict[str, Any]] = {
         "paper": {"options": {}, "supernet": {"nesterov": True, "weight_decay": 5e-4}, "epochs": 250},
         "small": {"options": {}, "supernet": {"channels": 8, "cells": 1, "lr": 0.1}, "epochs": 10},
+        "table": {"options": {}},
     }
 
     def arch_steps_due(self, clock: Clock) -> int:

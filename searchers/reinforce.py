@@ -67,6 +67,7 @@ class Reinforce(AlphaSearcher):
             "supernet": {"channels": 8, "cells": 1, "lr": 0.1, "valid_batch": 128},
             "epochs": 10,
         },
+        "table": {"options": {"alpha_lr": 0.05, "warmup": 0.0, "every": 1}},
     }
 
     def __init__(self, space: Space, options: Any, streams: Streams):

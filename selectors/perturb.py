@@ -56,6 +56,7 @@ class Perturb(Selector):
         "recommended": {},
         "paper": {"schedule": "official"},
         "small": {"interval": 1, "draws": 8},
+        "table": {"interval": 0, "mask": "renormalised"},  # nothing to tune; a row without mass is uniform
     }
 
     def __init__(self, options: Any):

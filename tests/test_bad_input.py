@@ -114,7 +114,12 @@ def test_an_option_that_none_of_several_has(refused: Refused) -> None:
         ("device = 0", ("'device' is 0", "a string")),
         ("supernet = 5", ("'supernet' is 5", "a table")),
         ("[searcher]\nname = 3", ("'searcher.name' is 3", "a string")),
-        ("objective = 'table'", ("unknown objective 'table'", "supernet")),
+        ("objective = 'tabel'", ("unknown objective 'tabel'", "'table'")),
+        ("objective = 'table'", ("table 'nb201' needs a data set", "--dataset")),
+        ("task_options = 5", ("'task_options' is 5", "a table")),
+        ("[task_options]\nimages = 10", ("unknown digits option 'images'", "train")),
+        ("[task_options]\nnoise = 'loud'", ("noise='loud'", "at least 0")),
+        ("[task_options]\ndata = 'here'", ("task_options.data", "--data")),
         ("[searcher]\nalpha_lrr = 3", ("'alpha_lrr'", "'alpha_lr'")),
     ],
 )

@@ -74,7 +74,7 @@ def both(tiny_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         return score(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("benchbed.run.load_task", lambda name: poisoned.task)
+        patch.setattr("benchbed.run.load_task", lambda name, **options: poisoned.task)
         patch.setattr(stages, "search", guarded(search))
         patch.setattr(stages, "select", guarded(select))
         patch.setattr(stages, "score", scoring)

@@ -15,6 +15,8 @@ from benchbed.testing.toys import ToySpace, ToyTable, random_table
 class Scripted(ToyTable):
     """Notes what is asked of it; weight losses come from a list; its weights may claim to be on another device."""
 
+    provides = frozenset({"weights"})
+
     def __init__(self, weight_losses, device="cpu"):
         super().__init__(ToySpace(), random_table(ToySpace(), 0).losses)
         self.events, self.weight_losses, self.device = [], list(weight_losses), device
@@ -95,6 +97,26 @@ def test_none_while_alpha_is_not_trained():
 def test_the_means_of_weight_losses_and_of_what_architecture_steps_log():
     means = run(Scripted([1.0, 2.0, 6.0]), Clerk(due=lambda clock: 2, losses=[1, 1, 1, 1, 1, 7]))
     assert means == {"loss": 3.0, "arch_loss": 2.0, "arch_calls": 3.5}
+
+
+class Weightless(Scripted):
+    provides = frozenset()
+
+    def weights(self):
+        return {}
+
+    def weight_step(self, gates, batch):
+        raise AssertionError("an objective without weights was asked for a weight step")
+
+
+def test_an_objective_without_weights_has_architecture_steps_alone():
+    objective, searcher, shown = Weightless([0.0] * 3), Clerk(due=lambda clock: clock.step), []
+    means = run(objective, searcher, on_step=lambda clock, loss: shown.append(loss))
+    assert objective.events == ["train", "train", "a", "train", "a", "a"]
+    assert searcher.clocks == []  # no gates are drawn for a step that is not made
+    uniform = float(objective.losses.mean())  # the Clerk's probabilities, by enumeration
+    assert means == pytest.approx({"loss": uniform, "arch_loss": 0.5, "arch_calls": 2.0})
+    assert shown == pytest.approx([uniform] * 3)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])

@@ -25,12 +25,10 @@ def run_summary(record: Mapping[str, Any], space: Space, console: Console, folde
             "searcher x selector",
             f"{record['searcher']} x {record['selector']}, {record['task']}, seed {record['seed']}",
         ),
+        ("test accuracy", _test_accuracy(record)),
+        *_standing(record),
         (
-            "test accuracy",
-            f"{record['test_accuracy']:.2f} %, trained from scratch  (validation {record['valid_accuracy']:.2f} %)",
-        ),
-        (
-            "supernet accuracy",
+            "search's accuracy" if record.get("objective") == "table" else "supernet accuracy",
             f"{record['supernet']['supernet_mixture_accuracy']:.2f} % at the mixture, "
             f"{record['supernet']['supernet_sampled_accuracy']:.2f} % on average over sampled paths",
         ),
@@ -53,6 +51,35 @@ def run_summary(record: Mapping[str, Any], space: Space, console: Console, folde
     )
 
 
+def _by_table(record: Mapping[str, Any]) -> bool:
+    return bool(record.get("scored_by") == "table")
+
+
+def _test_accuracy(record: Mapping[str, Any]) -> str:
+    test, valid = f"{record['test_accuracy']:.2f} %", f"(validation {record['valid_accuracy']:.2f} %)"
+    if not _by_table(record):
+        return f"{test}, trained from scratch  {valid}"
+    runs = {None: "", 1: ", one seed"}.get(record["n_seeds"], f", mean of {record['n_seeds']} seeds")
+    return f"{test}, {record['table']['dataset']} in table {record['table']['name']} after 200 epochs{runs}  {valid}"
+
+
+def _standing(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Where the cell stands in the table that scored it, and how many cells its seeds cannot tell from the best."""
+    if not _by_table(record):
+        return []
+    floor = record["noise_floor"]
+    told = (
+        "not known: the table has no per-seed test accuracies"
+        if floor is None
+        else (f"{floor:,} cells cannot be told from the best at their seeds' spread")
+    )
+    rank = (
+        f"rank {record['rank']:,} of {record['cells']:,}, percentile {record['percentile']:.2f}; regret "
+        f"{record['regret']:.2f} points below {record['best_test_accuracy']:.2f} %"
+    )
+    return [("in the table", rank), ("noise floor", told)]
+
+
 def _collapsed(facts: Mapping[str, Any]) -> str:
     if not facts.get("connected", True):
         return " (dead: no path from input to output)"
@@ -60,14 +87,21 @@ def _collapsed(facts: Mapping[str, Any]) -> str:
 
 
 def grid_summary(records: Sequence[Mapping[str, Any]], console: Console) -> None:
-    """Several runs: per pairing the mean, deviation and 95 % bootstrap interval of the test accuracy over seeds."""
+    """Several runs: per pairing the mean, deviation and 95 % bootstrap interval of the test accuracy over seeds.
+
+    Where a table scored, also the mean regret, in points below its best cell.
+    """
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for record in records:
         groups[record["searcher"], record["selector"]].append(record)
-    table = Table(title="test accuracy in percent, cell trained from scratch", title_justify="left")
+    by_table = all(map(_by_table, records))
+    where = records[0].get("table") or {}
+    how = f"{where['dataset']} in table {where['name']}" if by_table else "cell trained from scratch"
+    table = Table(title=f"test accuracy in percent, {how}", title_justify="left")
     for heading in ("searcher", "selector"):
         table.add_column(heading)
-    for heading in ("seeds", "mean", "deviation", "95 % interval", "parameter-free", "search s", "select s"):
+    regret = ("mean regret",) if by_table else ()
+    for heading in ("seeds", "mean", "deviation", "95 % interval", *regret, "parameter-free", "search s", "select s"):
         table.add_column(heading, justify="right")
     for (searcher, selector), group in groups.items():
         i = mean_interval([r["test_accuracy"] for r in group])
@@ -79,6 +113,7 @@ def grid_summary(records: Sequence[Mapping[str, Any]], console: Console) -> None
             f"{i.mean:.2f}",
             "" if i.n < 2 else f"{i.deviation:.2f}",
             "" if i.n < 2 else f"{i.low:.2f} to {i.high:.2f}",
+            *([f"{sum(r['regret'] for r in group) / i.n:.2f}"] if by_table else []),
             f"{sum(free) / len(free):.0%}" if free else "",
             f"{sum(r['seconds']['search'] for r in group) / i.n:.0f}",
             f"{sum(r['seconds']['selection'] for r in group) / i.n:.0f}",

@@ -50,6 +50,8 @@ def digits(
     image; `seed`: another draw of the same task. Test images are made when the seal is opened. Raises BenchbedError
     on a value out of range.
     """
+    if not isinstance(noise, (int, float)):
+        raise BenchbedError(f"digits option noise={noise!r}: a standard deviation of at least 0 is needed")
     options = Options(train, valid, test, float(noise), clutter, seed)
     options.check()
     splits = {name: make_split(name, options) for name in ("train", "valid")}

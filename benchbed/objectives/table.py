@@ -1,0 +1,114 @@
+"""The table objective: the multilinear extension of a benchmark's validation accuracy, without noise.
+
+A cell is a choice of one operation at each position, and a table gives its accuracy A(a). With rows of gates that sum
+to 1, the loss is
+
+    L(g) = 1 - sum over all cells a of A(a) / 100 prod_i g[i, a_i]
+
+so at one-hot rows it is the table's own value, and at probabilities the expectation over independent draws. It is for
+studying estimators of dL/dalpha: the gradient is exact, the same in every run, and takes milliseconds. It does not rank
+searchers: every exact method climbs to the same one or two cells.
+"""
+
+from math import prod
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from ..errors import BenchbedError
+from ..objective import Batch, Measure, Objective, Tree
+from ..space import Space
+from ..tables.figures import Figure
+from ..tables.table import Table
+from ..task import Seal, Split, Task
+
+EPOCHS_TRAINED = 200  # the accuracy after as many epochs of training is what is descended
+STEPS = 30  # steps in an epoch of the search: nothing but how often it reports
+
+
+class TableObjective(Objective):
+    """Loss and accuracy of gates by a table's validation accuracy; no data, no weights, no test accuracy.
+
+    A row is normalised before it is used, so that a masked mixture is a distribution over what is left; a row of zeros
+    is `none`, and has no gradient. There are no weights, hence nothing to tune.
+    """
+
+    provides = frozenset[str]()
+    steps_per_epoch = STEPS
+
+    def __init__(self, space: Space, accuracy: np.ndarray, name: str = "table"):
+        """`accuracy`: percent, one axis a position of `space`. Raises BenchbedError where a cell is missing."""
+        gaps = int(np.isnan(accuracy).sum())
+        if gaps:
+            raise BenchbedError(
+                f"objective 'table' needs every cell: {name} lacks {gaps:,} of {prod(accuracy.shape):,}"
+            )
+        self.space, self.device = space, torch.device("cpu")
+        self.accuracy = torch.tensor(accuracy, dtype=torch.float64)
+        nones = [p.operations.index("none") if "none" in p.operations else 0 for p in space.positions]
+        self.none = one_hot(torch.tensor(nones), space.mask.shape[1]).double()  # (P, O)
+        self.everything = torch.from_numpy(space.mask)
+
+    @classmethod
+    def of(cls, table: Table, dataset: str) -> "TableObjective":
+        """The objective of a data set. Raises BenchbedError if the table lacks the figure or a cell of it."""
+        figure = Figure(dataset, "valid", EPOCHS_TRAINED)
+        return cls(table.space, table.values(*figure), f"{figure.words} in table {table.name}")
+
+    def value(self, gates: Tensor) -> Tensor:
+        """The accuracy in percent, float64 (K,), of gates (K, P, O); differentiable."""
+        rows = gates.double()
+        mass = rows.sum(-1, keepdim=True)
+        rows = torch.where(mass > 0, rows / torch.where(mass > 0, mass, 1.0), self.none)
+        value = self.accuracy.expand(len(rows), *self.accuracy.shape)
+        for i, size in enumerate(self.accuracy.shape):  # one position after the other is summed out
+            row = rows[:, i, None, :size]
+            value = (row @ value.reshape(len(rows), size, -1)).squeeze(1)
+        return value.reshape(len(rows))
+
+    def batch(self, split: Literal["train", "valid"]) -> Batch | None:
+        return None
+
+    def loss(self, gates: Tensor, batch: Batch | None, weights: dict[str, Tensor] | None = None) -> Tensor:
+        return (1 - self.value(gates[None])[0] / 100).float()
+
+    def gate_gradient(self, gates: Tensor, batch: Batch | None, need: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """In float64, given as float32."""
+        point = gates.detach().double().requires_grad_()
+        with torch.enable_grad():
+            loss = 1 - self.value(point[None])[0] / 100
+        (gradient,) = torch.autograd.grad(loss, point)
+        return loss.detach().float(), gradient.float() * (self.everything if need is None else need)
+
+    def measure(self, gates: Tensor, batch: Batch | None = None) -> Measure:
+        with torch.no_grad():
+            values = self.value(gates.reshape(-1, *gates.shape[-2:])).reshape(gates.shape[:-2])
+        return Measure((1 - values / 100).float(), values.float(), 0)
+
+    def weight_step(self, gates: Tensor, batch: Batch | None) -> Tensor:
+        """The loss; there is nothing to step. The search loop never asks."""
+        return self.loss(gates.detach(), batch)
+
+    def weights(self) -> dict[str, Tensor]:
+        return {}
+
+    def lookahead(self, gates: Tensor, batch: Batch | None) -> tuple[dict[str, Tensor], float]:
+        return {}, 0.0
+
+    def new_optimiser(self, lr_factor: float, epochs: int, schedule: Literal["constant", "cosine"]) -> None:
+        """Nothing: no weights, no optimiser."""
+
+    def state(self) -> Tree:
+        return {}
+
+    def load_state(self, tree: Tree) -> None:
+        """Nothing: a table does not change."""
+
+
+def imageless(name: str, table: str, dataset: str, fingerprint: str) -> Task:
+    """What stands for the task where a table is the objective: its content by fingerprint, and no image."""
+    none = Split(torch.zeros(0, 1, 1, 1), torch.zeros(0, dtype=torch.int64))
+    return Task(name, 0, (1, 1, 1), none, none, Seal(lambda: none), fingerprint, {"table": table, "dataset": dataset})

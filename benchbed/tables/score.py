@@ -1,0 +1,82 @@
+"""A chosen cell against its table: its accuracy, how far from the best, and how much of that the seeds can tell."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import BenchbedError
+from ..space import Architecture
+from .table import Table
+
+EPOCHS = 200  # the benchmark's full training
+NOISE = 2.0  # standard errors within which two cells' means are not told apart
+
+
+class Score(NamedTuple):
+    """One cell in a table, after 200 epochs of training. Accuracies in percent, means over the table's seeds.
+
+    best_test_accuracy: the table's highest; regret: how many points the cell is below it.
+    rank: 1 + the number of cells of strictly higher test accuracy, so ties share the lowest rank.
+    percentile: 100 (n - rank + 1) / n of the n cells that the table has, the share that is not better than this cell
+    (itself counted): 100 for the best, 100 / n for the worst.
+    n_seeds: how many runs the cell's test accuracy is the mean of; None where the table does not say.
+    noise_floor: see `noise_floor`.
+    """
+
+    valid_accuracy: float
+    test_accuracy: float
+    best_test_accuracy: float
+    regret: float
+    rank: int
+    percentile: float
+    cells: int
+    n_seeds: int | None
+    noise_floor: int | None
+
+
+def score(table: Table, dataset: str, cell: Architecture) -> Score:
+    """The cell's figures. Raises BenchbedError, naming the cell, where a partial table lacks it."""
+    figure = (dataset, "test", EPOCHS)
+    test, valid = table.query(cell, *figure), table.query(cell, dataset, "valid", EPOCHS)
+    ranks, best, counts = table.ranks(*figure), table.best(*figure).value, table.n_seeds(*figure)
+    rank, n = int(ranks[cell.choices]), int(np.isfinite(ranks).sum())
+    return Score(
+        valid_accuracy=valid,
+        test_accuracy=test,
+        best_test_accuracy=best,
+        regret=best - test,
+        rank=rank,
+        percentile=100 * (n - rank + 1) / n,
+        cells=n,
+        n_seeds=None if counts is None else int(counts[cell.choices]),
+        noise_floor=noise_floor(table, dataset),
+    )
+
+
+def noise_floor(table: Table, dataset: str) -> int | None:
+    """How many cells cannot be told from the best one at their seeds' spread, the best one itself included.
+
+    A cell of mean m, sample standard deviation s and k runs is not told from the best (M, S, K) where
+    M - m <= 2 p sqrt(1/K + 1/k), with p the pooled standard deviation, p^2 = ((K-1) S^2 + (k-1) s^2) / (K + k - 2).
+    Means are the table's, deviations those of its per-seed values. None where it has no per-seed values of the data
+    set's test accuracy, or not two of the best cell.
+    """
+    figure = (dataset, "test", EPOCHS)
+    means = table.values(*figure).reshape(-1)
+    try:
+        seeds = table.seeds(*figure).reshape(means.size, -1)
+    except BenchbedError:  # the source has means alone
+        return None
+    there = np.isfinite(seeds)
+    runs = there.sum(1)
+    known = np.isfinite(means) & (runs > 0)
+    top = int(np.nanargmax(means))
+    if runs[top] < 2:
+        return None
+    own = np.where(there, seeds, 0.0).sum(1) / np.maximum(runs, 1)
+    squares = np.where(there, (seeds - own[:, None]) ** 2, 0.0).sum(1)  # (k-1) s^2
+    pooled = np.sqrt((squares[top] + squares) / np.maximum(runs[top] + runs - 2, 1))
+    error = pooled * np.sqrt(1 / runs[top] + 1 / np.maximum(runs, 1))
+    close = known & (means[top] - means <= NOISE * error)
+    close[top] = True
+    return int(close.sum())
