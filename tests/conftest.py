@@ -151,3 +151,45 @@ def finished(tmp_path_factory: pytest.TempPathFactory, finished_run: list[str], 
     command = [sys.executable, "-m", "benchbed", *finished_run, "--out", str(out)]
     subprocess.run(command, check=True, capture_output=True, env=child_env)
     return out
+
+
+@pytest.fixture
+def make_table(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """`make_table("mine", valid=..., test=..., seeds=...)`: a NAS-Bench-201 table of CIFAR-10, in a home of the test.
+
+    valid, test: (5,)*6 in percent, drawn where not given; seeds: (5,)*6 + (S,) of the test accuracy, or None.
+    """
+    from benchbed.tables import Table, store
+
+    monkeypatch.setenv("BENCHBED_HOME", str(tmp_path_factory.mktemp("home")))
+
+    def make(name: str, **given: np.ndarray) -> Table:
+        rng = np.random.default_rng(7)
+        arrays = {}
+        for split in ("valid", "test"):
+            drawn = rng.uniform(20, 95, (5,) * 6)
+            arrays[f"accuracy/cifar10_{split}_200"] = given.get(split, drawn)
+        names = {}
+        if "seeds" in given:
+            arrays["seeds/cifar10_test_200"] = given["seeds"]
+            names["cifar10_test_200"] = [str(n) for n in range(given["seeds"].shape[-1])]
+        meta = {
+            "format": store.FORMAT,
+            "space": "nb201",
+            "fingerprint": store.fingerprint("nb201", arrays),
+            "figures": [["cifar10", "valid", 200], ["cifar10", "test", 200]],
+            "seeds": names,
+        }
+        store.write(store.path_of(name), meta, arrays)
+        return Table.open(name)
+
+    return make
+
+
+@pytest.fixture
+def real_table(shared_data: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The public export of NAS-Bench-201 with its per-seed arrays, imported as 'nb201' into a home of the test."""
+    from benchbed.tables.importing import import_table
+
+    monkeypatch.setenv("BENCHBED_HOME", str(tmp_path_factory.mktemp("home")))
+    return import_table([shared_data / "nb201" / "table.csv", shared_data / "nb201" / "per_seed_200.npz"], "nb201")
