@@ -44,9 +44,12 @@ def run_all(configs: list[RunConfig], options: Options) -> list[dict[str, Any]]:
     records = []
     tasks: dict[str, Task] = {}
     redone: set[Path] = set()
-    for config in configs:
+    for number, config in enumerate(configs, 1):
         if config.task not in tasks:
             tasks[config.task] = load_task(config.task)
+        if len(configs) > 1:
+            pairing = f"{config.searcher.name} x {config.selector.name}"
+            options.reporter.line(f"run {number} of {len(configs)}: {pairing}, seed {config.seed}")
         records.append(run(config, tasks[config.task], options, redone))
     return records
 
