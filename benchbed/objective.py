@@ -8,7 +8,7 @@ The objective owns its weights, their optimiser and its data cursors; it draws o
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -38,7 +38,7 @@ class Objective(ABC):
     """A function of gates that a searcher descends and a selector measures."""
 
     space: Space
-    provides: ClassVar[frozenset[str]] = frozenset()  # of 'weights', 'network': what plug-ins may need
+    provides: frozenset[str] = frozenset()  # of 'weights', 'network': what plug-ins may need
     steps_per_epoch: int
     network: nn.Module | None = None
 
@@ -128,7 +128,7 @@ class DecidedObjective(Objective):
     def __init__(self, base: Objective, decisions: Decisions):
         self.base, self.decisions = base, decisions
         self.space, self.steps_per_epoch, self.network = base.space, base.steps_per_epoch, base.network
-        self.provides = base.provides  # type: ignore[misc]  # a class constant elsewhere, here the base's own
+        self.provides = base.provides
 
     def batch(self, split: Literal["train", "valid"]) -> Batch | None:
         return self.base.batch(split)

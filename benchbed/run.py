@@ -50,8 +50,13 @@ def run_all(configs: list[RunConfig], options: Options) -> list[dict[str, Any]]:
     records = []
     tasks: dict[str, Task] = {}
     redone: set[Path] = set()
-    for config in configs:
-        key = json.dumps([config.task, config.task_options, config.data, config.splits], sort_keys=True, default=str)
+    for number, config in enumerate(configs, 1):
+        if len(configs) > 1:
+            pairing = f"{config.searcher.name} x {config.selector.name}"
+            options.reporter.line(f"run {number} of {len(configs)}: {pairing}, seed {config.seed}")
+        table = config.table.key() if config.table is not None and config.objective == "table" else None
+        made_of = [config.task, config.task_options, config.data, config.splits, table]
+        key = json.dumps(made_of, sort_keys=True, default=str)
         if key not in tasks:
             tasks[key] = task_of(config)
         records.append(run(config, tasks[key], options, redone))

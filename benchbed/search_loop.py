@@ -7,6 +7,7 @@ import torch
 
 from .cost import Problem
 from .errors import BenchbedError
+from .objective import Batch
 from .searcher import Clock, Searcher
 
 
@@ -31,9 +32,9 @@ def train_epoch(
     losses: list[torch.Tensor] = []
     sums: dict[str, list[float]] = {}
 
-    def arch_steps(batch: object, clock: Clock) -> None:
+    def arch_steps(batch: Batch | None, clock: Clock) -> None:
         for _ in range(searcher.arch_steps_due(clock) if train_alpha else 0):
-            logged = searcher.arch_step(problem, batch, clock)  # type: ignore[arg-type]
+            logged = searcher.arch_step(problem, batch, clock)
             _check(logged.get("loss", 0.0), clock, "architecture")
             for name, value in logged.items():
                 sums.setdefault(f"arch_{name}", []).append(value)

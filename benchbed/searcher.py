@@ -53,7 +53,7 @@ class Searcher(ABC):
     Options: ClassVar[type[BaseModel]] = Options
     needs: ClassVar[frozenset[str]] = frozenset()
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    evaluation: ClassVar[EvaluationMode] = "mixture"
+    evaluation: EvaluationMode = "mixture"
     arch_first: ClassVar[bool] = True  # architecture steps before the weight step of the same batch (DARTS' order)
 
     def __init__(self, space: Space, options: Any, streams: Streams):

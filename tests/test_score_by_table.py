@@ -136,14 +136,13 @@ def test_the_objective_holds_no_test_accuracy(climbing: Table, make_table: Any, 
     """With other test accuracies the search and the selection are the same, and only the score differs."""
     valid = climbing.values("cifar10", "valid", 200)
     make_table("other", valid=valid, test=np.full((5,) * 6, 1.0))
-    runs = [
-        run_all(expand(TABLE | {"table": name}, ["darts"], ["best-of"], [0]), on_cpu(tmp_path))[0]
-        for name in ("mine", "other")
-    ]
+    configs = [expand(TABLE | {"table": name}, ["darts"], ["best-of"], [0])[0] for name in ("mine", "other")]
+    runs = run_all(configs, on_cpu(tmp_path))
     for key in ("architecture", "state_sha256", "scores", "valid_accuracy", "supernet"):
         assert runs[0][key] == runs[1][key], key
     assert runs[1]["test_accuracy"] == 1.0
-    assert runs[0]["id"] != runs[1]["id"]
+    assert runs[0]["search"] != runs[1]["search"]
+    assert runs[0]["task_facts"]["fingerprint"] == climbing.fingerprint != runs[1]["task_facts"]["fingerprint"]
 
 
 def test_test_accuracy_is_read_after_the_selection(

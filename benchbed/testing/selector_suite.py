@@ -40,7 +40,7 @@ class MovingSearcher(GradientSearcher):
 
     def __init__(self, space: Space, streams: Streams, evaluation: EvaluationMode = "mixture"):
         super().__init__(space, AlphaOptions.model_validate({"alpha_init": 1.0, "alpha_lr": 0.1}), streams)
-        self.evaluation = evaluation  # type: ignore[misc]  # a class constant elsewhere, here both modes are tried
+        self.evaluation = evaluation
 
     def arch_gates(self) -> tuple[Tensor, Tensor, Tensor]:
         p = masked_softmax(self.alpha, self.mask)
