@@ -93,7 +93,8 @@ def run(config: RunConfig, task: Task, options: Options, redone: set[Path] | Non
             if fresh_search:
                 search_folder.clear()
             write_json(folder_path / "config.json", config.model_dump())
-            write_json(search_path / "config.json", config.model_dump(exclude={"selector"}))
+            if fresh_search or not (search_path / "config.json").exists():  # `select` scores as the first run did
+                write_json(search_path / "config.json", config.model_dump(exclude={"selector"}))
             searched = stages.search(parts, search_folder, reporter)
             selection, figures = stages.select(parts, search_path / "checkpoint.pt", folder, reporter)
         if config.table is not None:
@@ -241,7 +242,7 @@ def _as_given(saved: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any
     """A search's saved configuration as a user would have given it, with what `select` was given over it.
 
     The resolved options are complete, so they pass through `resolve`. The scoring is by default that of the search's
-    latest run; images, split files and table may have moved, so their places can be given anew.
+    first run; images, split files and table may have moved, so their places can be given anew.
     """
     table = saved.get("table") or {}
     whole = {
