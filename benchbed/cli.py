@@ -56,6 +56,7 @@ def run(
     seed: Annotated[int | None, typer.Option(help="[default: 0]")] = None,
     seeds: Annotated[str | None, typer.Option(help="a range such as 0:10")] = None,
     epochs: Annotated[int | None, typer.Option(help="of the search; default: the preset's")] = None,
+    steps: Annotated[int | None, typer.Option(help="of an epoch of --objective table  [default: 30]")] = None,
     preset: Annotated[str | None, typer.Option(help="small, paper or table; default: by task and objective")] = None,
     device: Device = None,
     out: Annotated[Path | None, typer.Option(help="where results go  [default: runs]")] = None,
@@ -70,7 +71,7 @@ def run(
     flags = {
         "searcher": searcher, "selector": selector, "space": space, "task": task, "seed": seed, "seeds": seeds,
         "epochs": epochs, "preset": preset, "device": device, "out": None if out is None else str(out),
-        "objective": objective, "data": data, "splits": splits, "table": table, "dataset": dataset,
+        "objective": objective, "data": data, "splits": splits, "table": table, "dataset": dataset, "steps": steps,
     }  # fmt: skip
     raw = _configuration(config, flags, settings, plugin)
     from . import registry

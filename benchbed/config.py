@@ -89,6 +89,7 @@ class RunConfig(BaseModel):
     seed: int
     preset: Literal["small", "paper", "table"]
     epochs: int
+    steps: int | None = None  # of an epoch of a table objective; None: its own number, or a supernet's batches
     searcher: PluginConfig
     supernet: SupernetOptions | None  # None: the objective is a table
     selector: PluginConfig
@@ -97,6 +98,8 @@ class RunConfig(BaseModel):
     def search_key(self) -> dict[str, Any]:
         """The part that a search depends on, but for the content of its task."""
         left_out = {"selector", "scoring", "preset", "space_sha256", "task_options", "data", "splits", "table"}
+        if self.steps is None:
+            left_out.add("steps")
         return {**self.model_dump(exclude=left_out), "space": self.space_key()}
 
     def scoring_key(self) -> Any:
@@ -130,7 +133,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 SECTIONS = ("searcher", "selector", "supernet", "scoring", "task_options")
 PLAIN: dict[str, type] = {
     "space": str, "objective": str, "task": str, "seed": int, "seeds": str, "preset": str, "epochs": int,
-    "device": str, "out": str, "data": str, "splits": str, "table": str, "dataset": str,
+    "device": str, "out": str, "data": str, "splits": str, "table": str, "dataset": str, "steps": int,
 }  # fmt: skip
 
 
@@ -201,6 +204,7 @@ def resolve(raw: Mapping[str, Any], searcher: str, selector: str, seed: int) -> 
         seed=_whole("seed", seed, 0),
         preset=preset,
         epochs=_whole("epochs", raw.get("epochs", from_preset.get("epochs", EPOCHS[preset])), 1),
+        steps=_steps(raw, objective),
         searcher=_plugin("searcher", searcher, options),
         supernet=_supernet(raw, objective, preset, from_preset),
         selector=_plugin("selector", selector, _selector_options(raw, selector, preset)),
@@ -212,6 +216,14 @@ def _whole(name: str, value: Any, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise BenchbedError(f"{name} = {value!r}: expected an integer of at least {least}")
     return value
+
+
+def _steps(raw: Mapping[str, Any], objective: str) -> int | None:
+    if (steps := raw.get("steps")) is None:
+        return None
+    if objective != "table":
+        raise BenchbedError(f"steps = {steps}: of objective 'table'; an epoch on images has as many as it has batches")
+    return _whole("steps", steps, 1)
 
 
 def _absolute(path: str | None) -> str | None:

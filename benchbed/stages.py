@@ -24,9 +24,10 @@ from .search_loop import NonFiniteLoss, train_epoch
 from .searcher import Clock, EvaluationMode, Searcher
 from .selector import Context, Selection, Selector
 from .space import Architecture, Space
-from .streams import Streams, derive, seeded
+from .streams import Streams, derive
 from .task import Split, Task
-from .training.train import Recipe, Training, evaluate
+from .training.cell import training_of
+from .training.train import Recipe, evaluate
 
 # What a finished stage's record holds at least: a record without it is damaged.
 SEARCH_KEYS = ("supernet_accuracy", "evaluation", "state_sha256", "seconds", "peak_memory_bytes")
@@ -101,7 +102,7 @@ def build(config: RunConfig, task: Task, device: torch.device) -> Parts:
 
 def _table_objective(config: RunConfig) -> TableObjective:
     assert config.table is not None
-    return TableObjective.of(config.table.open(), config.table.dataset)
+    return TableObjective.of(config.table.open(), config.table.dataset, config.steps)
 
 
 def check(config: RunConfig) -> None:
@@ -342,17 +343,9 @@ def score(
     if folder.record is not None:
         return folder.record
     assert config.scoring is not None
-    streams = Streams(derive(config.seed, "scoring"))
     recipe = Recipe(**config.scoring.model_dump(exclude={"channels", "cells"}))
-    with seeded(streams.generator("initialisation")):
-        network = import_class(space.network)(
-            selection.architecture.choices,
-            channels=config.scoring.channels,
-            cells=config.scoring.cells,
-            classes=task.classes,
-            in_channels=task.shape[0],
-        )
-    training = Training(network, task.train, recipe, streams.generator("data"), task.augment, device)
+    size = {"channels": config.scoring.channels, "cells": config.scoring.cells}
+    training = training_of(space, task, recipe, selection.architecture, **size, seed=config.seed, device=device)
     saved, seconds = folder.load(), 0.0
     if saved is not None:
         training.load_state(saved["training"])
@@ -368,8 +361,8 @@ def score(
     test: Split = task.seal.open(selection)
     record = {
         "architecture": str(selection.architecture),
-        "valid_accuracy": evaluate(network, task.valid.to(device)),
-        "test_accuracy": evaluate(network, test.to(device)),
+        "valid_accuracy": evaluate(training.network, task.valid.to(device)),
+        "test_accuracy": evaluate(training.network, test.to(device)),
         "seconds": seconds,
         "peak_memory_bytes": peak_memory(device),
     }

@@ -37,10 +37,11 @@ class TableObjective(Objective):
     """
 
     provides = frozenset[str]()
-    steps_per_epoch = STEPS
 
-    def __init__(self, space: Space, accuracy: np.ndarray, name: str = "table"):
-        """`accuracy`: percent, one axis a position of `space`. Raises BenchbedError where a cell is missing."""
+    def __init__(self, space: Space, accuracy: np.ndarray, name: str = "table", steps: int = STEPS):
+        """`accuracy`: percent, one axis a position of `space`; `steps`: of an epoch. Raises BenchbedError where a cell
+        is missing."""
+        self.steps_per_epoch = steps
         gaps = int(np.isnan(accuracy).sum())
         if gaps:
             raise BenchbedError(
@@ -53,10 +54,10 @@ class TableObjective(Objective):
         self.everything = torch.from_numpy(space.mask)
 
     @classmethod
-    def of(cls, table: Table, dataset: str) -> "TableObjective":
+    def of(cls, table: Table, dataset: str, steps: int | None = None) -> "TableObjective":
         """The objective of a data set. Raises BenchbedError if the table lacks the figure or a cell of it."""
         figure = Figure(dataset, "valid", EPOCHS_TRAINED)
-        return cls(table.space, table.values(*figure), f"{figure.words} in table {table.name}")
+        return cls(table.space, table.values(*figure), f"{figure.words} in table {table.name}", steps or STEPS)
 
     def value(self, gates: Tensor) -> Tensor:
         """The accuracy in percent, float64 (K,), of gates (K, P, O); differentiable."""

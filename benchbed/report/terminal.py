@@ -3,6 +3,7 @@
 import shlex
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from rich.console import Console
@@ -89,7 +90,7 @@ def _collapsed(facts: Mapping[str, Any]) -> str:
 def grid_summary(records: Sequence[Mapping[str, Any]], console: Console) -> None:
     """Several runs: per pairing the mean, deviation and 95 % bootstrap interval of the test accuracy over seeds.
 
-    Where a table scored, also the mean regret, in points below its best cell.
+    Where a table scored, also the median regret over seeds, in points below its best cell.
     """
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for record in records:
@@ -100,7 +101,7 @@ def grid_summary(records: Sequence[Mapping[str, Any]], console: Console) -> None
     table = Table(title=f"test accuracy in percent, {how}", title_justify="left")
     for heading in ("searcher", "selector"):
         table.add_column(heading)
-    regret = ("mean regret",) if by_table else ()
+    regret = ("median regret",) if by_table else ()
     for heading in ("seeds", "mean", "deviation", "95 % interval", *regret, "parameter-free", "search s", "select s"):
         table.add_column(heading, justify="right")
     for (searcher, selector), group in groups.items():
@@ -113,7 +114,7 @@ def grid_summary(records: Sequence[Mapping[str, Any]], console: Console) -> None
             f"{i.mean:.2f}",
             "" if i.n < 2 else f"{i.deviation:.2f}",
             "" if i.n < 2 else f"{i.low:.2f} to {i.high:.2f}",
-            *([f"{sum(r['regret'] for r in group) / i.n:.2f}"] if by_table else []),
+            *([f"{median(r['regret'] for r in group):.2f}"] if by_table else []),
             f"{sum(free) / len(free):.0%}" if free else "",
             f"{sum(r['seconds']['search'] for r in group) / i.n:.0f}",
             f"{sum(r['seconds']['selection'] for r in group) / i.n:.0f}",

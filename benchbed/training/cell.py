@@ -1,0 +1,33 @@
+"""An architecture's own training: its network, seeded, on a task. A run's score and the builder of tables share it."""
+
+import torch
+
+from ..objectives.supernet import import_class
+from ..space import Architecture, Space
+from ..streams import Streams, derive, seeded
+from ..task import Task
+from .train import Recipe, Training
+
+
+def training_of(
+    space: Space,
+    task: Task,
+    recipe: Recipe,
+    architecture: Architecture,
+    *,
+    channels: int,
+    cells: int,
+    seed: int,
+    device: torch.device | str = "cpu",
+) -> Training:
+    """The training of `architecture` from scratch, before its first step.
+
+    Initial weights and the order of the images depend on `seed` alone: two architectures of a seed see the same
+    batches. `channels` and `cells` size the network (NAS-Bench-201: C and N).
+    """
+    streams = Streams(derive(seed, "scoring"))
+    with seeded(streams.generator("initialisation")):
+        network = import_class(space.network)(
+            architecture.choices, channels=channels, cells=cells, classes=task.classes, in_channels=task.shape[0]
+        )
+    return Training(network, task.train, recipe, streams.generator("data"), task.augment, device)
