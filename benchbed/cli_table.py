@@ -1,6 +1,7 @@
 """The commands about tables: `table list`, `info`, `import`, `fetch`, `export`, and `query`."""
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -91,6 +92,43 @@ def export(
     if file.exists() and not force:
         raise BenchbedError(f"{file} is there already: give another name, or --force to replace it")
     print(f"{to_csv(Table.open(name), file):,} cells written to {file}")
+
+
+@table_app.command()
+def build(
+    out: Annotated[Path, typer.Option(help="the table to write, an .npz file; a folder beside it keeps what is done")],
+    space: Annotated[str, typer.Option(help="the search space")] = "nb201",
+    task: Annotated[str, typer.Option(help="digits, cifar10, cifar100, imagenet16 or npz:FILE")] = "digits",
+    seeds: Annotated[str, typer.Option(help="a range such as 0:2")] = "0:1",
+    epochs: Annotated[int | None, typer.Option(help="of each training; default: the preset's")] = None,
+    channels: Annotated[int | None, typer.Option(help="C of the trained networks; default: the preset's")] = None,
+    cells: Annotated[int | None, typer.Option(help="N, cells a stage; default: the preset's")] = None,
+    sample: Annotated[int | None, typer.Option(help="train only so many classes, drawn at random")] = None,
+    workers: Annotated[int | None, typer.Option(help="processes of one thread each; default: one a core")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1")] = "cpu",
+    data: Annotated[Path | None, typer.Option(help="the folder of a published data set's files")] = None,
+    splits: Annotated[Path | None, typer.Option(help="the folder of NAS-Bench-201's split files")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="scoring.KEY=VALUE or task_options.KEY=VALUE")
+    ] = None,
+    plugin: Annotated[list[Path] | None, typer.Option("--plugin", help="a Python file with your own space")] = None,
+    force: Force = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="print errors only")] = False,
+) -> None:
+    """Make a table of your own: train every distinct architecture on a task. The same command again goes on."""
+    from .builder.build import build as make
+    from .builder.settings import spec_of
+    from .progress import Reporter
+
+    given = {
+        "space": space, "task": task, "seeds": seeds, "epochs": epochs, "channels": channels, "cells": cells,
+        "sample": sample, "device": device, "data": data, "splits": splits,
+    }  # fmt: skip
+    spec = spec_of(given, settings or [], plugin or [])
+    with Reporter(quiet) as reporter:
+        make(spec, out, workers or len(os.sched_getaffinity(0)), reporter, force)
+    if not quiet:
+        info(str(out.absolute()))
 
 
 def query(

@@ -73,11 +73,15 @@ def fingerprint(space: str, arrays: Mapping[str, np.ndarray]) -> str:
     return total.hexdigest()
 
 
-def write(path: Path, meta: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes the table whole or not at all, and makes its folder. Raises BenchbedError where that fails."""
+def write(path: Path, meta: dict[str, Any], arrays: Mapping[str, np.ndarray], compressed: bool = False) -> None:
+    """Writes the table whole or not at all, and makes its folder. Raises BenchbedError where that fails.
+
+    `compressed`: smaller and slower to open, for a table that is sent around.
+    """
     text = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, meta=text, **arrays)
+    save = np.savez_compressed if compressed else np.savez
+    save(buffer, allow_pickle=False, meta=text, **arrays)
     with one_line(path.parent, "make"):
         path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, buffer.getvalue(), tag=f".{os.getpid()}")

@@ -1,0 +1,120 @@
+"""From the results of a build to the table's file. Numpy only."""
+
+from datetime import UTC, datetime
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..space import Space
+from ..spaces.nb201 import NB201, flops, parameters
+from ..tables import store
+from ..tables.draft import mean_over_seeds
+from ..tables.figures import Figure
+from ..task import Task
+from .classes import CellClass, classes, shape_of
+from .spec import Spec, dataset_of
+
+UNITS = {
+    "accuracy": "percent, mean over the seeds; NaN: not trained",
+    "seeds": "percent, one a seed; NaN: not trained",
+    "seconds": "of the training, mean over the seeds; on a CPU of one processor core, other work not counted",
+    "params": "trainable parameters of the trained network, by formula",
+    "flops": "multiply-accumulates of one image plus classifier biases, by formula",
+}
+
+
+def write_table(
+    spec: Spec, space: Space, task: Task, results: list[dict[str, Any]], headers: list[dict[str, Any]], out: Path
+) -> None:
+    """Writes the table of the seeds and classes that `spec` names; further results in the folder are left out."""
+    meta, arrays = assemble(spec, space, task, results, headers)
+    store.write(out, meta, arrays, compressed=True)
+
+
+def assemble(
+    spec: Spec, space: Space, task: Task, results: list[dict[str, Any]], headers: list[dict[str, Any]]
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The metadata and the arrays. Members of a class share accuracies and seconds, and have their own costs."""
+    groups, shape = classes(space)[: spec.sample], shape_of(space)
+    dataset, epochs = dataset_of(task.name), spec.scoring.epochs
+    valid, test = (Figure(dataset, split, epochs) for split in ("valid", "test"))
+    arrays: dict[str, np.ndarray] = {}
+    for figure, key in ((valid, "valid"), (test, "test")):
+        seeds = _by_seed(groups, results, spec.seeds, key, prod(shape))
+        arrays[f"seeds/{figure}"] = seeds.reshape(*shape, len(spec.seeds)).astype(np.float32)
+        arrays[f"accuracy/{figure}"] = mean_over_seeds(seeds).reshape(shape)
+    seconds = mean_over_seeds(_by_seed(groups, results, spec.seeds, "seconds", prod(shape))).reshape(shape)
+    arrays |= {f"seconds/{figure}": seconds.astype(np.float32) for figure in (valid, test)}
+    if isinstance(space, NB201):
+        arrays |= _costs(spec, space, task, dataset)
+    names = [str(seed) for seed in spec.seeds]
+    trained, whole = len(groups), len(classes(space))
+    members = sum(len(group.places) for group in groups)
+    meta = {
+        "format": store.FORMAT,
+        "space": spec.space,
+        "fingerprint": store.fingerprint(spec.space, arrays),
+        "figures": [list(valid), list(test)],
+        "full_epochs": epochs,
+        "seeds": {str(valid): names, str(test): names},
+        "units": UNITS,
+        "sources": [{"kind": "trained by benchbed", "name": task.name, "sha256": task.fingerprint}],
+        "notes": [
+            f"{trained:,} of {whole:,} functionally distinct architectures were trained; the {members:,} members share "
+            "their class's accuracies and seconds, and have their own parameters and FLOPs",
+        ],
+        "task": {"name": task.name, "fingerprint": task.fingerprint, **task.facts},
+        "recipe": spec.scoring.model_dump(),
+        "made_with": _distinct(headers),
+        "made": f"built by benchbed {__version__}",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return meta, arrays
+
+
+def _by_seed(
+    groups: list[CellClass], results: list[dict[str, Any]], seeds: tuple[int, ...], key: str, size: int
+) -> np.ndarray:
+    """float64 (size, seeds): NaN where nothing was trained."""
+    places = {group.trained.text: group.places for group in groups}
+    column = {seed: i for i, seed in enumerate(seeds)}
+    found = np.full((size, len(seeds)), np.nan)
+    for result in results:
+        if result["seed"] in column and result["cell"] in places:
+            found[places[result["cell"]], column[result["seed"]]] = result[key]
+    return found
+
+
+def _costs(spec: Spec, space: NB201, task: Task, dataset: str) -> dict[str, np.ndarray]:
+    """Parameters, and FLOPs where the network halves the image size evenly, by the numbers of convolutions."""
+    shape = shape_of(space)
+    numbers = np.indices(shape).reshape(len(shape), -1)
+    pairs = {
+        (int(a), int(b)) for a, b in zip((numbers == 2).sum(0).tolist(), (numbers == 3).sum(0).tolist(), strict=True)
+    }
+    size = {"channels": spec.scoring.channels, "cells": spec.scoring.cells, "classes": task.classes}
+    size["in_channels"] = task.shape[0]
+    _, height, width = task.shape
+    even = height == width and height % 4 == 0
+    arrays = {f"params/{dataset}": np.zeros(numbers.shape[1], np.int64)}
+    if even:
+        arrays[f"flops/{dataset}"] = np.zeros(numbers.shape[1], np.int64)
+    for ones, threes in pairs:
+        here = ((numbers == 2).sum(0) == ones) & ((numbers == 3).sum(0) == threes)
+        cell = space.architecture_of((2,) * ones + (3,) * threes + (0,) * (len(shape) - ones - threes))
+        arrays[f"params/{dataset}"][here] = parameters(cell, **size)
+        if even:
+            arrays[f"flops/{dataset}"][here] = flops(cell, **size, size=height)
+    return {name: array.reshape(shape) for name, array in arrays.items()}
+
+
+def _distinct(headers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each set of versions, commit and machine once."""
+    found: list[dict[str, Any]] = []
+    for entry in headers:
+        if entry not in found:
+            found.append(entry)
+    return found

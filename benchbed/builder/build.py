@@ -1,0 +1,148 @@
+"""`table build`: starts the workers, shows how far they are, and makes the table when every job is done."""
+
+import os
+import subprocess
+import sys
+import time
+from collections import deque
+from pathlib import Path
+
+from ..errors import BenchbedError
+from ..progress import Reporter
+from ..space import Space
+from ..task import Task
+from .assemble import write_table
+from .ledger import Job, Ledger
+from .spec import Spec, check
+from .worker import jobs_of
+
+LOOK = 0.5  # seconds between two looks at the folder
+SAY = 60.0  # and between two lines where there is no bar
+DEATHS = 5  # workers that may die without a result between them
+
+
+def folder_of(out: Path) -> Path:
+    """Where a build keeps what is finished until its table is whole: beside the table's file."""
+    return out.with_name(f"{out.stem}.build")
+
+
+def build(spec: Spec, out: Path, workers: int, reporter: Reporter, force: bool = False) -> None:
+    """Trains what is missing and writes the table to `out`, an .npz file.
+
+    A build that was stopped goes on; several may share the folder. Raises BenchbedError, before anything is trained,
+    for a task that cannot be trained on, a folder of another build, or a file that is there already and not `force`.
+    """
+    if out.suffix != ".npz":
+        raise BenchbedError(f"--out {out}: expected a file name that ends in .npz")
+    if out.exists() and not force:
+        raise BenchbedError(f"{out} is there already: give another name, or --force to replace it")
+    if workers < 1:
+        raise BenchbedError(f"--workers {workers}: at least one is needed")
+    space, task = spec.load_space(), spec.load_task()
+    check(task, space)
+    jobs = jobs_of(spec, space)
+    ledger = Ledger(folder_of(out), spec.identity(task))
+    while True:
+        _train(spec, ledger, jobs, workers, reporter)
+        results, headers = ledger.everything()  # every line once more, with its checksum
+        if all(job in ledger.done for job in jobs):
+            break
+    for name in ledger.damaged():
+        reporter.line(f"shard {name} was damaged: set aside in {ledger.path / 'damaged'}, its cells trained again")
+    _write(spec, space, task, results, headers, out)
+    reporter.line(f"{len(jobs):,} trainings are in {out}")
+
+
+def _write(spec: Spec, space: Space, task: Task, results: list[dict], headers: list[dict], out: Path) -> None:
+    write_table(spec, space, task, results, headers, out)
+
+
+def _train(spec: Spec, ledger: Ledger, jobs: list[Job], workers: int, reporter: Reporter) -> None:
+    """Runs workers until every job is done. Raises BenchbedError with what a worker was refused."""
+    meter = _Meter(spec, jobs, reporter)
+    meter.see(ledger)
+    crew: list[subprocess.Popen[str]] = []
+    deaths = 0
+    try:
+        while meter.left:
+            while len(crew) < min(workers, meter.left):
+                crew.append(_start(spec, ledger.path))
+            time.sleep(LOOK)
+            if meter.see(ledger):
+                deaths = 0
+            for worker in [w for w in crew if w.poll() is not None]:
+                crew.remove(worker)
+                if worker.returncode == BenchbedError.status:
+                    assert worker.stderr is not None
+                    raise BenchbedError(worker.stderr.read().strip().splitlines()[-1])
+                if worker.returncode != 0:
+                    deaths += 1
+                    reporter.line(f"worker {worker.pid} died ({_how(worker)}): its cell is open again")
+                    if deaths > DEATHS:
+                        raise BenchbedError(f"{deaths} workers died one after the other ({_how(worker)}): nothing is "
+                                            "lost, the same command goes on")  # fmt: skip
+    finally:
+        for worker in crew:
+            worker.terminate()
+        for worker in crew:
+            worker.wait()
+            if worker.stderr is not None:
+                worker.stderr.close()
+
+
+def _start(spec: Spec, folder: Path) -> "subprocess.Popen[str]":
+    root = str(Path(__file__).resolve().parents[2])  # so that a worker finds this benchbed, wherever it runs
+    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "benchbed.builder.worker", str(folder), spec.model_dump_json()]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def _how(worker: "subprocess.Popen[str]") -> str:
+    code = worker.returncode
+    if code < 0:
+        return f"signal {-code}"
+    assert worker.stderr is not None
+    said = worker.stderr.read().strip().splitlines()
+    return f"status {code}" + (f", {said[-1][:120]}" if said else "")
+
+
+class _Meter:
+    """How many jobs are done, how fast, and the best so far."""
+
+    def __init__(self, spec: Spec, jobs: list[Job], reporter: Reporter) -> None:
+        self.wanted, self.reporter = set(jobs), reporter
+        self.best, self.done = 0.0, 0
+        self._recent: deque[tuple[float, int]] = deque(maxlen=600)  # (time, jobs done): five minutes
+        self._said = 0.0
+        reporter.begin(f"training {spec.task}", len(jobs))
+
+    @property
+    def left(self) -> int:
+        return len(self.wanted) - self.done
+
+    def see(self, ledger: Ledger) -> bool:
+        """Looks at the folder and shows it; whether something was finished."""
+        before, now = self.done, time.monotonic()
+        for result in ledger.refresh():
+            if Job(result["seed"], result["cell"]) in self.wanted:
+                self.best = max(self.best, result["test"])
+        self.done = len(self.wanted & ledger.done)
+        self._recent.append((now, self.done))
+        status = f"{self.done:,} of {len(self.wanted):,} cells"
+        since, first = self._recent[0]
+        if self.done > first:
+            rate = (self.done - first) / (now - since)
+            status += f", {rate:.2f} a second, {_span(self.left / rate)} left"
+        if self.done:
+            status += f", best {self.best:.2f} %"
+        self.reporter.advance(self.done, status)
+        if not self.reporter.console.is_terminal and (now - self._said > SAY or not self.left):
+            self._said = now
+            self.reporter.line(status)
+        return self.done > before
+
+
+def _span(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{max(minutes, 1)} min"

@@ -1,0 +1,61 @@
+"""Which architectures are trained: one of each class of those that compute the same function. Numpy only."""
+
+from collections import defaultdict
+from collections.abc import Hashable
+from itertools import product
+from math import prod
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import BenchbedError
+from ..space import Architecture, Space
+
+MOST = 200_000  # architectures of a space that can be a table
+_ORDER = 201  # seeds the order of training, the same on every machine
+
+
+class CellClass(NamedTuple):
+    """Architectures that compute one function. `trained` is the one of them that is trained.
+
+    `places`: int (members,), where they stand in a table's flattened array.
+    """
+
+    trained: Architecture
+    places: np.ndarray
+
+
+def classes(space: Space) -> list[CellClass]:
+    """Every class of the space, in the order in which they are trained.
+
+    Of its members the one with the fewest parameters is trained, so that no operation that cannot change the output
+    has any; of several the first. The order is one fixed permutation: the first n are a sample drawn without
+    replacement, and a build that was stopped holds one. Raises BenchbedError for a space of over 200,000.
+    """
+    shape = shape_of(space)
+    if prod(shape) > MOST:
+        raise BenchbedError(f"the space has {prod(shape):,} architectures: a table is built of at most {MOST:,}")
+    members: dict[Hashable, list[tuple[float, int, Architecture]]] = defaultdict(list)
+    for place, choices in enumerate(product(*map(range, shape))):
+        cell = space.architecture_of(choices)
+        members[space.canonical(cell)].append((_weight(space, cell), place, cell))
+    found = []
+    for group in members.values():
+        lightest = min(group, key=lambda member: member[:2])
+        found.append(CellClass(lightest[2], np.array([place for _, place, _ in group])))
+    order = np.random.default_rng(_ORDER).permutation(len(found))
+    return [found[i] for i in order]
+
+
+def shape_of(space: Space) -> tuple[int, ...]:
+    """The number of operations at each position: the shape of a table's arrays."""
+    return tuple(len(position.operations) for position in space.positions)
+
+
+def _weight(space: Space, cell: Architecture) -> float:
+    """The number of parameters where the space counts them; counting is slow, so NAS-Bench-201's is by formula."""
+    from ..spaces.nb201 import CONV1, CONV3, NB201
+
+    if isinstance(space, NB201):  # at every width and depth a 3x3 convolution holds more than six 1x1 ones
+        return 9 * cell.choices.count(CONV3) + cell.choices.count(CONV1)
+    return float(space.facts(cell).get("params", 0))

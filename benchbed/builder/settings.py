@@ -1,0 +1,54 @@
+"""From the words of the command line to the specification of a build."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .. import registry
+from ..config import SCORING, ScoringOptions, typed, with_settings
+from ..errors import BenchbedError, unknown
+from .spec import Spec
+
+SECTIONS = ("scoring", "task_options")
+MOST_SEEDS = 1000
+
+
+def spec_of(given: Mapping[str, Any], settings: list[str], plugins: list[Path]) -> Spec:
+    """The specification, complete. Raises BenchbedError, one line, for an unknown name or a value out of range."""
+    for file in plugins:
+        registry.add_file(file)
+    registry.find("space", given["space"])
+    registry.find("task", str(given["task"]).partition(":")[0])
+    raw = with_settings({}, settings)
+    for section in raw:
+        if section not in SECTIONS and raw[section]:
+            raise unknown("section in --set", section, SECTIONS)
+    recipe = {k: given[k] for k in ("epochs", "channels", "cells") if given.get(k) is not None}
+    preset = "small" if str(given["task"]).startswith(("digits", "npz:")) else "paper"
+    scoring = typed(ScoringOptions, {**SCORING[preset], **raw.get("scoring", {}), **recipe}, "scoring")
+    if (sample := given.get("sample")) is not None and sample < 1:
+        raise BenchbedError(f"--sample {sample}: at least one class is needed")
+    return Spec(
+        space=given["space"],
+        task=given["task"],
+        task_options=raw.get("task_options", {}),
+        data=_absolute(given.get("data")),
+        splits=_absolute(given.get("splits")),
+        scoring=scoring,
+        seeds=_seeds(given["seeds"]),
+        sample=sample,
+        device=given["device"],
+        plugins=tuple(str(file.resolve()) for file in plugins),
+    )
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    first, colon, last = text.partition(":")
+    if not colon or not first.isdecimal() or not last.isdecimal() or not 0 < int(last) - int(first) <= MOST_SEEDS:
+        raise BenchbedError(f"seeds = '{text}': expected FIRST:AFTER_LAST with FIRST below it, such as 0:2, at most "
+                            f"{MOST_SEEDS}")  # fmt: skip
+    return tuple(range(int(first), int(last)))
+
+
+def _absolute(path: Path | None) -> str | None:
+    return None if path is None else str(path.absolute())

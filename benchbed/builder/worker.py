@@ -1,0 +1,105 @@
+"""One worker of a build: claims a job, trains it on one thread, writes its result, until every job is done.
+
+    python -m benchbed.builder.worker FOLDER SPEC
+
+SPEC is the build's specification as JSON. A worker leaves when its parent is gone. What it is refused goes to stderr as
+one line, with exit status 2.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import registry
+from ..errors import BenchbedError
+from ..machine import commit, machine, pick_device, versions
+from ..space import Architecture, Space
+from ..task import Split, Task
+from ..training.cell import training_of
+from ..training.train import Recipe, evaluate
+from .classes import classes
+from .ledger import Job, Ledger
+from .spec import Spec
+
+PAUSE = 0.5  # seconds between two looks at what the others do, once nothing is open
+
+
+def jobs_of(spec: Spec, space: Space) -> list[Job]:
+    """Every job of the build, in the order in which they are claimed: seed by seed."""
+    cells = [c.trained.text for c in classes(space)[: spec.sample]]
+    return [Job(seed, cell) for seed in spec.seeds for cell in cells]
+
+
+def train(spec: Spec, space: Space, task: Task, test: Split, cell: Architecture, seed: int) -> dict[str, float]:
+    """One job's result: validation and test accuracy in percent, and the seconds of the training.
+
+    On a CPU they are the process's own: other work on the machine does not count. The code is that of a run's score,
+    so that a run with the same seed and recipe scores its cell alike. Raises BenchbedError where the training diverges.
+    """
+    recipe = Recipe(**spec.scoring.model_dump(exclude={"channels", "cells"}))
+    size = {"channels": spec.scoring.channels, "cells": spec.scoring.cells}
+    clock = time.process_time if spec.device == "cpu" else time.perf_counter
+    began = clock()
+    training = training_of(space, task, recipe, cell, **size, seed=seed, device=spec.device)
+    while not training.finished:
+        training.epoch()
+    seconds = clock() - began
+    valid = evaluate(training.network, task.valid)
+    return {"valid": valid, "test": evaluate(training.network, test), "seconds": round(seconds, 3)}
+
+
+def work(ledger: Ledger, jobs: Sequence[Job], spec: Spec, space: Space, task: Task) -> None:
+    """Takes part in the build until every job is done, here or elsewhere, or until this process's parent is gone."""
+    parent = os.getppid()
+    device = pick_device(spec.device)
+    test = task.seal.open("every architecture is trained and scored: nothing is selected by it").to(device)
+    task = on_device(task, device)
+    while os.getppid() == parent:
+        job = ledger.claim(jobs)
+        if job is not None:
+            try:
+                result = train(spec, space, task, test, space.parse(job.cell), job.seed)
+            except BenchbedError as error:
+                raise BenchbedError(f"cell {job.cell}, seed {job.seed}: {error}") from None
+            ledger.write(job, result)
+        elif all(job in ledger.done for job in jobs):
+            return
+        else:
+            time.sleep(PAUSE)
+
+
+def on_device(task: Task, device: torch.device) -> Task:
+    """The task with its images on the device, where they are copied once."""
+    return replace(task, train=task.train.to(device), valid=task.valid.to(device))
+
+
+def header(spec: Spec) -> dict[str, Any]:
+    """What a result was made with."""
+    return {"versions": versions(), "commit": commit(), "machine": machine(pick_device(spec.device))}
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends its workers
+    torch.set_num_threads(1)
+    path, spec = Path(sys.argv[1]), Spec.model_validate_json(sys.argv[2])
+    try:
+        for file in spec.plugins:
+            registry.add_file(Path(file))
+        space, task = spec.load_space(), spec.load_task()
+        ledger = Ledger(path, spec.identity(task))
+        ledger.begin(header(spec))
+        work(ledger, jobs_of(spec, space), spec, space, task)
+    except BenchbedError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.status)
+
+
+if __name__ == "__main__":
+    main()
