@@ -126,7 +126,7 @@ def build(
     }  # fmt: skip
     spec = spec_of(given, settings or [], plugin or [])
     with Reporter(quiet) as reporter:
-        make(spec, out, workers or len(os.sched_getaffinity(0)), reporter, force)
+        make(spec, out, len(os.sched_getaffinity(0)) if workers is None else workers, reporter, force)
     if not quiet:
         info(str(out.absolute()))
 
@@ -134,9 +134,9 @@ def build(
 def query(
     name: Name,
     arch: Annotated[str, typer.Option(help="the architecture's native string")],
-    dataset: Annotated[str, typer.Option(help="cifar10, cifar100 or imagenet16-120")],
+    dataset: Annotated[str, typer.Option(help="cifar10, cifar100 or imagenet16-120; of a built table its task")],
     split: Annotated[str, typer.Option(help="valid, test, or valid+test where the table has it")],
-    epochs: Annotated[int, typer.Option(help="12 or 200")],
+    epochs: Annotated[int, typer.Option(help="as in the table: 12 or 200 for NAS-Bench-201")],
     as_json: Json = False,
 ) -> None:
     """One architecture's accuracy in a table: mean over seeds, their number, their spread."""

@@ -254,16 +254,24 @@ def _table(raw: Mapping[str, Any], objective: str, space: str, ours: bool) -> Ta
         return None
     name = DEFAULT_TABLE if name is None else name
     if dataset is None:
-        raise BenchbedError(f"table '{name}' needs a data set: add --dataset {'|'.join(DATASETS)}")
+        raise BenchbedError(f"table '{name}' needs a data set: add --dataset {'|'.join(_datasets(name))}")
     table = Table.open(name)
     if table.meta["space"] != space or not ours:
         raise BenchbedError(f"table {name} is of the space {table.meta['space']}: it cannot score space '{space}'")
     for split in ("valid", "test"):
-        if (figure := Figure(dataset, split, 200)) not in table.figures:
+        if (figure := Figure(dataset, split, table.full_epochs)) not in table.figures:
             raise refusal(table.name, figure, list(table.figures))
     _, path = find(name)
     where = name if path.parent == home() else str(path.absolute())
     return TableConfig(name=where, dataset=dataset, fingerprint=table.fingerprint)
+
+
+def _datasets(name: str) -> tuple[str, ...]:
+    """What the table of this name has; the benchmark's where it cannot be opened, which is said later."""
+    try:
+        return Table.open(name).datasets
+    except BenchbedError:
+        return DATASETS
 
 
 def _supernet(

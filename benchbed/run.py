@@ -136,7 +136,12 @@ def score_by_table(config: RunConfig, selection: Selection, reporter: Reporter) 
     table = config.table.open()
     found = score_in(table, config.table.dataset, selection.architecture)
     reporter.line(f"table {table.name}: test accuracy {found.test_accuracy:.2f} % on {config.table.dataset}")
-    where = {"name": table.name, "fingerprint": table.fingerprint, "dataset": config.table.dataset}
+    where = {
+        "name": table.name,
+        "fingerprint": table.fingerprint,
+        "dataset": config.table.dataset,
+        "epochs": table.full_epochs,
+    }
     seconds = time.perf_counter() - began
     return {**found._asdict(), "table": where, "seconds": seconds, "peak_memory_bytes": 0}
 

@@ -37,6 +37,7 @@ Refused = Callable[..., str]
         (("run", *GOOD, "--seeds", "3:3"), ("seeds = '3:3'", "0:10")),
         (("run", *GOOD, "--seeds", "3"), ("seeds = '3'", "0:10")),
         (("run", *GOOD, "--epochs", "0"), ("epochs = 0", "at least 1")),
+        (("run", *GOOD, "--steps", "10"), ("steps = 10", "objective 'table'")),
         (("run", *GOOD, "--device", "quantum"), ("device 'quantum'",)),
         (("run", *GOOD, "--device", "meta"), ("device 'meta' cannot be used",)),
         (("list", "nonsense"), ("unknown kind of plug-in 'nonsense'", "searcher, selector, space, task")),

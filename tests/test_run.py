@@ -13,6 +13,7 @@ from benchbed.errors import BenchbedError
 from benchbed.run import Options, dry_run, expand, run_all, select_again
 from benchbed.spaces.nb201 import NB201
 from benchbed.tasks.load import load_task
+from benchbed.training.train import Training
 
 SEARCHERS = ("darts", "proxyless", "reinforce")
 SELECTORS = ("magnitude", "perturb", "best-of", "random", "constant")
@@ -51,7 +52,7 @@ def grid(
     }
     made: dict[str, list[Any]] = {"searches": [], "trainings": []}
     with pytest.MonkeyPatch.context() as patch:
-        train_epoch, epoch = stages.train_epoch, stages.Training.epoch
+        train_epoch, epoch = stages.train_epoch, Training.epoch
 
         def counted_epoch(problem: Any, searcher: Any, number: int, *rest: Any, **more: Any) -> Any:
             if "on_step" in more:  # the search's; tuning has none
@@ -63,7 +64,7 @@ def grid(
             return epoch(self)
 
         patch.setattr(stages, "train_epoch", counted_epoch)
-        patch.setattr(stages.Training, "epoch", counted_training)
+        patch.setattr(Training, "epoch", counted_training)
         records = run_all(expand(raw, list(SEARCHERS), list(SELECTORS), [0]), on_cpu(out))
     return out, records, made
 

@@ -13,9 +13,11 @@ import torch
 
 from benchbed import registry
 from benchbed.errors import BenchbedError
-from benchbed.objectives.table import TableObjective
+from benchbed.folder import load_checkpoint
+from benchbed.objectives.table import STEPS
 from benchbed.run import Options, dry_run, expand, run_all, select_again
 from benchbed.spaces.nb201 import NB201
+from benchbed.tables import store
 from benchbed.tables.score import noise_floor, score
 from benchbed.tables.table import Table
 
@@ -99,9 +101,36 @@ def test_darts_reaches_a_good_cell_in_seconds(real_table: Table, tmp_path: Path)
     assert time.perf_counter() - began < 10
     assert record["test_accuracy"] >= 94.2
     assert record["test_accuracy"] == real_table.query(record["architecture"], "cifar10", "test", 200)
-    assert record["config"]["epochs"] * TableObjective.steps_per_epoch == 300
+    assert record["config"]["epochs"] * STEPS == 300
     assert record["n_seeds"] == 3
     assert 1 <= record["noise_floor"] < 15625
+
+
+@pytest.mark.parametrize("searcher", ["darts", "proxyless", "reinforce"])
+def test_a_budget_of_ten_steps_is_ten_steps(searcher: str, climbing: Table, tmp_path: Path) -> None:
+    raw = TABLE | {"epochs": 1, "steps": 10}
+    (record,) = run_all(expand(raw, [searcher], ["magnitude"], [0]), on_cpu(tmp_path))
+    saved = load_checkpoint(tmp_path / "searches" / record["search"] / "checkpoint.pt")["tree"]
+    assert int(saved["parts"]["searcher"]["optimiser"]["state"][0]["step"]) == 10
+    (usual,) = run_all(expand(TABLE | {"epochs": 1}, [searcher], ["magnitude"], [0]), on_cpu(tmp_path))
+    assert usual["search"] != record["search"]
+    again = select_again(tmp_path / "searches" / record["search"], {}, "magnitude", on_cpu(tmp_path))
+    assert again["id"] == record["id"]
+
+
+def test_a_table_names_its_own_full_training(climbing: Table, make_table: Any, tmp_path: Path) -> None:
+    """A table of another training than 200 epochs scores by it, and its objective descends it."""
+    arrays = {f"accuracy/digits_{split}_2": climbing.values("cifar10", split, 200) for split in ("valid", "test")}
+    meta = {**climbing.meta, "figures": [["digits", "valid", 2], ["digits", "test", 2]], "full_epochs": 2}
+    meta["fingerprint"] = store.fingerprint("nb201", arrays)
+    store.write(tmp_path / "own.npz", meta, arrays, compressed=True)
+    raw = {"objective": "table", "table": str(tmp_path / "own.npz"), "dataset": "digits"}
+    (record,) = run_all(expand(raw, ["darts"], ["magnitude"], [0]), on_cpu(tmp_path / "out"))
+    assert (record["test_accuracy"], record["regret"], record["table"]["epochs"]) == (85.0, 0.0, 2)
+    meta["full_epochs"] = 3
+    store.write(tmp_path / "own.npz", meta, arrays)
+    with pytest.raises(BenchbedError, match="has no digits valid accuracy after 3 epochs: nearest 2"):
+        expand(raw, ["darts"], ["magnitude"], [0])
 
 
 @pytest.fixture
@@ -198,7 +227,7 @@ def test_a_supernets_cell_is_scored_without_training(climbing: Table, tiny: dict
     assert one["search"] == other["search"]  # the table belongs to the run alone
     assert one["id"] != other["id"]
     assert (other["scored_by"], other["test_accuracy"], other["rank"], other["percentile"]) == ("table", 85.0, 1, 100.0)
-    assert other["table"] == {"name": "mine", "fingerprint": climbing.fingerprint, "dataset": "cifar10"}
+    assert other["table"] == {"name": "mine", "fingerprint": climbing.fingerprint, "dataset": "cifar10", "epochs": 200}
     assert one["table"] is None
     search = tmp_path / "searches" / one["search"]
     again = select_again(search, {"table": "mine", "dataset": "cifar10"}, "constant", on_cpu(tmp_path))
@@ -230,7 +259,7 @@ ON_TABLE = ("--objective", "table", "--table", "mine", "--dataset", "cifar10")
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--table", "mine"), ("table 'mine' needs a data set", "--dataset cifar10|cifar100|imagenet16-120")),
+        (("--table", "mine"), ("table 'mine' needs a data set", "add --dataset cifar10")),
         (("--dataset", "cifar10"), ("dataset 'cifar10' is of a table", "--table NAME")),
         (("--table", "mien", "--dataset", "cifar10"), ("unknown table 'mien'", "'mine'")),
         (("--table", "mine", "--dataset", "cifar"), ("unknown data set of table mine 'cifar'", "cifar10")),

@@ -8,6 +8,7 @@ from collections import deque
 from pathlib import Path
 
 from ..errors import BenchbedError
+from ..machine import pick_device
 from ..progress import Reporter
 from ..space import Space
 from ..task import Task
@@ -38,6 +39,7 @@ def build(spec: Spec, out: Path, workers: int, reporter: Reporter, force: bool =
         raise BenchbedError(f"{out} is there already: give another name, or --force to replace it")
     if workers < 1:
         raise BenchbedError(f"--workers {workers}: at least one is needed")
+    pick_device(spec.device)
     space, task = spec.load_space(), spec.load_task()
     check(task, space)
     jobs = jobs_of(spec, space)

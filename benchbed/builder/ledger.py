@@ -57,6 +57,8 @@ class Ledger:
         self._claims: dict[Job, str] = {}  # the last claim of each job
         self._read: dict[Path, int] = {}  # bytes of a file that were read
         self._dead: set[str] = set()
+        self.worker = ""  # until `begin`
+        self._life: IO[str] | None = None  # open as long as this process is a worker
 
     # -- a worker's side -----------------------------------------------------------------------------------------------
 
@@ -66,6 +68,12 @@ class Ledger:
         self._life = _hold(self.path / "workers" / self.worker)
         self.header, self.written = header, 0
 
+    def end(self) -> None:
+        """This process is no worker any more; what it has claimed and not finished is open."""
+        if self._life is not None:
+            self._life.close()
+            self._life = None
+
     def claim(self, jobs: Sequence[Job]) -> Job | None:
         """The first open job of `jobs`, now this worker's; None if each is done or in another's hands."""
         with self._locked():
@@ -73,10 +81,17 @@ class Ledger:
             for job in jobs:
                 if job not in self.done and not self._taken(job):
                     self._claims[job] = self.worker
-                    with one_line(self.path, "write to"), open(self.path / "claims.jsonl", "a") as file:
-                        file.write(json.dumps([*job, self.worker]) + "\n")
+                    self._note(job)
                     return job
         return None
+
+    def _note(self, job: Job) -> None:
+        """Appends the claim; after a line that a kill has torn, on a line of its own."""
+        path = self.path / "claims.jsonl"
+        with one_line(path, "write"), open(path, "ab+") as file:
+            size = file.seek(0, os.SEEK_END)
+            torn = size > 0 and os.pread(file.fileno(), 1, size - 1) != b"\n"
+            file.write(b"\n" * torn + json.dumps([*job, self.worker]).encode() + b"\n")
 
     def write(self, job: Job, result: dict[str, Any]) -> None:
         """Appends a finished job to this worker's shard."""
@@ -158,7 +173,7 @@ class Ledger:
         worker = self._claims.get(job)
         if worker is None or worker in self._dead:
             return False
-        if worker == getattr(self, "worker", None) or _held(self.path / "workers" / worker):
+        if worker == self.worker or _held(self.path / "workers" / worker):
             return True
         self._dead.add(worker)
         return False

@@ -95,7 +95,10 @@ def main() -> None:
         space, task = spec.load_space(), spec.load_task()
         ledger = Ledger(path, spec.identity(task))
         ledger.begin(header(spec))
-        work(ledger, jobs_of(spec, space), spec, space, task)
+        try:
+            work(ledger, jobs_of(spec, space), spec, space, task)
+        finally:
+            ledger.end()
     except BenchbedError as error:
         print(error, file=sys.stderr)
         sys.exit(error.status)

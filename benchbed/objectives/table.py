@@ -25,7 +25,6 @@ from ..tables.figures import Figure
 from ..tables.table import Table
 from ..task import Seal, Split, Task
 
-EPOCHS_TRAINED = 200  # the accuracy after as many epochs of training is what is descended
 STEPS = 30  # steps in an epoch of the search: nothing but how often it reports
 
 
@@ -56,7 +55,7 @@ class TableObjective(Objective):
     @classmethod
     def of(cls, table: Table, dataset: str, steps: int | None = None) -> "TableObjective":
         """The objective of a data set. Raises BenchbedError if the table lacks the figure or a cell of it."""
-        figure = Figure(dataset, "valid", EPOCHS_TRAINED)
+        figure = Figure(dataset, "valid", table.full_epochs)
         return cls(table.space, table.values(*figure), f"{figure.words} in table {table.name}", steps or STEPS)
 
     def value(self, gates: Tensor) -> Tensor:

@@ -61,7 +61,9 @@ def _test_accuracy(record: Mapping[str, Any]) -> str:
     if not _by_table(record):
         return f"{test}, trained from scratch  {valid}"
     runs = {None: "", 1: ", one seed"}.get(record["n_seeds"], f", mean of {record['n_seeds']} seeds")
-    return f"{test}, {record['table']['dataset']} in table {record['table']['name']} after 200 epochs{runs}  {valid}"
+    table = record["table"]
+    epochs = table.get("epochs", 200)  # older records do not say
+    return f"{test}, {table['dataset']} in table {table['name']} after {epochs} epochs{runs}  {valid}"
 
 
 def _standing(record: Mapping[str, Any]) -> list[tuple[str, str]]:

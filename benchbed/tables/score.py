@@ -8,12 +8,13 @@ from ..errors import BenchbedError
 from ..space import Architecture
 from .table import Table
 
-EPOCHS = 200  # the benchmark's full training
 NOISE = 2.0  # standard errors within which two cells' means are not told apart
 
 
 class Score(NamedTuple):
-    """One cell in a table, after 200 epochs of training. Accuracies in percent, means over the table's seeds.
+    """One cell in a table, after the table's full training (NAS-Bench-201: 200 epochs).
+
+    Accuracies in percent, means over the table's seeds.
 
     best_test_accuracy: the table's highest; regret: how many points the cell is below it.
     rank: 1 + the number of cells of strictly higher test accuracy, so ties share the lowest rank.
@@ -36,8 +37,8 @@ class Score(NamedTuple):
 
 def score(table: Table, dataset: str, cell: Architecture) -> Score:
     """The cell's figures. Raises BenchbedError, naming the cell, where a partial table lacks it."""
-    figure = (dataset, "test", EPOCHS)
-    test, valid = table.query(cell, *figure), table.query(cell, dataset, "valid", EPOCHS)
+    figure = (dataset, "test", table.full_epochs)
+    test, valid = table.query(cell, *figure), table.query(cell, dataset, "valid", table.full_epochs)
     ranks, best, counts = table.ranks(*figure), table.best(*figure).value, table.n_seeds(*figure)
     rank, n = int(ranks[cell.choices]), int(np.isfinite(ranks).sum())
     return Score(
@@ -61,7 +62,7 @@ def noise_floor(table: Table, dataset: str) -> int | None:
     Means are the table's, deviations those of its per-seed values. None where it has no per-seed values of the data
     set's test accuracy, or not two of the best cell.
     """
-    figure = (dataset, "test", EPOCHS)
+    figure = (dataset, "test", table.full_epochs)
     means = table.values(*figure).reshape(-1)
     try:
         seeds = table.seeds(*figure).reshape(means.size, -1)

@@ -114,6 +114,11 @@ class Table:
             raise refusal(self.name, Figure(dataset, split, 200), list(self.figures))
         return tuple(found)
 
+    @property
+    def full_epochs(self) -> int:
+        """After how many epochs a network of the table counts as trained: 200 in NAS-Bench-201."""
+        return int(self.meta.get("full_epochs", 200))
+
     @cached_property
     def order(self) -> np.ndarray | None:
         """int32 (n,): by official index, the place of a cell in a flattened array; None if the source has no order."""

@@ -1,0 +1,276 @@
+"""`table build` for real: from a user's images to a table that serves `run`; killed, damaged, refused."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from benchbed.builder.assemble import write_table
+from benchbed.builder.build import build, folder_of
+from benchbed.builder.classes import classes
+from benchbed.builder.settings import spec_of
+from benchbed.builder.spec import Spec
+from benchbed.config import resolve
+from benchbed.errors import BenchbedError
+from benchbed.folder import Folder
+from benchbed.progress import Reporter
+from benchbed.selector import Selection
+from benchbed.spaces.nb201 import NB201, flops, parameters
+from benchbed.stages import SCORE_KEYS, score
+from benchbed.tables import Table
+from benchbed.tasks.load import load_task
+
+Command = Callable[..., Any]
+SIZES = ["scoring.batch=40"]
+
+
+@pytest.fixture
+def spec(tiny_file: Path) -> Callable[..., Spec]:
+    """`spec(sample=3)`: a build on 200 images that trains a cell in a tenth of a second."""
+
+    def make(**changes: Any) -> Spec:
+        given = {"space": "nb201", "task": f"npz:{tiny_file}", "seeds": "0:2", "epochs": 1, "channels": 2, "cells": 1}
+        given |= {"sample": 3, "device": "cpu"}
+        return spec_of(given | changes, SIZES, [])
+
+    return make
+
+
+def made(spec: Spec, out: Path, workers: int = 1, force: bool = False) -> Table:
+    build(spec, out, workers, Reporter(quiet=True), force)
+    return Table.open(out)
+
+
+def test_the_table_holds_what_a_run_would_score(spec: Callable[..., Spec], tmp_path: Path, tiny_file: Path) -> None:
+    """The same cell, recipe and seed, trained alone by a run's scoring stage."""
+    table = made(spec(seeds="3:5"), tmp_path / "own.npz")
+    raw = {"task": f"npz:{tiny_file}", "scoring": {"channels": 2, "cells": 1, "epochs": 1, "batch": 40}}
+    config, task = resolve(raw, "random", "constant", 3), load_task(raw["task"])
+    for number, group in enumerate(classes(NB201())[:3]):
+        selection = Selection(group.trained, np.full((6, 5), np.nan), {})
+        with Folder(tmp_path / f"score{number}", SCORE_KEYS) as folder:
+            alone = score(config, NB201(), task, selection, folder, torch.device("cpu"), Reporter(quiet=True))
+        for split in ("valid", "test"):
+            found = table.answer(group.trained, "tiny", split, 1).seeds["3"]
+            assert found == pytest.approx(alone[f"{split}_accuracy"], abs=1e-4)
+
+
+@pytest.fixture
+def whole(spec: Callable[..., Spec], tmp_path: Path) -> Path:
+    """A table of every class, of results that nobody trained: 20 % and 10 points for each 3x3 convolution."""
+    one = spec(sample=None, seeds="0:1")
+    results = [
+        {"seed": 0, "cell": g.trained.text, "valid": v, "test": v + 1, "seconds": 1.0}
+        for g in classes(NB201())
+        for v in [20.0 + 10 * g.trained.choices.count(3)]
+    ]
+    write_table(one, NB201(), one.load_task(), results, [], tmp_path / "whole.npz")
+    return tmp_path / "whole.npz"
+
+
+def test_a_built_table_scores_a_run(whole: Path, tiny_flags: list[str], command: Command, tmp_path: Path) -> None:
+    pairs = list(zip(tiny_flags[::2], tiny_flags[1::2], strict=True))
+    flags = [word for pair in pairs if not pair[1].startswith("scoring") for word in pair]
+    flags += ["--searcher", "random", "--selector", "constant", "--dataset", "tiny", "--out", str(tmp_path / "runs")]
+    done = command("run", *flags, "--table", whole)
+    assert done.status == 0, done.err
+    (record,) = (json.loads(f.read_text()) for f in (tmp_path / "runs").glob("random*/record.json"))
+    assert (record["test_accuracy"], record["rank"], record["regret"], record["cells"]) == (81.0, 1, 0.0, 15625)
+    assert "81.00 %, tiny in table" in done.out
+    assert "after 1 epochs" in done.out
+    assert "unknown data set of table whole 'tin'" in command("run", *flags, "--table", whole, "--dataset", "tin").err
+
+
+def test_a_built_table_is_an_objective(whole: Path, command: Command, tmp_path: Path) -> None:
+    names = ["--searcher", "darts", "--selector", "magnitude", "--out", tmp_path / "runs"]
+    done = command("run", "--objective", "table", "--table", whole, "--dataset", "tiny", *names)
+    assert done.status == 0, done.err
+    assert "81.00 %" in done.out
+
+
+def test_a_run_whose_cell_a_sample_lacks_is_told_so(
+    spec: Callable[..., Spec], tiny_flags: list[str], command: Command, tmp_path: Path
+) -> None:
+    made(spec(seeds="0:1"), tmp_path / "part.npz")
+    pairs = list(zip(tiny_flags[::2], tiny_flags[1::2], strict=True))
+    flags = [word for pair in pairs if not pair[1].startswith("scoring") for word in pair]
+    flags += ["--searcher", "random", "--selector", "constant", "--dataset", "tiny", "--out", str(tmp_path / "runs")]
+    lacking = command("run", *flags, "--table", tmp_path / "part.npz", "--quiet")
+    assert lacking.status == 2
+    assert "has no tiny test accuracy after 1 epochs of |nor_conv_3x3~0|" in lacking.err
+
+
+def test_members_share_accuracies_and_have_their_own_costs(spec: Callable[..., Spec], tmp_path: Path) -> None:
+    table = made(spec(sample=5), tmp_path / "own.npz")
+    space = NB201()
+    values, params = table.values("tiny", "test", 1).reshape(-1), table.cost("params", "tiny").reshape(-1)
+    there = 0
+    for group in classes(space)[:5]:
+        assert len(set(values[group.places])) == 1
+        there += len(group.places)
+        for place in group.places.tolist():
+            cell = space.architecture_of(tuple(map(int, np.unravel_index(place, (5,) * 6))))
+            assert params[place] == parameters(cell, channels=2, cells=1, classes=4, in_channels=1)
+            assert table.cost("flops", "tiny")[cell.choices] == flops(
+                cell, channels=2, cells=1, classes=4, in_channels=1, size=8
+            )
+    assert np.isfinite(values).sum() == there
+    assert table.seed_names("tiny", "test", 1) == ("0", "1")
+    assert np.allclose(table.seeds("tiny", "test", 1).mean(-1), table.values("tiny", "test", 1), equal_nan=True)
+    assert table.full_epochs == 1
+
+
+def test_a_larger_sample_and_more_seeds_go_on_from_the_same_folder(spec: Callable[..., Spec], tmp_path: Path) -> None:
+    out = tmp_path / "own.npz"
+    small = made(spec(sample=2, seeds="0:1"), out)
+    (before,) = (folder_of(out) / "shards").iterdir()
+    content = before.read_bytes()
+    large = made(spec(), out, force=True)
+    assert before.read_bytes() == content
+    found = small.values("tiny", "test", 1)
+    there = np.isfinite(found)
+    assert np.array_equal(large.seeds("tiny", "test", 1)[..., 0][there], found[there].astype(np.float32))
+    trained = [line for s in (folder_of(out) / "shards").iterdir() for line in s.read_text().splitlines()]
+    assert sum('"cell"' in line for line in trained) == 6  # two of them from the first build
+
+
+def kill_and_resume(
+    spec: Spec, out: Path, kills: int, child_env: dict[str, str], rng: random.Random, flags: list[str]
+) -> None:
+    """Runs the command with two workers, kills parent or workers at random moments, and lets the last one finish."""
+    command = [sys.executable, "-m", "benchbed", "table", "build", "--out", str(out), "--workers", "2", *flags]
+    shards = folder_of(out) / "shards"
+
+    def done() -> int:
+        return sum(s.read_text().count('"cell"') for s in shards.glob("*")) if shards.is_dir() else 0
+
+    for _ in range(kills):
+        child = subprocess.Popen(
+            command, env=child_env, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+        )
+        begun, limit = done(), time.monotonic() + 120
+        while done() == begun and child.poll() is None and time.monotonic() < limit:
+            time.sleep(0.02)
+        time.sleep(rng.random() * 0.3)
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+    assert subprocess.run(command, env=child_env, capture_output=True, timeout=300).returncode == 0
+
+
+@pytest.mark.parametrize("kills", [1, pytest.param(10, marks=pytest.mark.slow)])
+def test_a_killed_build_ends_with_the_same_table(
+    kills: int, spec: Callable[..., Spec], tmp_path: Path, child_env: dict[str, str], tiny_file: Path
+) -> None:
+    sample = 6 * kills + 6
+    flags = ["--task", f"npz:{tiny_file}", "--seeds", "0:2", "--sample", str(sample), "--quiet"]
+    flags += ["--epochs", "1", "--channels", "2", "--cells", "1", "--set", SIZES[0]]
+    whole = made(spec(sample=sample), tmp_path / "whole.npz")
+    kill_and_resume(spec(sample=sample), tmp_path / "killed.npz", kills, child_env, random.Random(kills), flags)
+    killed = Table.open(tmp_path / "killed.npz")
+    assert killed.arrays == whole.arrays
+    for name in whole.arrays:
+        if not name.startswith("seconds"):
+            assert np.array_equal(killed._array(name), whole._array(name), equal_nan=True), name
+
+
+def test_a_damaged_shard_is_named_and_its_cells_are_trained_again(
+    spec: Callable[..., Spec], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "own.npz"
+    whole = made(spec(), out)
+    (shard,) = (folder_of(out) / "shards").iterdir()
+    shard.write_text(shard.read_text().replace('"valid": ', '"valid": 1'))
+    with Reporter() as reporter:
+        build(spec(), out, 1, reporter, force=True)
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"shard {shard.stem}" in said
+    assert "set aside" in said
+    again = Table.open(out)
+    assert np.array_equal(again.values("tiny", "test", 1), whole.values("tiny", "test", 1), equal_nan=True)
+
+
+def test_nothing_is_overwritten_and_another_recipe_is_refused(spec: Callable[..., Spec], tmp_path: Path) -> None:
+    out = tmp_path / "own.npz"
+    made(spec(sample=1, seeds="0:1"), out)
+    with pytest.raises(BenchbedError, match=r"own\.npz is there already: .*--force"):
+        made(spec(sample=1), out)
+    with pytest.raises(BenchbedError, match=r"is of another build: scoring\.channels is 2 there and 4 here"):
+        made(spec(sample=1, channels=4), out, force=True)
+    with pytest.raises(BenchbedError, match=r"expected a file name that ends in \.npz"):
+        made(spec(), tmp_path / "own.csv")
+
+
+# -- bad input -----------------------------------------------------------------------------------------------------
+
+
+def bad_npz(tmp_path: Path, **changes: Any) -> Path:
+    arrays: dict[str, Any] = {
+        "images": np.random.default_rng(0).normal(size=(60, 8, 8)).astype(np.float32),
+        "labels": np.arange(60) % 3,
+    }
+    file = tmp_path / "bad.npz"
+    np.savez(file, **arrays | changes)
+    return file
+
+
+NAN = np.full((60, 8, 8), np.nan, dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"labels": np.zeros(60, dtype=np.int64)}, "one class (0): at least two"),
+        ({"images": np.zeros((0, 8, 8), np.float32), "labels": np.zeros(0, np.int64)}, "at least one image"),
+        ({"images": NAN}, "NaN or infinity"),
+        ({"labels": np.arange(60) % 3 * 2}, "labels go up to 4 without 1"),
+        ({"labels": np.arange(60) % 3 - 1}, "labels contain -1"),
+        ({"images": np.ones((60, 3, 3), np.float32)}, "3x3: at least 4x4"),
+    ],
+)
+def test_images_that_cannot_be_trained_on(
+    refused: Callable[..., str], tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    file = bad_npz(tmp_path, **changes)
+    assert words in refused("table", "build", "--out", "mine.npz", "--task", f"npz:{file}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--task", "digts"), ("unknown task 'digts'", "digits")),
+        (("--space", "nb2"), ("unknown space 'nb2'", "nb201")),
+        (("--seeds", "2"), ("seeds = '2'", "0:2")),
+        (("--sample", "0"), ("--sample 0", "at least one")),
+        (("--workers", "0"), ("--workers 0", "at least one")),
+        (("--epochs", "0"), ("epochs = 0",)),
+        (("--set", "supernet.channels=3"), ("unknown section in --set 'supernet'", "scoring, task_options")),
+        (("--set", "scoring.chanels=3"), ("unknown option of scoring 'chanels'", "'channels'")),
+        (("--set", "task_options.nose=3"), ("unknown digits option 'nose'", "'noise'")),
+        (("--device", "quantum"), ("device 'quantum'",)),
+        (("--task", "cifar10"), ("needs its images", "data=DIR")),
+    ],
+)
+def test_words_that_are_refused(
+    refused: Callable[..., str], arguments: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    line = refused("table", "build", "--out", "mine.npz", *arguments)
+    assert [word for word in words if word not in line] == [], line
+
+
+def test_a_diverging_training_names_the_cell(spec: Callable[..., Spec], tmp_path: Path, tiny_file: Path) -> None:
+    given = {"space": "nb201", "task": f"npz:{tiny_file}", "seeds": "0:1", "epochs": 4, "sample": 8, "device": "cpu"}
+    wild = spec_of(given, ["scoring.lr=1e30", "scoring.batch=40", "scoring.channels=2", "scoring.cells=1"], [])
+    with pytest.raises(BenchbedError, match=r"cell \|.*\|, seed 0: training diverged"):
+        made(wild, tmp_path / "own.npz")
+    assert not (tmp_path / "own.npz").exists()
+    assert json.loads((tmp_path / "own.build" / "build.json").read_text())["scoring"]["lr"] == 1e30
