@@ -217,7 +217,7 @@ def _series_form(field: str, epochs: tuple[int, ...], numbers: list[float], valu
 
 
 def _types(numbers: list[Any]) -> str:
-    """A letter for all, else one for each. Raises TypeError at what is no number, or none that float64 holds exactly."""
+    """A letter for all, else one for each. TypeError at what is no number, or none that float64 holds exactly."""
     kinds = set(map(type, numbers))
     if not kinds <= _CODES.keys() or (int in kinds and any(abs(n) > 1 << 53 for n in numbers if type(n) is int)):
         raise TypeError(f"a number of type {sorted(k.__name__ for k in kinds)[0]}")
