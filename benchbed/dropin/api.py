@@ -19,7 +19,7 @@ from .results import ArchResults
 from .structure import read_nodes
 from .words import describe, named, remap_dataset_set_names
 
-HELD = 256  # cells whose trainings stay in memory, up to 0.1 MB each
+HELD = 256  # cells whose trainings stay in memory, up to 0.1 MB each; and answers of each
 _SETS = {  # figure -> evaluation set, in the order of the answer; of the other data sets as of cifar100
     "cifar10-valid": (("valid", "x-valid"), ("test", "ori-test")),
     "cifar10": (("valid", "x-valid"), ("test", "ori-test")),
@@ -41,6 +41,7 @@ class Benchmark:
         self.verbose, self.filename = verbose, f"{self.table.name}.npz"
         self._pinned: dict[int, Any] = {}
         self._held: OrderedDict[int, Any] = OrderedDict()
+        self._answers: dict[int, dict[Any, dict[str, Any]]] = {}  # of the cells held: what has been asked before
         self.reset_time()
 
     # -- architectures -------------------------------------------------------------------------------------------------
@@ -126,9 +127,20 @@ class Benchmark:
         """
         hp, is_random = given_hp(hp), given_seed(is_random)
         self._say("get_more_info", index=index, dataset=dataset, iepoch=iepoch, hp=hp, is_random=is_random)
-        results = self._of(self._index(index), hp)
+        index = self._index(index)
+        results = self._of(index, hp)
         if is_random is True and isinstance(results, ArchResults):  # one draw for all sets of this answer
             is_random = random.choice(results.get_dataset_seeds(dataset))
+        if index in self._pinned:  # a script may have changed it
+            return self._info(results, dataset, iepoch, hp, is_random)
+        answers, key = self._answers.setdefault(index, {}), (dataset, iepoch, hp, type(is_random), is_random)
+        if key not in answers:
+            if len(answers) >= HELD:
+                answers.clear()
+            answers[key] = self._info(results, dataset, iepoch, hp, is_random)
+        return dict(answers[key])
+
+    def _info(self, results: Any, dataset: str, iepoch: int | None, hp: str, is_random: Any) -> dict[str, Any]:
         train = results.get_metrics(dataset, "train", iepoch=iepoch, is_random=is_random)
         info = named("train", train, train["iepoch"] + 1)
         info.update(self._comment(dataset, hp))
@@ -328,7 +340,7 @@ class Benchmark:
             return held
         self._held[index] = found = self._read(index)
         if len(self._held) > HELD:
-            self._held.popitem(last=False)
+            self._answers.pop(self._held.popitem(last=False)[0], None)
         return found
 
     def _read(self, index: int) -> OrderedDict[str, Any]:

@@ -128,10 +128,10 @@ class ResultsCount:
     def get_config(self, str2structure: Any) -> dict[str, Any]:
         """The network's: name, C channels, N cells a stage, the cell (`str2structure` of its string, if given)."""
         own = self.arch_config
-        found = {"name": "infer.tiny", "C": own["channel"], "N": own["num_cells"], "num_classes": own["class_num"]}
-        if str2structure is None:
-            return {**found, "arch_str": own["arch_str"]}
-        return {**found, "genotype": str2structure(own["arch_str"])}
+        text = own["arch_str"]
+        cell = {"arch_str": text} if str2structure is None else {"genotype": str2structure(text)}
+        size = {"name": "infer.tiny", "C": own["channel"], "N": own["num_cells"]}
+        return {**size, **cell, "num_classes": own["class_num"]}
 
     # -- what a script may change --------------------------------------------------------------------------------------
 

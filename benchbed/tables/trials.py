@@ -219,8 +219,10 @@ def _series_form(field: str, epochs: tuple[int, ...], numbers: list[float], valu
 def _types(numbers: list[Any]) -> str:
     """A letter for all, else one for each. TypeError at what is no number, or none that float64 holds exactly."""
     kinds = set(map(type, numbers))
-    if not kinds <= _CODES.keys() or (int in kinds and any(abs(n) > 1 << 53 for n in numbers if type(n) is int)):
-        raise TypeError(f"a number of type {sorted(k.__name__ for k in kinds)[0]}")
+    if foreign := kinds - _CODES.keys():
+        raise TypeError(f"a number of type {min(kind.__name__ for kind in foreign)}")
+    if int in kinds and any(abs(n) > 1 << 53 for n in numbers if type(n) is int):
+        raise TypeError("a whole number beyond 2^53")
     letters = "".join(_CODES[type(n)] for n in numbers) if len(kinds) > 1 else ""
     return letters or _CODES[next(iter(kinds), float)]
 

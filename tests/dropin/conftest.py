@@ -201,3 +201,30 @@ def nats_fast(nats_table: Table, shared_data: Path) -> Pair:
     with warnings.catch_warnings():
         theirs = create(str(shared_data / "nats-tss-sample"), "tss", fast_mode=True, verbose=False)
     return Pair(theirs, NATStopology(nats_table, fast_mode=True, verbose=False))
+
+
+@pytest.fixture(scope="session")
+def regular(
+    imported: Any, strings: list[str], synthetic: Records, real: Records, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Records, Table]:
+    """The cells whose records lack nothing, and a table of them."""
+    cells = {**{n: cell for n, cell in synthetic.items() if n not in (1462, 15624)}, **real}
+    file = tmp_path_factory.mktemp("regular") / "own.pickle.pbz2"
+    file.write_bytes(bz2.compress(pickle.dumps(monolith(strings, cells), protocol=4)))
+    return cells, imported("regular", file)
+
+
+@pytest.fixture(scope="session")
+def regular_nas201(regular: tuple[Records, Table], strings: list[str]) -> Pair:
+    from nas_201_api import NASBench201API as Theirs
+
+    theirs = Theirs(copy.deepcopy(official(strings, regular[0])), verbose=False)
+    return Pair(theirs, NASBench201API(regular[1], verbose=False))
+
+
+@pytest.fixture(scope="session")
+def regular_nats(regular: tuple[Records, Table], strings: list[str]) -> Pair:
+    from nats_bench import create
+
+    theirs = create(monolith(strings, regular[0]), "tss", fast_mode=False, verbose=False)
+    return Pair(theirs, NATStopology(regular[1], verbose=False))
