@@ -63,10 +63,10 @@ class Benchmark:
     def __len__(self) -> int:
         return 0 if self.table.order is None else len(self.table.order)
 
-    def __getitem__(self, index: int) -> Any:
+    def __getitem__(self, index: Any) -> Any:
         return self.meta_archs[index]
 
-    def arch(self, index: int) -> str:
+    def arch(self, index: Any) -> str:
         """The string of an official index."""
         self._say("arch", index=index)
         try:

@@ -8,6 +8,7 @@ from .api import Benchmark
 from .refusals import HP, DropinError
 from .results import ArchResults as Results
 from .trial import ResultsCount as Trial
+from .words import describe
 
 NAS_BENCH_201_API_VERSION = "v2.0"  # what nas-bench-201 2.1 says of itself
 ALL_BENCHMARK_FILES = ["NAS-Bench-201-v1_0-e61699.pth", "NAS-Bench-201-v1_1-096897.pth"]
@@ -26,6 +27,13 @@ class ArchResults(Results):
 
     _mean = staticmethod(np.mean)
     _trials = ResultsCount
+
+    def show(self, is_print: bool = False) -> list[str]:
+        """The lines of `query_info_str_by_arch`, printed if wished. (The original's fails at a missing name.)"""
+        lines = describe(self, None, ", ")
+        if is_print:
+            print("\n".join(lines))
+        return lines
 
 
 class NASBench201API(Benchmark):

@@ -5,7 +5,7 @@ from typing import Any
 from .api import Benchmark
 from .refusals import HP, DropinError
 from .results import ArchResults as Results
-from .trial import ResultsCount as ResultsCount
+from .trial import ResultsCount as Trial
 
 NATS_BENCH_API_VERSIONs = ["v1.0", "v1.1", "v1.2", "v1.3", "v1.4", "v1.5", "v1.6", "v1.7", "v1.8"]
 NATS_BENCH_SSS_NAMEs = ("sss", "size")
@@ -21,8 +21,18 @@ _COMMENT = (
 _TRAINED_ON = {"cifar10-valid": "train set", "cifar10": "train+valid sets"}
 
 
+class ResultsCount(Trial):
+    """A training; averages and totals as Python's sum makes them."""
+
+    def judge_valid(self, iepoch: int) -> None:
+        """Raises DropinError for an epoch that there is not."""
+        self._checked(iepoch)
+
+
 class ArchResults(Results):
     """A cell's trainings; averages as Python's sum makes them."""
+
+    _trials = ResultsCount
 
     def _cost(self, values: list[Any], dataset: str) -> Any:
         """Where seeds disagree at five decimals, which an error of some records made, seed 888's stands for all."""

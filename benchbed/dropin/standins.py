@@ -1,7 +1,9 @@
 """Stand-ins for the packages `nas_201_api` and `nats_bench`, so that a script's own imports find the drop-in."""
 
+import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,7 +15,7 @@ from .cells import open_table
 from .refusals import DropinError
 from .structure import TopologyStructure, topology_str2structure
 from .trial import mean
-from .words import remap_dataset_set_names
+from .words import describe, remap_dataset_set_names
 
 
 def install(table: str | Path | Table = "nb201") -> None:
@@ -40,6 +42,7 @@ def _nas_201_api(table: Table) -> list[ModuleType]:
             "NASBench201API": NASBench201API,
             "ALL_BENCHMARK_FILES": nas201.ALL_BENCHMARK_FILES,
             "ALL_ARCHIVE_DIRS": nas201.ALL_ARCHIVE_DIRS,
+            "print_information": partial(_print_information, ", "),
             **results,
         },
     }
@@ -66,9 +69,12 @@ def _nats_bench(table: Table) -> list[ModuleType]:
     inner: dict[str, dict[str, Any]] = {
         "api_utils": {
             **results, **pickles, "NASBenchMetaAPI": Benchmark, "mean": mean, "time_string": _time_string,
-            "remap_dataset_set_names": remap_dataset_set_names,
+            "remap_dataset_set_names": remap_dataset_set_names, "get_torch_home": _torch_home,
         },
-        "api_topology": {**topology, **results, "topology_str2structure": topology_str2structure},
+        "api_topology": {
+            **topology, **results, "print_information": partial(_print_information, " & "),
+            "topology_str2structure": topology_str2structure,
+        },
         "api_size": {"NATSsize": nats.NATSsize, "ALL_BASE_NAMES": ["NATS-sss-v1_0-50262"]},
         "genotype_utils": structure,
     }  # fmt: skip
@@ -98,6 +104,19 @@ def _tell(package: str, table: Table, given: Any) -> None:
                           "give a path or None, or import the records with 'table import'")  # fmt: skip
     instead = "" if given is None else f", not by {given}"
     print(f"benchbed: {package} is answered by table {table.name}{instead}", file=sys.stderr)
+
+
+def _print_information(join: str, information: Any, extra_info: Any = None, show: bool = False) -> list[str]:
+    """The lines of `query_info_str_by_arch` of an ArchResults, printed if wished."""
+    lines = describe(information, extra_info, join)
+    if show:
+        print("\n".join(lines))
+    return lines
+
+
+def _torch_home() -> str:
+    """Where the original looks for its files. Nothing is read there."""
+    return os.environ.get("TORCH_HOME") or str(Path.home() / ".torch")
 
 
 def _no_pickle(*_: Any, **__: Any) -> None:
