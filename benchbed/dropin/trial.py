@@ -57,7 +57,8 @@ class ResultsCount:
         if trial is None or name not in _FIELDS:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         value = _field(trial, name)
-        self.__dict__[name] = value
+        if not isinstance(value, int | float | str | None):  # what cannot be changed in place stays the table's
+            self.__dict__[name] = value
         return value
 
     def __deepcopy__(self, memo: Any) -> "ResultsCount":
@@ -73,7 +74,10 @@ class ResultsCount:
         epoch = self._checked(iepoch)
         try:
             now, total = self._times("train_times", None, epoch)
-            loss, accuracy = self._at("train_losses", None, epoch), self._at("train_acc1es", None, epoch)
+            if len(self.__dict__) == _UNTOUCHED and self._trial is not None:
+                loss, accuracy = self._trial.pair("train_losses", "train_acc1es", None, epoch)
+            else:
+                loss, accuracy = self._at("train_losses", None, epoch), self._at("train_acc1es", None, epoch)
         except (KeyError, TypeError):
             raise DropinError(f"{self._words} has no training figures after epoch {epoch} (the first is 0)") from None
         return {"iepoch": epoch, "loss": loss, "accuracy": accuracy, "cur_time": now, "all_time": total}
@@ -83,7 +87,10 @@ class ResultsCount:
         epoch, name = self._checked(iepoch), "x-valid" if name == "valid" else name
         try:
             now, total = self._times("eval_times", name, epoch)
-            loss, accuracy = self._at("eval_losses", name, epoch), self._at("eval_acc1es", name, epoch)
+            if len(self.__dict__) == _UNTOUCHED and self._trial is not None:
+                loss, accuracy = self._trial.pair("eval_losses", "eval_acc1es", name, epoch)
+            else:
+                loss, accuracy = self._at("eval_losses", name, epoch), self._at("eval_acc1es", name, epoch)
         except (KeyError, TypeError):
             raise DropinError(
                 f"{self._words} has no figures on '{name}' after epoch {epoch} (the first is 0); its sets are "
@@ -198,7 +205,9 @@ class ResultsCount:
 
     def _pristine(self, *fields: str) -> bool:
         """Whether the table's bytes still answer for these fields: no script holds or has set one."""
-        return self._trial is not None and not any(field in self.__dict__ for field in fields)
+        if self._trial is None:
+            return False
+        return len(self.__dict__) == _UNTOUCHED or not any(field in self.__dict__ for field in fields)
 
     @property
     def _epochs(self) -> Any:
@@ -240,17 +249,17 @@ class ResultsCount:
 
     def _times(self, field: str, evaluated: str | None, epoch: int) -> tuple[Any, Any]:
         """Seconds of an epoch, and of all up to it. The sum is remembered while the table's bytes answer."""
+        if self._trial is not None and field not in self.__dict__:
+            found: tuple[Any, Any] | None = self._memo.get((evaluated, epoch))
+            if found is None:
+                layout = self._trial.layout
+                if layout.train[field] is None if evaluated is None else not layout.eval[field]:
+                    return None, None
+                seconds = self._trial.numbers(field, evaluated, epoch + 1)
+                self._memo[evaluated, epoch] = found = seconds[-1], sum(seconds)
+            return found
         if field == "train_times" and not self._has_train_times():
             return None, None
-        if self._trial is not None and field not in self.__dict__:
-            key = (field, evaluated, epoch)
-            if key not in self._memo:
-                if field == "eval_times" and not self._trial.layout.eval[field]:
-                    return None, None
-                now = self._at(field, evaluated, epoch)
-                self._memo[key] = now, sum(self._first(field, evaluated, epoch + 1))
-            found: tuple[Any, Any] = self._memo[key]
-            return found
         held = getattr(self, field)
         if field == "eval_times" and not held:
             return None, None
@@ -258,6 +267,7 @@ class ResultsCount:
 
 
 _SHARED = ("_trial", "_memo")
+_UNTOUCHED = len(_SHARED)  # entries of an instance of a table's that no script has taken a field of
 
 
 def _field(trial: Trial, name: str) -> Any:

@@ -247,6 +247,18 @@ class Trial(NamedTuple):
         value = self.values.item(self.start + series.position(epoch))
         return value if series.types == "f" else _MAKE[series.type(epoch)](value)
 
+    def pair(self, one: str, other: str, evaluated: str | None, epoch: int) -> tuple[Any, Any]:
+        """`number` of two fields, faster where, as in the real files, both have plain floats of the same epochs."""
+        form = self.layout.train if evaluated is None else None
+        a = form[one] if form is not None else self.layout.eval[one][evaluated or ""]
+        b = form[other] if form is not None else self.layout.eval[other][evaluated or ""]
+        if a is None or b is None or a.types != "f" or b.types != "f" or a.one or b.one or a.epochs != b.epochs:
+            return self.number(one, evaluated, epoch), self.number(other, evaluated, epoch)
+        if epoch not in a.epochs:
+            raise KeyError(epoch)
+        at, item = self.start + a.epochs.index(epoch), self.values.item
+        return item(at + a.start), item(at + b.start)
+
     def numbers(self, field: str, evaluated: str | None, count: int) -> list[Any]:
         """The values of a field after the first `count` epochs. KeyError if one is missing."""
         layout = self.layout
