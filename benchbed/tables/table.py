@@ -259,7 +259,7 @@ class Table:
 
     @cached_property
     def trials(self) -> Trials | None:
-        """Single trainings, epoch by epoch, where the source has them: the official files, imported since 0.1.0."""
+        """Single trainings, epoch by epoch, where the source has them, as the official files do; else None."""
         return Trials(self._arrays) if "trials/index" in self.arrays else None
 
     # -- inside --------------------------------------------------------------------------------------------------------

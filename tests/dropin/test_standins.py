@@ -101,6 +101,13 @@ def test_a_nats_bench_script_prints_the_same(python: Any, script: Any, nats_tabl
     assert ours.stderr == f"benchbed: nats_bench is answered by table nats, not by {folder}\n"
 
 
+def test_the_example_prints_the_same(python: Any, nats_table: Table, shared_data: Path) -> None:
+    file, folder = Path(__file__).resolve().parents[2] / "examples" / "nats.py", shared_data / "nats-tss-sample"
+    theirs, ours = python(file, folder), python("-m", "benchbed.dropin", "--table", file_of(nats_table), file, folder)
+    assert ours.stdout == theirs.stdout
+    assert len(ours.stdout.splitlines()) == 5
+
+
 def test_a_nas_bench_201_script_prints_the_same(
     python: Any, script: Any, imported: Any, synthetic: Any, strings: list[str], tmp_path: Path
 ) -> None:
