@@ -14,6 +14,7 @@ benchmark's. They mirror nas-bench-201 2.1 and nats_bench 1.8, method by method,
   catch what the originals raise go on as before;
 - `evaluated_indexes` are all cells of the table, also in fast mode, where theirs begins empty and grows; cells that a
   partial table lacks are left out where theirs fails (`find_best`, `statistics`);
+- what `verbose` prints is in our own words; what `show` and `query_info_str_by_arch` print is in theirs;
 - no weights are kept: `get_net_param` gives None a seed, as theirs does from NATS-Bench's `simple` files.
 
 A table from CSV files has no single trainings. There means over seeds answer, whatever `is_random` says; keys that it

@@ -37,8 +37,8 @@ _IN_MEMORY = 64 << 20  # bytes of numbers up to which an import needs no file
 _BLOCK = 1 << 20
 # How a number of the source is written in a layout. A float and numpy's float64 compare equal, but a sum of the first
 # kind is rounded otherwise by Python 3.12 and later, so that they are told apart.
-_CODES = {float: "f", np.float64: "d", int: "i"}
-_MAKE: dict[str, Any] = {"f": float, "d": np.float64, "i": int}
+_CODES = {float: "f", np.float64: "d", np.float32: "s", int: "i", np.int64: "q", np.int32: "k"}
+_MAKE: dict[str, Any] = {"f": float, "d": np.float64, "s": np.float32, "i": int, "q": np.int64, "k": np.int32}
 
 
 class Packer:
@@ -63,7 +63,7 @@ class Packer:
             trials = []
             for (dataset, seed), state in record["all_results"].items():
                 layout, numbers = _pack(state, text)
-                number = self._layouts.setdefault(json.dumps(layout), len(self._layouts))
+                number = self._layouts.setdefault(json.dumps(layout, default=_plain), len(self._layouts))
                 trials.append([dataset, int(seed), number])
                 values += numbers
                 self._note_dropped(state)
@@ -216,12 +216,21 @@ def _series_form(field: str, epochs: tuple[int, ...], numbers: list[float], valu
     return [types, len(epochs) if epochs == tuple(range(len(epochs))) else list(epochs), int(one)]
 
 
+def _plain(value: Any) -> Any:
+    """One of numpy's numbers among a record's words, as JSON has it."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"a {type(value).__name__} where words and whole numbers stand")
+
+
 def _types(numbers: list[Any]) -> str:
     """A letter for all, else one for each. TypeError at what is no number, or none that float64 holds exactly."""
     kinds = set(map(type, numbers))
     if foreign := kinds - _CODES.keys():
         raise TypeError(f"a number of type {min(kind.__name__ for kind in foreign)}")
-    if int in kinds and any(abs(n) > 1 << 53 for n in numbers if type(n) is int):
+    if any(issubclass(k, int | np.integer) for k in kinds) and any(
+        abs(int(n)) > 1 << 53 for n in numbers if isinstance(n, int | np.integer)
+    ):
         raise TypeError("a whole number beyond 2^53")
     letters = "".join(_CODES[type(n)] for n in numbers) if len(kinds) > 1 else ""
     return letters or _CODES[next(iter(kinds), float)]
