@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from .errors import BenchbedError
 
@@ -19,7 +20,14 @@ def one_line(path: Path, doing: str) -> Iterator[None]:
 
 
 def write_atomic(path: Path, data: bytes, tag: str = "") -> None:
-    """Writes under a temporary name beside `path`, syncs, renames. On any failure nothing is left behind.
+    """Writes the file whole or not at all: see `atomic`."""
+    with atomic(path, tag) as file:
+        file.write(data)
+
+
+@contextmanager
+def atomic(path: Path, tag: str = "") -> Iterator[IO[bytes]]:
+    """A file to write to, under a temporary name beside `path`; then syncs, renames. On any failure nothing is left.
 
     The temporary name is always the same, so that the next write also clears what a killed one left; the caller
     holds the folder's lock, or gives a `tag` that no other writer of this path has.
@@ -28,7 +36,7 @@ def write_atomic(path: Path, data: bytes, tag: str = "") -> None:
     with one_line(path, "write"):
         try:
             with open(temporary, "wb") as file:
-                file.write(data)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)

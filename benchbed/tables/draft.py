@@ -13,6 +13,7 @@ from ..space import Architecture
 from ..spaces.nb201 import CONV1, CONV3, EDGES, NB201, OPERATIONS, all_strings, flops, parameters
 from . import store
 from .figures import CLASSES, DATASETS, IMAGE_SIZE, SPLITS, Figure, figure_named
+from .trials import Packer
 
 SHAPE = (len(OPERATIONS),) * len(EDGES)
 SIZE = len(OPERATIONS) ** len(EDGES)
@@ -24,6 +25,7 @@ UNITS = {
     "flops": "multiply-accumulates of one image plus classifier biases, by formula",
     "latency": "seconds a batch of 256 on the authors' GPU",
     "seconds": "of the training whose network the figure scores",
+    "trials": "single trainings, as the official files hold them: percent, seconds, millions",
 }
 
 
@@ -36,6 +38,7 @@ class Draft:
         self.seed_names: dict[str, list[str]] = {}
         self.notes: list[str] = []  # what a user should know, in one line each
         self.sources: list[dict[str, Any]] = []
+        self.trials: Packer | None = None  # single trainings, where a source holds them
         self._from: dict[str, str] = {}  # array -> the source that it came from
         self._places = {text: place for place, text in enumerate(all_strings())}
 
@@ -70,6 +73,18 @@ class Draft:
             raise BenchbedError(f"{source} has its cells in another order than {self._from['order']}")
         self._from.setdefault("order", source)
 
+    def add_trials(self, source: str) -> Packer:
+        """What takes a source's single trainings. Raises BenchbedError if another source has given some."""
+        if self._from.setdefault("trials", source) != source or self.trials is not None:
+            raise BenchbedError(f"both {self._from['trials']} and {source} hold single trainings: give one of them")
+        self.trials = Packer(SIZE)
+        return self.trials
+
+    def close(self) -> None:
+        """Lets go of the file in which single trainings wait to be written."""
+        if self.trials is not None:
+            self.trials.close()
+
     @property
     def order(self) -> np.ndarray | None:
         return self.arrays.get("order")
@@ -82,7 +97,7 @@ class Draft:
             self.notes.append(f"{kind} on {dataset}: {wrong} of {len(places):,} rows of {source} differ from "
                               "the formula; the table holds the formula's")  # fmt: skip
 
-    def finish(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    def finish(self) -> tuple[dict[str, Any], dict[str, store.Content]]:
         """The metadata and the arrays of the table. Raises BenchbedError if no source held an accuracy."""
         figures = sorted({f for f in map(_figure, self.arrays) if f}, key=_in_order)
         if not figures:
@@ -92,7 +107,13 @@ class Draft:
         for dataset in dict.fromkeys(f.dataset for f in figures):
             for kind in ("params", "flops"):
                 self.arrays[f"{kind}/{dataset}"] = costs(kind, dataset)
-        arrays = {name: a if name == "order" else a.reshape(*SHAPE, *a.shape[1:]) for name, a in self.arrays.items()}
+        arrays: dict[str, store.Content] = {
+            name: a if name == "order" else a.reshape(*SHAPE, *a.shape[1:]) for name, a in self.arrays.items()
+        }
+        if self.trials is not None:
+            arrays.update(self.trials.arrays())
+            if self.trials.dropped:
+                self.notes.append(f"not kept of single trainings: {', '.join(sorted(self.trials.dropped))}")
         meta = {
             "format": store.FORMAT,
             "space": "nb201",

@@ -15,6 +15,7 @@ from typing import Any
 from ..errors import BenchbedError
 from .draft import SIZE, Draft
 from .records import Records, Trial
+from .trials import HPS
 from .unpickle import read_pbz2
 
 META = "meta.pickle.pbz2"
@@ -29,7 +30,7 @@ def read_nats(path: Path, draft: Draft, progress: Progress) -> None:
         raise BenchbedError(f"{path} holds no list of the {SIZE:,} cells: it is no NATS-Bench topology file")
     places = draft.places([str(text) for text in strings], lambda i: f"{path} cell {i}")
     draft.set_order(places, path.name)
-    records = Records(path.name)
+    records, packer = Records(path.name), draft.add_trials(path.name)
     files = _files(path) if path.is_dir() else meta.get("arch2infos")
     if not isinstance(files, dict) or not files:
         expected = "files such as 000284.pickle.pbz2" if path.is_dir() else "them under arch2infos"
@@ -41,6 +42,7 @@ def read_nats(path: Path, draft: Draft, progress: Progress) -> None:
         cell = read_pbz2(content) if isinstance(content, Path) else content
         with damaged_means(where):
             records.add(int(places[index]), list(_trials(cell, strings[index])))
+            packer.add(int(places[index]), index, strings[index], {hp: cell[hp] for hp in HPS})
         progress(done + 1, len(files))
     records.into(draft)
     draft.notes.append(f"{path.name}: {records.cells:,} of the {SIZE:,} cells")
@@ -72,7 +74,7 @@ def _files(folder: Path) -> dict[int, Path]:
 
 
 def _trials(cell: Any, text: str) -> Iterator[Trial]:
-    for hp in ("12", "200"):
+    for hp in HPS:
         record = cell[hp]
         if record["arch_str"] != text:
             raise ValueError(f"it is of {record['arch_str']}")

@@ -35,12 +35,14 @@ def read_pth(path: Path, draft: Draft, progress: Progress) -> None:
         raise BenchbedError(f"{path} is no NAS-Bench-201 file: expected {SIZE:,} cells and their records")
     places = draft.places([str(text) for text in strings], lambda i: f"{path} cell {i}")
     draft.set_order(places, path.name)
-    records, total = Records(path.name), len(cells)
+    records, packer, total = Records(path.name), draft.add_trials(path.name), len(cells)
     for done, index in enumerate(sorted(cells)):
         if not isinstance(index, int) or not 0 <= index < SIZE:
             raise BenchbedError(f"{path}: cell index {index} is not one of 0 to {SIZE - 1}")
         with damaged_means(f"{path} cell {index}"):
-            records.add(int(places[index]), list(_trials(cells.pop(index), strings[index])))
+            cell = cells.pop(index)
+            records.add(int(places[index]), list(_trials(cell, strings[index])))
+            packer.add(int(places[index]), index, strings[index], {str(e): cell[key] for key, e in _HP.items()})
         progress(done + 1, total)
     records.into(draft)
     draft.notes.append(f"{path.name}: {records.cells:,} of the {SIZE:,} cells")
@@ -88,8 +90,9 @@ def _trials(infos: dict[str, Any], text: str) -> Iterator[Trial]:
 def _trial(dataset: str, seed: int, trial: Any) -> Trial:
     accuracy = {}
     for theirs, evaluated in OFFICIAL:
-        if theirs == dataset and f"{evaluated}@{trial.get_total_epoch() - 1}" in trial.eval_acc1es:
-            accuracy[evaluated] = float(trial.get_eval(evaluated)["accuracy"])
+        key = f"{evaluated}@{trial.get_total_epoch() - 1}"
+        if theirs == dataset and key in trial.eval_acc1es:  # get_eval would insist on the seconds beside it
+            accuracy[evaluated] = float(trial.eval_acc1es[key])
     seconds, latency = trial.get_times()["T-train@total"], trial.get_latency()
     return Trial(
         dataset=dataset,

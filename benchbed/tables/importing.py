@@ -4,6 +4,7 @@ import hashlib
 import re
 import zipfile
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from ..errors import BenchbedError
@@ -55,12 +56,13 @@ def import_table(
     kinds = {path: recognise(path) for path in paths}
     draft = Draft()
     draft.notes += notes
-    for path in sorted(paths, key=lambda p: list(KINDS).index(kinds[p])):
-        kind = kinds[path]
-        sha256 = None if path.is_dir() else check_hash(path, verify)
-        draft.sources.append({"kind": KINDS[kind], "name": path.name, "sha256": sha256})
-        _reader(kind, partial, progress)(path, draft)
-    store.write(target, *draft.finish())
+    with closing(draft):
+        for path in sorted(paths, key=lambda p: list(KINDS).index(kinds[p])):
+            kind = kinds[path]
+            sha256 = None if path.is_dir() else check_hash(path, verify)
+            draft.sources.append({"kind": KINDS[kind], "name": path.name, "sha256": sha256})
+            _reader(kind, partial, progress)(path, draft)
+        store.write(target, *draft.finish())
     return Table.open(name)
 
 

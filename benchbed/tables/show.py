@@ -32,6 +32,7 @@ def facts(table: Table) -> dict[str, Any]:
         "fingerprint": table.fingerprint,
         "official_index": table.order is not None,
         "figures": figures,
+        "single_trainings": 0 if table.trials is None else len(table.trials.places),  # cells that have them
         "costs": {kind: [d for d in table.datasets if f"{kind}/{d}" in table.arrays] for kind in COSTS},
         **{key: table.meta.get(key) for key in ("units", "sources", "notes", "made", "date")},
     }
@@ -51,6 +52,8 @@ def text(table: Table) -> str:
     lines += [f"{kind:<9} {', '.join(datasets) or 'none'}" for kind, datasets in known["costs"].items()]
     seconds = [name for name, figure in known["figures"].items() if figure["train_seconds"]]
     lines.append(f"{'seconds':<9} {', '.join(seconds) or 'none'}")
+    cells = known["single_trainings"]
+    lines.append(f"{'trainings':<9} {f'{cells:,} cells, each seed epoch by epoch' if cells else 'none'}")
     lines += [f"source    {s['name']}: {s['kind']}" for s in known["sources"]]
     lines += [f"note      {note}" for note in known["notes"]]
     return "\n".join(lines)

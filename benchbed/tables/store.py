@@ -6,23 +6,34 @@ content: two tables share it exactly if they answer every query alike, wherever 
 """
 
 import hashlib
-import io
 import json
 import os
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import BenchbedError, unknown
-from ..files import one_line, write_atomic
+from ..files import atomic, one_line
 
 FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_FIRST_DATE = (1980, 1, 1, 0, 0, 0)  # of every member, so that the same table is the same file
+
+
+class Streamed(NamedTuple):
+    """An array that is too large to hold: its content comes in blocks of bytes, each time that `blocks` is called."""
+
+    code: str  # of the type, such as '<f8'
+    shape: tuple[int, ...]
+    blocks: Callable[[], Iterator[bytes]]
+
+
+Content = np.ndarray | Streamed
 
 
 def home() -> Path:
@@ -63,28 +74,46 @@ def find(name_or_path: str | Path) -> tuple[str, Path]:
     return text, path
 
 
-def fingerprint(space: str, arrays: Mapping[str, np.ndarray]) -> str:
+def fingerprint(space: str, arrays: Mapping[str, Any]) -> str:
     """SHA-256 over the content, 64 hexadecimal digits; independent of time, place and the arrays' order."""
     total = hashlib.sha256(f"benchbed table {FORMAT} {space}\n".encode())
     for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        total.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        total.update(array.tobytes())
+        content = _streamed(arrays[name])
+        total.update(f"{name} {content.code} {content.shape}\n".encode())
+        for block in content.blocks():
+            total.update(block)
     return total.hexdigest()
 
 
-def write(path: Path, meta: dict[str, Any], arrays: Mapping[str, np.ndarray], compressed: bool = False) -> None:
+def write(path: Path, meta: dict[str, Any], arrays: Mapping[str, Any], compressed: bool = False) -> None:
     """Writes the table whole or not at all, and makes its folder. Raises BenchbedError where that fails.
 
-    `compressed`: smaller and slower to open, for a table that is sent around.
+    `arrays`: by name, numpy arrays or `Streamed` ones, which are never held whole. `compressed`: smaller, and slower to
+    open; for a table that is sent around, and has no arrays of which parts are read.
     """
     text = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
-    buffer = io.BytesIO()
-    save = np.savez_compressed if compressed else np.savez
-    save(buffer, allow_pickle=False, meta=text, **arrays)
     with one_line(path.parent, "make"):
         path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, buffer.getvalue(), tag=f".{os.getpid()}")
+    with atomic(path, tag=f".{os.getpid()}") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in {"meta": text, **arrays}.items():
+            info = zipfile.ZipInfo(f"{name}.npy", _FIRST_DATE)
+            info.compress_type = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
+            with archive.open(info, "w", force_zip64=True) as member:
+                _write_array(member, _streamed(array))
+
+
+def _streamed(array: Content) -> Streamed:
+    if isinstance(array, Streamed):
+        return array
+    whole = np.ascontiguousarray(array)
+    return Streamed(whole.dtype.str, whole.shape, lambda: iter([whole.tobytes()]))
+
+
+def _write_array(file: Any, array: Streamed) -> None:
+    header = {"descr": array.code, "fortran_order": False, "shape": array.shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    for block in array.blocks():
+        file.write(block)
 
 
 class Arrays:
@@ -95,6 +124,7 @@ class Arrays:
         with one_line(path, "read"), self._whole():
             self._archive = zipfile.ZipFile(path)  # numpy's own reader leaves a damaged file open
         self._names = {name.removesuffix(".npy") for name in self._archive.namelist()}
+        self._parts: dict[str, tuple[int, np.dtype, int]] = {}  # where an array's content begins, its type and length
 
     def meta(self) -> dict[str, Any]:
         """The JSON that stands beside the arrays."""
@@ -116,6 +146,41 @@ class Arrays:
             array: np.ndarray = np.lib.format.read_array(member, allow_pickle=False)
         array.flags.writeable = False
         return array
+
+    def part(self, name: str, first: int, count: int) -> np.ndarray:
+        """Entries `first` to `first + count` of an array of one axis; no other byte of it is read.
+
+        The zip's checksum is of the whole member and not looked at: the caller has one of its own. Raises
+        BenchbedError where the file ends before.
+        """
+        if name not in self._names:
+            raise KeyError(name)
+        with self._whole():
+            begin, kind, length = self._parts.get(name) or self._find(name)
+            if first < 0 or first + count > length:
+                raise ValueError(f"{name} ends at {length:,}")
+            data = os.pread(self._fileno, count * kind.itemsize, begin + first * kind.itemsize)
+            return np.frombuffer(data, dtype=kind)  # raises where bytes are missing in the middle of an entry
+
+    @property
+    def _fileno(self) -> int:
+        file = self._archive.fp
+        assert file is not None
+        return file.fileno()
+
+    def _find(self, name: str) -> tuple[int, np.dtype, int]:
+        """Where a stored member's array begins in the file: behind the zip's local header and numpy's."""
+        info = self._archive.getinfo(f"{name}.npy")
+        if info.compress_type != zipfile.ZIP_STORED:
+            raise ValueError(f"{name} is compressed")
+        with self._archive.open(info) as member:
+            np.lib.format.read_magic(member)
+            shape, _, kind = np.lib.format.read_array_header_1_0(member)
+            inner = member.tell()
+        local = os.pread(self._fileno, 30, info.header_offset)
+        names = int.from_bytes(local[26:28], "little") + int.from_bytes(local[28:30], "little")
+        self._parts[name] = found = (info.header_offset + 30 + names + inner, kind, int(np.prod(shape)))
+        return found
 
     def __contains__(self, name: object) -> bool:
         return name in self._names

@@ -18,6 +18,7 @@ from ..errors import BenchbedError, unknown
 from ..space import Architecture, Space
 from . import store
 from .figures import Figure, how_to_get, refusal
+from .trials import Trials
 
 COSTS = {"params": "count", "flops": "multiply-accumulates of one image", "latency": "seconds a batch"}
 
@@ -258,6 +259,13 @@ class Table:
             column = f"{dataset}_train_seconds_{epochs}"
             raise BenchbedError(f"table {self.name} has no training seconds of {figure}: {how_to_get(column)}")
         return self._array(f"seconds/{figure}")
+
+    # -- single trainings ----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def trials(self) -> Trials | None:
+        """Single trainings, epoch by epoch, where the source has them, as the official files do; else None."""
+        return Trials(self._arrays) if "trials/index" in self.arrays else None
 
     # -- inside --------------------------------------------------------------------------------------------------------
 

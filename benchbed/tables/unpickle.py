@@ -1,7 +1,7 @@
 """Reading the pickles of NATS-Bench without running anything that they ask for.
 
 Besides Python's own values they hold three things: OrderedDict, numpy's dtype and numpy's scalars. These are admitted,
-the last two as stand-ins of our own that make a plain number; every other name is refused before it is looked up.
+the last two as stand-ins of our own that make a number; every other name is refused before it is looked up.
 """
 
 import bz2
@@ -10,6 +10,8 @@ import struct
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..errors import BenchbedError
 
@@ -31,7 +33,7 @@ class _Dtype:
 def _scalar(dtype: _Dtype, content: bytes) -> Any:
     """In place of numpy's scalar."""
     (value,) = struct.unpack(dtype.order + _CODES[dtype.code], content)
-    return value
+    return np.float64(value) if dtype.code == "f8" else value
 
 
 _ADMITTED = {
