@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections import deque
 from pathlib import Path
@@ -10,8 +11,6 @@ from pathlib import Path
 from ..errors import BenchbedError
 from ..machine import pick_device
 from ..progress import Reporter
-from ..space import Space
-from ..task import Task
 from .assemble import write_table
 from .ledger import Job, Ledger
 from .spec import Spec, check
@@ -51,62 +50,59 @@ def build(spec: Spec, out: Path, workers: int, reporter: Reporter, force: bool =
             break
     for name in ledger.damaged():
         reporter.line(f"shard {name} was damaged: set aside in {ledger.path / 'damaged'}, its cells trained again")
-    _write(spec, space, task, results, headers, out)
-    reporter.line(f"{len(jobs):,} trainings are in {out}")
-
-
-def _write(spec: Spec, space: Space, task: Task, results: list[dict], headers: list[dict], out: Path) -> None:
     write_table(spec, space, task, results, headers, out)
+    reporter.line(f"{len(jobs):,} trainings are in {out}")
 
 
 def _train(spec: Spec, ledger: Ledger, jobs: list[Job], workers: int, reporter: Reporter) -> None:
     """Runs workers until every job is done. Raises BenchbedError with what a worker was refused."""
     meter = _Meter(spec, jobs, reporter)
     meter.see(ledger)
-    crew: list[subprocess.Popen[str]] = []
+    crew: list[_Worker] = []
     deaths = 0
     try:
         while meter.left:
             while len(crew) < min(workers, meter.left):
-                crew.append(_start(spec, ledger.path))
+                crew.append(_Worker(spec, ledger.path))
             time.sleep(LOOK)
             if meter.see(ledger):
                 deaths = 0
-            for worker in [w for w in crew if w.poll() is not None]:
+            for worker in [w for w in crew if w.process.poll() is not None]:
                 crew.remove(worker)
-                if worker.returncode == BenchbedError.status:
-                    assert worker.stderr is not None
-                    raise BenchbedError(worker.stderr.read().strip().splitlines()[-1])
-                if worker.returncode != 0:
+                status, said = worker.process.returncode, worker.end()
+                if status == BenchbedError.status:
+                    raise BenchbedError(said)
+                if status != 0:
                     deaths += 1
-                    reporter.line(f"worker {worker.pid} died ({_how(worker)}): its cell is open again")
+                    how = f"signal {-status}" if status < 0 else f"status {status}, {said[:120]}"
+                    reporter.line(f"worker {worker.process.pid} died ({how}): its cell is open again")
                     if deaths > DEATHS:
-                        raise BenchbedError(f"{deaths} workers died one after the other ({_how(worker)}): nothing is "
-                                            "lost, the same command goes on")  # fmt: skip
+                        raise BenchbedError(f"{deaths} workers died one after the other ({how}): nothing is lost, the "
+                                            "same command goes on")  # fmt: skip
     finally:
         for worker in crew:
-            worker.terminate()
+            worker.process.terminate()
         for worker in crew:
-            worker.wait()
-            if worker.stderr is not None:
-                worker.stderr.close()
+            worker.end()
 
 
-def _start(spec: Spec, folder: Path) -> "subprocess.Popen[str]":
-    root = str(Path(__file__).resolve().parents[2])  # so that a worker finds this benchbed, wherever it runs
-    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "benchbed.builder.worker", str(folder), spec.model_dump_json()]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+class _Worker:
+    """A process of `benchbed.builder.worker`, and what it says."""
 
+    def __init__(self, spec: Spec, folder: Path) -> None:
+        root = str(Path(__file__).resolve().parents[2])  # so that it finds this benchbed, wherever it runs
+        path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+        environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", "benchbed.builder.worker", str(folder), spec.model_dump_json()]
+        self._words = tempfile.TemporaryFile("w+")  # noqa: SIM115  a pipe that nobody reads would fill up
+        self.process = subprocess.Popen(command, env=environment, stderr=self._words)
 
-def _how(worker: "subprocess.Popen[str]") -> str:
-    code = worker.returncode
-    if code < 0:
-        return f"signal {-code}"
-    assert worker.stderr is not None
-    said = worker.stderr.read().strip().splitlines()
-    return f"status {code}" + (f", {said[-1][:120]}" if said else "")
+    def end(self) -> str:
+        """Waits for its end; the last line that it said."""
+        self.process.wait()
+        with self._words:
+            self._words.seek(0)
+            return (self._words.read().strip().splitlines() or [""])[-1]
 
 
 class _Meter:
