@@ -68,7 +68,7 @@ def work(ledger: Ledger, jobs: Sequence[Job], spec: Spec, space: Space, task: Ta
                 result = train(spec, space, task, test, space.parse(job.cell), job.seed)
             except BenchbedError as error:
                 raise BenchbedError(f"cell {job.cell}, seed {job.seed}: {error}") from None
-            ledger.write(job, result)
+            ledger.write(job, {**result, "finished": round(time.time(), 2)})  # seconds since 1970
         elif all(job in ledger.done for job in jobs):
             return
         else:
