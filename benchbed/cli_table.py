@@ -119,6 +119,7 @@ def build(
     from .builder.build import build as make
     from .builder.settings import spec_of
     from .progress import Reporter
+    from .tables import Table
 
     given = {
         "space": space, "task": task, "seeds": seeds, "epochs": epochs, "channels": channels, "cells": cells,
@@ -129,6 +130,7 @@ def build(
         make(spec, out, len(os.sched_getaffinity(0)) if workers is None else workers, reporter, force)
     if not quiet:
         info(str(out.absolute()))
+        print(f"\nscore a run by it: add --table {out} --dataset {Table.open(out).datasets[0]}")
 
 
 def query(

@@ -131,7 +131,7 @@ class _Meter:
         since, first = self._recent[0]
         if self.done > first:
             rate = (self.done - first) / (now - since)
-            status += f", {rate:.2f} a second, {_span(self.left / rate)} left"
+            status += f", {rate:.2f} a second" + (f", {_span(self.left / rate)} left" if self.left else "")
         if self.done:
             status += f", best {self.best:.2f} %"
         self.reporter.advance(self.done, status)
