@@ -14,12 +14,12 @@ import numpy as np
 
 from benchbed.builder.build import build
 from benchbed.builder.classes import classes
-from benchbed.builder.quality import agreement, between_seeds, by_class, seeds_by_class, spearman
+from benchbed.builder.quality import quality
 from benchbed.builder.settings import spec_of
 from benchbed.builder.spec import Spec
 from benchbed.builder.worker import on_device, train
 from benchbed.progress import Reporter
-from benchbed.tables import Figure, Table
+from benchbed.tables import Table
 
 ALL_3X3 = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 RECIPES = {  # name -> settings over those of `digits`: 16,000 images, noise 0.1, 2 epochs of batch 64 at 0.1, C=8, N=1
@@ -63,25 +63,19 @@ def compare(name: str, work: Path, real: Table, sample: int, workers: int) -> di
     out = work / f"{name}.npz"
     with Reporter(quiet=True) as reporter:
         build(spec, out, workers, reporter, force=True)
-    table, groups = Table.open(out), classes(spec.load_space())[:sample]
-    figure = Figure("digits", "test", spec.scoring.epochs)
-    own, seeds = by_class(table, groups, figure), seeds_by_class(table, groups, figure)
-    params = np.log([real.cost("params", "cifar10").reshape(-1)[g.places].min() for g in groups])
-    c10 = by_class(real, groups, Figure("cifar10", "test", 200))
+    found = quality(Table.open(out), real)
+    groups = classes(spec.load_space())[:sample]
+    seconds = Table.open(out).train_seconds("digits", "test", spec.scoring.epochs).reshape(-1)
+    own = Table.open(out).values("digits", "test", spec.scoring.epochs).reshape(-1)
     control = all_3x3(spec, work / f"{name}.all3x3.json")
-    line: dict[str, object] = {
+    return {
         "recipe": name,
         "sample": sample,
-        "between_seeds": between_seeds(seeds),
-        "accuracy": [float(np.min(own)), float(np.median(own)), float(np.max(own))],
         "all_3x3": control,
-        "all_3x3_beats": float((own < control).mean()),
-        "seconds": float(np.mean([table.train_seconds(*figure).reshape(-1)[g.places[0]] for g in groups])),
-        "counting_parameters": spearman(params, c10),
+        "all_3x3_beats": float(np.mean([own[g.places[0]] < control for g in groups])),
+        "seconds": float(np.mean([seconds[g.places[0]] for g in groups])),
+        "quality": found._asdict(),
     }
-    for dataset in ("cifar10", "imagenet16-120"):
-        line[dataset] = agreement(own, by_class(real, groups, Figure(dataset, "test", 200)), params)
-    return line
 
 
 def all_3x3(spec: Spec, file: Path) -> float:

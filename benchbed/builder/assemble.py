@@ -67,6 +67,7 @@ def assemble(
             "their class's accuracies and seconds, and have their own parameters and FLOPs",
         ],
         "task": {"name": task.name, "fingerprint": task.fingerprint, **task.facts},
+        "classes": task.classes,
         "recipe": spec.scoring.model_dump(),
         "made_with": _distinct(headers),
         "made": f"built by benchbed {__version__}",

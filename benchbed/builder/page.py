@@ -1,0 +1,136 @@
+"""The page of a built table: its quality, and pictures of what is in it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..files import one_line, write_atomic
+from ..report.draw import draw_cell
+from ..tables.figures import Figure
+from ..tables.table import Table
+from .classes import CellClass, classes
+from .quality import Quality, by_class, quality, seeds_by_class, text
+
+SHOWN = 3  # best and worst cells that are drawn
+
+
+def write_page(table: Table, reference: Table | None, file: Path, command: str) -> Quality:
+    """Writes the Markdown page `file` and its pictures beside it (`NAME.svg`, `NAME-best-1.svg`, ...).
+
+    Raises BenchbedError where the table was not built or a file cannot be written.
+    """
+    found = quality(table, reference)
+    figure = Figure(found.dataset, "test", table.full_epochs)
+    flat = table.values(*figure).reshape(-1)
+    groups = [group for group in classes(table.space) if np.isfinite(flat[group.places[0]])]
+    own = by_class(table, groups, figure)
+    with one_line(file.parent, "make"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    stem = file.stem
+    _picture(table, reference, groups, own, figure, file.with_name(f"{stem}.svg"))
+    order = np.argsort(-own, kind="stable")
+    ends = {"best": order[:SHOWN], "worst": order[::-1][:SHOWN]}
+    drawn = []
+    for end, places in ends.items():
+        for number, i in enumerate(places.tolist(), 1):
+            name = f"{stem}-{end}-{number}.svg"
+            draw_cell(table.space, groups[i].trained, file.with_name(name))
+            drawn.append(f"| {end} {number} | {own[i]:.2f} | `{_escaped(groups[i].trained.text)}` | ![cell]({name}) |")
+    write_atomic(file, _page(table, reference, found, drawn, stem, command).encode())
+    return found
+
+
+def _page(table: Table, reference: Table | None, found: Quality, drawn: list[str], stem: str, command: str) -> str:
+    recipe, task = table.meta["recipe"], table.meta["task"]
+    made = table.meta["made_with"]
+    commits = sorted({str(m.get("commit")) for m in made})
+    processors = sorted({f"{m['machine']['processor']}, {m['machine']['device']}" for m in made})
+    versions = sorted({f"torch {m['versions']['torch']}, numpy {m['versions']['numpy']}" for m in made})
+    return "\n".join(
+        [
+            f"# {table.name}: a benchmark of every cell on {found.dataset}",
+            "",
+            f"Made by `{command}`, from the table of fingerprint `{table.fingerprint[:16]}`.",
+            "",
+            "```text",
+            text(found, table.name, reference.name if reference else None),
+            "```",
+            "",
+            *(f"- {note}." for note in table.meta["notes"]),
+            f"- Task: {task['name']}, images {task.get('images')}, fingerprint `{task['fingerprint'][:16]}`.",
+            f"- Recipe: {', '.join(f'{k} {v}' for k, v in recipe.items())}.",
+            f"- Trained with {'; '.join(versions)} on {'; '.join(processors)}; at commit {', '.join(commits)}.",
+            "",
+            f"![distribution, seeds, reference, operations]({stem}.svg)",
+            "",
+            "| | test accuracy, % | cell | |",
+            "|---|---|---|---|",
+            *drawn,
+            "",
+        ]
+    )
+
+
+def _escaped(cell: str) -> str:
+    """A string whose bars are not taken for the ends of a table's fields."""
+    return cell.replace("|", "\\|")
+
+
+def _picture(
+    table: Table, reference: Table | None, groups: list[CellClass], own: np.ndarray, figure: Figure, path: Path
+) -> None:
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure as Canvas
+
+    with rc_context({"svg.hashsalt": "table", "font.size": 8}):
+        canvas = Canvas(figsize=(10, 7), layout="constrained")
+        panels = canvas.subplots(2, 2)
+        _distribution(panels[0, 0], own)
+        _seeds(panels[0, 1], seeds_by_class(table, groups, figure), table.seed_names(*figure))
+        _reference(panels[1, 0], reference, groups, own)
+        _operations(panels[1, 1], table, own, groups)
+        with one_line(path, "write"):
+            canvas.savefig(path, metadata={"Date": None})
+
+
+def _distribution(panel: Any, own: np.ndarray) -> None:
+    panel.hist(own, bins=60, color="#0072B2")
+    panel.set(xlabel="test accuracy of a class, %", ylabel="classes", title="distribution")
+
+
+def _seeds(panel: Any, seeds: np.ndarray, names: tuple[str, ...]) -> None:
+    panel.set_title("seed against seed")
+    if seeds.shape[1] < 2:
+        panel.text(0.5, 0.5, "one seed", ha="center")
+        return
+    panel.plot(seeds[:, 0], seeds[:, 1], ".", markersize=2, color="#0072B2", rasterized=True)
+    panel.set(xlabel=f"test accuracy, seed {names[0]}, %", ylabel=f"seed {names[1]}, %")
+
+
+def _reference(panel: Any, reference: Table | None, groups: list[CellClass], own: np.ndarray) -> None:
+    panel.set_title("rank against the reference's")
+    if reference is None:
+        panel.text(0.5, 0.5, "no reference given", ha="center")
+        return
+    dataset = reference.datasets[0]
+    other = by_class(reference, groups, Figure(dataset, "test", reference.full_epochs))
+    there = np.isfinite(other)
+    ranks = [np.argsort(np.argsort(-values[there])) + 1 for values in (other, own)]
+    panel.plot(*ranks, ".", markersize=2, color="#0072B2", rasterized=True)
+    panel.set(xlabel=f"rank in {reference.name} on {dataset}", ylabel="rank here")
+
+
+def _operations(panel: Any, table: Table, own: np.ndarray, groups: list[CellClass]) -> None:
+    """The mean accuracy of the trained cells that hold an operation on an edge."""
+    positions = table.space.positions
+    numbers = np.array([group.trained.choices for group in groups])
+    widest = max(len(p.operations) for p in positions)
+    for k in range(widest):
+        values = [
+            own[numbers[:, i] == k].mean() if (numbers[:, i] == k).any() else np.nan for i in range(len(positions))
+        ]
+        panel.plot(range(len(positions)), values, "o-", markersize=4, label=positions[0].operations[k])
+    panel.set_xticks(range(len(positions)), [p.name for p in positions])
+    panel.set(xlabel="edge", ylabel="mean test accuracy, %", title="operation by edge, over the trained cells")
+    panel.legend(fontsize=7)
