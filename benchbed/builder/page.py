@@ -89,7 +89,7 @@ def _picture(
         _distribution(panels[0, 0], own)
         _seeds(panels[0, 1], seeds_by_class(table, groups, figure), table.seed_names(*figure))
         _reference(panels[1, 0], reference, groups, own)
-        _operations(panels[1, 1], table, own, groups)
+        _operations(panels[1, 1], table, figure)
         with one_line(path, "write"):
             canvas.savefig(path, metadata={"Date": None})
 
@@ -121,16 +121,13 @@ def _reference(panel: Any, reference: Table | None, groups: list[CellClass], own
     panel.set(xlabel=f"rank in {reference.name} on {dataset}", ylabel="rank here")
 
 
-def _operations(panel: Any, table: Table, own: np.ndarray, groups: list[CellClass]) -> None:
-    """The mean accuracy of the trained cells that hold an operation on an edge."""
-    positions = table.space.positions
-    numbers = np.array([group.trained.choices for group in groups])
-    widest = max(len(p.operations) for p in positions)
-    for k in range(widest):
-        values = [
-            own[numbers[:, i] == k].mean() if (numbers[:, i] == k).any() else np.nan for i in range(len(positions))
-        ]
-        panel.plot(range(len(positions)), values, "o-", markersize=4, label=positions[0].operations[k])
-    panel.set_xticks(range(len(positions)), [p.name for p in positions])
-    panel.set(xlabel="edge", ylabel="mean test accuracy, %", title="operation by edge, over the trained cells")
+def _operations(panel: Any, table: Table, figure: Figure) -> None:
+    """The mean accuracy of the architectures that hold an operation at a position."""
+    positions, values = table.space.positions, table.values(*figure)
+    axes = range(len(positions))
+    means = [np.nanmean(values, axis=tuple(a for a in axes if a != i)) for i in axes]
+    for k, name in enumerate(positions[0].operations):
+        panel.plot(axes, [m[k] if k < len(m) else np.nan for m in means], "o-", markersize=4, label=name)
+    panel.set_xticks(axes, [p.name for p in positions])
+    panel.set(xlabel="edge", ylabel="mean test accuracy, %", title="operation by edge, over all cells")
     panel.legend(fontsize=7)

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 import torch
 
-from benchbed.builder.assemble import write_table
 from benchbed.builder.build import build, folder_of
 from benchbed.builder.classes import classes
 from benchbed.builder.settings import spec_of
@@ -32,18 +31,6 @@ from benchbed.tasks.load import load_task
 
 Command = Callable[..., Any]
 SIZES = ["scoring.batch=40"]
-
-
-@pytest.fixture
-def spec(tiny_file: Path) -> Callable[..., Spec]:
-    """`spec(sample=3)`: a build on 200 images that trains a cell in a tenth of a second."""
-
-    def make(**changes: Any) -> Spec:
-        given = {"space": "nb201", "task": f"npz:{tiny_file}", "seeds": "0:2", "epochs": 1, "channels": 2, "cells": 1}
-        given |= {"sample": 3, "device": "cpu"}
-        return spec_of(given | changes, SIZES, [])
-
-    return make
 
 
 def made(spec: Spec, out: Path, workers: int = 1, force: bool = False) -> Table:
@@ -63,19 +50,6 @@ def test_the_table_holds_what_a_run_would_score(spec: Callable[..., Spec], tmp_p
         for split in ("valid", "test"):
             found = table.answer(group.trained, "tiny", split, 1).seeds["3"]
             assert found == pytest.approx(alone[f"{split}_accuracy"], abs=1e-4)
-
-
-@pytest.fixture
-def whole(spec: Callable[..., Spec], tmp_path: Path) -> Path:
-    """A table of every class, of results that nobody trained: 20 % and 10 points for each 3x3 convolution."""
-    one = spec(sample=None, seeds="0:1")
-    results = [
-        {"seed": 0, "cell": g.trained.text, "valid": v, "test": v + 1, "seconds": 1.0}
-        for g in classes(NB201())
-        for v in [20.0 + 10 * g.trained.choices.count(3)]
-    ]
-    write_table(one, NB201(), one.load_task(), results, [], tmp_path / "whole.npz")
-    return tmp_path / "whole.npz"
 
 
 def test_a_built_table_scores_a_run(whole: Path, tiny_flags: list[str], command: Command, tmp_path: Path) -> None:

@@ -1,0 +1,106 @@
+"""A built table's figures, against scipy, closed forms and a table whose ranking is known."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from benchbed.builder.classes import classes
+from benchbed.builder.quality import (
+    by_class,
+    estimate,
+    log_parameters,
+    partial_spearman,
+    quality,
+    spearman,
+    top_spearman,
+)
+from benchbed.errors import BenchbedError
+from benchbed.spaces.nb201 import NB201
+from benchbed.tables import Figure, Table
+
+
+def test_spearman_is_scipys_with_ties_and_without_what_is_missing() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 9, 200).astype(float), rng.normal(size=200)
+    assert spearman(x, y + x) == pytest.approx(stats.spearmanr(x, y + x).statistic)
+    gappy = y + x
+    gappy[::7] = np.nan
+    there = np.isfinite(gappy)
+    assert spearman(x, gappy) == pytest.approx(stats.spearmanr(x[there], gappy[there]).statistic)
+    assert np.isnan(spearman(x, np.ones(200)))
+    assert np.isnan(spearman(x[:2], y[:2]))
+
+
+def test_partial_spearman_is_the_correlation_of_the_ranks_residuals() -> None:
+    rng = np.random.default_rng(1)
+    z = rng.normal(size=300)
+    x, y = z + rng.normal(size=300), z + rng.normal(size=300)
+    ranks = [stats.rankdata(v) for v in (x, y, z)]
+    design = np.stack([np.ones(300), ranks[2]], axis=1)
+    left = [r - design @ np.linalg.lstsq(design, r, rcond=None)[0] for r in ranks[:2]]
+    assert partial_spearman(x, y, z) == pytest.approx(np.corrcoef(*left)[0, 1])
+    assert abs(partial_spearman(x, y, z)) < abs(spearman(x, y))
+    assert np.isnan(partial_spearman(np.exp(z), y, z))  # nothing of x is left
+
+
+def test_the_top_decile_is_the_references() -> None:
+    y = np.arange(100.0)
+    x = y.copy()
+    x[90:] = x[90:][::-1]
+    assert top_spearman(x, y) == pytest.approx(-1)
+    assert spearman(x, y) > 0.9
+
+
+def test_the_interval_covers_a_known_correlation() -> None:
+    """Of a bivariate normal with r = 0.6, Spearman's is 6/pi asin(r/2); 40 samples of 300, nominal 95 %."""
+    truth, hits = 6 / np.pi * np.arcsin(0.3), 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=300)
+        found = estimate(spearman, x, 0.6 * x + 0.8 * rng.normal(size=300), resamples=300)
+        hits += found.low <= truth <= found.high
+    assert hits >= 33  # binomial(40, 0.95) falls below with probability 0.003
+
+
+def test_a_table_whose_ranking_is_known(whole_table: Table) -> None:
+    found = quality(whole_table, whole_table, resamples=20)
+    assert (found.trained, found.whole, found.dataset) == (4930, 4930, "tiny")
+    assert found.between is not None
+    assert found.between.value > 0.9
+    assert found.agreement["tiny"]["spearman"].value == pytest.approx(1)
+    groups = classes(NB201())
+    figure = Figure("tiny", "test", 1)
+    counting = spearman(log_parameters(whole_table, groups, "tiny"), by_class(whole_table, groups, figure))
+    assert found.agreement["tiny"]["counting"].value == pytest.approx(counting)
+    assert found.controls["all nor_conv_3x3"] == (81.0, pytest.approx(100 * 4929 / 4930))
+    assert found.controls["all none"][0] == found.dead == 21.0
+    assert found.chance == 25
+
+
+def test_the_command_and_the_page(whole: Path, command: Callable[..., Any], tmp_path: Path) -> None:
+    done = command("table", "quality", whole, "--page", tmp_path / "site" / "own.md")
+    assert done.status == 0, done.err
+    page = (tmp_path / "site" / "own.md").read_text()
+    for line in done.out.strip().splitlines():
+        assert line in page
+    pictures = sorted(p.name for p in (tmp_path / "site").glob("*.svg"))
+    assert pictures == sorted(["own.svg", *(f"own-{end}-{n}.svg" for end in ("best", "worst") for n in (1, 2, 3))])
+    for name in pictures:
+        assert f"({name})" in page
+        ElementTree.parse(tmp_path / "site" / name)
+    assert "| best 1 | 81.0" in page
+    assert json.loads(command("table", "quality", whole, "--json").out)["chance"] == 25
+
+
+def test_what_no_build_made_is_refused(make_table: Any, whole_table: Table, refused: Callable[..., str]) -> None:
+    make_table("mine")
+    assert "table mine was not made by 'table build'" in refused("table", "quality", "mine")
+    whole_table.meta["space"] = "chain"
+    with pytest.raises(BenchbedError, match="table whole is of space chain"):
+        quality(Table("own", {**whole_table.meta, "space": "nb201"}, {}), whole_table)
