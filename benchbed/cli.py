@@ -12,8 +12,6 @@ from .errors import BenchbedError, unknown
 
 INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT
 
-MOST_SEEDS = 100_000
-
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -231,12 +229,9 @@ def _seeds(raw: dict[str, Any]) -> list[int]:
     text = raw.get("seeds")
     if text is None:
         return [raw.get("seed", 0)]
-    first, colon, last = str(text).partition(":")
-    if not colon or not first.isdecimal() or not last.isdecimal() or not 0 < int(last) - int(first) <= MOST_SEEDS:
-        raise BenchbedError(
-            f"seeds = '{text}': expected FIRST:AFTER_LAST with FIRST below it, such as 0:10, at most {MOST_SEEDS}"
-        )
-    return list(range(int(first), int(last)))
+    from .config import seed_range
+
+    return list(seed_range(str(text)))
 
 
 def _device(raw: dict[str, Any]) -> Any:

@@ -23,6 +23,7 @@ PRESETS = {"supernet": ("small", "paper"), "table": ("table",)}  # by objective
 # What a run starts from before the searcher's own preset: a supernet that a laptop trains, or NAS-Bench-201's.
 SUPERNETS: dict[str, dict[str, Any]] = {"small": {"channels": 8, "cells": 1, "lr": 0.1}, "paper": {}}
 EPOCHS = {"small": 10, "paper": 100, "table": 10}  # of the table objective's 30 steps each
+MOST_SEEDS = 100_000
 DEFAULT_TABLE = "nb201"  # of the table objective, where no other is named
 
 
@@ -210,6 +211,16 @@ def resolve(raw: Mapping[str, Any], searcher: str, selector: str, seed: int) -> 
         selector=_plugin("selector", selector, _selector_options(raw, selector, preset)),
         scoring=_scoring(raw, table, preset),
     )
+
+
+def seed_range(text: str) -> range:
+    """The seeds of 'FIRST:AFTER_LAST'. Raises BenchbedError for anything else, or more than 100,000."""
+    first, colon, last = text.partition(":")
+    if not colon or not first.isdecimal() or not last.isdecimal() or not 0 < int(last) - int(first) <= MOST_SEEDS:
+        raise BenchbedError(
+            f"seeds = '{text}': expected FIRST:AFTER_LAST with FIRST below it, such as 0:10, at most {MOST_SEEDS}"
+        )
+    return range(int(first), int(last))
 
 
 def _whole(name: str, value: Any, least: int) -> int:

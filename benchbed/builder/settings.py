@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import registry
-from ..config import SCORING, ScoringOptions, typed, with_settings
+from ..config import SCORING, ScoringOptions, seed_range, typed, with_settings
 from ..errors import BenchbedError, unknown
 from .spec import Spec
 
 SECTIONS = ("scoring", "task_options")
-MOST_SEEDS = 1000
 
 
 def spec_of(given: Mapping[str, Any], settings: list[str], plugins: list[Path]) -> Spec:
@@ -35,19 +34,11 @@ def spec_of(given: Mapping[str, Any], settings: list[str], plugins: list[Path]) 
         data=_absolute(given.get("data")),
         splits=_absolute(given.get("splits")),
         scoring=scoring,
-        seeds=_seeds(given["seeds"]),
+        seeds=tuple(seed_range(given["seeds"])),
         sample=sample,
         device=given["device"],
         plugins=tuple(str(file.resolve()) for file in plugins),
     )
-
-
-def _seeds(text: str) -> tuple[int, ...]:
-    first, colon, last = text.partition(":")
-    if not colon or not first.isdecimal() or not last.isdecimal() or not 0 < int(last) - int(first) <= MOST_SEEDS:
-        raise BenchbedError(f"seeds = '{text}': expected FIRST:AFTER_LAST with FIRST below it, such as 0:2, at most "
-                            f"{MOST_SEEDS}")  # fmt: skip
-    return tuple(range(int(first), int(last)))
 
 
 def _absolute(path: Path | None) -> str | None:

@@ -223,7 +223,7 @@ def test_images_that_cannot_be_trained_on(
     [
         (("--task", "digts"), ("unknown task 'digts'", "digits")),
         (("--space", "nb2"), ("unknown space 'nb2'", "nb201")),
-        (("--seeds", "2"), ("seeds = '2'", "0:2")),
+        (("--seeds", "2"), ("seeds = '2'", "0:10")),
         (("--sample", "0"), ("--sample 0", "at least one")),
         (("--workers", "0"), ("--workers 0", "at least one")),
         (("--epochs", "0"), ("epochs = 0",)),
