@@ -250,6 +250,8 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED  # typer's newer versions return it, older ones raise
+    except OSError as error:  # whatever no room has put into words of its own: a name too long, a disk gone
+        _end(f"{error.filename or 'a file'}: {error.strerror or error}"[:300], 2)
     except Exception as error:
         if not hasattr(error, "format_message"):  # anything but a usage error of the command-line parser is a bug
             raise

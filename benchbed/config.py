@@ -24,6 +24,7 @@ PRESETS = {"supernet": ("small", "paper"), "table": ("table",)}  # by objective
 SUPERNETS: dict[str, dict[str, Any]] = {"small": {"channels": 8, "cells": 1, "lr": 0.1}, "paper": {}}
 EPOCHS = {"small": 10, "paper": 100, "table": 10}  # of the table objective's 30 steps each
 MOST_SEEDS = 100_000
+MOST_STEPS = 100_000  # between two checkpoints of a table search
 DEFAULT_TABLE = "nb201"  # of the table objective, where no other is named
 
 
@@ -234,7 +235,9 @@ def _steps(raw: Mapping[str, Any], objective: str) -> int | None:
         return None
     if objective != "table":
         raise BenchbedError(f"steps = {steps}: of objective 'table'; an epoch on images has as many as it has batches")
-    return _whole("steps", steps, 1)
+    if _whole("steps", steps, 1) > MOST_STEPS:
+        raise BenchbedError(f"steps = {steps}: at most {MOST_STEPS:,} an epoch; give more --epochs")
+    return int(steps)
 
 
 def _absolute(path: str | None) -> str | None:

@@ -29,11 +29,15 @@ def write_atomic(path: Path, data: bytes, tag: str = "") -> None:
 def atomic(path: Path, tag: str = "") -> Iterator[IO[bytes]]:
     """A file to write to, under a temporary name beside `path`; then syncs, renames. On any failure nothing is left.
 
+    A link is followed; what is there and no regular file, such as a device or a folder, is refused with BenchbedError.
     The temporary name is always the same, so that the next write also clears what a killed one left; the caller
     holds the folder's lock, or gives a `tag` that no other writer of this path has.
     """
-    temporary = path.parent / f".{path.name}{tag}.new"
     with one_line(path, "write"):
+        path = Path(os.path.realpath(path)) if path.is_symlink() else path
+        if path.exists() and not path.is_file():
+            raise BenchbedError(f"cannot write {path}: something that is no regular file is there")
+        temporary = path.parent / f".{path.name}{tag}.new"
         try:
             with open(temporary, "wb") as file:
                 yield file

@@ -268,6 +268,8 @@ ON_TABLE = ("--objective", "table", "--table", "mine", "--dataset", "cifar10")
         ((*ON_TABLE, "--set", "searcher.order=2"), ("searcher 'darts' needs weights", "objective 'table'")),
         ((*ON_TABLE, "--set", "supernet.lr=1"), ("supernet.lr", "has no supernet")),
         ((*ON_TABLE, "--task", "digits"), ("'task' is of objective 'supernet'", "no images")),
+        ((*ON_TABLE, "--steps", "0"), ("steps = 0", "at least 1")),
+        ((*ON_TABLE, "--steps", "9" * 20), ("at most 100,000",)),
         ((*ON_TABLE, "--preset", "small"), ("unknown preset 'small'", "known: table")),
         (("--objective", "tabel"), ("unknown objective 'tabel'", "'table'")),
         (("--preset", "table"), ("unknown preset 'table'", "small")),

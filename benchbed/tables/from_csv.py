@@ -24,6 +24,7 @@ _COUNTS: dict[str, Callable[[Figure], bool]] = {
     "n_seeds_v11": lambda f: f.epochs == 200 and f.split == "valid",
     "n_seeds_nats": lambda f: f.epochs == 200 and f.split == "test",
 }
+MOST_RUNS = 127  # behind one mean: what the table's counts hold
 _DATASET = "(cifar10|cifar100|imagenet16|imagenet16-120)"
 _SECONDS = re.compile(rf"{_DATASET}_train_seconds_([1-9][0-9]*)")
 _COST = re.compile(rf"{_DATASET}_(params_M|flops_M|gpu_latency_s)")
@@ -84,12 +85,25 @@ def _accuracies(sheet: Sheet, name: str, partial: bool) -> np.ndarray:
     return values
 
 
+def _positive(sheet: Sheet, name: str, partial: bool) -> np.ndarray:
+    """A column of seconds or sizes."""
+    values = sheet.numbers(name, gaps=partial)
+    if (wrong := np.flatnonzero(values < 0)).size:
+        i = int(wrong[0])
+        raise BenchbedError(f"{sheet.where(i)}: {name} holds {values[i]:g}, expected a number from 0 up")
+    return values
+
+
 def _other(sheet: Sheet, name: str, places: np.ndarray, draft: Draft, figures: list[Figure], partial: bool) -> bool:
     """Adds a column that is no accuracy; False if it is not understood."""
     source = sheet.path.name
     if name in _COUNTS:
         counts = np.zeros(SIZE, dtype=np.int8)
-        counts[places] = np.minimum(sheet.whole(name), 127)
+        runs = sheet.whole(name)
+        if (wrong := np.flatnonzero((runs < 1) | (runs > MOST_RUNS))).size:
+            i = int(wrong[0])
+            raise BenchbedError(f"{sheet.where(i)}: {name} holds {runs[i]}, expected 1 to {MOST_RUNS} seeds")
+        counts[places] = runs
         draft.arrays.update({f"count/{f}": counts for f in figures if _COUNTS[name](f)})
     elif found := _SECONDS.fullmatch(name):
         run = (dataset_named(found[1]), int(found[2]))
@@ -98,10 +112,10 @@ def _other(sheet: Sheet, name: str, places: np.ndarray, draft: Draft, figures: l
                 figure.dataset == "cifar10" and figure.split != "valid"
             )  # the run on all images, which has no column
             if (figure.dataset, figure.epochs) == run and not longer:
-                draft.add(f"seconds/{figure}", places, sheet.numbers(name, gaps=partial), source)
+                draft.add(f"seconds/{figure}", places, _positive(sheet, name, partial), source)
     elif found := _COST.fullmatch(name):
         dataset, kind = dataset_named(found[1]), found[2].split("_")[0]
-        values = sheet.numbers(name, gaps=partial)
+        values = _positive(sheet, name, partial)
         if kind == "gpu":
             draft.add(f"latency/{dataset}", places, values, source)
         else:

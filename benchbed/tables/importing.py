@@ -30,7 +30,7 @@ KINDS = {
 _TORCH_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the magic number of torch.save before version 1.6
 # Six digits in an official name are the last of the file's own MD5. NATS-Bench's names have five, of which no source
 # says what they are, and a folder's are its archive's: nothing is checked there.
-_HASH = re.compile(r".*-([0-9a-f]{6})\.(pth|pickle\.pbz2)")
+_HASH = re.compile(r".*-([0-9a-fA-F]{6})\.(pth|pickle\.pbz2)")
 
 
 def import_table(
@@ -80,8 +80,11 @@ def recognise(path: Path) -> str:
         if (path / META).is_file():
             return "nats-folder"
         raise BenchbedError(f"folder {path} is no NATS-Bench folder (it holds no {META}): name the files in it")
-    with one_line(path, "read"), open(path, "rb") as file:
-        head = file.read(4096)
+    with one_line(path, "read"):
+        if path.exists() and not path.is_file():
+            raise BenchbedError(f"{path} is no source of a table: it is neither a file nor a folder")
+        with open(path, "rb") as file:
+            head = file.read(4096)
     if head.startswith(b"PK"):
         return _archive(path)
     if head.startswith(_TORCH_LEGACY):
@@ -109,7 +112,7 @@ def check_hash(path: Path, verify: bool) -> str:
             md5.update(block)
             sha256.update(block)
     expected = _HASH.fullmatch(path.name)
-    if verify and expected and not md5.hexdigest().endswith(expected[1]):
+    if verify and expected and not md5.hexdigest().endswith(expected[1].lower()):
         raise BenchbedError(f"{path}: its name says that its MD5 ends in {expected[1]}, but it is {md5.hexdigest()}: "
                             "fetch it again, or --no-verify to import it as it is")  # fmt: skip
     return sha256.hexdigest()

@@ -1,5 +1,6 @@
 """Trials of the official files, gathered into arrays: one figure a (data set, evaluation set, epochs), by seed."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -43,9 +44,15 @@ class Records:
         self._costs: dict[tuple[str, str], np.ndarray] = {}
 
     def add(self, place: int, trials: list[Trial]) -> None:
-        """The trials of one cell. Raises BenchbedError for a data set that the benchmark does not have."""
+        """The trials of one cell. Raises BenchbedError for a data set that the benchmark does not have.
+
+        And ValueError at an accuracy that is NaN: a record has a figure or lacks it.
+        """
         self.cells += 1
         for trial in trials:
+            for evaluated, accuracy in trial.accuracy.items():
+                if math.isnan(accuracy):
+                    raise ValueError(f"NaN accuracy of {trial.dataset}, {evaluated}, seed {trial.seed}")
             known = [sets for sets in OFFICIAL if sets[0] == trial.dataset]
             if not known:
                 raise BenchbedError(f"{self.source}: data set '{trial.dataset}' is not the benchmark's")

@@ -50,7 +50,8 @@ class Sheet:
             found = np.array([float(text) for text in texts])
         except ValueError:
             found = np.array([_number(text) for text in texts])
-        if "_" in "".join(texts) or not np.isfinite(found).all():
+        together = "".join(texts)
+        if "_" in together or not together.isascii() or not np.isfinite(found).all():
             for i, text in enumerate(texts):
                 if not math.isfinite(_number(text)) and (text.strip() or not gaps):
                     what = f"holds {text[:40]!r}, which is no number" if text.strip() else "is empty"
@@ -60,7 +61,7 @@ class Sheet:
     def whole(self, column: str) -> np.ndarray:
         """int64 (rows,). Raises BenchbedError at a field that is no whole number from 0 up."""
         found = self.numbers(column)
-        wrong = (found != np.rint(found)) | (found < 0)
+        wrong = (found != np.rint(found)) | (found < 0) | (found > 2**53)
         if wrong.any():
             i = int(np.flatnonzero(wrong)[0])
             raise BenchbedError(f"{self.where(i)}: {column} holds {found[i]:g}, no whole number")
@@ -69,6 +70,7 @@ class Sheet:
 
 def _number(text: str) -> float:
     try:
-        return math.nan if "_" in text else float(text)  # Python reads 1_000, no other program does
+        # Python reads 1_000 and digits of every script, which no other program does
+        return math.nan if "_" in text or not text.isascii() else float(text)
     except ValueError:
         return math.nan

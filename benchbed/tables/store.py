@@ -21,7 +21,7 @@ from ..errors import BenchbedError, unknown
 from ..files import atomic, one_line
 
 FORMAT = 1
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _FIRST_DATE = (1980, 1, 1, 0, 0, 0)  # of every member, so that the same table is the same file
 
 
@@ -49,13 +49,19 @@ def names() -> list[str]:
     """The imported tables, by name."""
     folder = home()
     with one_line(folder, "read"):
-        return sorted(p.stem for p in folder.glob("*.npz") if _NAME.fullmatch(p.stem)) if folder.is_dir() else []
+        return (
+            sorted(p.stem for p in folder.glob("*.npz") if _NAME.fullmatch(p.stem) and p.is_file())
+            if folder.is_dir()
+            else []
+        )
 
 
 def path_of(name: str) -> Path:
     """Where the table of this name lies or would lie. Raises BenchbedError if the name cannot be a file's."""
     if not _NAME.fullmatch(name) or name.endswith(".npz"):
-        raise BenchbedError(f"table name {name!r}: expected letters, digits, '.', '_' and '-', not ending in .npz")
+        shown = repr(name) if len(name) <= 60 else f"{name[:56]!r}..."
+        raise BenchbedError(f"table name {shown}: expected letters, digits, '.', '_' and '-', not ending in .npz, "
+                            "at most 100 letters")  # fmt: skip
     return home() / f"{name}.npz"
 
 

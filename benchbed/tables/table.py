@@ -150,8 +150,12 @@ class Table:
     def values(self, dataset: str, split: str, epochs: int) -> np.ndarray:
         """float64, the space's shape: the mean accuracy in percent of every cell, NaN where it is missing."""
         key = (dataset, split, epochs)
-        found = self._columns.get(key)
+        try:
+            found = self._columns.get(key)
+        except TypeError:  # a list, say
+            found = None
         if found is None:
+            _check_words(dataset, split, epochs)
             figure = Figure(*key)
             if figure not in self.figures:
                 raise refusal(self.name, figure, list(self.figures))
@@ -286,8 +290,27 @@ class Table:
 
     def _array(self, name: str) -> np.ndarray:
         if name not in self._read:
-            self._read[name] = self._arrays[name]
+            try:
+                array = self._arrays[name]
+            except KeyError:
+                raise BenchbedError(
+                    f"table {self.name} is damaged (it lacks {name}): import its source again"
+                ) from None
+            self._check(name, array)
+            self._read[name] = array
         return self._read[name]
+
+    def _check(self, name: str, array: np.ndarray) -> None:
+        """Raises BenchbedError if an array cannot be what its name says."""
+        kind, _, figure = name.partition("/")
+        shape: tuple[int, ...] = (math.prod(self.shape),) if kind == "order" else self.shape
+        if kind == "seeds":
+            shape += (len(self.meta["seeds"].get(figure, ())),)
+        if array.shape != shape or array.dtype.kind not in "iuf":
+            raise BenchbedError(f"table {self.name} is damaged ({name} holds {array.dtype} {array.shape}, expected "
+                                f"numbers {shape}): import its source again")  # fmt: skip
+        if kind == "accuracy" and np.isnan(array).all():
+            raise BenchbedError(f"table {self.name} is damaged ({name} holds no value): import its source again")
 
     def _order(self) -> np.ndarray:
         if self.order is None:
@@ -313,6 +336,10 @@ class Table:
         """An int for one cell, else an array of the places of the cells in a flattened array."""
         if isinstance(cells, (str, Architecture)):
             return self._place(cells)
+        if isinstance(cells, np.ndarray) and cells.dtype.kind == "U":
+            cells = cells.reshape(-1).tolist()
+        if not isinstance(cells, (np.ndarray, Sequence)):
+            raise BenchbedError(f"cells {cells!r}: expected an architecture, a sequence of them, or operation numbers")
         if isinstance(cells, np.ndarray) or (len(cells) and not isinstance(cells[0], (str, Architecture))):
             numbers = np.asarray(cells)
             if numbers.dtype.kind not in "iu":
@@ -339,3 +366,14 @@ class Table:
             f"table {self.name} has no {figure.words} of {self._architecture(place)}: "
             f"its source holds {there:,} of the {math.prod(self.shape):,} cells"
         )
+
+
+def _check_words(dataset: Any, split: Any, epochs: Any) -> None:
+    """Raises BenchbedError for what cannot name a figure, whatever the table has."""
+    for word, value, kind, expected in (
+        ("data set", dataset, str, "a name"),
+        ("split", split, str, "a name"),
+        ("epochs", epochs, (int, np.integer), "a whole number"),
+    ):
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise BenchbedError(f"{word} {value!r}: expected {expected}")

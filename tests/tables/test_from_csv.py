@@ -115,13 +115,31 @@ def test_a_file_of_ones_own_is_imported_and_what_it_lacks_is_refused(write: Writ
 
 
 def test_n_seeds_goes_with_the_figures_of_200_epochs(write: Write) -> None:
-    file = write(lambda lines: lines.__setitem__(slice(1, None), [f"{t},50,60,{i % 4}" for i, t in enumerate(TEXTS)]),
+    rows = [f"{t},50,60,{i % 4 + 1}" for i, t in enumerate(TEXTS)]
+    file = write(lambda lines: lines.__setitem__(slice(1, None), rows),
                  "arch,cifar10_test_200,cifar10_test_12,n_seeds")  # fmt: skip
     table = import_table([file], "own")
     counts = table.n_seeds("cifar10", "test", 200)
     assert counts is not None
-    assert counts.reshape(-1)[:5].tolist() == [0, 1, 2, 3, 0]
+    assert counts.reshape(-1)[:5].tolist() == [1, 2, 3, 4, 1]
     assert table.n_seeds("cifar10", "test", 12) is None
+
+
+@pytest.mark.parametrize("count", ["0", "300", "-1", "2.5", "9" * 20, "\uff13"])
+def test_a_number_of_seeds_that_cannot_be_is_refused_by_line(write: Write, count: str, home: Path) -> None:
+    rows = [f"{t},50,{count if i == 6 else 3}" for i, t in enumerate(TEXTS)]
+    file = write(lambda lines: lines.__setitem__(slice(1, None), rows), "arch,cifar10_test_200,n_seeds")
+    with pytest.raises(BenchbedError, match=r"own.csv line 8: n_seeds holds"):
+        import_table([file], "own")
+    assert not home.exists()
+
+
+def test_seconds_below_zero_are_refused(write: Write) -> None:
+    rows = [f"{t},50,{-5 if i == 6 else 3}" for i, t in enumerate(TEXTS)]
+    header = "arch,cifar10_valid_200,cifar10_train_seconds_200"
+    file = write(lambda lines: lines.__setitem__(slice(1, None), rows), header)
+    with pytest.raises(BenchbedError, match=r"own.csv line 8: cifar10_train_seconds_200 holds -5, expected a number"):
+        import_table([file], "own")
 
 
 def test_a_partial_file_needs_a_word_and_keeps_its_gaps(write: Write) -> None:

@@ -194,6 +194,10 @@ def test_a_flipped_byte_is_refused(folder: Path, at: int) -> None:
         (lambda c: c["200"]["all_results"]["cifar10", 777].update(epochs=90), "90 epochs under 200"),
         (lambda c: c["200"]["all_results"].update({("svhn", 1): c["200"]["all_results"]["cifar10", 777]}), "'svhn'"),
         (lambda c: c["200"].update(all_results=[1]), "AttributeError"),
+        (
+            lambda c: c["200"]["all_results"]["cifar10", 777]["eval_acc1es"].update({"ori-test@199": float("nan")}),
+            "NaN accuracy of cifar10, ori-test, seed 777",
+        ),
         (lambda c: c["200"]["all_results"]["cifar10", 777]["eval_acc1es"].update({"ori-test@199": 120.0}), "holds 120"),
     ],
 )

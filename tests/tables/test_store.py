@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from benchbed.errors import BenchbedError
+from benchbed.files import write_atomic
 from benchbed.spaces.nb201 import all_architectures
 from benchbed.tables import Table, store
-from benchbed.tables.importing import import_table
+from benchbed.tables.importing import import_table, recognise
+from benchbed.tables.show import facts
 
 LINE = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
 
@@ -117,6 +119,66 @@ def test_a_flipped_byte_is_found_when_its_column_is_read(own: Path, home: Path) 
     (home / "t.npz").write_bytes(data)
     with pytest.raises(BenchbedError, match=r"t.npz is cut off or damaged \(Bad CRC-32"):
         Table.open("t").query(LINE, "cifar10", "test", 200)
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        (np.zeros((3, 3)), r"accuracy/cifar10_test_200 holds float64 \(3, 3\), expected numbers \(5, 5, 5, 5, 5, 5\)"),
+        (np.full((5,) * 6, "x"), r"holds <U1"),
+        (np.full((5,) * 6, np.nan), "holds no value"),
+        (None, "it lacks accuracy/cifar10_test_200"),
+    ],
+)
+def test_an_array_that_cannot_be_is_named(own: Path, home: Path, array: np.ndarray | None, said: str) -> None:
+    import_table([own], "t", partial=True)
+    there = store.Arrays(home / "t.npz")
+    arrays = {name: there[name] for name in there if name != "accuracy/cifar10_test_200"}
+    if array is not None:
+        arrays["accuracy/cifar10_test_200"] = array
+    store.write(home / "t.npz", there.meta(), arrays)
+    for ask in (lambda t: t.query(LINE, "cifar10", "test", 200), facts):
+        with pytest.raises(BenchbedError, match=f"table t is damaged .*{said}"):
+            ask(Table.open("t"))
+
+
+def test_a_name_of_three_hundred_letters_is_refused(own: Path, home: Path) -> None:
+    with pytest.raises(BenchbedError, match="at most 100 letters"):
+        import_table([own], "x" * 300, partial=True)
+    with pytest.raises(BenchbedError, match="at most 100 letters"):
+        Table.open("x" * 300)
+
+
+def test_a_folder_among_the_tables_is_none_of_them(own: Path, home: Path) -> None:
+    import_table([own], "t", partial=True)
+    (home / "dir.npz").mkdir()
+    assert store.names() == ["t"]
+
+
+def test_words_that_can_name_nothing_are_refused(own: Path, home: Path, unchecked: None) -> None:
+    import_table([own], "t", partial=True)
+    table: Any = Table.open("t")
+    for words in (("cifar10", "test", "200"), (None, "test", 200), (["cifar10"], "test", 200), ("cifar10", 1, 200)):
+        with pytest.raises(BenchbedError, match="expected a"):
+            table.query(LINE, *words)
+    for cells in (5, None, 1.5):
+        with pytest.raises(BenchbedError, match="expected an architecture"):
+            table.query(cells, "cifar10", "test", 200)
+    assert table.query(np.array([LINE, LINE]), "cifar10", "test", 200).shape == (2,)
+
+
+def test_what_is_written_follows_a_link_and_spares_a_device(tmp_path: Path) -> None:
+    (tmp_path / "real.csv").write_bytes(b"old")
+    (tmp_path / "link.csv").symlink_to("real.csv")
+    write_atomic(tmp_path / "link.csv", b"new")
+    assert (tmp_path / "real.csv").read_bytes() == b"new"
+    assert (tmp_path / "link.csv").is_symlink()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BenchbedError, match="pipe: something that is no regular file is there"):
+        write_atomic(tmp_path / "pipe", b"new")
+    with pytest.raises(BenchbedError, match="pipe is no source of a table: it is neither a file nor a folder"):
+        recognise(tmp_path / "pipe")
+    assert sorted(p.name for p in tmp_path.iterdir() if p.name != "home") == ["link.csv", "pipe", "real.csv"]
 
 
 def test_foreign_arrays_are_no_table(home: Path, own: Path, tmp_path: Path) -> None:
