@@ -15,6 +15,9 @@ benchmark's. They mirror nas-bench-201 2.1 and nats_bench 1.8, method by method,
 - `evaluated_indexes` are all cells of the table, also in fast mode, where theirs begins empty and grows; cells that a
   partial table lacks are left out where theirs fails (`find_best`, `statistics`);
 - what `verbose` prints is in our own words; what `show` and `query_info_str_by_arch` print is in theirs;
+- an integer of numpy's is an index, where theirs gives -1 for it;
+- `reload`, a dict in the place of a file, and pickling or copying an api are refused or fail: name the table again in a
+  process that was spawned; forked processes and threads share it;
 - no weights are kept: `get_net_param` gives None a seed, as theirs does from NATS-Bench's `simple` files.
 
 A table from CSV files has no single trainings. There means over seeds answer, whatever `is_random` says; keys that it

@@ -30,6 +30,7 @@ def facts(table: Table) -> dict[str, Any]:
         "name": table.name,
         "space": table.meta["space"],
         "fingerprint": table.fingerprint,
+        "whole": table.is_whole(),
         "official_index": table.order is not None,
         "figures": figures,
         "single_trainings": 0 if table.trials is None else len(table.trials.places),  # cells that have them
@@ -55,7 +56,9 @@ def text(table: Table) -> str:
     cells = known["single_trainings"]
     lines.append(f"{'trainings':<9} {f'{cells:,} cells, each seed epoch by epoch' if cells else 'none'}")
     lines += [f"source    {s['name']}: {s['kind']}" for s in known["sources"]]
-    lines += [f"note      {note}" for note in known["notes"]]
+    lines += [f"note      {note}" for note in known["notes"] or ()]
+    if not known["whole"]:
+        lines.append("warning   the content does not have this fingerprint: the file was changed after it was made")
     return "\n".join(lines)
 
 

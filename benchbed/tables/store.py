@@ -22,6 +22,7 @@ from ..files import atomic, one_line
 
 FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_ENTRIES = 1 << 17  # of a streamed array, read at once
 _FIRST_DATE = (1980, 1, 1, 0, 0, 0)  # of every member, so that the same table is the same file
 
 
@@ -167,6 +168,16 @@ class Arrays:
                 raise ValueError(f"{name} ends at {length:,}")
             data = os.pread(self._fileno, count * kind.itemsize, begin + first * kind.itemsize)
             return np.frombuffer(data, dtype=kind)  # raises where bytes are missing in the middle of an entry
+
+    def streamed(self, name: str) -> Streamed:
+        """An array of one axis whose content is read block by block, each time that it is asked for."""
+        _, kind, length = self._parts.get(name) or self._find(name)
+
+        def blocks() -> Iterator[bytes]:
+            for first in range(0, length, _ENTRIES):
+                yield self.part(name, first, min(_ENTRIES, length - first)).tobytes()
+
+        return Streamed(kind.str, (length,), blocks)
 
     @property
     def _fileno(self) -> int:

@@ -115,6 +115,16 @@ class Table:
             raise refusal(self.name, Figure(dataset, split, 200), list(self.figures))
         return tuple(found)
 
+    def is_whole(self) -> bool:
+        """Whether the content has the fingerprint that the table was made with. Reads all of it, block by block."""
+        content: dict[str, Any] = {}
+        for name in self.arrays:
+            if name == "trials/values" and isinstance(self._arrays, store.Arrays):
+                content[name] = self._arrays.streamed(name)
+            else:
+                content[name] = self._arrays[name]
+        return store.fingerprint(self.meta["space"], content) == self.fingerprint
+
     @property
     def full_epochs(self) -> int:
         """After how many epochs a network of the table counts as trained: 200 in NAS-Bench-201."""

@@ -15,6 +15,7 @@ from benchbed.spaces.nb201 import all_architectures
 from benchbed.tables import Table, store
 from benchbed.tables.importing import import_table, recognise
 from benchbed.tables.show import facts
+from benchbed.tables.show import text as shown
 
 LINE = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
 
@@ -140,6 +141,19 @@ def test_an_array_that_cannot_be_is_named(own: Path, home: Path, array: np.ndarr
     for ask in (lambda t: t.query(LINE, "cifar10", "test", 200), facts):
         with pytest.raises(BenchbedError, match=f"table t is damaged .*{said}"):
             ask(Table.open("t"))
+
+
+def test_a_changed_value_under_an_old_fingerprint_is_told(own: Path, home: Path, sample: Table, tmp_path: Path) -> None:
+    import_table([own], "t", partial=True)
+    assert facts(Table.open("t"))["whole"]
+    assert "warning" not in shown(Table.open("t"))
+    there = store.Arrays(home / "t.npz")
+    arrays = {name: there[name] for name in there}
+    arrays["accuracy/cifar10_test_200"] = arrays["accuracy/cifar10_test_200"] + 5
+    store.write(home / "t.npz", there.meta(), arrays)
+    assert not facts(Table.open("t"))["whole"]
+    assert "warning   the content does not have this fingerprint" in shown(Table.open("t"))
+    assert sample.is_whole()  # with single trainings, which are read block by block
 
 
 def test_a_name_of_three_hundred_letters_is_refused(own: Path, home: Path) -> None:
