@@ -19,6 +19,10 @@ from .space import Space
 Tree = dict[str, Any]  # tensors, numbers, strings, lists, dicts: what torch.load(weights_only=True) gives back
 
 
+# What a gate gradient keeps of operations that do not flow: their outputs, or nothing, running them once more.
+Keep = Literal["outputs", "nothing"]
+
+
 class Batch(NamedTuple):
     """images: (n, c, h, w) on the objective's device; labels: (n,)."""
 
@@ -55,12 +59,18 @@ class Objective(ABC):
 
     @abstractmethod
     def gate_gradient(
-        self, gates: Float[Tensor, "P O"], batch: Batch | None, need: Bool[Tensor, "P O"] | None = None
+        self,
+        gates: Float[Tensor, "P O"],
+        batch: Batch | None,
+        need: Bool[Tensor, "P O"] | None = None,
+        keep: Keep = "outputs",
     ) -> tuple[Tensor, Float[Tensor, "P O"]]:
         """The loss at `gates`, and dL/dgates on the entries of the mask `need` (None: all of the space's), else 0.
 
         Entries with gate zero are evaluated too where `need` holds: their gradient is <dL/dm, o(x)> at the output m
-        that `gates` gives (ProxylessNAS, section 3.2). Weights, buffers and random state are untouched.
+        that `gates` gives (ProxylessNAS, section 3.2). `keep` is what is held of them until the backward pass: their
+        outputs, or nothing, which costs another run of each and the memory of the flowing path alone; the gradient is
+        the same. Weights, buffers and random state are untouched.
         """
 
     @abstractmethod
@@ -136,10 +146,12 @@ class DecidedObjective(Objective):
     def loss(self, gates: Tensor, batch: Batch | None, weights: dict[str, Tensor] | None = None) -> Tensor:
         return self.base.loss(self.decisions.apply(gates), batch, weights)
 
-    def gate_gradient(self, gates: Tensor, batch: Batch | None, need: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def gate_gradient(
+        self, gates: Tensor, batch: Batch | None, need: Tensor | None = None, keep: Keep = "outputs"
+    ) -> tuple[Tensor, Tensor]:
         """Decided rows have gradient exactly zero: nothing that a searcher does there can change the loss."""
         need = torch.from_numpy(self.space.mask) if need is None else need
-        return self.base.gate_gradient(self.decisions.apply(gates), batch, need & ~self.decisions.fixed[:, None])
+        return self.base.gate_gradient(self.decisions.apply(gates), batch, need & ~self.decisions.fixed[:, None], keep)
 
     def measure(self, gates: Tensor, batch: Batch | None = None) -> Measure:
         return self.base.measure(self.decisions.apply(gates), batch)

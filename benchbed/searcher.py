@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from .cost import Problem
-from .objective import Batch, Objective, Tree
+from .objective import Batch, Keep, Objective, Tree
 from .space import Space
 from .streams import Streams
 
@@ -177,6 +177,11 @@ class GradientSearcher(AlphaSearcher):
     alpha.grad is the vector-Jacobian product of those probabilities with G, plus the cost's own gradient.
     """
 
+    @property
+    def keep(self) -> Keep:
+        """What the gate gradient holds of operations that do not flow. Default: their outputs."""
+        return "outputs"
+
     @abstractmethod
     def arch_gates(self) -> tuple[Tensor, Tensor, Tensor]:
         """(gates, need, p): where to differentiate, which entries are needed, and p, differentiable in alpha."""
@@ -184,7 +189,7 @@ class GradientSearcher(AlphaSearcher):
     def arch_step(self, problem: Problem, batch: Batch | None, clock: Clock) -> dict[str, float]:
         valid = problem.objective.batch("valid")
         gates, need, p = self.arch_gates()
-        loss, gradient = problem.objective.gate_gradient(gates, valid, need)
+        loss, gradient = problem.objective.gate_gradient(gates, valid, need, self.keep)
         self.alpha.grad = arch_gradient(problem, self.alpha, loss, gradient, p)
         self.optimiser.step()
         return {"loss": float(loss)}

@@ -31,6 +31,14 @@ RECIPES = {  # name -> settings over those of `digits`: 16,000 images, noise 0.1
     "16k-x2-C16": {"scoring.channels": 16},
     "16k-x2-batch128": {"scoring.batch": 128},
     "16k-x3": {"scoring.epochs": 3},
+    "16k-x1": {"scoring.epochs": 1},
+    "32k-x1-batch128": {"task_options.train": 32000, "scoring.epochs": 1, "scoring.batch": 128},
+    "32k-x1-batch128-lr.2": {
+        "task_options.train": 32000,
+        "scoring.epochs": 1,
+        "scoring.batch": 128,
+        "scoring.lr": 0.2,
+    },
 }
 SEEDS = "0:2"
 

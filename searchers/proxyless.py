@@ -5,6 +5,7 @@ are a one-hot draw from p = softmax(alpha), one draw a batch. Weight steps train
 estimate dL/dalpha from G_j = dL/dg_j = <dL/dm, o_j(x)> at the drawn path (section 3.2.1, equation 4):
 
     full: dL/dalpha_i = p_i (G_i - sum_j p_j G_j), over all operations
+    echo: `full` with the memory of one path: what does not flow is run in the backward pass, one after the other
     two:  the same on a pair {a, b} drawn from p without replacement, with q = p renormalised on the pair; after the
           Adam step both alphas are shifted so that exp(alpha_a) + exp(alpha_b) is what it was, which leaves every
           other probability unchanged
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from benchbed.cost import Problem
 from benchbed.errors import BenchbedError
-from benchbed.objective import Batch, Objective
+from benchbed.objective import Batch, Keep, Objective
 from benchbed.searcher import AlphaOptions, Clock, GradientSearcher, masked_softmax, one_hot_draws
 
 
@@ -28,7 +29,10 @@ class Options(AlphaOptions):
     alpha_lr: float = Field(6e-3, gt=0, description="Adam's learning rate of alpha (paper, CIFAR-10: 0.006)")
     alpha_beta1: float = Field(0.0, ge=0, lt=1, description="Adam's first beta; above 0 undrawn alphas drift in 'two'")
     alpha_weight_decay: float = Field(0.0, ge=0, description="L2 on alpha, through Adam")
-    mode: Literal["two", "full"] = Field("two", description="operations whose gates get a gradient: a pair, or all")
+    mode: Literal["two", "full", "echo"] = Field(
+        "two",
+        description="whose gates get a gradient: a pair's, all at once (full), all one by one in one path's memory",
+    )
     warmup: float = Field(0.25, ge=0, lt=1, description="share of the epochs that train weights alone, paths from p")
     every: int = Field(1, ge=1, description="batches of an epoch per architecture step (official ImageNet code: 5)")
 
@@ -65,8 +69,12 @@ class ProxylessNAS(GradientSearcher):
     def weight_gates(self, objective: Objective, batch: Batch | None, clock: Clock) -> Tensor:
         return self.sample(1)[0]
 
+    @property
+    def keep(self) -> Keep:
+        return "nothing" if self.options.mode == "echo" else "outputs"
+
     def arch_gates(self) -> tuple[Tensor, Tensor, Tensor]:
-        if self.options.mode == "full":
+        if self.options.mode != "two":
             return self.sample(1)[0], self.mask, masked_softmax(self.alpha, self.mask)
         self.pair = pair = self._draw_pairs()
         q = masked_softmax(self.alpha, pair)

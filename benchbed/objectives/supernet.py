@@ -13,10 +13,10 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from ..errors import BenchbedError
-from ..objective import Batch, Measure, Objective, Tree
+from ..objective import Batch, Keep, Measure, Objective, Tree
 from ..space import Space
 from ..streams import Streams, seeded
-from ..supernets.plan import Plan, plan
+from ..supernets.plan import Plan, Run, plan
 from ..task import Split, Task
 from .capture import Outputs, Recordings, Step, gate_gradients, weight_gradients
 from .cursor import Cursor
@@ -130,17 +130,19 @@ class SupernetObjective(Objective):
 
     def loss(self, gates: Tensor, batch: Batch | None, weights: dict[str, Tensor] | None = None) -> Tensor:
         assert batch is not None
-        steps = plan(gates, self.everything if gates.requires_grad else None, probe=False)
+        steps = plan(gates, self.everything if gates.requires_grad else None, probe=Run.GATED)
         inputs = (batch.images, gates.to(self.device), steps)
         with torch.autocast(self.device.type, enabled=False):  # finite differences need float32
             if weights is None:
                 return F.cross_entropy(self.network(*inputs), batch.labels)
             return F.cross_entropy(functional_call(self.network, weights, inputs), batch.labels)
 
-    def gate_gradient(self, gates: Tensor, batch: Batch | None, need: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def gate_gradient(
+        self, gates: Tensor, batch: Batch | None, need: Tensor | None = None, keep: Keep = "outputs"
+    ) -> tuple[Tensor, Tensor]:
         assert batch is not None
         need = self.everything if need is None else need
-        steps = plan(gates, need)
+        steps = plan(gates, need, Run.ECHOED if keep == "nothing" else Run.PROBED)
         if not bool(need.any()):
             with torch.no_grad(), self._precision():
                 logits = self.network(batch.images, gates.detach().to(self.device), steps)

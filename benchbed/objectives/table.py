@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from ..errors import BenchbedError
-from ..objective import Batch, Measure, Objective, Tree
+from ..objective import Batch, Keep, Measure, Objective, Tree
 from ..space import Space
 from ..tables.figures import Figure
 from ..tables.table import Table
@@ -75,7 +75,9 @@ class TableObjective(Objective):
     def loss(self, gates: Tensor, batch: Batch | None, weights: dict[str, Tensor] | None = None) -> Tensor:
         return (1 - self.value(gates[None])[0] / 100).float()
 
-    def gate_gradient(self, gates: Tensor, batch: Batch | None, need: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def gate_gradient(
+        self, gates: Tensor, batch: Batch | None, need: Tensor | None = None, keep: Keep = "outputs"
+    ) -> tuple[Tensor, Tensor]:
         """In float64, given as float32."""
         point = gates.detach().double().requires_grad_()
         with torch.enable_grad():

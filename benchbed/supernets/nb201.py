@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..spaces.nb201 import EDGES, OPERATIONS
+from .mixed import Candidate, Echo, echo
 from .plan import Plan, Run
 
 NONE, SKIP, CONV1, CONV3, POOL = (
@@ -142,17 +143,31 @@ class CellSupernet(nn.Module):
         """x: (n, C, h, w); gates: one scalar tensor per position and column."""
         sources: list[Source | None] = [Source(x)]
         for node in range(1, NODES):
-            total = Sum()
+            total, echoes = Sum(), list[Echo]()
             for edge, (source, target) in enumerate(EDGES):
                 origin = sources[source] if target == node else None
                 if origin is None:  # another node's edge, or a dead source: zero passes through every operation as zero
                     continue
                 for column, run in plan[edge]:
-                    if column != NONE:
+                    if column != NONE and run is Run.ECHOED:
+                        echoes.append(Echo(gates[edge][column], origin.value, self._operation(edge, column)))
+                    elif column != NONE:
                         self._add(total, origin, edge, column, run, gates[edge][column])
-            sources.append(None if total.value is None else Source(total.value))
+            value = total.value
+            if echoes:
+                value = echo(torch.zeros_like(x) if value is None else value, echoes)
+            sources.append(None if value is None else Source(value))
         last = sources[-1]
         return torch.zeros_like(x) if last is None else last.value
+
+    def _operation(self, edge: int, column: int) -> Candidate:
+        """One operation by itself, on the weights of now."""
+        if column == SKIP:
+            return lambda x: x
+        if column == POOL:
+            return pool
+        kernel = self.conv1[edge] if column == CONV1 else self.conv3[edge]
+        return lambda x: _normalise(F.conv2d(F.relu(x), kernel, padding=kernel.shape[-1] // 2), None)
 
     def _add(self, total: Sum, origin: Source, edge: int, column: int, run: Run, gate: Tensor) -> None:
         """total += gate * operation(origin)."""

@@ -12,16 +12,17 @@ class Run(IntEnum):
     UNIT = 0  # its gate is exactly 1 and nobody asks for its gradient: the output is taken as it is
     GATED = 1  # the output is multiplied by the gate
     PROBED = 2  # its gate is 0 but its gradient is asked for: run on a detached input, added with weight 0
+    ECHOED = 3  # likewise, but run in the backward pass, which keeps nothing of it in between
 
 
 Plan = tuple[tuple[tuple[int, Run], ...], ...]  # per position: (column, how), in column order
 
 
-def plan(gates: Tensor, need: Tensor | None = None, probe: bool = True) -> Plan:
+def plan(gates: Tensor, need: Tensor | None = None, probe: Run = Run.PROBED) -> Plan:
     """The plan for gates (P, O) when the gradient on the entries of `need` (bool (P, O)) is asked for.
 
-    A probed operation passes no gradient to its input: its gate is zero, so that gradient is zero anyway. With
-    `probe=False` it runs as a gated one instead, which second derivatives need.
+    `probe` says how an operation runs whose gate is zero and whose gradient is needed. Probed or echoed, it passes no
+    gradient to its input: its gate is zero, so that gradient is zero anyway. Second derivatives need it gated.
     """
     values = gates.detach().tolist()
     wanted = need.tolist() if need is not None else [[False] * len(row) for row in values]
@@ -35,9 +36,9 @@ def plan(gates: Tensor, need: Tensor | None = None, probe: bool = True) -> Plan:
     )
 
 
-def _how(value: float, want: bool, probe: bool) -> Run:
-    if value == 0.0 and probe:
-        return Run.PROBED
+def _how(value: float, want: bool, probe: Run) -> Run:
+    if value == 0.0:
+        return probe
     return Run.UNIT if value == 1.0 and not want else Run.GATED
 
 

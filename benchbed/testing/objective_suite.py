@@ -89,6 +89,9 @@ def check_gate_gradient(make: Make) -> None:
         _require_close(loss, expected_loss, "gate_gradient's loss is not loss()")
         _require_close(gradient, expected, "the gradient is not autograd's of loss()")
         require(bool((expected != 0).any()), "the loss does not depend on the gates")
+        same, frugal = objective.gate_gradient(gates, batch, keep="nothing")
+        _require_close(same, loss, "the loss depends on what is kept")
+        _require_close(frugal, gradient, "the gradient depends on what is kept")
 
 
 def check_need(make: Make) -> None:
@@ -114,6 +117,7 @@ def check_looking_changes_nothing(make: Make) -> None:
     looks: dict[str, Callable[[], object]] = {
         "loss": lambda: objective.loss(dense.clone().requires_grad_(), valid),
         "gate_gradient": lambda: [objective.gate_gradient(g, valid, n) for g in (dense, path) for n in (None, ~mask)],
+        "gate_gradient that keeps nothing": lambda: [objective.gate_gradient(path, valid, keep="nothing")],
         "measure": lambda: objective.measure(torch.stack([dense, path])),
         "measure of a batch": lambda: objective.measure(path, valid),
         "lookahead": lambda: objective.lookahead(dense, train),

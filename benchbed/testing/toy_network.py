@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..objective import Batch, Measure, Tree
+from ..objective import Batch, Keep, Measure, Tree
 from ..objectives.cursor import Cursor
 from ..space import Space
 from ..streams import Streams, seeded
@@ -65,7 +65,9 @@ class ToyNetwork(ToyTable):
         mixed = sum(flowing, torch.zeros(FEATURES))
         return (x @ (mixed - self.teacher)).square().mean()
 
-    def gate_gradient(self, gates: Tensor, batch: Batch | None, need: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def gate_gradient(
+        self, gates: Tensor, batch: Batch | None, need: Tensor | None = None, keep: Keep = "outputs"
+    ) -> tuple[Tensor, Tensor]:
         point = gates.detach().requires_grad_()
         loss = self.loss(point, batch)
         (gradient,) = torch.autograd.grad(loss, point)

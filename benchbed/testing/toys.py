@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import BenchbedError, unknown
-from ..objective import Batch, Measure, Objective, Tree
+from ..objective import Batch, Keep, Measure, Objective, Tree
 from ..space import Architecture, Position, Space
 
 
@@ -84,7 +84,9 @@ class ToyTable(Objective):
     def loss(self, gates: Tensor, batch: Batch | None, weights: dict[str, Tensor] | None = None) -> Tensor:
         return self.value(gates).float()
 
-    def gate_gradient(self, gates: Tensor, batch: Batch | None, need: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def gate_gradient(
+        self, gates: Tensor, batch: Batch | None, need: Tensor | None = None, keep: Keep = "outputs"
+    ) -> tuple[Tensor, Tensor]:
         point = gates.detach().requires_grad_()
         loss = self.value(point)
         (gradient,) = torch.autograd.grad(loss, point)

@@ -63,15 +63,15 @@ def test_a_whole_subject_passes_in_one_call():
 class Detached(ToyNetwork):
     """Leaves out the operations whose gate is zero, as a weight step may and a gradient may not."""
 
-    def gate_gradient(self, gates, batch, need=None):
-        loss, gradient = super().gate_gradient(gates, batch, need)
+    def gate_gradient(self, gates, batch, need=None, keep="outputs"):
+        loss, gradient = super().gate_gradient(gates, batch, need, keep)
         return loss, gradient * (gates != 0)
 
 
 class Dropping(ToyNetwork):
-    def gate_gradient(self, gates, batch, need=None):
+    def gate_gradient(self, gates, batch, need=None, keep="outputs"):
         torch.rand(1)
-        return super().gate_gradient(gates, batch, need)
+        return super().gate_gradient(gates, batch, need, keep)
 
 
 class Dense(ToyNetwork):

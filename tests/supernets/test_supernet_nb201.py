@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from benchbed.spaces.nb201 import EDGES, NB201, OPERATIONS
 from benchbed.supernets.nb201 import CellSupernet, NB201Supernet, pool
-from benchbed.supernets.plan import plan
+from benchbed.supernets.plan import Run, plan
 
 NONE, SKIP, CONV1, CONV3, POOL = range(5)
 ALL = torch.ones(6, 5, dtype=torch.bool)
@@ -138,7 +138,7 @@ GATES = {
 }
 
 
-@pytest.mark.parametrize("probe", [True, False])
+@pytest.mark.parametrize("probe", [Run.PROBED, Run.ECHOED, Run.GATED])
 @pytest.mark.parametrize("name", GATES)
 def test_forward_and_all_gradients_equal_the_reference(name, probe):
     net, ref = both()
@@ -281,7 +281,7 @@ def test_second_derivatives_in_gates_and_weights():
     name = next(n for n, p in net.named_parameters() if p is kernel)
 
     def loss(gates, weight):
-        steps = plan(gates, ALL, probe=False)
+        steps = plan(gates, ALL, probe=Run.GATED)
         return F.cross_entropy(torch.func.functional_call(net, {name: weight}, (x, gates, steps)), labels)
 
     inputs = (GATES["some zero"].clone().requires_grad_(), kernel.detach().clone().requires_grad_())
