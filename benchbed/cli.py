@@ -72,11 +72,11 @@ def run(
         "objective": objective, "data": data, "splits": splits, "table": table, "dataset": dataset, "steps": steps,
     }  # fmt: skip
     raw = _configuration(config, flags, settings, plugin)
-    from . import registry
     from .progress import Reporter
     from .report.terminal import grid_summary, run_summary
     from .run import Options, expand, run_all
     from .run import dry_run as walk
+    from .spaces.load import load_space
 
     configs = expand(raw, _names(raw, "searcher"), _names(raw, "selector"), _seeds(raw))
     console = _console()
@@ -88,9 +88,8 @@ def run(
             return
         records = run_all(configs, options)
     if len(records) == 1:
-        run_summary(
-            records[0], registry.load("space", configs[0].space)(), console, f"{options.out}/{records[0]['id']}"
-        )
+        chosen_from = load_space(configs[0].space, configs[0].space_options)
+        run_summary(records[0], chosen_from, console, f"{options.out}/{records[0]['id']}")
     else:
         grid_summary(records, console)
 
@@ -113,17 +112,17 @@ def select(
     """Run another selector on a finished search."""
     flags = {"selector": selector, "device": device, "data": data, "splits": splits, "table": table, "dataset": dataset}
     raw = _configuration(config, flags, settings, plugin)
-    from . import registry
     from .progress import Reporter
     from .report.terminal import grid_summary, run_summary
     from .run import Options, select_again
+    from .spaces.load import load_space
 
     names = _names(raw, "selector")
     with Reporter(quiet) as reporter:
         options = Options(search.parent.parent, _device(raw), force, reporter)
         records = [select_again(search, raw, name, options) for name in names]
     if len(records) == 1:
-        space = registry.load("space", records[0]["space"])()
+        space = load_space(records[0]["space"], records[0]["config"].get("space_options"))
         run_summary(records[0], space, _console(), f"{options.out}/{records[0]['id']}")
     else:
         grid_summary(records, _console())
@@ -155,14 +154,16 @@ def describe(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
     draw: Annotated[Path | None, typer.Option(help="also draw the cell to this .svg, .pdf or .png")] = None,
     table: Annotated[str | None, typer.Option(help="also its figures in this table, and its neighbours'")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="space_options.KEY=VALUE")] = None,
     plugin: Plugins = None,
 ) -> None:
     """Parameters, FLOPs, canonical form and a drawing of an architecture; its figures in a table."""
     _register(plugin)
-    from . import registry
+    from .config import with_settings
     from .report.draw import draw_cell, text_drawing
+    from .spaces.load import load_space
 
-    where = registry.load("space", space)()
+    where = load_space(space, with_settings({}, settings or []).get("space_options"))
     architecture = where.parse(arch.strip())
     facts: dict[str, Any] = {"space": space, "architecture": str(architecture), **where.facts(architecture)}
     in_table = None if table is None else describe_in(table, space, architecture, as_json)

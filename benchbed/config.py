@@ -81,6 +81,7 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     space: str
+    space_options: dict[str, Any] = {}
     space_sha256: str | None = None  # of the file of a space that is not our own
     objective: Literal["supernet", "table"]
     task: str
@@ -99,7 +100,8 @@ class RunConfig(BaseModel):
 
     def search_key(self) -> dict[str, Any]:
         """The part that a search depends on, but for the content of its task."""
-        left_out = {"selector", "scoring", "preset", "space_sha256", "task_options", "data", "splits", "table"}
+        left_out = {"selector", "scoring", "preset", "task_options", "data", "splits", "table"}
+        left_out |= {"space_sha256", "space_options"}  # in `space_key`
         if self.steps is None:
             left_out.add("steps")
         return {**self.model_dump(exclude=left_out), "space": self.space_key()}
@@ -112,8 +114,9 @@ class RunConfig(BaseModel):
         return self.scoring.model_dump()
 
     def space_key(self) -> str:
-        """The space by name, and by content where it is a user's own."""
-        return self.space if self.space_sha256 is None else f"{self.space} {self.space_sha256}"
+        """The space by name and options, and by content where it is a user's own."""
+        options = json.dumps(self.space_options, sort_keys=True) if self.space_options else None
+        return " ".join(part for part in (self.space, self.space_sha256, options) if part)
 
 
 def identity(readable: str, *parts: Any) -> str:
@@ -132,7 +135,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise BenchbedError(f"configuration {path} is no TOML: {error}") from None
 
 
-SECTIONS = ("searcher", "selector", "supernet", "scoring", "task_options")
+SECTIONS = ("searcher", "selector", "supernet", "scoring", "task_options", "space_options")
 PLAIN: dict[str, type] = {
     "space": str, "objective": str, "task": str, "seed": int, "seeds": str, "preset": str, "epochs": int,
     "device": str, "out": str, "data": str, "splits": str, "table": str, "dataset": str, "steps": int,
@@ -196,6 +199,7 @@ def resolve(raw: Mapping[str, Any], searcher: str, selector: str, seed: int) -> 
     options = {**from_preset.get("options", {}), **_options(raw, "searcher", searcher)}
     return RunConfig(
         space=space,
+        space_options=dict(raw.get("space_options", {})),
         space_sha256=space_sha256,
         objective=objective,
         task=task,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from . import stages
+from . import registry, stages
 from .config import RunConfig, resolve
 from .errors import BenchbedError
 from .folder import Folder, read_json, write_json
@@ -191,7 +191,16 @@ def _what_came_out(
 
 
 def expand(raw: Mapping[str, Any], searchers: list[str], selectors: list[str], seeds: list[int]) -> list[RunConfig]:
-    """Every run of the grid, seed by seed, searcher by searcher, so that a search's selectors follow one another."""
+    """Every run of the grid, seed by seed, searcher by searcher, so that a search's selectors follow one another.
+
+    Raises BenchbedError as `resolve` does, and for a size that the space's networks do not take.
+    """
+    space = raw.get("space", "nb201")
+    sized_by = registry.load("space", space).sized_by
+    for section in ("supernet", "scoring"):
+        for key in ("channels", "cells"):
+            if key in (raw.get(section) or {}) and key not in sized_by:
+                raise BenchbedError(f"{section}.{key}: the networks of space '{space}' are sized by its space_options")
     return [resolve(raw, s, t, seed) for seed in seeds for s in searchers for t in selectors]
 
 
@@ -253,6 +262,7 @@ def _as_given(saved: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any
     whole = {
         "objective": saved.get("objective", "supernet"),
         "space": saved["space"],
+        "space_options": saved.get("space_options", {}),
         "task": saved["task"],
         "preset": saved["preset"],
         "epochs": saved["epochs"],

@@ -46,6 +46,7 @@ class Space(ABC):
     positions: tuple[Position, ...]
     supernet: ClassVar[str]  # 'module:Class' of the over-parameterised network, imported on use
     network: ClassVar[str]  # 'module:Class' of the discrete network of an architecture, imported on use
+    sized_by: ClassVar[tuple[str, ...]] = ("channels", "cells")  # which options of a supernet or a score size them
 
     @abstractmethod
     def parse(self, text: str) -> Architecture:
@@ -58,6 +59,15 @@ class Space(ABC):
     @abstractmethod
     def canonical(self, arch: Architecture) -> Hashable:
         """A value that two architectures share exactly if they compute the same function."""
+
+    def sizes(self, channels: int, cells: int) -> dict[str, Any]:
+        """The keyword arguments that size the supernet and the network, beside `classes` and `in_channels`.
+
+        Default: NAS-Bench-201's C and N, as far as `sized_by` names them. A space whose own options fix the size of
+        its networks has an empty `sized_by` and gives those instead.
+        """
+        given = {"channels": channels, "cells": cells}
+        return {name: given[name] for name in self.sized_by}
 
     def facts(self, arch: Architecture) -> dict[str, Any]:
         """What `describe` prints beside the string: plain counts such as params, flops. Default: nothing."""

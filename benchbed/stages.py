@@ -24,6 +24,7 @@ from .search_loop import NonFiniteLoss, train_epoch
 from .searcher import Clock, EvaluationMode, Searcher
 from .selector import Context, Selection, Selector
 from .space import Architecture, Space
+from .spaces.load import load_space
 from .streams import Streams, derive
 from .task import Split, Task
 from .training.cell import training_of
@@ -88,7 +89,7 @@ def _flat(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
 
 def build(config: RunConfig, task: Task, device: torch.device) -> Parts:
     """The parts of a search."""
-    space: Space = registry.load("space", config.space)()
+    space = load_space(config.space, config.space_options)
     streams = Streams(config.seed)
     searcher_class = registry.load("searcher", config.searcher.name)
     objective: SupernetObjective | TableObjective
@@ -115,7 +116,7 @@ def check(config: RunConfig) -> None:
     needed = searcher_class.needed(searcher_class.Options(**config.searcher.options))
     _check_needs("searcher", config.searcher, needed, config.objective)
     _check_needs("selector", config.selector, selector_class.needs, config.objective)
-    space = registry.load("space", config.space)()
+    space = load_space(config.space, config.space_options)
     for role in ("supernet", "network"):
         try:
             import_class(getattr(space, role))

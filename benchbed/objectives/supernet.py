@@ -77,7 +77,7 @@ class SupernetObjective(Objective):
         self.steps_per_epoch = self.cursors["train"].batches
         with seeded(streams.generator("initialisation")):
             network: nn.Module = import_class(space.supernet)(
-                channels=options.channels, cells=options.cells, classes=task.classes, in_channels=task.shape[0]
+                **space.sizes(options.channels, options.cells), classes=task.classes, in_channels=task.shape[0]
             )
         network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network: nn.Module = network

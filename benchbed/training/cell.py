@@ -28,6 +28,9 @@ def training_of(
     streams = Streams(derive(seed, "scoring"))
     with seeded(streams.generator("initialisation")):
         network = import_class(space.network)(
-            architecture.choices, channels=channels, cells=cells, classes=task.classes, in_channels=task.shape[0]
+            architecture.choices,
+            **space.sizes(channels, cells),
+            classes=task.classes,
+            in_channels=task.shape[0],
         )
     return Training(network, task.train, recipe, streams.generator("data"), task.augment, device)
