@@ -33,11 +33,12 @@ RECIPES = {  # name -> settings over those of `digits`: 16,000 images, noise 0.1
     "16k-x3": {"scoring.epochs": 3},
     "16k-x1": {"scoring.epochs": 1},
     "32k-x1-batch128": {"task_options.train": 32000, "scoring.epochs": 1, "scoring.batch": 128},
-    "32k-x1-batch128-lr.2": {
+    "16k-x1-batch32": {"scoring.epochs": 1, "scoring.batch": 32, "scoring.lr": 0.05},
+    "32k-x1-batch32": {
         "task_options.train": 32000,
         "scoring.epochs": 1,
-        "scoring.batch": 128,
-        "scoring.lr": 0.2,
+        "scoring.batch": 32,
+        "scoring.lr": 0.05,
     },
 }
 SEEDS = "0:2"

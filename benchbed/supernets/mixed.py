@@ -10,11 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.func import functional_call
 
 from .plan import Run
 
-Candidate = Callable[[Tensor], Tensor]  # x to its output; holds the weights of the forward pass that it was made in
+# x to its output. A function must hold the weight tensors of the forward pass that it was made in: an echo calls it
+# when `functional_call` has put the module's own weights back. A module is bound to its weights here.
+Candidate = Callable[[Tensor], Tensor]
 
 
 class Echo(NamedTuple):
@@ -36,7 +39,7 @@ def mixed(x: Tensor, candidates: Sequence[tuple[Run, Tensor, Candidate]], zero: 
     echoes = []
     for how, gate, operation in candidates:
         if how is Run.ECHOED:
-            echoes.append(Echo(gate, x, operation))
+            echoes.append(Echo(gate, x, bound(operation) if isinstance(operation, nn.Module) else operation))
             continue
         if how is Run.PROBED:
             with torch.no_grad():
@@ -48,6 +51,12 @@ def mixed(x: Tensor, candidates: Sequence[tuple[Run, Tensor, Candidate]], zero: 
     if total is None:
         total = zero()
     return echo(total, echoes)
+
+
+def bound(module: nn.Module) -> Candidate:
+    """The module as a function on the weights and buffers that it holds now."""
+    held = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    return lambda x: functional_call(module, held, (x,))
 
 
 def echo(total: Tensor, echoes: Sequence[Echo]) -> Tensor:
