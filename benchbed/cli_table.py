@@ -138,21 +138,26 @@ def quality(
     name: Name,
     reference: Annotated[str | None, typer.Option(help="another table of the space, such as nb201")] = None,
     page: Annotated[Path | None, typer.Option(help="also write this Markdown page, with pictures beside it")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="write the figures into the table, for 'table info'")] = False,
     as_json: Json = False,
 ) -> None:
     """How good a benchmark a built table is: seed against seed, against another table, controls; with intervals."""
     from .builder.page import write_page
     from .builder.quality import quality as measure
     from .builder.quality import text
-    from .tables import Table
+    from .tables import Table, store
 
     table, other = Table.open(name), None if reference is None else Table.open(reference)
     if page is None:
         found = measure(table, other)
     else:
-        words = ["python -m benchbed table quality", name, *(["--reference", reference] if reference else [])]
-        found = write_page(table, other, page, " ".join([*words, "--page", str(page)]))
-    print(json.dumps(found._asdict(), indent=2) if as_json else text(found, table.name, reference))
+        made = ["python -m benchbed table quality", name, *(["--reference", reference] if reference else [])]
+        found = write_page(table, other, page, " ".join([*made, "--page", str(page)]))
+    words = text(found, table.name, reference)
+    if keep:
+        kept = {"reference": reference, "figures": found._asdict(), "words": words.splitlines()}
+        store.annotate(store.find(name)[1], {"quality": kept})
+    print(json.dumps(found._asdict(), indent=2) if as_json else words)
 
 
 def query(

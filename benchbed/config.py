@@ -14,7 +14,7 @@ from . import registry
 from .errors import BenchbedError, unknown
 from .objectives.supernet import SupernetOptions
 from .tables.figures import DATASETS, Figure, refusal
-from .tables.store import find, home
+from .tables.store import EMBEDDED, find, home
 from .tables.table import Table
 from .training.train import RECIPES, Recipe
 
@@ -26,6 +26,9 @@ EPOCHS = {"small": 10, "paper": 100, "table": 10}  # of the table objective's 30
 MOST_SEEDS = 100_000
 MOST_STEPS = 100_000  # between two checkpoints of a table search
 DEFAULT_TABLE = "nb201"  # of the table objective, where no other is named
+# (space, task) -> the table that scores where nothing else is asked for, if this benchbed comes with it.
+SCORED_BY = {("nb201", "digits"): "nb201-digits"}
+NO_TABLE = "none"  # --table none: score by training
 
 
 class ScoringOptions(Recipe):
@@ -267,12 +270,18 @@ def _table(raw: Mapping[str, Any], objective: str, space: str, ours: bool) -> Ta
     """The table that scores, and that a table objective descends. Raises BenchbedError where it cannot do either."""
     name, dataset = raw.get("table"), raw.get("dataset")
     if name is None and objective != "table":
-        if dataset is not None:
-            raise BenchbedError(f"dataset '{dataset}' is of a table: add --table NAME")
-        return None
-    name = DEFAULT_TABLE if name is None else name
+        name = _own_table(raw, space)
+    if name is None or (name == NO_TABLE and objective != "table"):
+        if objective != "table":
+            if dataset is not None:
+                raise BenchbedError(f"dataset '{dataset}' is of a table: add --table NAME")
+            return None
+        name = DEFAULT_TABLE
     if dataset is None:
-        raise BenchbedError(f"table '{name}' needs a data set: add --dataset {'|'.join(_datasets(name))}")
+        known = _datasets(name)
+        if len(known) != 1:
+            raise BenchbedError(f"table '{name}' needs a data set: add --dataset {'|'.join(known)}")
+        (dataset,) = known
     table = Table.open(name)
     if table.meta["space"] != space or not ours:
         raise BenchbedError(f"table {name} is of the space {table.meta['space']}: it cannot score space '{space}'")
@@ -280,8 +289,18 @@ def _table(raw: Mapping[str, Any], objective: str, space: str, ours: bool) -> Ta
         if (figure := Figure(dataset, split, table.full_epochs)) not in table.figures:
             raise refusal(table.name, figure, list(table.figures))
     _, path = find(name)
-    where = name if path.parent == home() else str(path.absolute())
+    where = name if path.parent in (home(), EMBEDDED) else str(path.absolute())
     return TableConfig(name=where, dataset=dataset, fingerprint=table.fingerprint)
+
+
+def _own_table(raw: Mapping[str, Any], space: str) -> str | None:
+    """The table of benchbed's own that scores a run on this space and task where both are left at their defaults."""
+    task = raw.get("task", "digits")
+    plain = not any(raw.get(key) for key in ("scoring", "task_options", "space_options"))
+    name = SCORED_BY.get((space, task))
+    if name is None or not plain or raw.get("preset", "small") != "small" or not (EMBEDDED / f"{name}.npz").is_file():
+        return None
+    return name
 
 
 def _datasets(name: str) -> tuple[str, ...]:

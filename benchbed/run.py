@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from . import registry, stages
-from .config import RunConfig, resolve
+from .config import NO_TABLE, RunConfig, resolve
 from .errors import BenchbedError
 from .folder import Folder, read_json, write_json
 from .machine import commit, machine, versions
@@ -259,6 +259,7 @@ def _as_given(saved: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any
     first run; images, split files and table may have moved, so their places can be given anew.
     """
     table = saved.get("table") or {}
+    tabled = raw.get("table", NO_TABLE) != NO_TABLE
     whole = {
         "objective": saved.get("objective", "supernet"),
         "space": saved["space"],
@@ -270,10 +271,10 @@ def _as_given(saved: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any
         "searcher": {"name": saved["searcher"]["name"], **saved["searcher"]["options"]},
         "supernet": saved["supernet"],
         "task_options": saved.get("task_options", {}),
-        "scoring": {} if "table" in raw else {**(saved.get("scoring") or {}), **raw.get("scoring", {})},
+        "scoring": {} if tabled else {**(saved.get("scoring") or {}), **raw.get("scoring", {})},
         "data": saved.get("data"),
         "splits": saved.get("splits"),
-        "table": table.get("name"),
+        "table": table.get("name", NO_TABLE),
         "dataset": table.get("dataset"),
     }
     if whole["objective"] == "table":

@@ -259,7 +259,6 @@ ON_TABLE = ("--objective", "table", "--table", "mine", "--dataset", "cifar10")
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--table", "mine"), ("table 'mine' needs a data set", "add --dataset cifar10")),
         (("--dataset", "cifar10"), ("dataset 'cifar10' is of a table", "--table NAME")),
         (("--table", "mien", "--dataset", "cifar10"), ("unknown table 'mien'", "'mine'")),
         (("--table", "mine", "--dataset", "cifar"), ("unknown data set of table mine 'cifar'", "cifar10")),

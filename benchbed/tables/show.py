@@ -36,6 +36,7 @@ def facts(table: Table) -> dict[str, Any]:
         "single_trainings": 0 if table.trials is None else len(table.trials.places),  # cells that have them
         "costs": {kind: [d for d in table.datasets if f"{kind}/{d}" in table.arrays] for kind in COSTS},
         **{key: table.meta.get(key) for key in ("units", "sources", "notes", "made", "date")},
+        **{key: table.meta[key] for key in ("recipe", "task", "made_with", "quality") if key in table.meta},
     }
 
 
@@ -57,9 +58,23 @@ def text(table: Table) -> str:
     lines.append(f"{'trainings':<9} {f'{cells:,} cells, each seed epoch by epoch' if cells else 'none'}")
     lines += [f"source    {s['name']}: {s['kind']}" for s in known["sources"]]
     lines += [f"note      {note}" for note in known["notes"] or ()]
+    if recipe := known.get("recipe"):
+        lines.append("recipe    " + ", ".join(f"{key} {value}" for key, value in recipe.items()))
+    if made_with := known.get("made_with"):
+        lines += [f"made with {_conditions(entry)}" for entry in made_with]
+    if kept := known.get("quality"):
+        lines += ["", *kept["words"]]
     if not known["whole"]:
         lines.append("warning   the content does not have this fingerprint: the file was changed after it was made")
     return "\n".join(lines)
+
+
+def _conditions(entry: dict[str, Any]) -> str:
+    """The versions, commit and machine of a build's worker, in a line."""
+    versions, machine = entry.get("versions", {}), entry.get("machine", {})
+    words = [f"{name} {versions[name]}" for name in ("benchbed", "torch", "numpy", "python") if name in versions]
+    words += [f"commit {str(entry['commit'])[:10]}"] if entry.get("commit") else []
+    return ", ".join(words + ([str(machine["processor"])] if machine.get("processor") else []))
 
 
 def cell_facts(table: Table, cell: Architecture) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from ..errors import BenchbedError, unknown
 from ..files import atomic, one_line
 
 FORMAT = 1
+EMBEDDED = Path(__file__).with_name("embedded")  # tables that come with benchbed
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _ENTRIES = 1 << 17  # of a streamed array, read at once
 _FIRST_DATE = (1980, 1, 1, 0, 0, 0)  # of every member, so that the same table is the same file
@@ -47,14 +48,13 @@ def home() -> Path:
 
 
 def names() -> list[str]:
-    """The imported tables, by name."""
-    folder = home()
-    with one_line(folder, "read"):
-        return (
-            sorted(p.stem for p in folder.glob("*.npz") if _NAME.fullmatch(p.stem) and p.is_file())
-            if folder.is_dir()
-            else []
-        )
+    """The tables that a name opens, sorted: the imported ones, and those that come with benchbed."""
+    found = set()
+    for folder in (home(), EMBEDDED):
+        with one_line(folder, "read"):
+            if folder.is_dir():
+                found |= {p.stem for p in folder.glob("*.npz") if _NAME.fullmatch(p.stem) and p.is_file()}
+    return sorted(found)
 
 
 def path_of(name: str) -> Path:
@@ -67,12 +67,17 @@ def path_of(name: str) -> Path:
 
 
 def find(name_or_path: str | Path) -> tuple[str, Path]:
-    """The name and the file of a table. A text with a path separator, or that ends in .npz, is a path."""
+    """The name and the file of a table. A text with a path separator, or that ends in .npz, is a path.
+
+    An imported table hides one of the same name that comes with benchbed.
+    """
     text = str(name_or_path)
     if isinstance(name_or_path, Path) or text.endswith(".npz") or os.sep in text:
         path = Path(name_or_path)
         return path.stem, path
     path = path_of(text)
+    if not path.is_file() and (ours := EMBEDDED / path.name).is_file():
+        return text, ours
     if not path.is_file():
         known = names()
         if not known:
@@ -107,6 +112,16 @@ def write(path: Path, meta: dict[str, Any], arrays: Mapping[str, Any], compresse
             info.compress_type = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
             with archive.open(info, "w", force_zip64=True) as member:
                 _write_array(member, _streamed(array))
+
+
+def annotate(path: Path, more: Mapping[str, Any]) -> None:
+    """Writes the table again with `more` in its metadata. Its content, and so its fingerprint, stay what they are.
+
+    For a table without arrays of which parts are read; they are all held at once.
+    """
+    arrays = Arrays(path)
+    compressed = any(info.compress_type == zipfile.ZIP_DEFLATED for info in arrays._archive.infolist())
+    write(path, {**arrays.meta(), **more}, {name: arrays[name] for name in arrays}, compressed)
 
 
 def _streamed(array: Content) -> Streamed:

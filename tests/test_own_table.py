@@ -1,0 +1,119 @@
+"""The table that comes with benchbed: it scores the embedded task where nothing else is asked for."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchbed.config import NO_TABLE, SCORED_BY, resolve
+from benchbed.spaces.nb201 import NB201
+from benchbed.tables import Table, store
+
+PRESET = {"searcher": {"name": "darts"}, "selector": {"name": "magnitude"}}
+CELL = NB201().architecture_of((3, 1, 2, 4, 0, 3))
+
+
+@pytest.fixture
+def embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Table:
+    """A table in the place of benchbed's own: test accuracies 0 to 99, one cell of 99.5."""
+    test = np.arange(5**6, dtype=np.float64).reshape((5,) * 6) % 100
+    test[CELL.choices] = 99.5
+    arrays = {"accuracy/digits_valid_1": test - 1, "accuracy/digits_test_1": test}
+    arrays["seeds/digits_test_1"] = test[..., None]
+    meta = {
+        "format": store.FORMAT,
+        "space": "nb201",
+        "fingerprint": store.fingerprint("nb201", arrays),
+        "figures": [["digits", "valid", 1], ["digits", "test", 1]],
+        "full_epochs": 1,
+        "seeds": {"digits_test_1": ["0"]},
+        "sources": [],
+        "made": "by hand",
+        "recipe": {"epochs": 1, "channels": 8},
+        "made_with": [{"versions": {"torch": "2.13.0"}, "commit": "abcdef0123456", "machine": {"processor": "a chip"}}],
+        "classes": 10,
+    }
+    monkeypatch.setattr(store, "EMBEDDED", tmp_path / "embedded")
+    monkeypatch.setattr("benchbed.config.EMBEDDED", tmp_path / "embedded")
+    monkeypatch.setenv("BENCHBED_HOME", str(tmp_path / "home"))
+    store.write(tmp_path / "embedded" / "nb201-digits.npz", meta, arrays, compressed=True)
+    return Table.open("nb201-digits")
+
+
+def _resolve(**raw: Any) -> Any:
+    return resolve({**PRESET, **raw}, "darts", "magnitude", 0)
+
+
+def test_a_run_on_digits_is_scored_by_it(embedded: Table) -> None:
+    config = _resolve()
+    assert config.scoring is None
+    assert (config.table.name, config.table.dataset) == ("nb201-digits", "digits")
+    assert config.table.fingerprint == embedded.fingerprint
+    assert config.table.open().query(CELL, "digits", "test", 1) == 99.5
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"table": NO_TABLE},
+        {"scoring": {"epochs": 3}},
+        {"task_options": {"noise": 0.2}},
+        {"preset": "paper"},
+        {"table": NO_TABLE, "scoring": {"epochs": 3}},
+    ],
+    ids=str,
+)
+def test_where_something_else_is_asked_for_the_cell_is_trained(embedded: Table, raw: dict[str, Any]) -> None:
+    config = _resolve(**raw)
+    assert config.table is None
+    assert config.scoring is not None
+
+
+def test_without_the_file_the_cell_is_trained(embedded: Table) -> None:
+    store.find("nb201-digits")[1].unlink()
+    assert _resolve().table is None
+
+
+def test_it_is_a_table_objective_without_naming_its_only_data_set(embedded: Table) -> None:
+    assert _resolve(objective="table", table="nb201-digits").table.dataset == "digits"
+
+
+def test_an_imported_table_of_the_same_name_hides_it(embedded: Table, tmp_path: Path) -> None:
+    there = store.path_of("nb201-digits")
+    there.parent.mkdir(parents=True)
+    there.write_bytes(store.find("nb201-digits")[1].read_bytes())
+    assert store.find("nb201-digits")[1] == there
+    assert store.names() == ["nb201-digits"]
+
+
+def test_it_is_listed_and_info_says_how_it_was_made(embedded: Table, command: Callable[..., Any]) -> None:
+    assert "nb201-digits" in command("table", "list").out
+    shown = command("table", "info", "nb201-digits").out
+    assert "recipe    epochs 1, channels 8" in shown
+    assert "made with torch 2.13.0, commit abcdef0123, a chip" in shown
+
+
+def test_kept_figures_of_quality_are_shown_by_info_and_change_no_fingerprint(
+    embedded: Table, command: Callable[..., Any]
+) -> None:
+    said = command("table", "quality", "nb201-digits", "--keep")
+    assert said.status == 0
+    shown = command("table", "info", "nb201-digits").out
+    assert "between seeds    one seed: not known" in shown
+    assert "all nor_conv_3x3" in shown
+    again = Table.open("nb201-digits")
+    assert again.fingerprint == embedded.fingerprint
+    assert again.is_whole()
+    facts = json.loads(command("table", "info", "nb201-digits", "--json").out)
+    assert facts["quality"]["figures"]["trained"] == 4930
+
+
+def test_what_scores_by_default_names_a_space_and_a_task_that_are_there() -> None:
+    from benchbed import registry
+
+    for space, task in SCORED_BY:
+        registry.find("space", space)
+        registry.find("task", task)
