@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .cli_study import study_app
 from .cli_table import describe_in, query, table_app
 from .errors import BenchbedError, unknown
 
@@ -20,6 +21,7 @@ app = typer.Typer(
 )
 
 app.add_typer(table_app, name="table")
+app.add_typer(study_app, name="study")
 app.command()(query)
 
 Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="a Python file with your own plug-in")]

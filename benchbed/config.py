@@ -95,6 +95,7 @@ class RunConfig(BaseModel):
     seed: int
     preset: Literal["small", "paper", "table"]
     epochs: int
+    fidelity: int | None = None  # training epochs of the accuracies that a table objective descends; None: the full
     steps: int | None = None  # of an epoch of a table objective; None: its own number, or a supernet's batches
     searcher: PluginConfig
     supernet: SupernetOptions | None  # None: the objective is a table
@@ -105,8 +106,7 @@ class RunConfig(BaseModel):
         """The part that a search depends on, but for the content of its task."""
         left_out = {"selector", "scoring", "preset", "task_options", "data", "splits", "table"}
         left_out |= {"space_sha256", "space_options"}  # in `space_key`
-        if self.steps is None:
-            left_out.add("steps")
+        left_out |= {name for name in ("steps", "fidelity") if getattr(self, name) is None}
         return {**self.model_dump(exclude=left_out), "space": self.space_key()}
 
     def scoring_key(self) -> Any:
@@ -141,7 +141,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 SECTIONS = ("searcher", "selector", "supernet", "scoring", "task_options", "space_options")
 PLAIN: dict[str, type] = {
     "space": str, "objective": str, "task": str, "seed": int, "seeds": str, "preset": str, "epochs": int,
-    "device": str, "out": str, "data": str, "splits": str, "table": str, "dataset": str, "steps": int,
+    "device": str, "out": str, "data": str, "splits": str, "table": str, "dataset": str, "steps": int, "fidelity": int,
 }  # fmt: skip
 
 
@@ -213,6 +213,7 @@ def resolve(raw: Mapping[str, Any], searcher: str, selector: str, seed: int) -> 
         seed=_whole("seed", seed, 0),
         preset=preset,
         epochs=_whole("epochs", raw.get("epochs", from_preset.get("epochs", EPOCHS[preset])), 1),
+        fidelity=_fidelity(raw, table, objective),
         steps=_steps(raw, objective),
         searcher=_plugin("searcher", searcher, options),
         supernet=_supernet(raw, objective, preset, from_preset),
@@ -245,6 +246,18 @@ def _steps(raw: Mapping[str, Any], objective: str) -> int | None:
     if _whole("steps", steps, 1) > MOST_STEPS:
         raise BenchbedError(f"steps = {steps}: at most {MOST_STEPS:,} an epoch; give more --epochs")
     return int(steps)
+
+
+def _fidelity(raw: Mapping[str, Any], table: TableConfig | None, objective: str) -> int | None:
+    """Raises BenchbedError where the table has no validation accuracy after so many epochs."""
+    if (epochs := raw.get("fidelity")) is None:
+        return None
+    if objective != "table" or table is None:
+        raise BenchbedError(f"fidelity = {epochs}: of objective 'table', whose accuracies after so many epochs it is")
+    opened = table.open()
+    if (figure := Figure(table.dataset, "valid", _whole("fidelity", epochs, 1))) not in opened.figures:
+        raise refusal(opened.name, figure, list(opened.figures))
+    return int(epochs)
 
 
 def _absolute(path: str | None) -> str | None:

@@ -267,7 +267,7 @@ def _as_given(saved: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any
         "task": saved["task"],
         "preset": saved["preset"],
         "epochs": saved["epochs"],
-        **({} if saved.get("steps") is None else {"steps": saved["steps"]}),
+        **{key: saved[key] for key in ("steps", "fidelity") if saved.get(key) is not None},
         "searcher": {"name": saved["searcher"]["name"], **saved["searcher"]["options"]},
         "supernet": saved["supernet"],
         "task_options": saved.get("task_options", {}),

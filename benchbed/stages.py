@@ -103,7 +103,7 @@ def build(config: RunConfig, task: Task, device: torch.device) -> Parts:
 
 def _table_objective(config: RunConfig) -> TableObjective:
     assert config.table is not None
-    return TableObjective.of(config.table.open(), config.table.dataset, config.steps)
+    return TableObjective.of(config.table.open(), config.table.dataset, config.steps, config.fidelity)
 
 
 def check(config: RunConfig) -> None:

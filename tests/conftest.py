@@ -157,7 +157,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory, finished_run: list[str], 
 def make_table(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """`make_table("mine", valid=..., test=..., seeds=...)`: a NAS-Bench-201 table of CIFAR-10, in a home of the test.
 
-    valid, test: (5,)*6 in percent, drawn where not given; seeds: (5,)*6 + (S,) of the test accuracy, or None.
+    valid, test: (5,)*6 in percent, drawn where not given; seeds: (5,)*6 + (S,) of the test accuracy, or None;
+    short: (5,)*6, the validation accuracy after 12 epochs, or None.
     """
     from benchbed.tables import Table, store
 
@@ -169,7 +170,10 @@ def make_table(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
         for split in ("valid", "test"):
             drawn = rng.uniform(20, 95, (5,) * 6)
             arrays[f"accuracy/cifar10_{split}_200"] = given.get(split, drawn)
-        names = {}
+        names, figures = {}, [["cifar10", "valid", 200], ["cifar10", "test", 200]]
+        if "short" in given:
+            arrays["accuracy/cifar10_valid_12"] = given["short"]
+            figures.append(["cifar10", "valid", 12])
         if "seeds" in given:
             arrays["seeds/cifar10_test_200"] = given["seeds"]
             names["cifar10_test_200"] = [str(n) for n in range(given["seeds"].shape[-1])]
@@ -177,7 +181,7 @@ def make_table(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
             "format": store.FORMAT,
             "space": "nb201",
             "fingerprint": store.fingerprint("nb201", arrays),
-            "figures": [["cifar10", "valid", 200], ["cifar10", "test", 200]],
+            "figures": figures,
             "seeds": names,
         }
         store.write(store.path_of(name), meta, arrays)

@@ -53,9 +53,12 @@ class TableObjective(Objective):
         self.everything = torch.from_numpy(space.mask)
 
     @classmethod
-    def of(cls, table: Table, dataset: str, steps: int | None = None) -> "TableObjective":
-        """The objective of a data set. Raises BenchbedError if the table lacks the figure or a cell of it."""
-        figure = Figure(dataset, "valid", table.full_epochs)
+    def of(cls, table: Table, dataset: str, steps: int | None = None, epochs: int | None = None) -> "TableObjective":
+        """The objective of a data set, after `epochs` of training (None: the table's full training).
+
+        Raises BenchbedError if the table lacks the figure or a cell of it.
+        """
+        figure = Figure(dataset, "valid", epochs or table.full_epochs)
         return cls(table.space, table.values(*figure), f"{figure.words} in table {table.name}", steps or STEPS)
 
     def value(self, gates: Tensor) -> Tensor:

@@ -1,0 +1,206 @@
+"""Search on a proxy, score on the target: the thesis of ProxylessNAS (Cai et al., ICLR 2019) as an experiment.
+
+A proxy is the target's configuration with something made smaller or other: fewer epochs, channels, cells or images,
+another data set, the 12-epoch accuracies of a table. Each proxy is searched with the same seeds, and the architecture
+that it finds is scored on the targets. The proxy without a change is the direct search that the others are held
+against, paired by seed.
+"""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .. import stages
+from ..config import RunConfig, resolve, with_settings
+from ..errors import BenchbedError, unknown
+from ..files import one_line, write_atomic
+from ..folder import Folder
+from ..run import Options, run, task_of
+from ..searcher import Clock
+from ..selector import Selection
+from ..spaces.load import load_space
+from ..stats.interval import Interval, mean_interval
+from ..tables.score import score as score_in
+from ..task import Task
+
+DIRECT = "direct"  # the name of the proxy that changes nothing
+PLAIN = ("task", "dataset", "epochs", "fidelity", "preset", "data", "splits")
+SECTIONS = ("supernet.", "searcher.", "task_options.", "space_options.")
+TIMED = 5  # steps of the full search that are measured
+
+
+class Proxy(NamedTuple):
+    """`changes`: (key, value as typed) pairs laid over the target's configuration."""
+
+    name: str
+    changes: tuple[tuple[str, str], ...]
+
+
+class Found(NamedTuple):
+    """One search. `scores`: target -> test accuracy in percent; `seconds`: of the search."""
+
+    proxy: str
+    seed: int
+    architecture: str
+    scores: dict[str, float]
+    seconds: float
+
+
+def parse_proxy(text: str) -> Proxy:
+    """The proxy of 'KEY=VALUE[,KEY=VALUE...]'. Raises BenchbedError for a key that no proxy can change."""
+    changes = []
+    for part in text.split(","):
+        key, equals, value = part.strip().partition("=")
+        if not equals or not value:
+            raise BenchbedError(f"proxy '{text}': expected KEY=VALUE, such as epochs=2 or supernet.channels=4")
+        if key not in PLAIN and not key.startswith(SECTIONS):
+            raise unknown("key of a proxy", key, [*PLAIN, *(f"{s}KEY" for s in SECTIONS)])
+        changes.append((key, value))
+    return Proxy(text.strip(), tuple(changes))
+
+
+def laid_over(raw: Mapping[str, Any], proxy: Proxy) -> dict[str, Any]:
+    """The target's raw configuration with the proxy's changes."""
+    changed = {key: dict(value) if isinstance(value, Mapping) else value for key, value in raw.items()}
+    settings = []
+    for key, value in proxy.changes:
+        if "." in key:
+            settings.append(f"{key}={value}")
+        else:
+            changed[key] = int(value) if key in ("epochs", "fidelity") and value.isdecimal() else value
+    return with_settings(changed, settings)
+
+
+def study(
+    raw: Mapping[str, Any],
+    searcher: str,
+    selector: str,
+    seeds: Sequence[int],
+    proxies: Sequence[Proxy],
+    targets: Sequence[str] | None,
+    options: Options,
+) -> list[Found]:
+    """Every proxy with every seed, the direct search first. What is done in `options.out` is not done again.
+
+    `targets`: data sets of the table that scores, None for the run's own; without a table the target is the run's
+    task. Raises BenchbedError, before the first search, for whatever any of the configurations refuses.
+    """
+    everything = [Proxy(DIRECT, ()), *proxies]
+    if len({p.name for p in everything}) < len(everything):
+        raise BenchbedError("two proxies are the same: each is searched once")
+    configs = {
+        (p.name, seed): resolve(laid_over(raw, p), searcher, selector, seed) for seed in seeds for p in everything
+    }
+    for config in configs.values():
+        stages.check(config)
+    direct = configs[DIRECT, seeds[0]]
+    named = _targets(direct, targets)
+    tasks: dict[str, Task] = {}
+    found = []
+    for number, ((name, seed), config) in enumerate(configs.items(), 1):
+        options.reporter.line(f"search {number} of {len(configs)}: {name}, seed {seed}")
+        record = run(config, _task(config, tasks), options)
+        chosen = load_space(config.space, config.space_options).parse(record["architecture"])
+        scores = {t: _score(configs[DIRECT, seed], t, chosen, tasks, options) for t in named}
+        found.append(Found(name, seed, record["architecture"], scores, record["seconds"]["search"]))
+    return found
+
+
+def _task(config: RunConfig, tasks: dict[str, Task]) -> Task:
+    table = config.table.key() if config.table is not None and config.objective == "table" else None
+    key = json.dumps([config.task, config.task_options, config.data, config.splits, table], default=str)
+    if key not in tasks:
+        tasks[key] = task_of(config)
+    return tasks[key]
+
+
+def _targets(direct: RunConfig, targets: Sequence[str] | None) -> list[str]:
+    if direct.table is None:
+        if targets:
+            raise BenchbedError(f"target '{targets[0]}': of a table; without one the target is the task itself")
+        return [direct.task]
+    known = [d for d in direct.table.open().datasets if (d, "test", direct.table.open().full_epochs)
+             in direct.table.open().figures]  # fmt: skip
+    for target in targets or ():
+        if target not in known:
+            raise unknown(f"target of table {direct.table.name}", target, known)
+    return list(targets) if targets else [direct.table.dataset]
+
+
+def _score(target: RunConfig, name: str, chosen: Any, tasks: dict[str, Task], options: Options) -> float:
+    """Test accuracy in percent of an architecture on the target: by its table, or trained as the target's runs are."""
+    if target.table is not None:
+        return score_in(target.table.open(), name, chosen).test_accuracy
+    task, space = _task(target, tasks), load_space(target.space, target.space_options)
+    with Folder(options.out / "scores" / stages.score_id(target, task, chosen), stages.SCORE_KEYS, wait=True) as folder:
+        only = Selection(chosen, space.gates(chosen), {})
+        record = stages.score(target, space, task, only, folder, options.device, options.reporter)
+    return float(record["test_accuracy"])
+
+
+def rows(found: Sequence[Found]) -> list[dict[str, Any]]:
+    """A row a proxy: seconds, and per target the mean over seeds and the paired difference to the direct search."""
+    by_proxy: dict[str, dict[int, Found]] = {}
+    for one in found:
+        by_proxy.setdefault(one.proxy, {})[one.seed] = one
+    direct = by_proxy[DIRECT]
+    table = []
+    for name, own in by_proxy.items():
+        row: dict[str, Any] = {"proxy": name, "seconds": sum(o.seconds for o in own.values()) / len(own), "targets": {}}
+        for target in next(iter(own.values())).scores:
+            values = [o.scores[target] for o in own.values()]
+            differences = [o.scores[target] - direct[seed].scores[target] for seed, o in own.items()]
+            row["targets"][target] = (mean_interval(values), mean_interval(differences))
+        table.append(row)
+    return table
+
+
+def markdown(table: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The transfer matrix: test accuracy by proxy and target, and the difference to the direct search, in points."""
+    targets = list(table[0]["targets"])
+    head = [part for t in targets for part in (t, f"{t}, minus direct")]
+    lines = ["| searched on | " + " | ".join(head) + " | search s |", "|" + "---|" * (len(head) + 2)]
+    for row in table:
+        cells = []
+        for target in targets:
+            mean, difference = row["targets"][target]
+            cells += [_words(mean), "" if row["proxy"] == DIRECT else _words(difference, signed=True)]
+        lines.append(f"| {row['proxy']} | " + " | ".join(cells) + f" | {row['seconds']:.1f} |")
+    return lines
+
+
+def _words(i: Interval, signed: bool = False) -> str:
+    sign = "+" if signed else ""
+    return f"{i.mean:{sign}.2f}" + (f" ({i.low:{sign}.2f} to {i.high:{sign}.2f})" if i.n > 1 else "")
+
+
+def write(found: Sequence[Found], place: Path) -> None:
+    """proxy.jsonl, a line a search, and proxy.md, the matrix, into the folder; each whole or not at all."""
+    with one_line(place, "make"):
+        place.mkdir(parents=True, exist_ok=True)
+    write_atomic(place / "proxy.jsonl", "".join(json.dumps(f._asdict()) + "\n" for f in found).encode())
+    write_atomic(place / "proxy.md", ("\n".join(markdown(rows(found))) + "\n").encode())
+
+
+def full_search_hours(raw: Mapping[str, Any], searcher: str, selector: str, options: Options) -> tuple[float, str]:
+    """Hours that a search at the searcher's paper preset would take on this device, and from what it is extrapolated.
+
+    Measures `TIMED` steps after one that does not count; nothing of it is kept.
+    """
+    stripped = {key: value for key, value in raw.items() if key not in ("epochs", "supernet", "preset")}
+    config = resolve({**stripped, "preset": "paper", "table": raw.get("table", "none")}, searcher, selector, 0)
+    parts = stages.build(config, task_of(config), options.device)
+    steps, batch = parts.objective.steps_per_epoch, None
+    began = 0.0
+    for step in range(TIMED + 1):
+        if step == 1:
+            began = time.perf_counter()
+        clock = Clock(config.epochs - 1, step % steps, config.epochs, steps)
+        batch = parts.objective.batch("train")
+        for _ in range(parts.searcher.arch_steps_due(clock)):
+            parts.searcher.arch_step(parts.problem, batch, clock)
+        float(parts.objective.weight_step(parts.searcher.weight_gates(parts.objective, batch, clock), batch))
+    hours = (time.perf_counter() - began) / TIMED * steps * config.epochs / 3600
+    return hours, f"{config.epochs} epochs of {steps:,} steps, extrapolated from {TIMED} measured ones"

@@ -1,0 +1,124 @@
+"""Searching on a proxy, scoring on the target: what is paired with what, what is shared, what is refused."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from benchbed.errors import BenchbedError
+from benchbed.run import Options
+from benchbed.studies.proxy import DIRECT, Found, laid_over, markdown, parse_proxy, rows, study
+
+
+def _options(out: Path) -> Options:
+    return Options(out, torch.device("cpu"))
+
+
+# -- proxies as text ---------------------------------------------------------------------------------------------------
+
+
+def test_a_proxy_is_laid_over_the_targets_configuration() -> None:
+    raw = {"task": "digits", "epochs": 10, "supernet": {"lr": 0.1}}
+    proxy = parse_proxy("epochs=2, supernet.channels=4,task_options.train=500")
+    assert laid_over(raw, proxy) == {
+        "task": "digits",
+        "epochs": 2,
+        "supernet": {"lr": 0.1, "channels": 4},
+        "task_options": {"train": 500},
+    }
+    assert raw == {"task": "digits", "epochs": 10, "supernet": {"lr": 0.1}}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("epochs", "expected KEY=VALUE"), ("epochs=", "expected KEY=VALUE"), ("epoch=2", "'epochs'"), ("seed=2", "seed")],
+)
+def test_what_is_no_proxy_is_named(text: str, words: str) -> None:
+    with pytest.raises(BenchbedError, match=words):
+        parse_proxy(text)
+
+
+# -- figures -----------------------------------------------------------------------------------------------------------
+
+
+def test_differences_are_paired_by_seed() -> None:
+    found = [Found(DIRECT, s, "a", {"x": value}, 10.0) for s, value in ((0, 90.0), (1, 80.0))]
+    found += [Found("epochs=2", s, "a", {"x": value}, 2.0) for s, value in ((0, 89.0), (1, 81.0))]
+    direct, proxy = rows(found)
+    assert direct["targets"]["x"][1][1:3] == (0.0, 0.0)
+    mean, difference = proxy["targets"]["x"]
+    assert (mean.mean, difference.mean, difference.n, proxy["seconds"]) == (85.0, 0.0, 2, 2.0)
+    lines = markdown([direct, proxy])
+    assert lines[2].startswith("| direct | 85.00 (80.00 to 90.00) |  | 10.0 |")
+    assert lines[3].startswith("| epochs=2 | 85.00")
+    assert "+0.00 (-1.00 to +1.00)" in lines[3]
+
+
+def _slope(operation: int) -> np.ndarray:
+    """Accuracies that rise by 2 points with every edge that has the operation: 50 to 62, best where all have it."""
+    return 50.0 + 2.0 * (np.indices((5,) * 6) == operation).sum(0)
+
+
+# -- whole studies -----------------------------------------------------------------------------------------------------
+
+
+def test_a_search_on_another_fidelity_is_scored_by_the_full_training(
+    make_table: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Short trainings prefer 1 everywhere, long ones 3: a search on either finds its own, scored by the long ones."""
+    make_table("mine", valid=_slope(3), test=_slope(3) - 5, short=_slope(1))
+    raw = {"objective": "table", "table": "mine", "dataset": "cifar10"}
+    found = study(raw, "darts", "magnitude", [0, 1], [parse_proxy("fidelity=12")], None, _options(tmp_path))
+    assert [(f.proxy, f.seed) for f in found] == [(DIRECT, 0), ("fidelity=12", 0), (DIRECT, 1), ("fidelity=12", 1)]
+    assert [f.scores["cifar10"] for f in found] == [57.0, 45.0] * 2
+    (direct, short) = rows(found)
+    assert short["targets"]["cifar10"][1].mean == -12.0
+
+
+def test_what_the_table_lacks_is_refused_before_any_search(make_table: Callable[..., Any], tmp_path: Path) -> None:
+    values = np.full((5,) * 6, 50.0)
+    make_table("mine", valid=values, test=values)
+    raw = {"objective": "table", "table": "mine", "dataset": "cifar10"}
+    for proxies, targets, words in (
+        (["fidelity=12"], None, "12 epochs"),
+        (["dataset=cifar100"], None, "cifar100"),
+        (["epochs=2"], ["svhn"], "target of table mine 'svhn'"),
+        (["epochs=2", "epochs=2"], None, "two proxies are the same"),
+    ):
+        with pytest.raises(BenchbedError, match=words):
+            study(raw, "darts", "magnitude", [0], [parse_proxy(p) for p in proxies], targets, _options(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_fidelity_is_of_a_table_objective(tiny: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(BenchbedError, match="fidelity = 12: of objective 'table'"):
+        study(tiny, "darts", "magnitude", [0], [parse_proxy("fidelity=12")], None, _options(tmp_path))
+
+
+def test_a_proxys_cell_is_trained_as_the_targets_and_once(tiny: dict[str, Any], tmp_path: Path) -> None:
+    proxies = [parse_proxy("epochs=1"), parse_proxy("supernet.channels=1")]
+    found = study(tiny, "random", "magnitude", [0], proxies, None, _options(tmp_path))
+    assert {f.proxy for f in found} == {DIRECT, "epochs=1", "supernet.channels=1"}
+    scores: dict[str, set[float]] = {}
+    for f in found:
+        scores.setdefault(f.architecture, set()).update(f.scores.values())
+    assert all(len(values) == 1 for values in scores.values())  # whatever it was searched on
+    assert [f.scores for f in study(tiny, "random", "magnitude", [0], proxies, None, _options(tmp_path))] == [
+        f.scores for f in found
+    ]
+
+
+def test_the_command_writes_the_matrix(make_table: Callable[..., Any], tmp_path: Path, command: Any) -> None:
+    values = np.full((5,) * 6, 50.0)
+    make_table("mine", valid=values, test=values)
+    words = ["--objective", "table", "--table", "mine", "--dataset", "cifar10", "--seeds", "0:2", "--epochs", "2"]
+    said = command("study", "proxy", *words, "--proxy", "epochs=1", "--out", tmp_path / "out", "--quiet")
+    assert said.status == 0
+    assert "| epochs=1 | 50.00" in said.out
+    assert (tmp_path / "out" / "proxy.md").read_text() in said.out
+    lines = [json.loads(line) for line in (tmp_path / "out" / "proxy.jsonl").read_text().splitlines()]
+    assert [line["proxy"] for line in lines] == [DIRECT, "epochs=1"] * 2
