@@ -136,12 +136,14 @@ def score_by_table(config: RunConfig, selection: Selection, reporter: Reporter) 
     table = config.table.open()
     found = score_in(table, config.table.dataset, selection.architecture)
     reporter.line(f"table {table.name}: test accuracy {found.test_accuracy:.2f} % on {config.table.dataset}")
-    where = {
+    where: dict[str, Any] = {
         "name": table.name,
         "fingerprint": table.fingerprint,
         "dataset": config.table.dataset,
         "epochs": table.full_epochs,
     }
+    if "splits" in table.meta:  # a source without validation accuracy: which of its trials serve which split
+        where["splits"] = table.meta["splits"]
     seconds = time.perf_counter() - began
     return {**found._asdict(), "table": where, "seconds": seconds, "peak_memory_bytes": 0}
 
@@ -200,7 +202,10 @@ def expand(raw: Mapping[str, Any], searchers: list[str], selectors: list[str], s
     for section in ("supernet", "scoring"):
         for key in ("channels", "cells"):
             if key in (raw.get(section) or {}) and key not in sized_by:
-                raise BenchbedError(f"{section}.{key}: the networks of space '{space}' are sized by its space_options")
+                known = " and ".join(sized_by) or "nothing"
+                raise BenchbedError(
+                    f"{section}.{key}: the networks of space '{space}' are sized by {known} here, else by space_options"
+                )
     return [resolve(raw, s, t, seed) for seed in seeds for s in searchers for t in selectors]
 
 

@@ -7,7 +7,7 @@ A column index is therefore never an operation's identity: `positions[i].operati
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -47,6 +47,7 @@ class Space(ABC):
     supernet: ClassVar[str]  # 'module:Class' of the over-parameterised network, imported on use
     network: ClassVar[str]  # 'module:Class' of the discrete network of an architecture, imported on use
     sized_by: ClassVar[tuple[str, ...]] = ("channels", "cells")  # which options of a supernet or a score size them
+    paper_size: ClassVar[Mapping[str, int]] = {"channels": 16, "cells": 5}  # of the published networks: preset 'paper'
 
     @abstractmethod
     def parse(self, text: str) -> Architecture:

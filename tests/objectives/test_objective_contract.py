@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from benchbed.objectives.supernet import SupernetObjective, SupernetOptions
+from benchbed.spaces.macro import Macro
 from benchbed.spaces.nb201 import NB201
 from benchbed.streams import Streams
 from benchbed.task import Seal, Split, Task
@@ -31,10 +32,10 @@ def _noise(images, generator):
     return images + 0.1 * torch.randn(images.shape, generator=generator)
 
 
-def _supernet(augment=None, **options):
+def _supernet(augment=None, space=None, **options):
     streams = Streams(0)
-    small = SupernetOptions(channels=4, cells=1, batch=8, valid_batch=8, eval_batch=12, **options)
-    return SupernetObjective(NB201(), _task(augment), small, streams, epochs=3), streams
+    small = SupernetOptions(**{"channels": 4, "cells": 1, "batch": 8, "valid_batch": 8, "eval_batch": 12, **options})
+    return SupernetObjective(space or NB201(), _task(augment), small, streams, epochs=3), streams
 
 
 def _toy_network(kind=ToyNetwork):
@@ -46,6 +47,7 @@ SUBJECTS = {
     "toy-table": lambda: (random_table(ToySpace(), 0), Streams(0)),
     "toy-network": _toy_network,
     "supernet": _supernet,
+    "macro": partial(_supernet, space=Macro(), channels=2),
     "supernet-augmented": partial(_supernet, _noise, schedule="cosine-step", nesterov=True),
 }
 
