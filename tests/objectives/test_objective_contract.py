@@ -8,6 +8,7 @@ import torch
 from benchbed.objectives.supernet import SupernetObjective, SupernetOptions
 from benchbed.spaces.macro import Macro
 from benchbed.spaces.nb201 import NB201
+from benchbed.spaces.nb201_untied import NB201Untied
 from benchbed.streams import Streams
 from benchbed.task import Seal, Split, Task
 from benchbed.testing import objective_suite
@@ -47,6 +48,7 @@ SUBJECTS = {
     "toy-table": lambda: (random_table(ToySpace(), 0), Streams(0)),
     "toy-network": _toy_network,
     "supernet": _supernet,
+    "nb201-untied": partial(_supernet, space=NB201Untied(cells=1)),
     "macro": partial(_supernet, space=Macro(), channels=2),
     "supernet-augmented": partial(_supernet, _noise, schedule="cosine-step", nesterov=True),
 }
