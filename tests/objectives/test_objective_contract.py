@@ -9,6 +9,7 @@ from benchbed.objectives.supernet import SupernetObjective, SupernetOptions
 from benchbed.spaces.macro import Macro
 from benchbed.spaces.nb201 import NB201
 from benchbed.spaces.nb201_untied import NB201Untied
+from benchbed.spaces.proxyless_cifar import ProxylessCifar
 from benchbed.streams import Streams
 from benchbed.task import Seal, Split, Task
 from benchbed.testing import objective_suite
@@ -49,6 +50,7 @@ SUBJECTS = {
     "toy-network": _toy_network,
     "supernet": _supernet,
     "nb201-untied": partial(_supernet, space=NB201Untied(cells=1)),
+    "proxyless-cifar": partial(_supernet, space=ProxylessCifar(version="small", start=4, widening=3)),
     "macro": partial(_supernet, space=Macro(), channels=2),
     "supernet-augmented": partial(_supernet, _noise, schedule="cosine-step", nesterov=True),
 }
