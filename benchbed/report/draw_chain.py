@@ -58,7 +58,7 @@ def chain_figure(layers: Sequence[Layer], colours: Mapping[str, str], absent: Se
                 edgecolor=colour, linewidth=1.0 if gone else 1.8, linestyle=(0, (3, 3)) if gone else "solid", zorder=2,
             )
         )  # fmt: skip
-        words = {
+        words: dict[str, Any] = {
             "rotation": 0 if gone else 90,
             "fontsize": 6 if gone else 7.5,
             "color": "#777777" if gone else "#111111",
