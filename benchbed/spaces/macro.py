@@ -14,7 +14,9 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any, ClassVar, NamedTuple
 
-from ..errors import BenchbedError
+import numpy as np
+
+from ..errors import BenchbedError, unknown
 from ..space import Architecture, Position, Space
 
 OPERATIONS = ("identity", "k3e3", "k5e6")  # the digits 0, 1, 2 of the published file
@@ -88,8 +90,30 @@ class Macro(Space):
         return found
 
     def facts(self, arch: Architecture) -> dict[str, Any]:
-        """`params`, `flops` of the published CIFAR-10 network (32 channels), `canonical`."""
-        return {"params": parameters(arch), "flops": flops(arch), "canonical": self.canonical(arch)}
+        """`params`, `flops` of the published CIFAR-10 network (32 channels); `canonical`.
+
+        `parameter_free`: the share of the eight blocks, 0 to 1, that are an identity.
+        """
+        return {
+            "params": parameters(arch),
+            "flops": flops(arch),
+            "parameter_free": arch.choices.count(IDENTITY) / len(arch.choices),
+            "canonical": self.canonical(arch),
+        }
+
+    def unit_costs(self, kind: str) -> tuple[float, np.ndarray]:
+        """Of the published network; see `Space.unit_costs`."""
+        if kind not in ("params", "flops"):
+            raise unknown("cost", kind, ("params", "flops"))
+        count = parameters if kind == "params" else flops
+        base = count(self.architecture_of((IDENTITY,) * len(self.positions)))
+        found = np.zeros((len(self.positions), len(OPERATIONS)))
+        for i in range(len(self.positions)):
+            for k in KERNELS:
+                choices = [IDENTITY] * len(self.positions)
+                choices[i] = k
+                found[i, k] = count(self.architecture_of(tuple(choices))) - base
+        return float(base), found
 
 
 def all_architectures() -> Iterator[Architecture]:

@@ -7,9 +7,11 @@ equal are the benchmark's. No table holds the others; they are scored by trainin
 
 import hashlib
 from collections import Counter
-from typing import Any
+from typing import Any, ClassVar
 
-from ..errors import BenchbedError
+import numpy as np
+
+from ..errors import BenchbedError, unknown
 from ..space import Architecture, Position, Space
 from .nb201 import CONV1, CONV3, EDGES, NB201, NONE, OPERATIONS, SKIP, flops, parameters
 
@@ -28,6 +30,7 @@ class NB201Untied(Space):
     supernet = "benchbed.supernets.nb201_untied:NB201UntiedSupernet"
     network = "benchbed.networks.nb201_untied:NB201UntiedNetwork"
     sized_by = ("channels",)
+    presets: ClassVar[dict[str, Any]] = {"small": {"cells": 1}}
 
     def __init__(self, cells: Any = 5):
         """Raises BenchbedError unless `cells` is a whole number from 1 to 50."""
@@ -101,6 +104,20 @@ class NB201Untied(Space):
             "parameter_free": 1 - convolutions / len(arch.choices),
             "canonical": self.canonical(arch),
         }
+
+    def unit_costs(self, kind: str) -> tuple[float, np.ndarray]:
+        """Of the CIFAR-10 network of 16 channels; see `Space.unit_costs`."""
+        if kind not in ("params", "flops"):
+            raise unknown("cost", kind, ("params", "flops"))
+        found = np.zeros((len(self.positions), len(OPERATIONS)))
+        for number in range(STAGES * self.cells):
+            stage = number // self.cells
+            area, width = (32 // 2**stage) ** 2, 16 * 2**stage
+            rows = slice(number * len(EDGES), (number + 1) * len(EDGES))
+            for column, kernel in ((CONV1, 1), (CONV3, 9)):
+                weights = kernel * width**2
+                found[rows, column] = weights + 2 * width if kind == "params" else weights * area
+        return float((parameters if kind == "params" else flops)(_EMPTY, cells=1)), found
 
     def parameters(self, arch: Architecture, channels: int = 16, classes: int = 10, in_channels: int = 3) -> int:
         """Trainable parameters, as `nb201.parameters` counts them."""

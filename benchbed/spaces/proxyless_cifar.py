@@ -21,7 +21,10 @@ is no exact check.
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from copy import copy
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
 
 from ..errors import BenchbedError, unknown
 from ..space import Architecture, Position, Space
@@ -39,8 +42,8 @@ CHILDREN = 2  # of a node
 RELEASED = {"inner": (30, 20, 26, 45, 36, 19, 40), "leaf": (66, 63, 59, 71, 54, 70, 49)}
 
 # What the options are where they are not given. `small` trains on a CPU; everything else about it is the same.
-VERSIONS = {
-    "published": {"blocks": 18, "start": 16, "widening": 84, "bottleneck": 4, "depth": 3},
+PRESETS = {
+    "official": {"blocks": 18, "start": 16, "widening": 84, "bottleneck": 4, "depth": 3},
     "small": {"blocks": 1, "start": 8, "widening": 12, "bottleneck": 2, "depth": 2},
 }
 MOST = {"blocks": 100, "start": 1000, "widening": 10_000, "bottleneck": 16, "depth": 5}
@@ -85,7 +88,7 @@ class ProxylessCifar(Space):
     The letters are i (identity), 3, 5, 7 (depthwise separable convolutions), d (dilated 3x3), a and m (average and
     maximum pooling), in the order of `branch_edges`. Positions are named block:branch.edge, such as `7:2.1.2`.
 
-    Options: `version` 'published' or 'small', which gives the others where they are not given; `blocks` B; `start`,
+    Options: `preset` 'official' or 'small', which gives the others where they are not given; `blocks` B; `start`,
     `widening`: see `widths`; `bottleneck`, 4; `depth` of the tree, 3 (2: one level of edges below the split);
     `drop_path`: the probability with which the network found drops a path of the tree in training, 0 to below 1.
     """
@@ -93,10 +96,11 @@ class ProxylessCifar(Space):
     supernet = "benchbed.supernets.proxyless_cifar:ProxylessCifarSupernet"
     network = "benchbed.networks.proxyless_cifar:ProxylessCifarNetwork"
     sized_by = ()
+    presets: ClassVar[dict[str, Any]] = {"small": {"preset": "small"}}
 
     def __init__(
         self,
-        version: Any = "published",
+        preset: Any = "official",
         blocks: Any = None,
         start: Any = None,
         widening: Any = None,
@@ -105,10 +109,10 @@ class ProxylessCifar(Space):
         drop_path: Any = 0.0,
     ):
         """Raises BenchbedError that names an option out of range."""
-        if version not in VERSIONS:
-            raise unknown("space option version", str(version), VERSIONS)
+        if preset not in PRESETS:
+            raise unknown("proxyless-cifar preset", str(preset), PRESETS)
         given = {"blocks": blocks, "start": start, "widening": widening, "bottleneck": bottleneck, "depth": depth}
-        self.size_of = VERSIONS[version] | {name: value for name, value in given.items() if value is not None}
+        self.size_of = PRESETS[preset] | {name: value for name, value in given.items() if value is not None}
         for name, value in self.size_of.items():
             least = {"start": 2, "widening": 0, "depth": 2}.get(name, 1)
             if type(value) is not int or not least <= value <= MOST[name]:
@@ -118,6 +122,7 @@ class ProxylessCifar(Space):
         if type(drop_path) not in (int, float) or not 0 <= drop_path < 1:
             raise BenchbedError(f"space option drop_path = {drop_path!r}: expected a number from 0 to below 1")
         self.drop_path = float(drop_path)
+        self.images, self.classes = (3, 32, 32), 10  # what the counts are of
         self.shapes = shapes(*(self.size_of[name] for name in ("blocks", "start", "widening", "bottleneck")))
         self.edges = branch_edges(self.size_of["depth"])
         free = (True,) * len(OPERATIONS)
@@ -177,57 +182,76 @@ class ProxylessCifar(Space):
         return hashlib.sha256(repr(blocks).encode()).hexdigest()[:16]
 
     def facts(self, arch: Architecture) -> dict[str, Any]:
-        """`params`, `flops` of the CIFAR-10 network of these options; how often each operation is in it."""
+        """`params`, `flops` of the network on CIFAR-10, or on the images at hand; how often each operation is in it.
+
+        `parameter_free`: the share of the edges, 0 to 1, that hold an identity or a pooling.
+        """
         counts = Counter(arch.choices)
         return {
             "params": self.parameters(arch),
             "flops": self.flops(arch),
+            "images": list(self.images),
+            "classes": self.classes,
+            "parameter_free": 1 - sum(counts[k] for k in KERNELS) / len(arch.choices),
             "operations": ", ".join(f"{name} {counts[k]}" for k, name in enumerate(OPERATIONS)),
             "canonical": self.canonical(arch),
         }
 
-    def parameters(self, arch: Architecture, classes: int = 10, in_channels: int = 3) -> int:
-        """Trainable parameters. Convolutions have no bias, batch norms are affine (2 a channel)."""
-        total = self.fixed_parameters(classes, in_channels)
-        per_block = len(self.positions) // len(self.shapes)
-        return total + sum(
-            operation_cost(k, self.shapes[i // per_block].channels, norm=True) for i, k in enumerate(arch.choices)
-        )
+    def for_images(self, shape: tuple[int, int, int], classes: int) -> "ProxylessCifar":
+        """This space with the counts of such images; every size is one that its networks take."""
+        found = copy(self)
+        found.images, found.classes = shape, classes
+        return found
 
-    def fixed_parameters(self, classes: int = 10, in_channels: int = 3) -> int:
-        """Of everything but the operations."""
+    def parameters(self, arch: Architecture) -> int:
+        """Trainable parameters. Convolutions have no bias, batch norms are affine (2 a channel)."""
+        return self._cost("params", arch)
+
+    def flops(self, arch: Architecture) -> int:
+        """Multiply-accumulates of one image in convolutions and the linear layer; all else is free. Sizes round up."""
+        return self._cost("flops", arch)
+
+    def _cost(self, kind: str, arch: Architecture) -> int:
+        fixed, per_operation = self.unit_costs(kind)
+        return int(fixed + per_operation[np.arange(len(arch.choices)), arch.choices].sum())
+
+    def unit_costs(self, kind: str) -> tuple[float, np.ndarray]:
+        """Of the network on the images at hand; see `Space.unit_costs`."""
+        if kind not in ("params", "flops"):
+            raise unknown("cost", kind, ("params", "flops"))
+        norm, per_block = kind == "params", len(self.positions) // len(self.shapes)
+        areas = [1] * len(self.shapes) if norm else [after for _, after in self.areas()]
+        rows = [
+            [operation_cost(k, block.channels, norm) * area for k in range(len(OPERATIONS))]
+            for block, area in zip(self.shapes, areas, strict=True)
+        ]
+        fixed = self._fixed_parameters() if norm else self._fixed_flops()
+        return float(fixed), np.repeat(np.array(rows, dtype=np.float64), per_block, axis=0)
+
+    def _fixed_parameters(self) -> int:
         start, last = self.size_of["start"], self.shapes[-1].out_channels
-        total = 9 * in_channels * start + 2 * start + 2 * last + last * classes + classes
+        total = 9 * self.images[0] * start + 2 * start + 2 * last + last * self.classes + self.classes
         for a, c, d, _ in self.shapes:
             total += 2 * a + a * c  # into the tree
             total += 2 * c + 9 * c * c + BRANCHES * 2 * c  # its convolution, and the branches' norms
             total += 2 * c + c * d + 2 * d  # out of it, and the last norm
         return total
 
-    def flops(self, arch: Architecture, classes: int = 10, in_channels: int = 3, size: int = 32) -> int:
-        """Multiply-accumulates of one image in convolutions and the linear layer; all else is free. Sizes round up."""
-        per_block = len(self.positions) // len(self.shapes)
-        areas = self.areas(size)
-        total = self.fixed_flops(classes, in_channels, size)
-        for i, k in enumerate(arch.choices):
-            block = i // per_block
-            total += operation_cost(k, self.shapes[block].channels, norm=False) * areas[block][1]
-        return total
-
-    def fixed_flops(self, classes: int = 10, in_channels: int = 3, size: int = 32) -> int:
-        """Of everything but the operations."""
-        total = 9 * in_channels * self.size_of["start"] * size**2 + self.shapes[-1].out_channels * classes
-        for (a, c, d, _), (before, after) in zip(self.shapes, self.areas(size), strict=True):
+    def _fixed_flops(self) -> int:
+        channels, height, width = self.images
+        total = 9 * channels * self.size_of["start"] * height * width + self.shapes[-1].out_channels * self.classes
+        for (a, c, d, _), (before, after) in zip(self.shapes, self.areas(), strict=True):
             total += a * c * before + (9 * c * c + c * d) * after
         return total
 
-    def areas(self, size: int = 32) -> list[tuple[int, int]]:
-        """Pixels of each block's input and output, for images of `size` x `size`."""
+    def areas(self) -> list[tuple[int, int]]:
+        """Pixels of each block's input and output."""
+        _, height, width = self.images
         found = []
         for block in self.shapes:
-            after = -(-size // block.stride)
-            found.append((size**2, after**2))
-            size = after
+            before = height * width
+            height, width = -(-height // block.stride), -(-width // block.stride)
+            found.append((before, height * width))
         return found
 
 

@@ -17,10 +17,11 @@ def built(space: ProxylessCifar, text: str, **sizes) -> ProxylessCifarNetwork:
 
 @pytest.mark.parametrize(
     ("options", "size", "in_channels"),
-    [({}, 32, 3), ({"version": "small"}, 12, 1), ({"version": "small", "depth": 4, "blocks": 2}, 13, 3)],
+    [({}, 32, 3), ({"preset": "small"}, 12, 1), ({"preset": "small", "depth": 4, "blocks": 2}, 13, 3)],
 )
 def test_the_formulas_are_torch_s_counts(options, size, in_channels):
-    space, rng, seen = ProxylessCifar(**options), np.random.default_rng(0), []
+    shape = (in_channels, size, size)
+    space, rng, seen = ProxylessCifar(**options).for_images(shape, 7), np.random.default_rng(0), []
 
     def see(module, inputs, output):
         if isinstance(module, nn.Conv2d):
@@ -33,9 +34,9 @@ def test_the_formulas_are_torch_s_counts(options, size, in_channels):
         network = ProxylessCifarNetwork(arch.choices, **space.sizes(0, 0), classes=7, in_channels=in_channels).eval()
         for module in network.modules():
             module.register_forward_hook(see)
-        network(torch.empty(1, in_channels, size, size))
-    assert space.parameters(arch, 7, in_channels) == sum(p.numel() for p in network.parameters())
-    assert space.flops(arch, 7, in_channels, size) == sum(seen)
+        network(torch.empty(1, *shape))
+    assert space.parameters(arch) == sum(p.numel() for p in network.parameters())
+    assert space.flops(arch) == sum(seen)
 
 
 def _written_out(network, x, choices):
@@ -91,7 +92,7 @@ def _written_out(network, x, choices):
 )
 def test_the_forward_pass_is_the_described_one(text):
     torch.manual_seed(0)
-    space = ProxylessCifar(version="small", depth=3, bottleneck=4)
+    space = ProxylessCifar(preset="small", depth=3, bottleneck=4)
     network = built(space, text, in_channels=3).double()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -104,7 +105,7 @@ def test_the_forward_pass_is_the_described_one(text):
 
 def test_choices_that_do_not_fit_are_refused():
     with pytest.raises(BenchbedError, match="5 choices name no network of 3 trees: 4 numbers from 0 to 6 each"):
-        ProxylessCifarNetwork((0,) * 5, **ProxylessCifar(version="small").sizes(0, 0))
+        ProxylessCifarNetwork((0,) * 5, **ProxylessCifar(preset="small").sizes(0, 0))
 
 
 # -- DropPath ----------------------------------------------------------------------------------------------------------
@@ -114,7 +115,7 @@ TEXT = "35+7d-am+ii-35+77"
 
 def dropping(rate):
     torch.manual_seed(3)
-    return built(ProxylessCifar(version="small", drop_path=rate), TEXT, in_channels=1)
+    return built(ProxylessCifar(preset="small", drop_path=rate), TEXT, in_channels=1)
 
 
 def test_drop_path_leaves_out_paths_in_training_at_its_rate():
@@ -142,7 +143,7 @@ def test_drop_path_goes_on_where_it_was_saved():
     saved = {name: value.clone() for name, value in one.state_dict().items()}
     expected = [one(images) for _ in range(4)]
     torch.manual_seed(99)
-    other = built(ProxylessCifar(version="small", drop_path=0.5), TEXT, in_channels=1)
+    other = built(ProxylessCifar(preset="small", drop_path=0.5), TEXT, in_channels=1)
     other.load_state_dict(saved)
     found = [other(images) for _ in range(4)]
     for a, b in zip(expected, found, strict=True):

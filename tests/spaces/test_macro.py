@@ -66,3 +66,16 @@ def test_a_random_draw_is_uniform_over_the_operations():
     drawn = np.array([Macro().random(rng).choices for _ in range(900)])
     counts = np.array([(drawn == k).sum(0) for k in range(3)])
     assert abs(counts - 300).max() < 5 * (900 * 2 / 9) ** 0.5
+
+
+@pytest.mark.parametrize(("kind", "count"), [("params", parameters), ("flops", flops)])
+def test_costs_by_operation_add_up(kind, count):
+    space, rng = Macro(), np.random.default_rng(1)
+    fixed, each = space.unit_costs(kind)
+    for chain in (space.random(rng) for _ in range(50)):
+        assert fixed + (each * space.gates(chain)).sum() == count(chain)
+
+
+def test_an_unknown_cost_names_the_known_ones():
+    with pytest.raises(BenchbedError, match="cost 'latency': known: flops, params"):
+        Macro().unit_costs("latency")

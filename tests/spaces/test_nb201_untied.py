@@ -130,3 +130,11 @@ def test_what_is_no_network_is_named(text, words):
 def test_other_numbers_of_cells_are_refused(cells):
     with pytest.raises(BenchbedError, match=r"space option cells = .*: expected a whole number from 1 to 50"):
         NB201Untied(cells)
+
+
+@pytest.mark.parametrize("kind", ["params", "flops"])
+def test_costs_by_operation_add_up(kind):
+    space, rng = NB201Untied(2), np.random.default_rng(1)
+    fixed, each = space.unit_costs(kind)
+    for arch in (space.random(rng) for _ in range(20)):
+        assert fixed + (each * space.gates(arch)).sum() == space.facts(arch)[kind]

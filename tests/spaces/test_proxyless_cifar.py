@@ -16,8 +16,8 @@ from benchbed.spaces.proxyless_cifar import (
     widths,
 )
 
-SMALL = ProxylessCifar(version="small")  # three trees of four edges
-DEEP = ProxylessCifar(version="small", depth=3)  # three trees of twelve
+SMALL = ProxylessCifar(preset="small")  # three trees of four edges
+DEEP = ProxylessCifar(preset="small", depth=3)  # three trees of twelve
 
 
 def test_the_space_is_the_published_one():
@@ -47,7 +47,7 @@ def test_the_widths_are_the_published_ones():
 def _moments(space: ProxylessCifar, norm: bool) -> tuple[float, float, int, int]:
     """Mean, standard deviation, least and greatest of parameters (`norm`) or FLOPs, where each edge draws its operation
     independently by the released network's frequencies at its level."""
-    mean = least = most = space.fixed_parameters() if norm else space.fixed_flops()
+    mean = least = most = space.unit_costs("params" if norm else "flops")[0]
     variance = 0.0
     for block, (_, after) in zip(space.shapes, space.areas(), strict=True):
         for edge in space.edges * 2:
@@ -125,7 +125,7 @@ def test_the_canonical_form_knows_sums_and_identities(one, other, same):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"version": "tiny"}, "space option version.*small"),
+        ({"preset": "tiny"}, "proxyless-cifar preset.*small"),
         ({"blocks": 0}, "space option blocks = 0: expected a whole number from 1 to 100"),
         ({"depth": 1}, "space option depth = 1: expected a whole number from 2"),
         ({"start": 1.5}, "space option start = 1.5"),

@@ -9,7 +9,7 @@ from benchbed.spaces.proxyless_cifar import ProxylessCifar
 from benchbed.supernets.plan import Run, plan
 from benchbed.supernets.proxyless_cifar import ProxylessCifarSupernet
 
-SPACE = ProxylessCifar(version="small", depth=3, start=4, widening=3)
+SPACE = ProxylessCifar(preset="small", depth=3, start=4, widening=3)
 P = len(SPACE.positions)
 ALL = torch.ones(P, 7, dtype=torch.bool)
 
