@@ -9,6 +9,9 @@ from torch import nn
 from benchbed.errors import BenchbedError
 from benchbed.networks.proxyless_cifar import ProxylessCifarNetwork
 from benchbed.spaces.proxyless_cifar import ProxylessCifar
+from benchbed.task import Seal, Split, Task
+from benchbed.training.cell import training_of
+from benchbed.training.train import Recipe
 
 
 def built(space: ProxylessCifar, text: str, **sizes) -> ProxylessCifarNetwork:
@@ -149,6 +152,24 @@ def test_drop_path_goes_on_where_it_was_saved():
     for a, b in zip(expected, found, strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
     assert any((a - expected[0]).abs().max() > 1e-3 for a in expected[1:])
+
+
+def test_a_training_with_drop_path_resumes_bit_for_bit():
+    images, labels = torch.randn(32, 1, 8, 8), torch.arange(32) % 3
+    split = Split(images, labels)
+    task = Task("random", 3, (1, 8, 8), split, split, Seal(lambda: split), "0")
+    space = ProxylessCifar(preset="small", start=4, widening=3, drop_path=0.4)
+
+    def training():
+        recipe = Recipe(epochs=3, batch=16, lr=0.1)
+        return training_of(space, task, recipe, space.parse(TEXT), channels=1, cells=1, seed=5)
+
+    one, other = training(), training()
+    losses = [one.epoch()["loss"] for _ in range(3)]
+    first = training()
+    first.epoch()
+    other.load_state(first.state())
+    assert [other.epoch()["loss"] for _ in range(2)] == losses[1:]
 
 
 def test_without_drop_path_nothing_is_dropped_and_nothing_is_saved_of_it():
