@@ -102,7 +102,7 @@ def test_the_paper_preset_takes_the_published_width():
         ("nb201-untied", ["--set=space_options.cells=0"], "space option cells = 0: expected a whole number from 1"),
         ("proxyless-cifar", ["--set=supernet.channels=4"], "'proxyless-cifar' are sized by its space_options"),
         ("proxyless-cifar", ["--set=space_options.drop_path=2"], "space option drop_path = 2"),
-        ("macro", ["--selector=constant"], "unknown selector.operation at position 's1b1' 'nor_conv_3x3': known: "),
+        ("macro", ["--selector=constant"], "'nor_conv_3x3': known: identity, k3e3, k5e6"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_made(refused, flags, tmp_path, space, extra, words):
