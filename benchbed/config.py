@@ -202,7 +202,7 @@ def resolve(raw: Mapping[str, Any], searcher: str, selector: str, seed: int) -> 
     options = {**from_preset.get("options", {}), **_options(raw, "searcher", searcher)}
     return RunConfig(
         space=space,
-        space_options=dict(raw.get("space_options", {})),
+        space_options={**registry.load("space", space).presets.get(preset, {}), **raw.get("space_options", {})},
         space_sha256=space_sha256,
         objective=objective,
         task=task,
@@ -216,9 +216,9 @@ def resolve(raw: Mapping[str, Any], searcher: str, selector: str, seed: int) -> 
         fidelity=_fidelity(raw, table, objective),
         steps=_steps(raw, objective),
         searcher=_plugin("searcher", searcher, options),
-        supernet=_supernet(raw, objective, preset, from_preset),
+        supernet=_supernet(raw, objective, {**SUPERNETS.get(preset, {}), **_size(space, preset)}, from_preset),
         selector=_plugin("selector", selector, _selector_options(raw, selector, preset)),
-        scoring=_scoring(raw, table, preset),
+        scoring=_scoring(raw, table, {**SCORING.get(preset, {}), **_size(space, preset)}),
     )
 
 
@@ -300,7 +300,7 @@ def _table(raw: Mapping[str, Any], objective: str, space: str, ours: bool) -> Ta
         raise BenchbedError(f"table {name} is of the space {table.meta['space']}: it cannot score space '{space}'")
     for split in ("valid", "test"):
         if (figure := Figure(dataset, split, table.full_epochs)) not in table.figures:
-            raise refusal(table.name, figure, list(table.figures))
+            raise refusal(table.name, figure, list(table.figures), space)
     _, path = find(name)
     where = name if path.parent in (home(), EMBEDDED) else str(path.absolute())
     return TableConfig(name=where, dataset=dataset, fingerprint=table.fingerprint)
@@ -324,24 +324,29 @@ def _datasets(name: str) -> tuple[str, ...]:
         return DATASETS
 
 
+def _size(space: str, preset: str) -> dict[str, int]:
+    """C and N of the space's published networks, where the preset is 'paper'."""
+    return dict(registry.load("space", space).paper_size) if preset == "paper" else {}
+
+
 def _supernet(
-    raw: Mapping[str, Any], objective: str, preset: str, from_preset: Mapping[str, Any]
+    raw: Mapping[str, Any], objective: str, base: Mapping[str, Any], from_preset: Mapping[str, Any]
 ) -> SupernetOptions | None:
     given = raw.get("supernet") or {}
     if objective != "supernet":
         if given:
             raise BenchbedError(f"supernet.{next(iter(given))}: objective '{objective}' has no supernet")
         return None
-    return typed(SupernetOptions, {**SUPERNETS[preset], **from_preset.get("supernet", {}), **given}, "supernet")
+    return typed(SupernetOptions, {**base, **from_preset.get("supernet", {}), **given}, "supernet")
 
 
-def _scoring(raw: Mapping[str, Any], table: TableConfig | None, preset: str) -> ScoringOptions | None:
+def _scoring(raw: Mapping[str, Any], table: TableConfig | None, base: Mapping[str, Any]) -> ScoringOptions | None:
     given = raw.get("scoring") or {}
     if table is not None:
         if given:
             raise BenchbedError(f"scoring.{next(iter(given))}: table {table.name} scores, nothing is trained")
         return None
-    return typed(ScoringOptions, {**SCORING[preset], **given}, "scoring")
+    return typed(ScoringOptions, {**base, **given}, "scoring")
 
 
 def _preset(raw: Mapping[str, Any], objective: str, task: str) -> Literal["small", "paper", "table"]:

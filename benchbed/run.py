@@ -77,6 +77,7 @@ def run(config: RunConfig, task: Task, options: Options, redone: set[Path] | Non
     `redone` holds the shared folders that this call of the program has already made anew under `force`.
     """
     redone = set() if redone is None else redone
+    stages.space_of(config, task)  # refuses before anything is written
     reporter = options.reporter
     folder_path = options.out / stages.run_id(config, task)
     search_path = options.out / "searches" / stages.search_id(config, task)
@@ -136,12 +137,14 @@ def score_by_table(config: RunConfig, selection: Selection, reporter: Reporter) 
     table = config.table.open()
     found = score_in(table, config.table.dataset, selection.architecture)
     reporter.line(f"table {table.name}: test accuracy {found.test_accuracy:.2f} % on {config.table.dataset}")
-    where = {
+    where: dict[str, Any] = {
         "name": table.name,
         "fingerprint": table.fingerprint,
         "dataset": config.table.dataset,
         "epochs": table.full_epochs,
     }
+    if "splits" in table.meta:  # a source without validation accuracy: which of its trials serve which split
+        where["splits"] = table.meta["splits"]
     seconds = time.perf_counter() - began
     return {**found._asdict(), "table": where, "seconds": seconds, "peak_memory_bytes": 0}
 
@@ -200,7 +203,8 @@ def expand(raw: Mapping[str, Any], searchers: list[str], selectors: list[str], s
     for section in ("supernet", "scoring"):
         for key in ("channels", "cells"):
             if key in (raw.get(section) or {}) and key not in sized_by:
-                raise BenchbedError(f"{section}.{key}: the networks of space '{space}' are sized by its space_options")
+                own = f"by {' and '.join(sized_by)} and its space_options" if sized_by else "by its space_options"
+                raise BenchbedError(f"{section}.{key}: the networks of space '{space}' are sized {own}")
     return [resolve(raw, s, t, seed) for seed in seeds for s in searchers for t in selectors]
 
 

@@ -89,7 +89,7 @@ def _flat(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
 
 def build(config: RunConfig, task: Task, device: torch.device) -> Parts:
     """The parts of a search."""
-    space = load_space(config.space, config.space_options)
+    space = space_of(config, task)
     streams = Streams(config.seed)
     searcher_class = registry.load("searcher", config.searcher.name)
     objective: SupernetObjective | TableObjective
@@ -99,6 +99,12 @@ def build(config: RunConfig, task: Task, device: torch.device) -> Parts:
         objective = SupernetObjective(space, task, config.supernet, streams, config.epochs, device)
     searcher = searcher_class(space, searcher_class.Options(**config.searcher.options), streams)
     return Parts(config, space, task, streams, objective, searcher)
+
+
+def space_of(config: RunConfig, task: Task) -> Space:
+    """The configured space, on the task's images. Raises BenchbedError where its networks are not made for them."""
+    space = load_space(config.space, config.space_options)
+    return space if config.supernet is None else space.for_images(task.shape, task.classes)
 
 
 def _table_objective(config: RunConfig) -> TableObjective:

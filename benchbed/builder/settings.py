@@ -24,7 +24,8 @@ def spec_of(given: Mapping[str, Any], settings: list[str], plugins: list[Path]) 
             raise unknown("section in --set", section, SECTIONS)
     recipe = {k: given[k] for k in ("epochs", "channels", "cells") if given.get(k) is not None}
     preset = "small" if str(given["task"]).startswith(("digits", "npz:")) else "paper"
-    scoring = typed(ScoringOptions, {**SCORING[preset], **raw.get("scoring", {}), **recipe}, "scoring")
+    size = registry.load("space", given["space"]).paper_size if preset == "paper" else {}
+    scoring = typed(ScoringOptions, {**SCORING[preset], **size, **raw.get("scoring", {}), **recipe}, "scoring")
     if (sample := given.get("sample")) is not None and sample < 1:
         raise BenchbedError(f"--sample {sample}: at least one class is needed")
     return Spec(

@@ -104,22 +104,27 @@ class NB201Network(nn.Module):
         self, choices: tuple[int, ...], channels: int = 16, cells: int = 5, classes: int = 10, in_channels: int = 3
     ):
         super().__init__()
-        if len(choices) != len(EDGES) or not all(NONE <= op <= POOL for op in choices):
-            raise BenchbedError(f"choices {tuple(choices)} name no NAS-Bench-201 cell: six numbers from 0 to 4")
         sizes = {"channels": channels, "cells": cells, "classes": classes, "in_channels": in_channels}
         for name, value in sizes.items():
             if value < 1:
                 raise BenchbedError(f"{name} of {value}: a NAS-Bench-201 network needs at least 1")
+        stacked = self.cells(choices, 3 * cells)
         self.stem = conv_bn(in_channels, channels, 3)
         blocks: list[nn.Module] = []
         for stage in range(3):
             width = channels * 2**stage
-            blocks += [Cell(choices, width) for _ in range(cells)]
+            blocks += [Cell(cell, width) for cell in stacked[stage * cells : (stage + 1) * cells]]
             if stage < 2:
                 blocks.append(Reduction(width))
         self.blocks = nn.Sequential(*blocks)
         self.last_bn = nn.BatchNorm2d(4 * channels)
         self.classifier = nn.Linear(4 * channels, classes)
+
+    def cells(self, choices: tuple[int, ...], count: int) -> list[tuple[int, ...]]:
+        """The choices of each of the `count` cells: here the same for all."""
+        if len(choices) != len(EDGES) or not all(NONE <= op <= POOL for op in choices):
+            raise BenchbedError(f"choices {tuple(choices)} name no NAS-Bench-201 cell: six numbers from 0 to 4")
+        return [choices] * count
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.blocks(self.stem(x))

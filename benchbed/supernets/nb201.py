@@ -205,13 +205,23 @@ class NB201Supernet(nn.Module):
     def forward(self, images: Tensor, gates: Tensor, plan: Plan) -> Tensor:
         scalars = [list(row.unbind()) for row in gates.unbind()]
         x = self.stem_norm(F.conv2d(images, self.stem, padding=1))
+        number = 0
         for block in self.blocks:
-            x = block(x, scalars, plan) if isinstance(block, CellSupernet) else block(x)
+            if isinstance(block, CellSupernet):
+                rows, number = self.rows(number), number + 1
+                x = block(x, scalars[rows], plan[rows])
+            else:
+                x = block(x)
         x = F.relu(self.last_norm(x), inplace=True)
         return self.classifier(x.mean((2, 3)))
 
+    def rows(self, cell: int) -> slice:
+        """Which rows of the gates are the six edges of cell number `cell`: here the same for all."""
+        return slice(0, len(EDGES))
+
     def candidate_weights(self, position: int, column: int) -> Iterator[nn.Parameter]:
-        """The weights that belong to one operation of one position, over all cells."""
-        for block in self.blocks:
-            if isinstance(block, CellSupernet) and column in (CONV1, CONV3):
-                yield (block.conv1 if column == CONV1 else block.conv3)[position]
+        """The weights that belong to one operation of one position, over all cells that have it."""
+        for number, cell in enumerate(block for block in self.blocks if isinstance(block, CellSupernet)):
+            edge = position - self.rows(number).start
+            if column in (CONV1, CONV3) and 0 <= edge < len(EDGES):
+                yield (cell.conv1 if column == CONV1 else cell.conv3)[edge]

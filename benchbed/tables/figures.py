@@ -69,8 +69,8 @@ def dataset_named(name: str) -> str:
     return "imagenet16-120" if name == "imagenet16" else name
 
 
-def refusal(table: str, wanted: Figure, known: list[Figure]) -> BenchbedError:
-    """Why `wanted` is not among the `known` figures of a table: which word is wrong, the nearest, what there is."""
+def refusal(table: str, wanted: Figure, known: list[Figure], space: str) -> BenchbedError:
+    """Why `wanted` is not among the `known` figures of a table of `space`: the wrong word, the nearest one."""
     dataset, split, epochs = wanted
     if dataset not in {f.dataset for f in known}:
         return _word("data set", dataset, _DATASETS_ELSEWHERE, table, [f.dataset for f in known])
@@ -79,14 +79,17 @@ def refusal(table: str, wanted: Figure, known: list[Figure]) -> BenchbedError:
         return _word("split", split, _SPLITS_ELSEWHERE, f"{table} on {dataset}", [f.split for f in known])
     there = sorted(f.epochs for f in known if f.split == split)
     nearest = min(there, key=lambda e: abs(e - epochs))
+    hint = how_to_get(str(wanted), space)
     return BenchbedError(
-        f"table {table} has no {wanted.words}: nearest {nearest}; it has {', '.join(map(str, there))} epochs "
-        f"({how_to_get(str(wanted))})"
+        f"table {table} has no {wanted.words}: nearest {nearest}; it has {', '.join(map(str, there))} epochs"
+        + (f" ({hint})" if hint else "")
     )
 
 
-def how_to_get(column: str) -> str:
-    """Where a missing column comes from."""
+def how_to_get(column: str, space: str) -> str:
+    """Where a missing column of NAS-Bench-201 comes from; empty for another space, whose table has one source."""
+    if space != "nb201":
+        return ""
     return f"'table import' of NAS-Bench-201's .pth, of NATS-Bench or of a CSV file with the column {column} brings it"
 
 

@@ -6,12 +6,16 @@ import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from ..errors import BenchbedError
 from ..files import one_line
 from . import store
 from .draft import Draft
 from .from_csv import read_csv
+from .from_macro import read_macro, starts_macro
 from .from_nats import META, Progress, read_nats
 from .from_pth import read_pth
 from .from_upstream import LANDSCAPE, read_landscape, read_monet, read_seeds
@@ -26,6 +30,7 @@ KINDS = {
     "landscape": "nats_bench.csv of v-tao/nats-bench-landscape",
     "monet": "NB201 scores of vilhess/MONET",
     "seeds": "per-seed arrays",
+    "macro": "NAS-Bench-Macro file",
 }
 _TORCH_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the magic number of torch.save before version 1.6
 # Six digits in an official name are the last of the file's own MD5. NATS-Bench's names have five, of which no source
@@ -54,6 +59,9 @@ def import_table(
     if twice or not paths:
         raise BenchbedError(f"two sources are named '{twice.pop()}'" if twice else "no source to import")
     kinds = {path: recognise(path) for path in paths}
+    if "macro" in kinds.values():
+        store.write(target, *_macro(paths, verify, notes))
+        return Table.open(name)
     draft = Draft()
     draft.notes += notes
     with closing(draft):
@@ -64,6 +72,14 @@ def import_table(
             _reader(kind, partial, progress)(path, draft)
         store.write(target, *draft.finish())
     return Table.open(name)
+
+
+def _macro(paths: Sequence[Path], verify: bool, notes: Sequence[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """NAS-Bench-Macro is one file, and a table of a space of its own."""
+    if len(paths) > 1:
+        raise BenchbedError(f"{KINDS['macro']}: give it alone, it is a whole table ({len(paths)} sources given)")
+    source = {"kind": KINDS["macro"], "name": paths[0].name, "sha256": check_hash(paths[0], verify)}
+    return read_macro(paths[0], source, notes)
 
 
 def free_path(name: str, force: bool) -> Path:
@@ -91,6 +107,8 @@ def recognise(path: Path) -> str:
         return "pth"
     if head.startswith(b"BZh"):
         return "nats-file"
+    if starts_macro(head):
+        return "macro"
     columns = head.decode("utf-8-sig", errors="ignore").partition("\n")[0].rstrip("\r").replace('"', "").split(",")
     if "arch" in columns:
         return "csv"
@@ -100,7 +118,7 @@ def recognise(path: Path) -> str:
         return "monet"
     raise BenchbedError(
         f"{path} is no source of a table: expected NAS-Bench-201's .pth, a NATS-Bench topology file or folder, "
-        "a CSV file with a column arch, or per-seed arrays in an .npz"
+        "a CSV file with a column arch, per-seed arrays in an .npz, or NAS-Bench-Macro's .json"
     )
 
 

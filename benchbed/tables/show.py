@@ -35,6 +35,7 @@ def facts(table: Table) -> dict[str, Any]:
         "figures": figures,
         "single_trainings": 0 if table.trials is None else len(table.trials.places),  # cells that have them
         "costs": {kind: [d for d in table.datasets if f"{kind}/{d}" in table.arrays] for kind in COSTS},
+        "splits": table.meta.get("splits"),  # where they are not the source's own: what stands for them
         **{key: table.meta.get(key) for key in ("units", "sources", "notes", "made", "date")},
         **{key: table.meta[key] for key in ("recipe", "task", "made_with", "quality") if key in table.meta},
     }
@@ -56,6 +57,7 @@ def text(table: Table) -> str:
     lines.append(f"{'seconds':<9} {', '.join(seconds) or 'none'}")
     cells = known["single_trainings"]
     lines.append(f"{'trainings':<9} {f'{cells:,} cells, each seed epoch by epoch' if cells else 'none'}")
+    lines += [f"{split:<9} {meaning}" for split, meaning in (known["splits"] or {}).items()]
     lines += [f"source    {s['name']}: {s['kind']}" for s in known["sources"]]
     lines += [f"note      {note}" for note in known["notes"] or ()]
     if recipe := known.get("recipe"):

@@ -105,14 +105,14 @@ class Table:
         """The splits of a data set. Raises BenchbedError for a data set that the table does not have."""
         found = tuple(dict.fromkeys(f.split for f in self.figures if f.dataset == dataset))
         if not found:
-            raise refusal(self.name, Figure(dataset, "test", 200), list(self.figures))
+            raise refusal(self.name, Figure(dataset, "test", 200), list(self.figures), self.meta["space"])
         return found
 
     def epochs(self, dataset: str, split: str) -> tuple[int, ...]:
         """The numbers of epochs of a data set's split, upwards."""
         found = sorted(f.epochs for f in self.figures if (f.dataset, f.split) == (dataset, split))
         if not found:
-            raise refusal(self.name, Figure(dataset, split, 200), list(self.figures))
+            raise refusal(self.name, Figure(dataset, split, 200), list(self.figures), self.meta["space"])
         return tuple(found)
 
     def is_whole(self) -> bool:
@@ -168,7 +168,7 @@ class Table:
             _check_words(dataset, split, epochs)
             figure = Figure(*key)
             if figure not in self.figures:
-                raise refusal(self.name, figure, list(self.figures))
+                raise refusal(self.name, figure, list(self.figures), self.meta["space"])
             found = self._columns[key] = self._array(f"accuracy/{figure}")
             self._complete[key] = not np.isnan(found).any()
         return found
@@ -259,8 +259,9 @@ class Table:
         self.splits(dataset)
         if f"{kind}/{dataset}" not in self.arrays:
             have = [name.split("/")[1] for name in self.arrays if name.startswith(f"{kind}/")]
+            hint = how_to_get(f"{dataset}_gpu_latency_s", self.meta["space"])
             raise BenchbedError(f"table {self.name} has no {kind} on {dataset} (it has it on: "
-                                f"{', '.join(have) or 'none'}; {how_to_get(f'{dataset}_gpu_latency_s')})")  # fmt: skip
+                                f"{', '.join(have) or 'none'}{hint and '; '}{hint})")  # fmt: skip
         return self._array(f"{kind}/{dataset}")
 
     def train_seconds(self, dataset: str, split: str, epochs: int) -> np.ndarray:
@@ -270,8 +271,8 @@ class Table:
         """
         figure = self._figure(dataset, split, epochs)
         if f"seconds/{figure}" not in self.arrays:
-            column = f"{dataset}_train_seconds_{epochs}"
-            raise BenchbedError(f"table {self.name} has no training seconds of {figure}: {how_to_get(column)}")
+            hint = how_to_get(f"{dataset}_train_seconds_{epochs}", self.meta["space"])
+            raise BenchbedError(f"table {self.name} has no training seconds of {figure}{hint and ': '}{hint}")
         return self._array(f"seconds/{figure}")
 
     # -- single trainings ----------------------------------------------------------------------------------------------

@@ -102,16 +102,17 @@ def check_choices_out_of_range_are_refused(space: Space) -> None:
 
 def check_random_members_are_selectable_and_repeat(space: Space) -> None:
     """Draws use selectable operations alone, are not all the same, and follow from the generator."""
-    drawn = members(space)
+    drawn, allowed = members(space), space.selectable
     require(drawn == members(space), "random draws from something besides its generator")
     require(bool(len(set(drawn)) > 1 or space.size() == 1), "every random draw is the same")
     for arch in drawn:
         kept = [(i, k) for i, k in enumerate(arch.choices) if k >= 0]
-        require(bool(all(space.selectable[i, k] for i, k in kept)), f"'{arch}' uses what may not be selected")
+        require(bool(all(allowed[i, k] for i, k in kept)), f"'{arch}' uses what may not be selected")
 
 
 def check_neighbours_differ_in_one_position(space: Space) -> None:
     """Exactly one position differs, the new operation is selectable, no neighbour comes twice."""
+    allowed = space.selectable
     for arch in members(space, 5):
         found = list(islice(space.neighbours(arch), NEIGHBOURS))
         require(bool(found or space.size() == 1), f"'{arch}' has no neighbour")
@@ -120,7 +121,7 @@ def check_neighbours_differ_in_one_position(space: Space) -> None:
             changed = [i for i, (a, b) in enumerate(zip(arch.choices, n.choices, strict=True)) if a != b]
             require(len(changed) == 1, f"'{n}' differs from '{arch}' in {len(changed)} positions")
             new = n.choices[changed[0]]
-            require(bool(new < 0 or space.selectable[changed[0], new]), f"'{n}' holds what may not be selected")
+            require(bool(new < 0 or allowed[changed[0], new]), f"'{n}' holds what may not be selected")
             require(space.parse(n.text) == n, f"the neighbour '{n}' is no member")
 
 
@@ -139,7 +140,9 @@ def check_size_is_no_less_than_what_is_seen(space: Space) -> None:
     for arch in list(seen):
         seen |= set(islice(space.neighbours(arch), NEIGHBOURS))
     require(isinstance(space.size(), int), "size is an int: spaces outgrow floats")
-    require(space.size() >= len({a for a in seen if _selectable(space, a)}), f"size {space.size()}, seen {len(seen)}")
+    allowed = space.selectable
+    kept = {a for a in seen if all(k < 0 or allowed[i, k] for i, k in enumerate(a.choices))}
+    require(space.size() >= len(kept), f"size {space.size()}, seen {len(seen)}")
 
 
 CHECKS: tuple[Callable[[Space], None], ...] = (
@@ -155,10 +158,6 @@ CHECKS: tuple[Callable[[Space], None], ...] = (
     check_canonical_is_stable,
     check_size_is_no_less_than_what_is_seen,
 )
-
-
-def _selectable(space: Space, arch: Architecture) -> bool:
-    return all(k < 0 or space.selectable[i, k] for i, k in enumerate(arch.choices))
 
 
 def _parses(space: Space, text: str) -> bool:

@@ -6,7 +6,11 @@ import pytest
 import torch
 
 from benchbed.objectives.supernet import SupernetObjective, SupernetOptions
+from benchbed.spaces.macro import Macro
+from benchbed.spaces.mbconv import MBConv
 from benchbed.spaces.nb201 import NB201
+from benchbed.spaces.nb201_untied import NB201Untied
+from benchbed.spaces.proxyless_cifar import ProxylessCifar
 from benchbed.streams import Streams
 from benchbed.task import Seal, Split, Task
 from benchbed.testing import objective_suite
@@ -31,10 +35,18 @@ def _noise(images, generator):
     return images + 0.1 * torch.randn(images.shape, generator=generator)
 
 
-def _supernet(augment=None, **options):
+def _supernet(augment=None, space=None, **options):
     streams = Streams(0)
-    small = SupernetOptions(channels=4, cells=1, batch=8, valid_batch=8, eval_batch=12, **options)
-    return SupernetObjective(NB201(), _task(augment), small, streams, epochs=3), streams
+    small = SupernetOptions(**{"channels": 4, "cells": 1, "batch": 8, "valid_batch": 8, "eval_batch": 12, **options})
+    return SupernetObjective(space or NB201(), _task(augment), small, streams, epochs=3), streams
+
+
+def _chain(**options):
+    streams, task = Streams(0), _task()
+    sizes = {"stage_widths": [8, 16], "stage_depths": [2, 1], "stage_strides": [1, 2], "head_width": 8}
+    space = MBConv("small", stem_width=8, **sizes).for_images(task.shape, task.classes)
+    small = SupernetOptions(batch=8, valid_batch=8, eval_batch=12, **options)
+    return SupernetObjective(space, task, small, streams, epochs=3), streams
 
 
 def _toy_network(kind=ToyNetwork):
@@ -46,12 +58,18 @@ SUBJECTS = {
     "toy-table": lambda: (random_table(ToySpace(), 0), Streams(0)),
     "toy-network": _toy_network,
     "supernet": _supernet,
+    "nb201-untied": partial(_supernet, space=NB201Untied(cells=1)),
+    "proxyless-cifar": partial(_supernet, space=ProxylessCifar(preset="small", start=4, widening=3)),
+    "macro": partial(_supernet, space=Macro(), channels=2),
+    "chain": _chain,
     "supernet-augmented": partial(_supernet, _noise, schedule="cosine-step", nesterov=True),
 }
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("subject", SUBJECTS)
+@pytest.mark.parametrize(
+    "subject", [pytest.param(s, marks=pytest.mark.slow) if s == "proxyless-cifar" else s for s in SUBJECTS]
+)
 def test_contract(subject, check):
     check(SUBJECTS[subject])
 
