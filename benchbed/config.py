@@ -256,7 +256,7 @@ def _fidelity(raw: Mapping[str, Any], table: TableConfig | None, objective: str)
         raise BenchbedError(f"fidelity = {epochs}: of objective 'table', whose accuracies after so many epochs it is")
     opened = table.open()
     if (figure := Figure(table.dataset, "valid", _whole("fidelity", epochs, 1))) not in opened.figures:
-        raise refusal(opened.name, figure, list(opened.figures))
+        raise refusal(opened.name, figure, list(opened.figures), opened.meta["space"])
     return int(epochs)
 
 
