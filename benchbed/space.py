@@ -7,7 +7,7 @@ A column index is therefore never an operation's identity: `positions[i].operati
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -47,6 +47,8 @@ class Space(ABC):
     supernet: ClassVar[str]  # 'module:Class' of the over-parameterised network, imported on use
     network: ClassVar[str]  # 'module:Class' of the discrete network of an architecture, imported on use
     sized_by: ClassVar[tuple[str, ...]] = ("channels", "cells")  # which options of a supernet or a score size them
+    # options of the space under a preset of a run ('small', 'paper'), below those that are given
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     @abstractmethod
     def parse(self, text: str) -> Architecture:
@@ -72,6 +74,29 @@ class Space(ABC):
     def facts(self, arch: Architecture) -> dict[str, Any]:
         """What `describe` prints beside the string: plain counts such as params, flops. Default: nothing."""
         return {}
+
+    def resolve(self, text: str) -> tuple["Space", Architecture]:
+        """(space, architecture) of a native string or of a published network's name.
+
+        The space is this one, or one of this kind with the named network's own sizes. Raises as `parse` does.
+        """
+        return self, self.parse(text)
+
+    def for_images(self, shape: tuple[int, int, int], classes: int) -> "Space":
+        """This space as it is on images of (channels, height, width): the same members, perhaps other counts.
+
+        Default: itself. Raises BenchbedError where its networks are not made for such images.
+        """
+        return self
+
+    def unit_costs(self, kind: str) -> tuple[float, np.ndarray]:
+        """(fixed, per_operation): what every architecture costs, and float64 (P, O) what each operation adds.
+
+        An architecture costs `fixed` plus the entries of its operations; padding is 0. kind: 'flops', the
+        multiply-accumulates of one image, or 'params'. Raises BenchbedError for a kind that the space does not know.
+        Default: none is known.
+        """
+        raise BenchbedError(f"cost '{kind}': {type(self).__name__} knows no costs by operation")
 
     @property
     def mask(self) -> np.ndarray:
