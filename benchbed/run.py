@@ -15,6 +15,7 @@ from . import registry, stages
 from .config import RunConfig, resolve
 from .errors import BenchbedError
 from .folder import Folder, read_json, write_json
+from .latency.penalty import cost_figures
 from .machine import commit, machine, versions
 from .objectives.table import imageless
 from .progress import Reporter
@@ -174,6 +175,7 @@ def _what_came_out(
     return {
         "architecture": str(selection.architecture),
         "facts": parts.space.facts(selection.architecture),
+        **cost_figures(parts.cost, parts.config.cost, selection.architecture, searched.get("expected_cost")),
         "scores": scores,
         "notes": selection.notes,
         "supernet_accuracy": searched["supernet_accuracy"],
@@ -263,6 +265,7 @@ def _as_given(saved: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any
         "objective": saved.get("objective", "supernet"),
         "space": saved["space"],
         "space_options": saved.get("space_options", {}),
+        "cost": {key: value for key, value in (saved.get("cost") or {}).items() if key != "fingerprint"},
         "task": saved["task"],
         "preset": saved["preset"],
         "epochs": saved["epochs"],

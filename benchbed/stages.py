@@ -12,11 +12,13 @@ from torch import Tensor
 
 from . import registry
 from .config import PluginConfig, RunConfig, identity
-from .cost import Problem, without_cost
+from .cost import Cost, Problem
 from .errors import BenchbedError
 from .folder import Folder, load_checkpoint
+from .latency.load import load_cost
+from .latency.penalty import check_cost, with_cost, within_limit
 from .machine import peak_memory
-from .objective import Decisions
+from .objective import Decisions, Objective
 from .objectives.supernet import SupernetObjective, import_class
 from .objectives.table import TableObjective
 from .progress import Reporter
@@ -47,10 +49,19 @@ class Parts:
     streams: Streams
     objective: SupernetObjective | TableObjective
     searcher: Searcher
+    cost: Cost | None = None
 
     @property
     def problem(self) -> Problem:
-        return without_cost(self.objective)
+        return self.problem_on(self.objective)
+
+    def problem_on(self, objective: Objective) -> Problem:
+        """The cost sees the decisions that the objective is under."""
+        return with_cost(objective, self.cost, self.config.cost)
+
+    def expected_cost(self) -> dict[str, float]:
+        """The cost of the probabilities now, as a record names it; nothing where there is no cost."""
+        return {} if self.cost is None else {"expected_cost": float(self.cost.value(self.searcher.probabilities()))}
 
     def state(self) -> dict[str, Any]:
         return {
@@ -98,7 +109,11 @@ def build(config: RunConfig, task: Task, device: torch.device) -> Parts:
     else:
         objective = SupernetObjective(space, task, config.supernet, streams, config.epochs, device)
     searcher = searcher_class(space, searcher_class.Options(**config.searcher.options), streams)
-    return Parts(config, space, task, streams, objective, searcher)
+    return Parts(config, space, task, streams, objective, searcher, _cost(config, space))
+
+
+def _cost(config: RunConfig, space: Space) -> Cost | None:
+    return None if config.cost is None else load_cost(config.cost.table, space, config.space)
 
 
 def _table_objective(config: RunConfig) -> TableObjective:
@@ -125,6 +140,8 @@ def check(config: RunConfig) -> None:
     selector_class(selector_class.Options(**config.selector.options)).check(space)
     if config.objective == "table":
         _table_objective(config)
+    if (cost := _cost(config, space)) is not None and config.cost is not None:
+        check_cost(cost, config.cost)
 
 
 def _check_needs(kind: str, plugin: PluginConfig, needs: frozenset[str], objective: str) -> None:
@@ -182,6 +199,7 @@ def search(parts: Parts, folder: Folder, reporter: Reporter) -> dict[str, Any]:
             "epoch": epoch + 1,
             **means,
             "accuracy": accuracy,
+            **parts.expected_cost(),
             "architecture": str(argmax_architecture(parts)),
             "probabilities": [[round(x, 6) for x in row] for row in parts.searcher.probabilities().tolist()],
             "seconds": seconds,
@@ -198,6 +216,7 @@ def search(parts: Parts, folder: Folder, reporter: Reporter) -> dict[str, Any]:
         "supernet_mixture_accuracy": supernet_accuracy(parts, "mixture", 1),
         "supernet_sampled_accuracy": supernet_accuracy(parts, "sampled", FINAL_PATHS),
         "evaluation": parts.searcher.evaluation,
+        **parts.expected_cost(),
         "state_sha256": parts.digest(),
         "seconds": seconds,
         "peak_memory_bytes": peak_memory(parts.objective.device),
@@ -279,6 +298,7 @@ def select(
         tree = {"parts": parts.state(), "selector": selector.state(), "seconds": seconds, "steps": steps}
         reporter.advance(steps)
         if selection is not None:
+            selection = within_limit(selection, parts.searcher.probabilities(), parts.cost, config.cost)
             break
         folder.save(tree)
     figures = {
@@ -313,7 +333,7 @@ def _context(parts: Parts, folder: Folder, reporter: Reporter) -> Context:
             objective.new_optimiser(lr_factor, epochs, "constant")
         # the searcher's clock stands at the end of its search: no warm-up comes again
         clock = parts.config.epochs - 1
-        means = train_epoch(parts.problem._replace(objective=objective), parts.searcher, clock, clock + 1, train_alpha)
+        means = train_epoch(parts.problem_on(objective), parts.searcher, clock, clock + 1, train_alpha)
         folder.log({"tuning_epoch": epoch + 1, **means})
         reporter.line(f"tuning epoch {epoch + 1}/{epochs}  loss {means['loss']:.3f}")
 

@@ -8,7 +8,6 @@ position of NAS-Bench-201's measured latencies misses a fifth of their variance 
 import hashlib
 import json
 from math import prod
-from typing import Any
 
 import numpy as np
 import torch
@@ -96,8 +95,10 @@ class WholeCost(Cost):
 
     def _selectable(self) -> np.ndarray:
         """bool, one axis a position: the architectures that may be selected."""
-        rows: list[Any] = [row[:n] for row, n in zip(self.space.selectable, self.values.shape, strict=True)]
-        return np.logical_and.reduce(np.ix_(*rows)) if len(rows) > 1 else rows[0]
+        allowed = np.ones((), dtype=bool)
+        for row, size in zip(self.space.selectable, self.values.shape, strict=True):
+            allowed = allowed[..., None] & row[:size]
+        return allowed
 
     def _extreme(self, values: np.ndarray) -> Extreme:
         place = np.unravel_index(np.where(self._selectable(), values, np.inf).argmin(), values.shape)

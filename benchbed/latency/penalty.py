@@ -9,7 +9,7 @@ E is the expected cost of the probabilities, T the target (ProxylessNAS, ICLR 20
 """
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,7 +20,9 @@ from ..cost import Cost, Problem, without_cost
 from ..errors import BenchbedError
 from ..objective import DecidedObjective, Objective
 from ..selector import Selection
+from ..space import Architecture
 from .costs import beyond
+from .files import UNIT
 
 
 class CostOptions(BaseModel):
@@ -124,15 +126,16 @@ def within_limit(selection: Selection, p: Tensor, cost: Cost | None, options: Co
     return Selection(chosen, selection.scores, {**selection.notes, **notes})
 
 
-def cost_facts(cost: Cost, options: CostOptions, architecture_cost: float, expected: float) -> dict[str, object]:
-    """What a record says of the cost; `expected` is that of the search's final probabilities."""
-    return {
-        "device": cost.name,
-        "unit": cost.unit,
-        "target": options.target,
-        "limit": options.limit,
-        "expected": expected,
-        "chosen": architecture_cost,
-        "least": cost.least().value,
-        "greatest": cost.greatest().value,
-    }
+def cost_figures(
+    cost: Cost | None, options: CostOptions | None, chosen: Architecture, expected: float | None
+) -> dict[str, Any]:
+    """What a record says of the cost: `latency_ms` of the chosen architecture, and the figures under `cost`.
+
+    expected: of the search's final probabilities; both are None where nothing, or no time, was counted.
+    """
+    if cost is None or options is None:
+        return {"latency_ms": None, "cost": None}
+    found = cost.of(chosen)
+    figures = {"device": cost.name, "unit": cost.unit, "target": options.target, "limit": options.limit}
+    figures |= {"expected": expected, "chosen": found, "least": cost.least().value, "greatest": cost.greatest().value}
+    return {"latency_ms": found if cost.unit == UNIT else None, "cost": figures}
