@@ -204,7 +204,7 @@ def resolve(raw: Mapping[str, Any], searcher: str, selector: str, seed: int) -> 
     options = {**from_preset.get("options", {}), **_options(raw, "searcher", searcher)}
     return RunConfig(
         space=space,
-        space_options=dict(raw.get("space_options", {})),
+        space_options={**registry.load("space", space).presets.get(preset, {}), **raw.get("space_options", {})},
         space_sha256=space_sha256,
         objective=objective,
         task=task,

@@ -99,8 +99,10 @@ def _flat(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
 
 
 def build(config: RunConfig, task: Task, device: torch.device) -> Parts:
-    """The parts of a search."""
+    """The parts of a search. Raises BenchbedError where the space's networks are not made for the task's images."""
     space = load_space(config.space, config.space_options)
+    if config.supernet is not None:
+        space = space.for_images(task.shape, task.classes)
     streams = Streams(config.seed)
     searcher_class = registry.load("searcher", config.searcher.name)
     objective: SupernetObjective | TableObjective
