@@ -15,8 +15,7 @@ from .config import PluginConfig, RunConfig, identity
 from .cost import Cost, Problem
 from .errors import BenchbedError
 from .folder import Folder, load_checkpoint
-from .latency.load import load_cost
-from .latency.penalty import check_cost, with_cost, within_limit
+from .latency.penalty import check_cost, configured, with_cost, within_limit
 from .machine import peak_memory
 from .objective import Decisions, Objective
 from .objectives.supernet import SupernetObjective, import_class
@@ -56,11 +55,9 @@ class Parts:
         return self.problem_on(self.objective)
 
     def problem_on(self, objective: Objective) -> Problem:
-        """The cost sees the decisions that the objective is under."""
         return with_cost(objective, self.cost, self.config.cost)
 
     def expected_cost(self) -> dict[str, float]:
-        """The cost of the probabilities now, as a record names it; nothing where there is no cost."""
         return {} if self.cost is None else {"expected_cost": float(self.cost.value(self.searcher.probabilities()))}
 
     def state(self) -> dict[str, Any]:
@@ -111,11 +108,8 @@ def build(config: RunConfig, task: Task, device: torch.device) -> Parts:
     else:
         objective = SupernetObjective(space, task, config.supernet, streams, config.epochs, device)
     searcher = searcher_class(space, searcher_class.Options(**config.searcher.options), streams)
-    return Parts(config, space, task, streams, objective, searcher, _cost(config, space))
-
-
-def _cost(config: RunConfig, space: Space) -> Cost | None:
-    return None if config.cost is None else load_cost(config.cost.table, space, config.space)
+    cost = configured(config.cost, space, config.space)
+    return Parts(config, space, task, streams, objective, searcher, cost)
 
 
 def _table_objective(config: RunConfig) -> TableObjective:
@@ -142,8 +136,7 @@ def check(config: RunConfig) -> None:
     selector_class(selector_class.Options(**config.selector.options)).check(space)
     if config.objective == "table":
         _table_objective(config)
-    if (cost := _cost(config, space)) is not None and config.cost is not None:
-        check_cost(cost, config.cost)
+    check_cost(configured(config.cost, space, config.space), config.cost)
 
 
 def _check_needs(kind: str, plugin: PluginConfig, needs: frozenset[str], objective: str) -> None:

@@ -1,8 +1,9 @@
 """The two kinds of cost: additive over positions, and a table of whole networks.
 
-Additive (ProxylessNAS, section 3.3, equation 2): E[cost] = fixed + sum_i sum_j p^i_j F(o^i_j). A table of whole networks
-has no such F: its expectation is the exact contraction of all its entries with the rows of gates, because a fit per
-position of NAS-Bench-201's measured latencies misses a fifth of their variance on some devices and gives negative times.
+Additive (ProxylessNAS, section 3.3, equation 2): E[cost] = fixed + sum_i sum_j p^i_j F(o^i_j). A table of whole
+networks has no such F: its expectation is the exact contraction of all its entries with the rows of gates, because a
+fit per position of NAS-Bench-201's measured latencies misses a fifth of their variance on some devices and predicts
+negative times.
 """
 
 import hashlib

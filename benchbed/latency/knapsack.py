@@ -11,7 +11,7 @@ import numpy as np
 
 
 def best_choices(costs: Sequence[np.ndarray], scores: Sequence[np.ndarray], budget: float) -> list[int] | None:
-    """The index in each row that maximises the sum of scores with a sum of costs of at most `budget`; None if none does.
+    """The index in each row that maximises the sum of scores at a sum of costs of at most `budget`; None if none is.
 
     costs[i], scores[i]: (items of row i,). Of equal scores the cheaper wins, then the lower indices.
     """

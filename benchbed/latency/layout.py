@@ -25,7 +25,7 @@ class Layout(NamedTuple):
     fixed: Parts
     operations: tuple[tuple[Parts, ...], ...]
 
-    def keys(self) -> list[str]:
+    def distinct_keys(self) -> list[str]:
         """Every key once, in the order of the network."""
         rows = [self.fixed, *(parts for row in self.operations for parts in row)]
         return list(dict.fromkeys(key for parts in rows for key, _ in parts))
@@ -51,9 +51,7 @@ def _nb201(space: NB201) -> Layout:
     fixed += [f"reduction-input:{shape(*stages[s])}-output:{shape(*stages[s + 1])}" for s in range(2)]
     fixed.append(f"head-input:{shape(*stages[2])}-output:{NB201_CLASSES}")
     added = tuple(
-        ()
-        if k == NONE
-        else tuple((f"{op}-input:{shape(*at)}-output:{shape(*at)}", NB201_CELLS) for at in stages)
+        () if k == NONE else tuple((f"{op}-input:{shape(*at)}-output:{shape(*at)}", NB201_CELLS) for at in stages)
         for k, op in enumerate(OPERATIONS)
     )
     return Layout(tuple((key, 1) for key in fixed), (added,) * len(space.positions))

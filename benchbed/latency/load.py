@@ -77,7 +77,7 @@ def _whole(path: Path, column: str | None, of: _Of, stamp: tuple[int, int]) -> W
 def additive(path: Path, space: Space, name: str) -> AdditiveCost:
     """The cost by a look-up table. Raises BenchbedError that names the first key it lacks, and counts the others."""
     entries, layout = read_entries(path, name), layout_of(space, name)
-    needed = layout.keys()
+    needed = layout.distinct_keys()
     missing = [key for key in needed if key not in entries.times]
     if len(missing) == len(needed):
         raise BenchbedError(

@@ -20,9 +20,10 @@ from ..cost import Cost, Problem, without_cost
 from ..errors import BenchbedError
 from ..objective import DecidedObjective, Objective
 from ..selector import Selection
-from ..space import Architecture
+from ..space import Architecture, Space
 from .costs import beyond
 from .files import UNIT
+from .load import load_cost
 
 
 class CostOptions(BaseModel):
@@ -36,7 +37,9 @@ class CostOptions(BaseModel):
         "add#linear", description="how a gradient searcher's loss holds the cost (official default: mul#log)"
     )
     weight: float = Field(0.1, ge=0, description="lambda of add#linear (official: 0.1)")
-    scale: float = Field(0.2, gt=0, description="factor of mul#log (official: 0.2); little else than its step under Adam")
+    scale: float = Field(
+        0.2, gt=0, description="factor of mul#log (official: 0.2); little else than its step under Adam"
+    )
     exponent: float = Field(0.3, gt=0, description="beta of mul#log (official: 0.3)")
     reward_exponent: float = Field(0.1, ge=0, description="w of REINFORCE's reward (official: 0.1; MnasNet: 0.07)")
     limit: float | None = Field(
@@ -53,8 +56,15 @@ class CostConfig(CostOptions):
         return self.model_dump(exclude={"table"})
 
 
-def check_cost(cost: Cost, options: CostOptions) -> None:
+def configured(config: CostConfig | None, space: Space, name: str) -> Cost | None:
+    """The cost of a run's configuration, if it has one."""
+    return None if config is None else load_cost(config.table, space, name)
+
+
+def check_cost(cost: Cost | None, options: CostOptions | None) -> None:
     """Raises BenchbedError where no architecture meets the target or limit, or the regulariser is not defined."""
+    if cost is None or options is None:
+        return
     least = cost.least()
     for what, value in (("target", options.target), ("limit", options.limit)):
         if value is not None and value < least.value:
@@ -65,7 +75,7 @@ def check_cost(cost: Cost, options: CostOptions) -> None:
             raise BenchbedError(f"target of {options.target:g} {cost.unit} is not above 1 {cost.unit}, {remedy}")
         if least.value <= 1:
             raise BenchbedError(
-                f"the least cost, {least.value:g} {cost.unit} of {least.architecture}, is not above 1 {cost.unit}, {remedy}"
+                f"the least cost, {least.value:g} {cost.unit} of {least.architecture}, is not above 1, {remedy}"
             )
 
 

@@ -118,7 +118,17 @@ def grid_summary(records: Sequence[Mapping[str, Any]], console: Console) -> None
     regret = ("median regret",) if by_table else ()
     costs = [r.get("cost") for r in records]
     paid = (f"{costs[0]['unit']} on {costs[0]['device']}",) if costs[0] else ()
-    for heading in ("seeds", "mean", "deviation", "95 % interval", *regret, *paid, "parameter-free", "search s", "select s"):
+    for heading in (
+        "seeds",
+        "mean",
+        "deviation",
+        "95 % interval",
+        *regret,
+        *paid,
+        "parameter-free",
+        "search s",
+        "select s",
+    ):
         table.add_column(heading, justify="right")
     for (searcher, selector), group in groups.items():
         i = mean_interval([r["test_accuracy"] for r in group])
