@@ -160,10 +160,10 @@ def list_(
 
 @app.command()
 def describe(
-    arch: Annotated[str, typer.Option(help="the architecture's native string")],
+    arch: Annotated[str, typer.Option(help="the architecture's native string, or a published network's name")],
     space: Annotated[str, typer.Option(help="the search space")] = "nb201",
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
-    draw: Annotated[Path | None, typer.Option(help="also draw the cell to this .svg, .pdf or .png")] = None,
+    draw: Annotated[Path | None, typer.Option(help="also draw it to this .svg, .pdf or .png")] = None,
     table: Annotated[str | None, typer.Option(help="also its figures in this table, and its neighbours'")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="space_options.KEY=VALUE")] = None,
     plugin: Plugins = None,
@@ -175,7 +175,7 @@ def describe(
     from .spaces.load import load_space
 
     where = load_space(space, with_settings({}, settings or []).get("space_options"))
-    architecture = where.parse(arch.strip())
+    where, architecture = where.resolve(arch.strip())
     facts: dict[str, Any] = {"space": space, "architecture": str(architecture), **where.facts(architecture)}
     in_table = None if table is None else describe_in(table, space, architecture, as_json)
     if as_json:

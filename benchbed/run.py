@@ -78,6 +78,7 @@ def run(config: RunConfig, task: Task, options: Options, redone: set[Path] | Non
     `redone` holds the shared folders that this call of the program has already made anew under `force`.
     """
     redone = set() if redone is None else redone
+    stages.space_of(config, task)  # refuses before anything is written
     reporter = options.reporter
     folder_path = options.out / stages.run_id(config, task)
     search_path = options.out / "searches" / stages.search_id(config, task)

@@ -36,6 +36,15 @@ class Architecture(NamedTuple):
         return self.text
 
 
+class Layer(NamedTuple):
+    """One layer of a chain, for pictures: `group` is the part that it stands in, such as 'stage 1'."""
+
+    group: str
+    operation: str
+    width: int  # channels out
+    size: int  # side of its output, in pixels
+
+
 class Space(ABC):
     """Positions, strings both ways, gates both ways, draws and neighbours.
 
@@ -74,6 +83,10 @@ class Space(ABC):
     def facts(self, arch: Architecture) -> dict[str, Any]:
         """What `describe` prints beside the string: plain counts such as params, flops. Default: nothing."""
         return {}
+
+    def layers(self, arch: Architecture) -> tuple[Layer, ...]:
+        """The chain of layers from the images to the classifier, for pictures. Default: none, the space is no chain."""
+        return ()
 
     def resolve(self, text: str) -> tuple["Space", Architecture]:
         """(space, architecture) of a native string or of a published network's name.

@@ -96,10 +96,8 @@ def _flat(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
 
 
 def build(config: RunConfig, task: Task, device: torch.device) -> Parts:
-    """The parts of a search. Raises BenchbedError where the space's networks are not made for the task's images."""
-    space = load_space(config.space, config.space_options)
-    if config.supernet is not None:
-        space = space.for_images(task.shape, task.classes)
+    """The parts of a search."""
+    space = space_of(config, task)
     streams = Streams(config.seed)
     searcher_class = registry.load("searcher", config.searcher.name)
     objective: SupernetObjective | TableObjective
@@ -110,6 +108,12 @@ def build(config: RunConfig, task: Task, device: torch.device) -> Parts:
     searcher = searcher_class(space, searcher_class.Options(**config.searcher.options), streams)
     cost = configured(config.cost, space, config.space)
     return Parts(config, space, task, streams, objective, searcher, cost)
+
+
+def space_of(config: RunConfig, task: Task) -> Space:
+    """The configured space, on the task's images. Raises BenchbedError where its networks are not made for them."""
+    space = load_space(config.space, config.space_options)
+    return space if config.supernet is None else space.for_images(task.shape, task.classes)
 
 
 def _table_objective(config: RunConfig) -> TableObjective:

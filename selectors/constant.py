@@ -30,7 +30,7 @@ class Constant(Selector):
         for position in space.positions:
             names = [name for name, allowed in zip(position.operations, position.selectable, strict=True) if allowed]
             if wanted not in names:
-                raise unknown(f"operation at position '{position.name}'", wanted, names)
+                raise unknown(f"selector.operation at position '{position.name}'", wanted, names)
 
     def step(self, context: Context) -> Selection:
         self.check(context.space)

@@ -85,7 +85,7 @@ def test_an_unknown_name_gives_the_nearest() -> None:
     assert refusal(registry.load, "searcher", "dart") == (
         "unknown searcher 'dart': did you mean 'darts'? known: darts, proxyless, random, reinforce"
     )
-    assert refusal(registry.find, "space", "zzz").startswith("unknown space 'zzz': known: nb201")
+    assert refusal(registry.find, "space", "zzz").startswith("unknown space 'zzz': known: ")
 
 
 # -- a user's file -----------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
-"""A cell as a picture: for the terminal in text, for a paper or a page as SVG, PDF or PNG.
+"""An architecture as a picture: for the terminal in text, for a paper or a page as SVG, PDF or PNG.
 
-A space is drawn as a graph where all its positions are named `a->b`, edges from node a to node b; any other space is
-listed. In both pictures the nodes stand in a row, so that an edge's span is seen at once; `none` is drawn broken.
+A chain (a space that gives `layers`) is drawn by `draw_chain`. A space is drawn as a graph where all its positions are
+named `a->b`, edges from node a to node b; any other space is listed. In both pictures of a graph the nodes stand in a
+row, so that an edge's span is seen at once; `none` is drawn broken.
 """
 
 import re
@@ -10,13 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import BenchbedError
 from ..space import Architecture, Space
+from .draw_chain import chain_figure, chain_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 WIDTH = 80  # columns of a terminal
 FORMATS = (".svg", ".pdf", ".png")
-ABSENT = ("none", "dropped")  # an edge that carries nothing
+ABSENT = ("none", "dropped", "zero")  # what does nothing
 # Okabe and Ito's palette, which colour-blind readers can tell apart; operations take colours in the space's order.
 PALETTE = ("#009E73", "#56B4E9", "#0072B2", "#E69F00", "#CC79A7", "#D55E00", "#F0E442", "#000000")
 FAINT = "#A8A8A8"
@@ -35,34 +37,40 @@ class Edge(NamedTuple):
 
 
 def text_drawing(space: Space, arch: Architecture) -> str:
-    """The architecture in at most 80 columns: a row of nodes and a line an edge, else a list of its choices.
+    """The architecture in at most 80 columns: a row of nodes and a line an edge, a chain's stages, else a list.
 
-    A space whose positions are not named `a->b`, or whose cell is too wide for the terminal, is listed: position
-    and operation in two columns.
+    A space that is no chain, and whose positions are not named `a->b` or whose cell is too wide for the terminal, is
+    listed: position and operation in two columns.
     """
+    if layers := space.layers(arch):
+        return chain_text(layers, WIDTH)
     graph = _graph(space, arch)
     drawing = _lanes(*graph) if graph else None
     return drawing or _listing(space, arch)
 
 
 def draw_cell(space: Space, arch: Architecture, path: str | Path) -> None:
-    """Writes a picture of a cell; the file's ending chooses the format: .svg, .pdf or .png.
+    """Writes a picture of a cell or of a chain; the file's ending chooses the format: .svg, .pdf or .png.
 
-    The same architecture gives the same bytes. Raises BenchbedError for another ending, for a space that is no
-    graph (positions not named `a->b`), and where the file cannot be written.
+    The same architecture gives the same bytes. Raises BenchbedError for another ending, for a space that is
+    neither (no layers, positions not named `a->b`), and where the file cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
         raise BenchbedError(f"picture '{path}': ending '{path.suffix}' is not one of {', '.join(FORMATS)}")
-    graph = _graph(space, arch)
-    if graph is None:
+    layers, graph = space.layers(arch), _graph(space, arch)
+    if graph is None and not layers:
         names = ", ".join(f"'{p.name}'" for p in space.positions[:2])
         raise BenchbedError(f"{type(space).__name__} cannot be drawn: positions such as {names} are no edges 'a->b'")
     from matplotlib import rc_context
 
     # A salt makes the SVG's ids repeat; type 42 keeps the PDF's text text.
     with rc_context({"svg.hashsalt": "cell", "pdf.fonttype": 42, "font.family": "DejaVu Sans", "text.usetex": False}):
-        figure = _figure(*graph, _colours(space))
+        if layers:
+            figure = chain_figure(layers, _colours(space), ABSENT)
+        else:
+            assert graph is not None
+            figure = _figure(*graph, _colours(space))
         undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower())
         try:
             figure.savefig(path, dpi=200, bbox_inches="tight", pad_inches=0.05, metadata=undated)

@@ -1,5 +1,6 @@
 """`list`: what there is, and what can be set on it."""
 
+import inspect
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -28,12 +29,15 @@ def overview(kinds: list[str]) -> None:
 
 
 def options_table(kind: str, name: str) -> None:
-    """Every option of a searcher or selector: its default, its value in each preset, meaning and source.
+    """Every option of a searcher, selector or space: its default, its value in each preset, meaning and source.
 
     For a searcher also what its presets make of the supernet and its optimiser.
     """
     console = _console()
     console.print(registry.find(kind, name).summary, markup=False)
+    if kind == "space":
+        _print_space_options(console, name)
+        return
     if kind not in ("searcher", "selector"):
         console.print(f"a {kind} has no options of its own")
         return
@@ -49,6 +53,24 @@ def options_table(kind: str, name: str) -> None:
         _print_options(console, "supernet", SupernetOptions, supernets)
         epochs = {label: presets.get(label, {}).get("epochs", EPOCHS[label]) for label in EPOCHS}
         console.print("epochs: " + ", ".join(f"{label} {count}" for label, count in epochs.items()))
+
+
+def _print_space_options(console: Console, name: str) -> None:
+    """A space's options are the arguments of its class, and its docstring says what they mean."""
+    found = registry.load("space", name)
+    options = [p for p in inspect.signature(found).parameters.values() if p.name not in ("args", "kwargs")]
+    if not options:
+        console.print("the space has no options")
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("option", "default", *found.presets):
+        table.add_column(heading, no_wrap=True)
+    for option in options:
+        default = "" if option.default is None else str(option.default)
+        values = (str(preset.get(option.name, default)) for preset in found.presets.values())
+        table.add_row(f"space_options.{option.name}", default, *values)
+    console.print(table)
+    console.print(inspect.getdoc(found), markup=False)
 
 
 def _print_options(

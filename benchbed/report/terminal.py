@@ -18,6 +18,8 @@ from .draw import text_drawing
 def run_summary(record: Mapping[str, Any], space: Space, console: Console, folder: str) -> None:
     """One run: the cell, its figures, the share of parameter-free operations, where the time went, what next."""
     facts, seconds = record["facts"], record["seconds"]
+    if "images" in facts:
+        space = space.for_images(tuple(facts["images"]), facts["classes"])
     console.print(f"\n{record['architecture']}", markup=False)
     console.print(text_drawing(space, space.parse(record["architecture"])), markup=False)
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
@@ -36,7 +38,9 @@ def run_summary(record: Mapping[str, Any], space: Space, console: Console, folde
         ),
     ]
     if "params" in facts:
-        rows.append(("parameters", f"{facts['params']:,}; {facts['flops']:,} FLOPs in the CIFAR-10 network"))
+        rows.append(
+            ("parameters", f"{facts['params']:,}; {facts['flops']:,} FLOPs in the {_counted_for(facts)} network")
+        )
     if "parameter_free" in facts:
         rows.append(("parameter-free", f"{facts['parameter_free']:.0%} of the operations{_collapsed(facts)}"))
     rows.append(("seconds", "  ".join(f"{name} {value:.1f}" for name, value in seconds.items())))
@@ -51,6 +55,11 @@ def run_summary(record: Mapping[str, Any], space: Space, console: Console, folde
         f"  python -m benchbed select {shlex.quote(search)} --selector {another}",
         markup=False,
     )
+
+
+def _counted_for(facts: Mapping[str, Any]) -> str:
+    """Whose parameters and FLOPs a space gives: of the run's own images, or of its benchmark's."""
+    return "x".join(map(str, facts["images"])) if "images" in facts else "CIFAR-10"
 
 
 def _by_table(record: Mapping[str, Any]) -> bool:

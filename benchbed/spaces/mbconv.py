@@ -14,7 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from ..errors import BenchbedError, unknown
-from ..space import Architecture, Position, Space
+from ..space import Architecture, Layer, Position, Space
 from ._released import RELEASED
 
 ZERO = "zero"
@@ -134,6 +134,7 @@ class MBConv(Space):
         }  # fmt: skip
         given = {name: value for name, value in given.items() if value is not None}
         self._own = [*(["preset"] if preset != "official" else []), *(["width"] if width != 1 else []), *given]
+        self._preset = preset
         self._any_size = preset == "small" and resolution is None  # its counts are those of the images at hand
         self._sizes = scaled(_checked(PRESETS[preset], given), width)
         self.geometry = geometry_of(self._sizes)
@@ -152,7 +153,7 @@ class MBConv(Space):
                 )
             text = RELEASED[text].text
         elif text.startswith("proxyless"):
-            raise unknown("released network", repr(text)[1:-1], RELEASED)
+            raise unknown("released network", repr(text[:40])[1:-1], RELEASED)
         words = text.split("-")
         count = len(self.positions)
         choices = [_number(word, k, self.positions[k - 1]) for k, word in enumerate(words[:count], 1)]
@@ -235,8 +236,11 @@ class MBConv(Space):
         return float(fixed), per_operation
 
     def facts(self, arch: Architecture) -> dict[str, Any]:
-        """`params` and `flops` (multiply-accumulates) with this space's images and classes, as `unit_costs` counts;
-        `depth`: searched blocks that are not zero; `images` and `classes`: what was counted for."""
+        """Counts with this space's images and classes.
+
+        `params` and `flops` (multiply-accumulates): as `unit_costs` counts. `depth`: searched blocks that are not
+        zero. `preset`: whose sizes. `images` (channels, height, width) and `classes`: what was counted for.
+        """
         g = self.geometry
         counted = {}
         for kind in ("params", "flops"):
@@ -246,9 +250,23 @@ class MBConv(Space):
         return {
             **counted,
             "depth": depth,
-            "images": f"{g.stem.width}x{g.stem.size}x{g.stem.size}",
+            "preset": self._preset,
+            "images": [g.stem.width, g.stem.size, g.stem.size],
             "classes": g.classes,
         }
+
+    def layers(self, arch: Architecture) -> tuple[Layer, ...]:
+        g, first = self.geometry, self.geometry.blocks[0]
+        searched = (
+            Layer(f"stage {position.name.partition('.')[0]}", position.operations[k], block.out_width, block.out_size)
+            for position, block, k in zip(self.positions, g.searched, arch.choices, strict=True)
+        )
+        return (
+            Layer("stem", "conv3x3", g.stem.out_width, g.stem.out_size),
+            Layer("first", "k3e1", first.out_width, first.out_size),
+            *searched,
+            Layer("head", "conv1x1", g.head.out_width, g.head.out_size),
+        )
 
 
 def kernel_and_expansion(word: str) -> tuple[int, int]:
@@ -325,7 +343,7 @@ def _number(word: str, place: int, position: Position) -> int:
         known = ", ".join(position.operations)
         raise BenchbedError(f"mbconv {where} is '{ZERO}', and that block changes size or width: it takes {known}")
     if word not in position.operations:
-        raise unknown(f"mbconv operation at {where}", repr(word)[1:-1], position.operations)
+        raise unknown(f"mbconv operation at {where}", repr(word[:40])[1:-1], position.operations)
     return position.operations.index(word)
 
 

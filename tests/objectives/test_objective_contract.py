@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from benchbed.objectives.supernet import SupernetObjective, SupernetOptions
+from benchbed.spaces.mbconv import MBConv
 from benchbed.spaces.nb201 import NB201
 from benchbed.streams import Streams
 from benchbed.task import Seal, Split, Task
@@ -37,6 +38,14 @@ def _supernet(augment=None, **options):
     return SupernetObjective(NB201(), _task(augment), small, streams, epochs=3), streams
 
 
+def _chain(**options):
+    streams, task = Streams(0), _task()
+    sizes = {"stage_widths": [8, 16], "stage_depths": [2, 1], "stage_strides": [1, 2], "head_width": 8}
+    space = MBConv("small", stem_width=8, **sizes).for_images(task.shape, task.classes)
+    small = SupernetOptions(batch=8, valid_batch=8, eval_batch=12, **options)
+    return SupernetObjective(space, task, small, streams, epochs=3), streams
+
+
 def _toy_network(kind=ToyNetwork):
     streams = Streams(0)
     return kind(ToySpace(), random_table(ToySpace(), 0).losses, streams), streams
@@ -46,6 +55,7 @@ SUBJECTS = {
     "toy-table": lambda: (random_table(ToySpace(), 0), Streams(0)),
     "toy-network": _toy_network,
     "supernet": _supernet,
+    "chain": _chain,
     "supernet-augmented": partial(_supernet, _noise, schedule="cosine-step", nesterov=True),
 }
 
