@@ -12,6 +12,10 @@ latency_app = typer.Typer(no_args_is_help=True, help="Latency tables: what one s
 
 SpaceName = Annotated[str, typer.Option(help="the search space, such as nb201 or mbconv")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="space_options.KEY=VALUE")]
+Images = Annotated[
+    str | None, typer.Option(help="CxHxW that a chain is counted for, such as 1x8x8  [default: the space's own]")
+]
+Classes = Annotated[int, typer.Option(min=1, help="with --images: of the classifier")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
@@ -20,12 +24,14 @@ def show(
     space: SpaceName,
     table: Annotated[str, typer.Option(help="a latency FILE, FILE:DEVICE, macs or params")],
     settings: Settings = None,
+    images: Images = None,
+    classes: Classes = 10,
     as_json: Json = False,
 ) -> None:
     """The fixed part, the fastest and slowest architecture, and the mean over all (uniform probabilities)."""
     from .latency.load import load_cost
 
-    where, _ = _space(space, settings)
+    where, _ = _space(space, settings, images, classes)
     cost = load_cost(table, where, space)
     least, greatest = cost.least(), cost.greatest()
     unit = cost.unit.lower()
@@ -56,6 +62,8 @@ def measure(
     threads: Annotated[int, typer.Option(min=1, help="of the CPU; pinned while measuring")] = 1,
     repeats: Annotated[int, typer.Option(min=3, help="timed runs of each operation")] = 50,
     settings: Settings = None,
+    images: Images = None,
+    classes: Classes = 10,
     force: Annotated[bool, typer.Option("--force", help="begin again, also where a table is there")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="print errors only")] = False,
 ) -> None:
@@ -65,7 +73,7 @@ def measure(
     from .machine import pick_device
     from .progress import Reporter
 
-    where, options = _space(space, settings)
+    where, options = _space(space, settings, images, classes)
     recipe = Recipe(pick_device(device), batch, threads, repeats)
     with Reporter(quiet) as reporter:
         begun: list[int] = []
@@ -79,11 +87,11 @@ def measure(
         tree = make(where, space, options, recipe, out, force, progress)
     if not quiet:
         print(f"{len(tree['entries'])} keys measured on {tree['device_name']}, batch {batch}: {out}")
-        show(space, str(out), settings)
+        show(space, str(out), settings, images, classes)
 
 
-def _space(name: str, settings: list[str] | None) -> tuple[Any, dict[str, Any]]:
-    """The space and its options. Raises BenchbedError for a setting of anything else."""
+def _space(name: str, settings: list[str] | None, images: str | None, classes: int) -> tuple[Any, dict[str, Any]]:
+    """The space, counted for the images if any are given, and its options. Raises BenchbedError for anything else."""
     from .config import with_settings
     from .spaces.load import load_space
 
@@ -91,4 +99,11 @@ def _space(name: str, settings: list[str] | None) -> tuple[Any, dict[str, Any]]:
     if others := [key for key in raw if key != "space_options" and raw[key]]:
         raise BenchbedError(f"--set {others[0]}: a latency table has space_options alone")
     options = raw.get("space_options", {})
-    return load_space(name, options), options
+    space = load_space(name, options)
+    if images is None:
+        return space, options
+    sides = images.split("x")
+    if len(sides) != 3 or not all(side.isdecimal() and int(side) > 0 for side in sides):
+        raise BenchbedError(f"--images '{images}': expected CHANNELSxHEIGHTxWIDTH, such as 3x32x32")
+    channels, height, width = map(int, sides)
+    return space.for_images((channels, height, width), classes), {**options, "images": images, "classes": classes}

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from . import registry
 from .errors import BenchbedError, unknown
-from .latency.load import absolute_source, load_cost
+from .latency.load import absolute_source, content_of
 from .latency.penalty import CostConfig, CostOptions
 from .objectives.supernet import SupernetOptions
 from .spaces.load import load_space
@@ -327,8 +327,8 @@ def _cost(raw: Mapping[str, Any], space: str) -> CostConfig | None:
             raise BenchbedError(f"cost.{key} is missing: a search that pays for latency needs {flag}")
     given["table"] = absolute_source(str(given["table"]))
     options = typed(CostOptions, given, "cost")
-    cost = load_cost(options.table, load_space(space, raw.get("space_options")), space)
-    return CostConfig(**options.model_dump(), fingerprint=cost.fingerprint)
+    content = content_of(options.table, load_space(space, raw.get("space_options")), space)
+    return CostConfig(**options.model_dump(), fingerprint=content)
 
 
 def _preset(raw: Mapping[str, Any], objective: str, task: str) -> Literal["small", "paper", "table"]:

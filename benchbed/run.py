@@ -15,7 +15,7 @@ from . import registry, stages
 from .config import RunConfig, resolve
 from .errors import BenchbedError
 from .folder import Folder, read_json, write_json
-from .latency.penalty import cost_figures
+from .latency.penalty import check_cost, configured, cost_figures
 from .machine import commit, machine, versions
 from .objectives.table import imageless
 from .progress import Reporter
@@ -78,7 +78,8 @@ def run(config: RunConfig, task: Task, options: Options, redone: set[Path] | Non
     `redone` holds the shared folders that this call of the program has already made anew under `force`.
     """
     redone = set() if redone is None else redone
-    stages.space_of(config, task)  # refuses before anything is written
+    space = stages.space_of(config, task)  # refuses before anything is written, and so does the next line
+    check_cost(configured(config.cost, space, config.space), config.cost)
     reporter = options.reporter
     folder_path = options.out / stages.run_id(config, task)
     search_path = options.out / "searches" / stages.search_id(config, task)

@@ -1,6 +1,5 @@
 """The three stages of a run, each in a folder of its own, each resumable: search, selection, scoring."""
 
-import hashlib
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from . import registry
 from .config import PluginConfig, RunConfig, identity
 from .cost import Cost, Problem
+from .digest import digest
 from .errors import BenchbedError
 from .folder import Folder, load_checkpoint
 from .latency.penalty import check_cost, configured, with_cost, within_limit
@@ -74,25 +73,7 @@ class Parts:
 
     def digest(self) -> str:
         """SHA-256 over the weights and the searcher's state: equal for two runs that went the same way."""
-        total = hashlib.sha256()
-        for name, value in sorted(_flat({"weights": self.objective.weights(), "searcher": self.searcher.state()})):
-            total.update(name.encode())
-            total.update(_bytes(value))
-        return total.hexdigest()
-
-
-def _bytes(value: Any) -> bytes:
-    if isinstance(value, Tensor):
-        return value.detach().cpu().contiguous().numpy().tobytes()  # the memory layout is no part of the value
-    return repr(value).encode()
-
-
-def _flat(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
-    if isinstance(tree, dict):
-        return [pair for key, value in tree.items() for pair in _flat(value, f"{prefix}/{key}")]
-    if isinstance(tree, (list, tuple)):
-        return [pair for i, value in enumerate(tree) for pair in _flat(value, f"{prefix}/{i}")]
-    return [(prefix, tree)]
+        return digest({"weights": self.objective.weights(), "searcher": self.searcher.state()})
 
 
 def build(config: RunConfig, task: Task, device: torch.device) -> Parts:
@@ -106,8 +87,7 @@ def build(config: RunConfig, task: Task, device: torch.device) -> Parts:
     else:
         objective = SupernetObjective(space, task, config.supernet, streams, config.epochs, device)
     searcher = searcher_class(space, searcher_class.Options(**config.searcher.options), streams)
-    cost = configured(config.cost, space, config.space)
-    return Parts(config, space, task, streams, objective, searcher, cost)
+    return Parts(config, space, task, streams, objective, searcher, configured(config.cost, space, config.space))
 
 
 def space_of(config: RunConfig, task: Task) -> Space:
@@ -140,7 +120,8 @@ def check(config: RunConfig) -> None:
     selector_class(selector_class.Options(**config.selector.options)).check(space)
     if config.objective == "table":
         _table_objective(config)
-    check_cost(configured(config.cost, space, config.space), config.cost)
+    if type(space).for_images is Space.for_images:  # others are counted for the task's images, when it is there
+        check_cost(configured(config.cost, space, config.space), config.cost)
 
 
 def _check_needs(kind: str, plugin: PluginConfig, needs: frozenset[str], objective: str) -> None:

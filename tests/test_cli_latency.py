@@ -9,6 +9,7 @@ import pytest
 
 from benchbed.latency.load import load_cost
 from benchbed.run import Options, expand, run_all, select_again
+from benchbed.spaces.mbconv import MBConv
 from benchbed.spaces.nb201 import NB201, all_architectures
 from benchbed.tables.table import Table
 
@@ -189,3 +190,28 @@ def test_a_cost_that_cannot_be_met_is_refused_before_the_run(refused, accurate, 
     words = [str(f).replace("{", f"{sheet}:").replace("}", "") for f in flags]
     names = ("--objective", "table", "--table", "mine", "--dataset", "cifar10", "--searcher", "darts")
     assert text in refused("run", *names, "--selector", "magnitude", *words)
+
+
+def test_a_chain_pays_for_the_tasks_own_images(command, tmp_path, tiny_file, refused):
+    """The small chain is counted for images of 1x8x8 here: so is its latency table, and one of other images is not."""
+    common = ("--space", "mbconv", "--set", "space_options.preset=small", "--repeats", 3, "--quiet")
+    made = {}
+    for images, classes in (("1x8x8", 4), ("3x32x32", 10)):
+        made[images] = tmp_path / f"{images}.json"
+        words = ("--images", images, "--classes", classes, "--out", made[images])
+        assert command("latency", "measure", *common, *words).status == 0
+    sizes = ("--set", "supernet.batch=40", "--set", "supernet.valid_batch=40", "--set", "scoring.epochs=1")
+    words = ("run", "--space", "mbconv", "--searcher", "proxyless", "--selector", "magnitude", "--epochs", 1, "--quiet")
+    words += ("--task", f"npz:{tiny_file}", *sizes, "--target-ms", 50, "--out", tmp_path / "out")
+    done = command(*words, "--latency", made["1x8x8"])
+    assert done.status == 0, done.err
+    record = json.loads(next((tmp_path / "out").glob("proxyless*/record.json")).read_text())
+    space = MBConv(preset="small").for_images((1, 8, 8), 4)
+    cost = load_cost(str(made["1x8x8"]), space, "mbconv")
+    assert record["latency_ms"] == pytest.approx(cost.of(space.parse(record["architecture"])))
+    assert "of another space than 'mbconv'" in refused(*words, "--latency", made["3x32x32"])
+    floor = refused(*words[:-4], "--target-ms", 1e-6, "--out", tmp_path / "out", "--latency", made["1x8x8"])
+    assert "below the fastest architecture" in floor
+    assert "expected CHANNELSxHEIGHTxWIDTH" in refused(
+        "latency", "show", *common[:4], "--table", "macs", "--images", "8x8"
+    )

@@ -1,5 +1,7 @@
 """A cost by what a user gives: a latency file, a file and a column, or `macs` and `params`."""
 
+import hashlib
+import json
 from functools import lru_cache
 from pathlib import Path
 
@@ -53,6 +55,16 @@ def load_cost(source: str, space: Space, name: str) -> Cost:
     if column is not None:
         raise BenchbedError(f"latency table {path} is of one device: leave out ':{column}'")
     return additive(path, space, name)
+
+
+def content_of(source: str, space: Space, name: str) -> str:
+    """SHA-256 of what the source says, wherever it lies and whatever images the space is then counted for."""
+    if source in COUNTED:
+        return hashlib.sha256(source.encode()).hexdigest()
+    if split_source(source)[0].suffix.lower() == ".csv":
+        return load_cost(source, space, name).fingerprint
+    times = read_entries(split_source(source)[0], name).times
+    return hashlib.sha256(json.dumps(sorted(times.items())).encode()).hexdigest()
 
 
 class _Of:

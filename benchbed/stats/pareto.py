@@ -17,9 +17,9 @@ def front(cost: Float[np.ndarray, " n"], accuracy: Float[np.ndarray, " n"]) -> I
 def hypervolume(
     cost: Float[np.ndarray, " n"], accuracy: Float[np.ndarray, " n"], most_cost: float, least_accuracy: float
 ) -> float:
-    """The area that the points dominate within the reference point (most_cost, least_accuracy); points outside add none.
+    """The area that the points dominate within the reference point (most_cost, least_accuracy).
 
-    Zitzler and Thiele, "Multiobjective Optimization Using Evolutionary Algorithms", PPSN 1998. In cost times points.
+    Points outside add none. Zitzler and Thiele, "Multiobjective Optimization Using Evolutionary Algorithms", PPSN 1998.
     """
     inside = (accuracy > least_accuracy) & (cost < most_cost)
     cost, accuracy = cost[inside], accuracy[inside]
