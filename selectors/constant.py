@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import BaseModel, Field
 
-from benchbed.errors import unknown
+from benchbed.errors import BenchbedError, unknown
 from benchbed.searcher import Options as PluginOptions
 from benchbed.selector import Context, Selection, Selector
 from benchbed.space import Space
@@ -30,7 +30,8 @@ class Constant(Selector):
         for position in space.positions:
             names = [name for name, allowed in zip(position.operations, position.selectable, strict=True) if allowed]
             if wanted not in names:
-                raise unknown(f"selector.operation at position '{position.name}'", wanted, names)
+                refusal = unknown(f"operation at position '{position.name}'", wanted, names)
+                raise BenchbedError(f"{refusal} (selector.operation)")
 
     def step(self, context: Context) -> Selection:
         self.check(context.space)

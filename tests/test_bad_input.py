@@ -91,7 +91,7 @@ def test_a_constant_operation_that_does_not_exist_is_refused_before_the_search(
     refused: Refused, operation: str
 ) -> None:
     line = refused("run", *GOOD[:2], "--selector", "constant", "--set", f"selector.operation={operation}")
-    assert f"unknown selector.operation at position '0->1' '{operation}'" in line
+    assert f"unknown operation at position '0->1' '{operation}'" in line
     assert "nor_conv_3x3" in line
 
 

@@ -84,8 +84,8 @@ class Sizes(NamedTuple):
 OFFICIAL = Sizes(224, 3, 1000, 32, 2, 16, (24, 40, 80, 96, 192, 320), (4, 4, 4, 4, 4, 1), (2, 2, 2, 1, 2, 1), 1280)
 PRESETS = {
     "official": OFFICIAL,
-    # ours: images of 12 to 32 pixels on a CPU, halved twice
-    "small": Sizes(32, 3, 10, 16, 1, 8, (16, 24, 32), (2, 3, 3), (1, 2, 2), 128),
+    # ours: images of 12 to 32 pixels on a CPU, halved once, so that every kernel has pixels to see
+    "small": Sizes(32, 3, 10, 16, 1, 8, (8, 24), (3, 3), (1, 2), 128),
 } | {
     name: OFFICIAL._replace(stem_width=r.stem, first_width=r.first, stage_widths=r.stages, head_width=r.head)
     for name, r in RELEASED.items()

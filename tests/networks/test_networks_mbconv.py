@@ -12,7 +12,7 @@ from benchbed.spaces.mbconv import RELEASED, MBConv, kernel_and_expansion
 
 SPACE = MBConv("small", resolution=13).for_images((2, 13, 13), 5)  # odd: halves are rounded
 RNG = np.random.default_rng(3)
-ARCHS = [SPACE.random(RNG) for _ in range(4)] + [SPACE.parse("k3e3-zero-k5e6-zero-zero-k7e3-zero-zero")]
+ARCHS = [SPACE.random(RNG) for _ in range(4)] + [SPACE.parse("zero-k3e3-zero-k5e6-zero-k7e3")]
 
 
 def counted(network: nn.Module, images: torch.Tensor) -> int:
@@ -135,7 +135,7 @@ def test_dropout_falls_on_the_features_in_training_alone():
 
 @pytest.mark.parametrize(
     ("choices", "words"),
-    [((0,) * 7, "7 mbconv choices"), ((6, *(0,) * 7), "choice 6 at position 0"), ((-1, *(0,) * 7), "choice -1")],
+    [((0,) * 7, "7 mbconv choices"), ((*(0,) * 3, 6, 0, 0), "choice 6 at position 3"), ((-1, *(0,) * 5), "choice -1")],
 )
 def test_choices_of_no_member_are_refused(choices, words):
     with pytest.raises(BenchbedError, match=words):

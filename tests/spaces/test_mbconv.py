@@ -218,7 +218,7 @@ def test_a_resolution_that_is_the_images_own_is_taken():
 
 def test_odd_sizes_are_halved_upwards():
     sizes = [b.out_size for b in MBConv("small", resolution=13).geometry.blocks]
-    assert sizes == [13, 13, 13, 7, 7, 7, 4, 4, 4]
+    assert sizes == [13, 13, 13, 13, 7, 7, 7]
 
 
 # -- costs ------------------------------------------------------------------------------
