@@ -220,8 +220,8 @@ def _failures(found_pairs: list[Pair]) -> list[str]:
     return [
         f"It holds in {len(close) - len(failed)} of {len(close)}: it is **not** a rule here. Of the {len(failed)}",
         f"failures, {trades} are trades (the cell for A is slower on A, but its loss there, lambda's own weighing of",
-        f"validation accuracy and latency, is no higher than that of B's), and in {len(failed) - trades} the search for A",
-        "stopped short: B's cell has the lower loss on A.",
+        f"validation accuracy and latency, is no higher than that of B's), and in {len(failed) - trades} the search",
+        "for A stopped short: B's cell has the lower loss on A.",
     ]
 
 
