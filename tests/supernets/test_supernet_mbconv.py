@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from benchbed.networks.mbconv import MBConvNetwork
 from benchbed.spaces.mbconv import MBConv, kernel_and_expansion
-from benchbed.supernets.mbconv import MBConvSupernet
+from benchbed.supernets.mbconv import MBConvSupernet, MixedBlock
 from benchbed.supernets.plan import Run, plan
 
 # rows of six and of seven operations; a first block that may be zero
@@ -120,15 +120,50 @@ def test_forward_and_all_gradients_equal_the_operations_written_out(name, probe)
         assert (gate_b[:, :ZERO] != 0).sum() >= 12  # hence not all of it is trivially equal
 
 
+def _gate_gradient(net, gates, probe):
+    gates = gates.clone().requires_grad_()
+    F.cross_entropy(net(images(), gates, plan(gates, MASK, probe)), torch.tensor([0, 1, 2])).backward()
+    return gates.grad
+
+
 @pytest.mark.parametrize("probe", [Run.PROBED, Run.ECHOED])
 def test_a_zero_that_flows_leaves_the_block_its_gate_gradients_and_its_own_is_zero(probe):
     """Pitfall 1 of the authors' code: with `zero` drawn the whole block's architecture gradient was dropped."""
-    net, gates = network(), one_hot(ZERO, 1, 0, ZERO).requires_grad_()
-    F.cross_entropy(net(images(), gates, plan(gates, MASK, probe)), torch.tensor([0, 1, 2])).backward()
-    assert gates.grad is not None
-    assert gates.grad.isfinite().all()
-    assert (gates.grad[[0, 1, 3], ZERO] == 0).all()
-    assert (gates.grad[[0, 3], :ZERO] != 0).all()
+    gradient = _gate_gradient(network(), one_hot(ZERO, 1, 0, ZERO), probe)
+    assert gradient.isfinite().all()
+    assert (gradient[[0, 1, 3], ZERO] == 0).all()
+    assert (gradient[[0, 3], :ZERO] != 0).all()
+
+
+@pytest.mark.parametrize("probe", [Run.PROBED, Run.ECHOED])
+def test_leaving_the_mixed_operation_where_zero_flows_would_drop_the_gradient(monkeypatch, probe):
+    """The authors' way, so that the test above is seen to notice it."""
+    forward = MixedBlock.forward
+
+    def bypassing(self, x, gates, steps):
+        drawn = any(column == ZERO and float(gates[column].detach()) == 1 for column, _ in steps)
+        return x if drawn else forward(self, x, gates, steps)
+
+    expected = _gate_gradient(network(), one_hot(ZERO, 1, 0, ZERO), probe)
+    monkeypatch.setattr(MixedBlock, "forward", bypassing)
+    gradient = _gate_gradient(network(), one_hot(ZERO, 1, 0, ZERO), probe)
+    assert (gradient[[0, 3]] == 0).all()
+    assert torch.allclose(gradient[[1, 2]], expected[[1, 2]])
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("probe", [Run.PROBED, Run.ECHOED])
+def test_a_mixed_block_may_stand_on_the_images_themselves(probe, frozen):
+    """Pitfall 18a: the authors' memory-saving mode asked for the gradient of its input, which images do not have."""
+    block, x, found = network().blocks[0].requires_grad_(not frozen), torch.randn(3, 8, 7, 7).double(), []
+    for how in (probe, Run.GATED):
+        gates = one_hot(2, 0, 0, 0).requires_grad_()
+        out = block(x, list(gates[0].unbind()), plan(gates, MASK, how)[0])
+        found.append(torch.autograd.grad(out.square().sum(), gates)[0][0])
+        with pytest.raises(RuntimeError, match="does not require grad"):
+            torch.autograd.grad(block(x, list(gates[0].unbind()), plan(gates, MASK, how)[0]).sum(), x)
+    assert torch.allclose(*found, rtol=1e-10)
+    assert (found[0][:ZERO] != 0).all()
 
 
 def test_a_block_of_zero_is_the_identity():
