@@ -19,6 +19,7 @@ _PUBLIC = {
     "BenchbedError": "errors",
     "Clock": "searcher",
     "Context": "selector",
+    "Cost": "cost",
     "Decisions": "objective",
     "GradientSearcher": "searcher",
     "Measure": "objective",

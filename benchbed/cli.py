@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .cli_latency import latency_app
 from .cli_study import study_app
 from .cli_table import describe_in, query, table_app
 from .errors import BenchbedError, unknown
@@ -22,6 +23,7 @@ app = typer.Typer(
 
 app.add_typer(table_app, name="table")
 app.add_typer(study_app, name="study")
+app.add_typer(latency_app, name="latency")
 app.command()(query)
 
 Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="a Python file with your own plug-in")]
@@ -35,6 +37,12 @@ Data = Annotated[str | None, typer.Option(help="the folder of a published data s
 Splits = Annotated[str | None, typer.Option(help="the folder of NAS-Bench-201's split files; default: halves")]
 TableName = Annotated[str | None, typer.Option(help="score by this table, without training (see 'table list')")]
 Dataset = Annotated[str | None, typer.Option(help="of the table: cifar10, cifar100 or imagenet16-120")]
+Latency = Annotated[
+    str | None, typer.Option(help="what the search pays for: a latency FILE, FILE:DEVICE, macs or params")
+]
+Target = Annotated[
+    float | None, typer.Option("--target-ms", "--target", help="what an architecture should cost, in the cost's unit")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="print the result only")]
 
 
@@ -53,6 +61,8 @@ def run(
     splits: Splits = None,
     table: TableName = None,
     dataset: Dataset = None,
+    latency: Latency = None,
+    target: Target = None,
     seed: Annotated[int | None, typer.Option(help="[default: 0]")] = None,
     seeds: Annotated[str | None, typer.Option(help="a range such as 0:10")] = None,
     epochs: Annotated[int | None, typer.Option(help="of the search; default: the preset's")] = None,
@@ -72,6 +82,7 @@ def run(
         "searcher": searcher, "selector": selector, "space": space, "task": task, "seed": seed, "seeds": seeds,
         "epochs": epochs, "preset": preset, "device": device, "out": None if out is None else str(out),
         "objective": objective, "data": data, "splits": splits, "table": table, "dataset": dataset, "steps": steps,
+        "cost.table": latency, "cost.target": target,
     }  # fmt: skip
     raw = _configuration(config, flags, settings, plugin)
     from .progress import Reporter
@@ -194,6 +205,9 @@ def _configuration(
             continue
         if key in ("searcher", "selector"):
             raw[key] = {**raw.get(key, {}), "name": value}
+        elif "." in key:
+            section, _, name = key.partition(".")
+            raw[section] = {**raw.get(section, {}), name: value}
         else:
             raw[key] = value
     if flags.get("seed") is not None and flags.get("seeds") is None:

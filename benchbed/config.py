@@ -12,7 +12,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from . import registry
 from .errors import BenchbedError, unknown
+from .latency.load import absolute_source, content_of
+from .latency.penalty import CostConfig, CostOptions
 from .objectives.supernet import SupernetOptions
+from .spaces.load import load_space
 from .tables.figures import DATASETS, Figure, refusal
 from .tables.store import EMBEDDED, find, home
 from .tables.table import Table
@@ -101,13 +104,15 @@ class RunConfig(BaseModel):
     supernet: SupernetOptions | None  # None: the objective is a table
     selector: PluginConfig
     scoring: ScoringOptions | None  # None: scored by the table
+    cost: CostConfig | None = None
 
     def search_key(self) -> dict[str, Any]:
         """The part that a search depends on, but for the content of its task."""
         left_out = {"selector", "scoring", "preset", "task_options", "data", "splits", "table"}
-        left_out |= {"space_sha256", "space_options"}  # in `space_key`
+        left_out |= {"space_sha256", "space_options", "cost"}  # in `space_key`; the cost by its own key, below
         left_out |= {name for name in ("steps", "fidelity") if getattr(self, name) is None}
-        return {**self.model_dump(exclude=left_out), "space": self.space_key()}
+        cost = {} if self.cost is None else {"cost": self.cost.key()}
+        return {**self.model_dump(exclude=left_out), "space": self.space_key(), **cost}
 
     def scoring_key(self) -> Any:
         """What the chosen cell's figures depend on, but for the task."""
@@ -138,7 +143,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise BenchbedError(f"configuration {path} is no TOML: {error}") from None
 
 
-SECTIONS = ("searcher", "selector", "supernet", "scoring", "task_options", "space_options")
+SECTIONS = ("searcher", "selector", "supernet", "scoring", "task_options", "space_options", "cost")
 PLAIN: dict[str, type] = {
     "space": str, "objective": str, "task": str, "seed": int, "seeds": str, "preset": str, "epochs": int,
     "device": str, "out": str, "data": str, "splits": str, "table": str, "dataset": str, "steps": int, "fidelity": int,
@@ -219,6 +224,7 @@ def resolve(raw: Mapping[str, Any], searcher: str, selector: str, seed: int) -> 
         supernet=_supernet(raw, objective, {**SUPERNETS.get(preset, {}), **_size(space, preset)}, from_preset),
         selector=_plugin("selector", selector, _selector_options(raw, selector, preset)),
         scoring=_scoring(raw, table, {**SCORING.get(preset, {}), **_size(space, preset)}),
+        cost=_cost(raw, space),
     )
 
 
@@ -347,6 +353,19 @@ def _scoring(raw: Mapping[str, Any], table: TableConfig | None, base: Mapping[st
             raise BenchbedError(f"scoring.{next(iter(given))}: table {table.name} scores, nothing is trained")
         return None
     return typed(ScoringOptions, {**base, **given}, "scoring")
+
+
+def _cost(raw: Mapping[str, Any], space: str) -> CostConfig | None:
+    """The cost that the search pays. Raises BenchbedError for an option and for a table that does not fit the space."""
+    if not (given := dict(raw.get("cost") or {})):
+        return None
+    for key, flag in (("table", "--latency TABLE"), ("target", "--target-ms T")):
+        if key not in given:
+            raise BenchbedError(f"cost.{key} is missing: a search that pays for latency needs {flag}")
+    given["table"] = absolute_source(str(given["table"]))
+    options = typed(CostOptions, given, "cost")
+    content = content_of(options.table, load_space(space, raw.get("space_options")), space)
+    return CostConfig(**options.model_dump(), fingerprint=content)
 
 
 def _preset(raw: Mapping[str, Any], objective: str, task: str) -> Literal["small", "paper", "table"]:

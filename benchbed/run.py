@@ -15,6 +15,7 @@ from . import registry, stages
 from .config import NO_TABLE, RunConfig, resolve
 from .errors import BenchbedError
 from .folder import Folder, read_json, write_json
+from .latency.penalty import check_cost, configured, cost_figures
 from .machine import commit, machine, versions
 from .objectives.table import imageless
 from .progress import Reporter
@@ -77,7 +78,8 @@ def run(config: RunConfig, task: Task, options: Options, redone: set[Path] | Non
     `redone` holds the shared folders that this call of the program has already made anew under `force`.
     """
     redone = set() if redone is None else redone
-    stages.space_of(config, task)  # refuses before anything is written
+    space = stages.space_of(config, task)  # refuses before anything is written, and so does the next line
+    check_cost(configured(config.cost, space, config.space), config.cost)
     reporter = options.reporter
     folder_path = options.out / stages.run_id(config, task)
     search_path = options.out / "searches" / stages.search_id(config, task)
@@ -177,6 +179,7 @@ def _what_came_out(
     return {
         "architecture": str(selection.architecture),
         "facts": parts.space.facts(selection.architecture),
+        **cost_figures(parts.cost, parts.config.cost, selection.architecture, searched.get("expected_cost")),
         "scores": scores,
         "notes": selection.notes,
         "supernet_accuracy": searched["supernet_accuracy"],
@@ -268,6 +271,7 @@ def _as_given(saved: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any
         "objective": saved.get("objective", "supernet"),
         "space": saved["space"],
         "space_options": saved.get("space_options", {}),
+        "cost": {key: value for key, value in (saved.get("cost") or {}).items() if key != "fingerprint"},
         "task": saved["task"],
         "preset": saved["preset"],
         "epochs": saved["epochs"],

@@ -182,6 +182,10 @@ class GradientSearcher(AlphaSearcher):
         """What the gate gradient holds of operations that do not flow. Default: their outputs."""
         return "outputs"
 
+    def paid_gates(self, p: Tensor) -> Tensor:
+        """What the cost is of, differentiable in alpha. Default: the probabilities of the step, p."""
+        return p
+
     @abstractmethod
     def arch_gates(self) -> tuple[Tensor, Tensor, Tensor]:
         """(gates, need, p): where to differentiate, which entries are needed, and p, differentiable in alpha."""
@@ -190,22 +194,26 @@ class GradientSearcher(AlphaSearcher):
         valid = problem.objective.batch("valid")
         gates, need, p = self.arch_gates()
         loss, gradient = problem.objective.gate_gradient(gates, valid, need, self.keep)
-        self.alpha.grad = arch_gradient(problem, self.alpha, loss, gradient, p)
+        self.alpha.grad = arch_gradient(problem, self.alpha, loss, gradient, p, self.paid_gates(p))
         self.optimiser.step()
         return {"loss": float(loss)}
 
 
-def arch_gradient(problem: Problem, alpha: Tensor, loss: Tensor, gradient: Tensor, p: Tensor) -> Tensor:
-    """d penalise(L, p)/dalpha, with dL/dp replaced by the gates' gradient (ProxylessNAS, equation 4).
+def arch_gradient(
+    problem: Problem, alpha: Tensor, loss: Tensor, gradient: Tensor, p: Tensor, paid: Tensor | None = None
+) -> Tensor:
+    """d penalise(L, paid)/dalpha, with dL/dp replaced by the gates' gradient (ProxylessNAS, equation 4).
 
-    For a softmax row this is p_i (G_i - sum_j p_j G_j); the cost's part is exact.
+    For a softmax row this is p_i (G_i - sum_j p_j G_j); the cost's part is exact. paid: (P, O), what the cost is of,
+    differentiable in alpha; None: p.
     """
-    value, q = loss.detach().float().requires_grad_(), p.detach().requires_grad_()
+    paid = p if paid is None else paid
+    value, q = loss.detach().float().requires_grad_(), paid.detach().requires_grad_()
     with torch.enable_grad():
         total = problem.penalise(value, q)
     by_loss, by_cost = torch.autograd.grad(total, (value, q), allow_unused=True)
-    cotangent = gradient if by_loss is None else by_loss * gradient
+    outputs, cotangents = [p], [gradient if by_loss is None else by_loss * gradient]
     if by_cost is not None:
-        cotangent = cotangent + by_cost
-    (result,) = torch.autograd.grad(p, alpha, cotangent)
+        outputs, cotangents = [p, paid], [*cotangents, by_cost]
+    (result,) = torch.autograd.grad(outputs, alpha, cotangents)
     return result

@@ -1,6 +1,5 @@
 """The three stages of a run, each in a folder of its own, each resumable: search, selection, scoring."""
 
-import hashlib
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,15 +7,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from . import registry
 from .config import PluginConfig, RunConfig, identity
-from .cost import Problem, without_cost
+from .cost import Cost, Problem
+from .digest import digest
 from .errors import BenchbedError
 from .folder import Folder, load_checkpoint
+from .latency.penalty import check_cost, configured, with_cost, within_limit
 from .machine import peak_memory
-from .objective import Decisions
+from .objective import Decisions, Objective
 from .objectives.supernet import SupernetObjective, import_class
 from .objectives.table import TableObjective
 from .progress import Reporter
@@ -47,10 +47,17 @@ class Parts:
     streams: Streams
     objective: SupernetObjective | TableObjective
     searcher: Searcher
+    cost: Cost | None = None
 
     @property
     def problem(self) -> Problem:
-        return without_cost(self.objective)
+        return self.problem_on(self.objective)
+
+    def problem_on(self, objective: Objective) -> Problem:
+        return with_cost(objective, self.cost, self.config.cost)
+
+    def expected_cost(self) -> dict[str, float]:
+        return {} if self.cost is None else {"expected_cost": float(self.cost.value(self.searcher.probabilities()))}
 
     def state(self) -> dict[str, Any]:
         return {
@@ -66,25 +73,7 @@ class Parts:
 
     def digest(self) -> str:
         """SHA-256 over the weights and the searcher's state: equal for two runs that went the same way."""
-        total = hashlib.sha256()
-        for name, value in sorted(_flat({"weights": self.objective.weights(), "searcher": self.searcher.state()})):
-            total.update(name.encode())
-            total.update(_bytes(value))
-        return total.hexdigest()
-
-
-def _bytes(value: Any) -> bytes:
-    if isinstance(value, Tensor):
-        return value.detach().cpu().contiguous().numpy().tobytes()  # the memory layout is no part of the value
-    return repr(value).encode()
-
-
-def _flat(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
-    if isinstance(tree, dict):
-        return [pair for key, value in tree.items() for pair in _flat(value, f"{prefix}/{key}")]
-    if isinstance(tree, (list, tuple)):
-        return [pair for i, value in enumerate(tree) for pair in _flat(value, f"{prefix}/{i}")]
-    return [(prefix, tree)]
+        return digest({"weights": self.objective.weights(), "searcher": self.searcher.state()})
 
 
 def build(config: RunConfig, task: Task, device: torch.device) -> Parts:
@@ -98,7 +87,7 @@ def build(config: RunConfig, task: Task, device: torch.device) -> Parts:
     else:
         objective = SupernetObjective(space, task, config.supernet, streams, config.epochs, device)
     searcher = searcher_class(space, searcher_class.Options(**config.searcher.options), streams)
-    return Parts(config, space, task, streams, objective, searcher)
+    return Parts(config, space, task, streams, objective, searcher, configured(config.cost, space, config.space))
 
 
 def space_of(config: RunConfig, task: Task) -> Space:
@@ -131,6 +120,8 @@ def check(config: RunConfig) -> None:
     selector_class(selector_class.Options(**config.selector.options)).check(space)
     if config.objective == "table":
         _table_objective(config)
+    if type(space).for_images is Space.for_images:  # others are counted for the task's images, when it is there
+        check_cost(configured(config.cost, space, config.space), config.cost)
 
 
 def _check_needs(kind: str, plugin: PluginConfig, needs: frozenset[str], objective: str) -> None:
@@ -188,6 +179,7 @@ def search(parts: Parts, folder: Folder, reporter: Reporter) -> dict[str, Any]:
             "epoch": epoch + 1,
             **means,
             "accuracy": accuracy,
+            **parts.expected_cost(),
             "architecture": str(argmax_architecture(parts)),
             "probabilities": [[round(x, 6) for x in row] for row in parts.searcher.probabilities().tolist()],
             "seconds": seconds,
@@ -204,6 +196,7 @@ def search(parts: Parts, folder: Folder, reporter: Reporter) -> dict[str, Any]:
         "supernet_mixture_accuracy": supernet_accuracy(parts, "mixture", 1),
         "supernet_sampled_accuracy": supernet_accuracy(parts, "sampled", FINAL_PATHS),
         "evaluation": parts.searcher.evaluation,
+        **parts.expected_cost(),
         "state_sha256": parts.digest(),
         "seconds": seconds,
         "peak_memory_bytes": peak_memory(parts.objective.device),
@@ -285,6 +278,7 @@ def select(
         tree = {"parts": parts.state(), "selector": selector.state(), "seconds": seconds, "steps": steps}
         reporter.advance(steps)
         if selection is not None:
+            selection = within_limit(selection, parts.searcher.probabilities(), parts.cost, config.cost)
             break
         folder.save(tree)
     figures = {
@@ -319,7 +313,7 @@ def _context(parts: Parts, folder: Folder, reporter: Reporter) -> Context:
             objective.new_optimiser(lr_factor, epochs, "constant")
         # the searcher's clock stands at the end of its search: no warm-up comes again
         clock = parts.config.epochs - 1
-        means = train_epoch(parts.problem._replace(objective=objective), parts.searcher, clock, clock + 1, train_alpha)
+        means = train_epoch(parts.problem_on(objective), parts.searcher, clock, clock + 1, train_alpha)
         folder.log({"tuning_epoch": epoch + 1, **means})
         reporter.line(f"tuning epoch {epoch + 1}/{epochs}  loss {means['loss']:.3f}")
 

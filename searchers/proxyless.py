@@ -9,6 +9,10 @@ estimate dL/dalpha from G_j = dL/dg_j = <dL/dm, o_j(x)> at the drawn path (secti
     two:  the same on a pair {a, b} drawn from p without replacement, with q = p renormalised on the pair; after the
           Adam step both alphas are shifted so that exp(alpha_a) + exp(alpha_b) is what it was, which leaves every
           other probability unchanged
+
+A cost in the loss is that of p in `full` and `echo`. In `two` the official code takes the cost of q, zero off the pair:
+the two drawn operations' own, whose alpha gradient on the pair is q_a q_b (F_a - F_b) (`paid=pair`, the default). Its
+value is noisy; with `paid=all` the value is that of the whole p, and the gradient still moves the pair alone.
 """
 
 from typing import Any, ClassVar, Literal
@@ -32,6 +36,9 @@ class Options(AlphaOptions):
     mode: Literal["two", "full", "echo"] = Field(
         "two",
         description="whose gates get a gradient: a pair's, all at once (full), all one by one in one path's memory",
+    )
+    paid: Literal["pair", "all"] = Field(
+        "pair", description="of 'two': a cost is that of the pair alone (official), or of all probabilities"
     )
     warmup: float = Field(0.25, ge=0, lt=1, description="share of the epochs that train weights alone, paths from p")
     every: int = Field(1, ge=1, description="batches of an epoch per architecture step (official ImageNet code: 5)")
@@ -80,6 +87,14 @@ class ProxylessNAS(GradientSearcher):
         q = masked_softmax(self.alpha, pair)
         draws = torch.rand(1, len(self.mask), generator=self.streams.generator("gates"))
         return one_hot_draws(q.detach(), draws)[0], pair, q
+
+    def paid_gates(self, p: Tensor) -> Tensor:
+        """`two` with `paid=all`: all of softmax(alpha), held fixed but for how the pair shares its mass."""
+        if self.options.mode != "two" or self.options.paid == "pair":
+            return p
+        whole = self.probabilities()
+        mass = (whole * self.pair).sum(1, keepdim=True)
+        return torch.where(self.pair, p * mass, whole)
 
     def _draw_pairs(self) -> Tensor:
         """bool (P, O): per position two operations without replacement, weighted by p; one where there is one."""

@@ -17,7 +17,8 @@ from benchbed.testing.searcher_suite import CHECKS, check_searcher
 # Options under which a searcher learns a toy within the suite's budget. One that is not named runs with its defaults.
 QUICK: dict[str, list[dict[str, Any]]] = {
     "darts": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0}],
-    "proxyless": [{"alpha_lr": 0.05, "warmup": 0.0, "mode": mode} for mode in ("two", "full")],
+    "proxyless": [{"alpha_lr": 0.05, "warmup": 0.0, "mode": mode} for mode in ("two", "full", "echo")]
+    + [{"alpha_lr": 0.05, "warmup": 0.0, "mode": "two", "paid": "all"}],
     "reinforce": [
         {"alpha_lr": 0.05, "warmup": 0.0, "baseline": baseline} for baseline in ("ema", "leave-one-out", "official")
     ],

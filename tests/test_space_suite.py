@@ -12,6 +12,7 @@ from benchbed.testing.space_suite import check_random_members_are_selectable_and
 from benchbed.testing.space_suite import check_size_is_no_less_than_what_is_seen as check_size
 from benchbed.testing.space_suite import check_strings_lead_back as check_strings
 from benchbed.testing.space_suite import check_strings_of_no_member_are_refused as check_bad_strings
+from benchbed.testing.space_suite import check_unit_costs_add_up_to_the_facts as check_costs
 from benchbed.testing.toys import ToySpace
 
 SPACES = {"toy": ToySpace} | {p.name: lambda p=p: registry.load("space", p.name)() for p in registry.plugins("space")}
@@ -67,9 +68,24 @@ class _ShortSelectable(ToySpace):
     positions = (Position("only", ("a", "b"), (True,)),)
 
 
+class _CostsOnThePadding(ToySpace):
+    def unit_costs(self, kind: str) -> tuple[float, np.ndarray]:
+        return 0.0, np.ones(self.mask.shape)
+
+
+class _CostsOfAnother(ToySpace):
+    def unit_costs(self, kind: str) -> tuple[float, np.ndarray]:
+        return 1.0, self.mask.astype(np.float64)
+
+    def facts(self, arch: Architecture) -> dict[str, int]:
+        return {"params": 5}  # 1 + 3
+
+
 @pytest.mark.parametrize(
     ("space", "check"),
     [
+        (_CostsOnThePadding, check_costs),
+        (_CostsOfAnother, check_costs),
         (_ParsesBackwards, check_strings),
         (_AcceptsAnything, check_bad_strings),
         (_GatesOfAnother, check_gates_lead_back),

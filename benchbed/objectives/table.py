@@ -16,9 +16,9 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from ..errors import BenchbedError
+from ..multilinear import Multilinear
 from ..objective import Batch, Keep, Measure, Objective, Tree
 from ..space import Space
 from ..tables.figures import Figure
@@ -47,9 +47,7 @@ class TableObjective(Objective):
                 f"objective 'table' needs every cell: {name} lacks {gaps:,} of {prod(accuracy.shape):,}"
             )
         self.space, self.device = space, torch.device("cpu")
-        self.accuracy = torch.tensor(accuracy, dtype=torch.float64)
-        nones = [p.operations.index("none") if "none" in p.operations else 0 for p in space.positions]
-        self.none = one_hot(torch.tensor(nones), space.mask.shape[1]).double()  # (P, O)
+        self.accuracy = Multilinear(space, torch.tensor(accuracy, dtype=torch.float64))
         self.everything = torch.from_numpy(space.mask)
 
     @classmethod
@@ -63,14 +61,7 @@ class TableObjective(Objective):
 
     def value(self, gates: Tensor) -> Tensor:
         """The accuracy in percent, float64 (K,), of gates (K, P, O); differentiable."""
-        rows = gates.double()
-        mass = rows.sum(-1, keepdim=True)
-        rows = torch.where(mass > 0, rows / torch.where(mass > 0, mass, 1.0), self.none)
-        value = self.accuracy.expand(len(rows), *self.accuracy.shape)
-        for i, size in enumerate(self.accuracy.shape):  # one position after the other is summed out
-            row = rows[:, i, None, :size]
-            value = (row @ value.reshape(len(rows), size, -1)).squeeze(1)
-        return value.reshape(len(rows))
+        return self.accuracy(gates)
 
     def batch(self, split: Literal["train", "valid"]) -> Batch | None:
         return None

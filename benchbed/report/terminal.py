@@ -30,6 +30,7 @@ def run_summary(record: Mapping[str, Any], space: Space, console: Console, folde
         ),
         ("test accuracy", _test_accuracy(record)),
         *_standing(record),
+        *_cost(record),
         (
             "search's accuracy" if record.get("objective") == "table" else "supernet accuracy",
             f"{record['supernet']['supernet_mixture_accuracy']:.2f} % at the mixture, "
@@ -92,6 +93,17 @@ def _standing(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [("in the table", rank), ("noise floor", told)]
 
 
+def _cost(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the chosen architecture costs, beside the target and what the search's probabilities cost on average."""
+    cost = record.get("cost")
+    if not cost:
+        return []
+    unit = cost["unit"]
+    limit = "" if cost["limit"] is None else f", limit {cost['limit']:g}"
+    figures = f"{cost['chosen']:.4g} {unit} on {cost['device']} (target {cost['target']:g}{limit}; "
+    return [("cost", f"{figures}expected at the end of the search {cost['expected']:.4g})")]
+
+
 def _collapsed(facts: Mapping[str, Any]) -> str:
     if not facts.get("connected", True):
         return " (dead: no path from input to output)"
@@ -113,7 +125,19 @@ def grid_summary(records: Sequence[Mapping[str, Any]], console: Console) -> None
     for heading in ("searcher", "selector"):
         table.add_column(heading)
     regret = ("median regret",) if by_table else ()
-    for heading in ("seeds", "mean", "deviation", "95 % interval", *regret, "parameter-free", "search s", "select s"):
+    costs = [r.get("cost") for r in records]
+    paid = (f"{costs[0]['unit']} on {costs[0]['device']}",) if costs[0] else ()
+    for heading in (
+        "seeds",
+        "mean",
+        "deviation",
+        "95 % interval",
+        *regret,
+        *paid,
+        "parameter-free",
+        "search s",
+        "select s",
+    ):
         table.add_column(heading, justify="right")
     for (searcher, selector), group in groups.items():
         i = mean_interval([r["test_accuracy"] for r in group])
@@ -126,6 +150,7 @@ def grid_summary(records: Sequence[Mapping[str, Any]], console: Console) -> None
             "" if i.n < 2 else f"{i.deviation:.2f}",
             "" if i.n < 2 else f"{i.low:.2f} to {i.high:.2f}",
             *([f"{median(r['regret'] for r in group):.2f}"] if by_table else []),
+            *([f"{sum(r['cost']['chosen'] for r in group) / i.n:.4g}"] if paid else []),
             f"{sum(free) / len(free):.0%}" if free else "",
             f"{sum(r['seconds']['search'] for r in group) / i.n:.0f}",
             f"{sum(r['seconds']['selection'] for r in group) / i.n:.0f}",

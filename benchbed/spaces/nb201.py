@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise, product
 from typing import Any
 
+import numpy as np
+
 from ..errors import BenchbedError, unknown
 from ..space import Architecture, Position, Space
 
@@ -71,6 +73,15 @@ class NB201(Space):
                     arriving.append(f"{OPERATIONS[k]}({' + '.join(terms[source])})")
             terms.append(sorted(arriving))
         return " + ".join(terms[3]) or "0"
+
+    def unit_costs(self, kind: str) -> tuple[float, np.ndarray]:
+        """Of the published CIFAR-10 network: see `flops` and `parameters`, which are additive over the six edges."""
+        if kind not in COSTS:
+            raise unknown("cost of nb201", kind, COSTS)
+        count = COSTS[kind]
+        bare = count(self.architecture_of((NONE,) * len(EDGES)))
+        alone = [count(self.architecture_of((k, *(NONE,) * (len(EDGES) - 1)))) - bare for k in range(len(OPERATIONS))]
+        return float(bare), np.tile(np.array(alone, dtype=np.float64), (len(EDGES), 1))
 
     def facts(self, arch: Architecture) -> dict[str, Any]:
         """Counts of the published CIFAR-10 network (16 channels, 5 cells a stage), and what kind of cell this is.
@@ -177,6 +188,9 @@ def flops(
             total += (9 * (c // 2) * c + 9 * c * c + (c // 2) * c) * area  # the residual block before this stage
         total += cells * (9 * n3 + n1) * c * c * area
     return total + 4 * channels * classes + classes
+
+
+COSTS = {"flops": flops, "params": parameters}  # what `unit_costs` knows
 
 
 def _inputs(node: int) -> list[tuple[int, int]]:

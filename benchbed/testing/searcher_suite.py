@@ -14,7 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..cost import Problem, without_cost
+from ..cost import Cost, Problem, without_cost
+from ..latency.costs import AdditiveCost
+from ..latency.penalty import CostOptions, with_cost
 from ..objective import Batch, Tree
 from ..search_loop import train_epoch
 from ..searcher import Clock, Searcher
@@ -226,12 +228,16 @@ def check_better_operation_wins(searcher_class: SearcherClass, options: Mapping[
 
 def check_cheapest_wins(searcher_class: SearcherClass, options: Mapping[str, Any]) -> None:
     """Under a cost of great weight a searcher that learns ends at the cheapest operations, against their loss."""
-    problem = Problem(
-        _objective(searcher_class),
-        lambda loss, p: loss + 2.0 * (COSTS * p).sum(),
-        lambda accuracy, gates: accuracy / 100 - 2.0 * (COSTS * gates).sum((-1, -2)),
-    )
-    p = _learned(searcher_class, options, problem)
+    require_cheapest(searcher_class, options, AdditiveCost(ToySpace(), 1.0, COSTS.numpy(), "toy", "ms"))
+
+
+def require_cheapest(searcher_class: SearcherClass, options: Mapping[str, Any], cost: Cost) -> None:
+    """`check_cheapest_wins` with a cost whose cheapest operations are those of `COSTS`.
+
+    The cost goes through `with_cost`, as in a run: one whose gradient is cut fails here.
+    """
+    heavy = CostOptions.model_validate({"table": "toy", "target": 2.0, "weight": 4.0, "reward_exponent": 4.0})
+    p = _learned(searcher_class, options, with_cost(_objective(searcher_class), cost, heavy))
     for i, k in enumerate(CHEAPEST if p is not None else ()):
         require(
             p is not None and int(p[i].argmax()) == k and float(p[i, k]) > 0.5,

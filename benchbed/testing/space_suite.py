@@ -145,6 +145,23 @@ def check_size_is_no_less_than_what_is_seen(space: Space) -> None:
     require(space.size() >= len(kept), f"size {space.size()}, seen {len(seen)}")
 
 
+def check_unit_costs_add_up_to_the_facts(space: Space) -> None:
+    """Where costs by operation are known: float64 (P, O), finite, 0 on the padding, and their sums are the facts."""
+    for kind in ("flops", "params"):
+        try:
+            fixed, costs = space.unit_costs(kind)
+        except BenchbedError:
+            continue
+        require(costs.shape == space.mask.shape and costs.dtype == np.float64, f"{kind}: not float64 (P, O)")
+        require(bool(np.isfinite(costs).all()), f"{kind}: not finite")
+        require(not costs[~space.mask].any(), f"{kind}: a cost on the padding")
+        for arch in members(space, 5):
+            facts, total = space.facts(arch), fixed + float((costs * space.gates(arch)).sum())
+            require(
+                facts.get(kind, total) == total, f"'{arch}' has {facts.get(kind)} {kind} and costs add up to {total}"
+            )
+
+
 CHECKS: tuple[Callable[[Space], None], ...] = (
     check_mask_and_selectable_agree,
     check_names_its_networks,
@@ -157,6 +174,7 @@ CHECKS: tuple[Callable[[Space], None], ...] = (
     check_neighbours_differ_in_one_position,
     check_canonical_is_stable,
     check_size_is_no_less_than_what_is_seen,
+    check_unit_costs_add_up_to_the_facts,
 )
 
 

@@ -1,0 +1,148 @@
+"""Reads latency files: the authors' YAML, our own measured JSON, a CSV of whole networks. Strict, and without torch."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import BenchbedError, unknown
+from ..files import one_line
+from ..space import Space
+from ..tables.sheet import Sheet
+
+FORMAT = "benchbed-latency"
+UNIT = "ms"
+AUTHORS_FIELDS = ("count", "mean", "var")  # of mobile_trim.yaml; times in ms
+STRING_COLUMNS = ("arch_str", "arch")  # of a CSV of whole networks: the architecture's native string
+OTHER_COLUMNS = ("index",)  # no device
+
+
+class Entries(NamedTuple):
+    """times: ms by key. device: what was measured, as the file says, or its name."""
+
+    times: dict[str, float]
+    device: str
+
+
+def read_text(path: Path) -> str:
+    """The file. Raises BenchbedError where it cannot be read or is no text."""
+    try:
+        with one_line(path, "read latency table"):
+            return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise BenchbedError(f"latency table {path} is no text") from None
+
+
+def read_entries(path: Path, space: str) -> Entries:
+    """A look-up table, YAML of the authors' or JSON of our own; the space's name is checked where the file tells it.
+
+    Raises BenchbedError, one line, for a file that is neither, another space or unit, and a time that is not positive.
+    """
+    text = read_text(path)
+    if text.lstrip().startswith("{"):
+        return _ours(path, text, space)
+    return Entries(_authors(path, text), path.stem)
+
+
+def check_time(path: Path, key: str, value: Any) -> float:
+    """A time in ms. Raises BenchbedError that names the key unless it is a positive finite number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
+        raise BenchbedError(f"latency table {path}: {key} takes {value!r} ms, expected a positive number")
+    return float(value)
+
+
+def _authors(path: Path, text: str) -> dict[str, float]:
+    """`KEY:` and under it, indented, count, mean and var: the whole of the published file's YAML."""
+    fields: dict[str, dict[str, str]] = {}
+    key = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        if not line[0].isspace():
+            key = line.strip().removesuffix(":")
+            if not line.rstrip().endswith(":") or not key:
+                raise BenchbedError(f"latency table {path} line {number}: expected 'KEY:', got {line.strip()[:60]!r}")
+            if key in fields:
+                raise BenchbedError(f"latency table {path} line {number}: {key} stands there twice")
+            fields[key] = {}
+            continue
+        name, colon, value = (part.strip() for part in line.partition(":"))
+        if not key or not colon or name not in AUTHORS_FIELDS or name in fields[key]:
+            wanted = ", ".join(AUTHORS_FIELDS)
+            raise BenchbedError(
+                f"latency table {path} line {number}: expected one of {wanted} (times in ms), got {line.strip()[:60]!r}"
+            )
+        fields[key][name] = value
+    if not fields:
+        raise BenchbedError(f"latency table {path} is empty")
+    return {key: check_time(path, key, _number(found.get("mean"))) for key, found in fields.items()}
+
+
+def _number(text: str | None) -> Any:
+    try:
+        return float(text or "")
+    except ValueError:
+        return text
+
+
+def read_ours(path: Path) -> dict[str, Any]:
+    """A measured table whole, its header as the writer left it. Raises BenchbedError for anything else."""
+    return _ours_tree(path, read_text(path))
+
+
+def _ours_tree(path: Path, text: str) -> dict[str, Any]:
+    try:
+        tree = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise BenchbedError(f"latency table {path} is no JSON: {error}") from None
+    if not isinstance(tree, dict) or tree.get("format") != FORMAT or not isinstance(tree.get("entries"), dict):
+        raise BenchbedError(f"latency table {path} is no file of 'latency measure': it lacks format '{FORMAT}'")
+    return tree
+
+
+def _ours(path: Path, text: str, space: str) -> Entries:
+    tree = _ours_tree(path, text)
+    if tree.get("unit") != UNIT:
+        raise BenchbedError(f"latency table {path} is in {tree.get('unit')!r}: expected unit '{UNIT}'")
+    if tree.get("space") != space:
+        raise BenchbedError(f"latency table {path} is of space '{tree.get('space')}', not of '{space}'")
+    times = {}
+    for key, found in tree["entries"].items():
+        times[key] = check_time(path, key, found.get("median") if isinstance(found, dict) else found)
+    return Entries(times, str(tree.get("device_name", tree.get("device"))))
+
+
+def read_whole(path: Path, column: str | None, space: Space) -> tuple[np.ndarray, str]:
+    """(ms, one axis a position, NaN where an architecture is missing; the column): a CSV with a column a device.
+
+    Raises BenchbedError that names the line for a string of another space, a repetition or a time that is not positive.
+    """
+    sheet = Sheet(path)
+    strings = next((name for name in STRING_COLUMNS if name in sheet.header), None)
+    if strings is None:
+        raise BenchbedError(f"latency table {path} has no column of architectures: expected {STRING_COLUMNS[0]}")
+    devices = [name for name in sheet.header if name not in (*STRING_COLUMNS, *OTHER_COLUMNS)]
+    if column is None:
+        if len(devices) != 1:
+            some = ", ".join(devices[:4])
+            raise BenchbedError(
+                f"latency table {path} has {len(devices)} devices: give one as {path.name}:DEVICE ({some}, ...)"
+            )
+        column = devices[0]
+    if column not in devices:
+        raise unknown(f"device in latency table {path.name}:", column, devices)
+    times = sheet.numbers(column)
+    values = np.full([len(p.operations) for p in space.positions], np.nan)
+    for row, (text, time) in enumerate(zip(sheet.text(strings), times, strict=True)):
+        try:
+            choices = space.parse(text).choices
+        except BenchbedError as error:
+            raise BenchbedError(f"{sheet.where(row)}: {error}") from None
+        if not np.isnan(values[choices]):
+            raise BenchbedError(f"{sheet.where(row)}: {text} stands there twice")
+        if time <= 0:
+            raise BenchbedError(f"{sheet.where(row)}: {column} is {time:g} ms, expected a positive number")
+        values[choices] = time
+    return values, column
