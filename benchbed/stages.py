@@ -26,7 +26,7 @@ from .selector import Context, Selection, Selector
 from .space import Architecture, Space
 from .spaces.load import load_space
 from .streams import Streams, derive
-from .task import Split, Task
+from .task import Task
 from .training.cell import training_of
 from .training.train import Recipe, evaluate
 
@@ -345,7 +345,7 @@ def score(
         return folder.record
     assert config.scoring is not None
     recipe = Recipe(**config.scoring.model_dump(exclude={"channels", "cells"}))
-    size = {"channels": config.scoring.channels, "cells": config.scoring.cells}
+    size: dict[str, Any] = {"channels": config.scoring.channels, "cells": config.scoring.cells}
     training = training_of(space, task, recipe, selection.architecture, **size, seed=config.seed, device=device)
     saved, seconds = folder.load(), 0.0
     if saved is not None:
@@ -359,7 +359,7 @@ def score(
         folder.log(line)
         folder.save({"training": training.state(), "seconds": seconds})
         reporter.advance(training.epochs_done)
-    test: Split = task.seal.open(selection)
+    test = task.seal.open(selection)
     record = {
         "architecture": str(selection.architecture),
         "valid_accuracy": evaluate(training.network, task.valid.to(device)),
@@ -375,10 +375,6 @@ def score(
 def truncated(task: Task, count: int) -> Task:
     """The task on at most `count` images a split: what a dry run walks through."""
 
-    def cut(split: Split) -> Split:
-        return Split(split.images[:count], split.labels[:count])
-
-    seal = type(task.seal)(lambda: cut(task.seal.open("dry run")))
-    return replace(
-        task, train=cut(task.train), valid=cut(task.valid), seal=seal, fingerprint=f"{task.fingerprint}-{count}"
-    )
+    seal = type(task.seal)(lambda: task.seal.open("dry run").first(count))
+    train, valid = task.train.first(count), task.valid.first(count)
+    return replace(task, train=train, valid=valid, seal=seal, fingerprint=f"{task.fingerprint}-{count}")
