@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from .cli_table import describe_in, query, table_app
+from .cli_train import train
 from .errors import BenchbedError, unknown
 
 INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT
@@ -21,6 +22,7 @@ app = typer.Typer(
 
 app.add_typer(table_app, name="table")
 app.command()(query)
+app.command()(train)
 
 Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="a Python file with your own plug-in")]
 Set = Annotated[

@@ -17,6 +17,7 @@ from .errors import BenchbedError
 from .folder import Folder, read_json, write_json
 from .machine import commit, machine, versions
 from .objectives.table import imageless
+from .parallel import ALONE, Group
 from .progress import Reporter
 from .selector import Selection
 from .tables.score import score as score_in
@@ -38,6 +39,7 @@ class Options(NamedTuple):
     device: torch.device
     force: bool = False
     reporter: Reporter = Reporter(quiet=True)
+    group: Group = ALONE
 
 
 def run_all(configs: list[RunConfig], options: Options) -> list[dict[str, Any]]:
@@ -195,13 +197,17 @@ def expand(raw: Mapping[str, Any], searchers: list[str], selectors: list[str], s
 
     Raises BenchbedError as `resolve` does, and for a size that the space's networks do not take.
     """
-    space = raw.get("space", "nb201")
+    check_sizes(raw, raw.get("space", "nb201"))
+    return [resolve(raw, s, t, seed) for seed in seeds for s in searchers for t in selectors]
+
+
+def check_sizes(raw: Mapping[str, Any], space: str) -> None:
+    """Raises BenchbedError for a size that the space's networks do not take."""
     sized_by = registry.load("space", space).sized_by
     for section in ("supernet", "scoring"):
         for key in ("channels", "cells"):
             if key in (raw.get(section) or {}) and key not in sized_by:
                 raise BenchbedError(f"{section}.{key}: the networks of space '{space}' are sized by its space_options")
-    return [resolve(raw, s, t, seed) for seed in seeds for s in searchers for t in selectors]
 
 
 def dry_run(configs: list[RunConfig], options: Options) -> list[dict[str, Any]]:

@@ -38,7 +38,13 @@ class Split:
     def batches(self, order: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """Images and labels of each of the index batches."""
         for chosen in order:
-            yield self.images[chosen.to(self.labels.device)], self.labels[chosen.to(self.labels.device)]
+            here = chosen.to(self.labels.device)
+            yield self.images[here], self.labels[here]
+
+    def in_order(self, parts: Iterable[slice]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Views of the images and labels of each part."""
+        for part in parts:
+            yield self.images[part], self.labels[part]
 
 
 class Reading(NamedTuple):
@@ -100,6 +106,10 @@ class StoredSplit(ABC):
                 yield self.finish(waiting.popleft())
         while waiting:
             yield self.finish(waiting.popleft())
+
+    def in_order(self, parts: Iterable[slice]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images and labels of each part, unaugmented."""
+        return self.batches(torch.arange(len(self))[part] for part in parts)
 
     def note_broken(self, found: dict[str, str]) -> None:
         """Takes down images that cannot be read. Raises BenchbedError once they are more than `most_broken`."""

@@ -35,13 +35,14 @@ def accuracies(network: nn.Module, split: AnySplit, batch: int = 512, group: Gro
     network.eval()
     right = torch.zeros(3, dtype=torch.int64, device=device)  # at top-1, at top-5, of all
     total = torch.zeros((), dtype=torch.float64, device=device)
-    mine = torch.arange(len(split))[group.part(len(split))]
-    for images, labels in split.batches(mine.split(batch)) if len(mine) else ():
+    mine = group.part(len(split))
+    parts = [slice(start, min(start + batch, mine.stop)) for start in range(mine.start, mine.stop, batch)]
+    for images, labels in split.in_order(parts):
         labels = labels.to(device)
         logits = network(images.to(device)).float()
-        right += torch.stack(
-            [(logits.argmax(1) == labels).sum(), _among(logits, labels, 5), labels.new_tensor(len(labels))]
-        )
+        right[0] += (logits.argmax(1) == labels).sum()
+        right[1] += _among(logits, labels, 5)
+        right[2] += len(labels)
         total += F.cross_entropy(logits, labels, reduction="sum")
     network.train(training)
     top1, top5, count = (int(x) for x in group.sum(right))
