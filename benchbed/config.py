@@ -97,6 +97,7 @@ class RunConfig(BaseModel):
     supernet: SupernetOptions | None  # None: the objective is a table
     selector: PluginConfig
     scoring: ScoringOptions | None  # None: scored by the table
+    processes: int = 1  # that share every batch: each has batch statistics of its own
 
     def search_key(self) -> dict[str, Any]:
         """The part that a search depends on, but for the content of its task."""
@@ -104,6 +105,8 @@ class RunConfig(BaseModel):
         left_out |= {"space_sha256", "space_options"}  # in `space_key`
         if self.steps is None:
             left_out.add("steps")
+        if self.processes == 1:
+            left_out.add("processes")
         return {**self.model_dump(exclude=left_out), "space": self.space_key()}
 
     def scoring_key(self) -> Any:
@@ -111,7 +114,8 @@ class RunConfig(BaseModel):
         if self.table is not None:
             return self.table.key()
         assert self.scoring is not None
-        return self.scoring.model_dump()
+        shared = {"processes": self.processes} if self.processes > 1 else {}
+        return self.scoring.model_dump() | shared
 
     def space_key(self) -> str:
         """The space by name and options, and by content where it is a user's own."""

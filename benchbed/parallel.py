@@ -6,7 +6,7 @@ makes the same step. All results of an all-reduce are the same bit for bit in ev
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,6 +22,7 @@ from .errors import BenchbedError
 from .folder import Folder
 from .machine import pick_device
 from .objective import Tree
+from .task import AnySplit, StoredSplit
 
 T = TypeVar("T")
 PATIENCE = timedelta(hours=1)  # the longest wait for another process: the first one writes, or reads a large folder
@@ -127,6 +128,30 @@ class Group:
 
 
 ALONE = Group()
+Broken = dict[str, dict[str, str]]  # by split: an image's name, and why it cannot be read
+
+
+def skipped(group: Group, splits: Mapping[str, AnySplit]) -> Broken:
+    """By split, the images that some process could not read; splits without any are left out. Collective.
+
+    Each process takes note of the others'. Raises BenchbedError where they are more than a split may have.
+    """
+    found: Broken = {}
+    for name, split in splits.items():
+        if isinstance(split, StoredSplit):
+            for broken in group.gather(dict(split.broken)):
+                split.note_broken(broken)
+            if split.broken:
+                found[name] = dict(sorted(split.broken.items()))
+    return found
+
+
+def skip_again(splits: Mapping[str, AnySplit], before: Broken) -> None:
+    """Takes note of what an earlier start found broken."""
+    for name, broken in before.items():
+        split = splits[name]
+        if isinstance(split, StoredSplit):
+            split.broken.update(broken)
 
 
 class SharedFolder(Folder):

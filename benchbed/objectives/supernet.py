@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from ..errors import BenchbedError
 from ..objective import Batch, Keep, Measure, Objective, Tree
-from ..parallel import ALONE, Group
+from ..parallel import ALONE, Broken, Group, skip_again, skipped
 from ..space import Space
 from ..streams import Streams, seeded
 from ..supernets.plan import Plan, Run, plan
@@ -252,6 +252,7 @@ class SupernetObjective(Objective):
             "plan_of_lr": dict(self.plan_of_lr),
             "steps": self.steps,
             "cursors": {name: cursor.state() for name, cursor in self.cursors.items()},
+            **({"skipped": self.skipped()} if self.readers else {}),
         }
 
     def load_state(self, tree: Tree) -> None:
@@ -265,3 +266,8 @@ class SupernetObjective(Objective):
         self.steps = tree["steps"]
         for name, cursor in self.cursors.items():
             cursor.load_state(tree["cursors"][name])
+        skip_again(self.splits, tree.get("skipped", {}))
+
+    def skipped(self) -> Broken:
+        """The images that could not be read so far, by split. Collective where there are many processes."""
+        return skipped(self.group, self.splits)

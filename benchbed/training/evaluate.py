@@ -57,6 +57,6 @@ def _among(logits: Tensor, labels: Tensor, first: int) -> Tensor:
     return ((logits > own).sum(1) < first).sum()
 
 
-def evaluate(network: nn.Module, split: AnySplit, batch: int = 512) -> float:
+def evaluate(network: nn.Module, split: AnySplit, batch: int = 512, group: Group = ALONE) -> float:
     """Top-1 accuracy in percent: see `accuracies`."""
-    return accuracies(network, split, batch).top1
+    return accuracies(network, split, batch, group).top1

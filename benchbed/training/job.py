@@ -15,12 +15,12 @@ from ..config import SCORING, ScoringOptions, file_sha256, identity, key_of_spac
 from ..errors import BenchbedError, unknown
 from ..folder import write_json
 from ..machine import commit, machine, peak_memory, versions
-from ..parallel import Group
+from ..parallel import skip_again, skipped
 from ..run import DRY_IMAGES, Options, check_sizes
 from ..space import Architecture, Space
 from ..spaces.load import load_space
 from ..stages import truncated
-from ..task import AnySplit, StoredSplit, Task
+from ..task import Task
 from ..tasks.load import load_task
 from .cell import training_of
 from .evaluate import Accuracies, accuracies
@@ -156,15 +156,20 @@ def _in_folder(config: TrainConfig, task: Task, options: Options) -> dict[str, A
         if saved is not None:
             training.load_state(saved["training"])
             seconds = saved["seconds"]
-            _restore(splits, saved["skipped"])
+            skip_again(splits, saved["skipped"])
             options.reporter.line(f"train: goes on after epoch {training.epochs_done} of {training.recipe.epochs}")
+        named = {name for found in skipped(group, splits).values() for name in found}
         options.reporter.begin("train", training.recipe.epochs, training.epochs_done)
         while not training.finished:
             began = time.perf_counter()
             line = _epoch(training, task, options)
             seconds += time.perf_counter() - began
+            broken = skipped(group, splits)
+            for name, why in ((n, w) for found in broken.values() for n, w in found.items() if n not in named):
+                options.reporter.line(f"skipped '{name}': {why}")
+            named |= {name for found in broken.values() for name in found}
             folder.log(line)
-            folder.save({"training": training.state(), "seconds": seconds, "skipped": _skipped(splits, group)})
+            folder.save({"training": training.state(), "seconds": seconds, "skipped": broken})
             options.reporter.advance(training.epochs_done)
         test = task.seal.open(architecture).to(options.device)
         valid = accuracies(training.network, task.valid.to(options.device), group=group)
@@ -180,7 +185,7 @@ def _in_folder(config: TrainConfig, task: Task, options: Options) -> dict[str, A
             "config": config.model_dump(),
             **_figures("valid", valid),
             **_figures("test", tested),
-            "skipped": _skipped({**splits, "test": test}, group),
+            "skipped": skipped(group, {**splits, "test": test}),
             "seconds": seconds,
             "peak_memory_bytes": peak_memory(options.device),
             "versions": versions(),
@@ -219,22 +224,3 @@ def _epoch(training: Training, task: Task, options: Options) -> dict[str, Any]:
 
 def _figures(split: str, found: Accuracies) -> dict[str, float]:
     return {f"{split}_accuracy": found.top1, f"{split}_top5": found.top5, f"{split}_loss": found.loss}
-
-
-def _skipped(splits: Mapping[str, AnySplit], group: Group) -> dict[str, dict[str, str]]:
-    """By split, the images that no process could read, and why; splits without any are left out."""
-    found: dict[str, dict[str, str]] = {}
-    for name, split in splits.items():
-        if isinstance(split, StoredSplit):
-            for broken in group.gather(split.broken):
-                split.note_broken(broken)
-            if split.broken:
-                found[name] = dict(sorted(split.broken.items()))
-    return found
-
-
-def _restore(splits: Mapping[str, AnySplit], skipped: Mapping[str, dict[str, str]]) -> None:
-    for name, broken in skipped.items():
-        split = splits[name]
-        if isinstance(split, StoredSplit):
-            split.broken.update(broken)
