@@ -1,8 +1,9 @@
 """A loss that is the mean over all processes' images, by plain autograd, as often differentiable as each part is.
 
 Every process computes its part from replicas of the same gates and weights. Seen from outside, all of them hold one
-function: its value is the mean of the parts, and so are its derivatives of any order. An identity on each replica
-whose backward averages over the processes gives that; the average's own backward is a process's share of it.
+function: the sum of each part times its share of the images. Its derivatives of any order are then sums over the
+processes: an identity on each replica whose backward sums gives that. What comes back to a sum is the same in every
+process, and passes it as it is.
 """
 
 from typing import Any, NamedTuple
@@ -13,30 +14,29 @@ from torch import Tensor
 from ..parallel import Group
 
 
-class _Leaf(torch.autograd.Function):
-    """x to x; backward: the mean over the processes."""
+class _Replica(torch.autograd.Function):
+    """x to x; backward: the sum over the processes."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, share: float, group: Group) -> Tensor:
-        ctx.share, ctx.group = share, group
+    def forward(ctx: Any, x: Tensor, group: Group) -> Tensor:
+        ctx.group = group
         return x.view_as(x)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        return _Mean.apply(gradients[0], ctx.share, ctx.group), None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return _Sum.apply(gradients[0], ctx.group), None
 
 
-class _Mean(torch.autograd.Function):
-    """dx to the sum over the processes of share * dx; backward: share * v, for v is the same in all of them."""
-
-    @staticmethod
-    def forward(ctx: Any, dx: Tensor, share: float, group: Group) -> Tensor:
-        ctx.share = share
-        return group.sum(share * dx.contiguous())
+class _Sum(torch.autograd.Function):
+    """dx to its sum over the processes; backward: v to v."""
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        return ctx.share * gradients[0], None, None
+    def forward(ctx: Any, dx: Tensor, group: Group) -> Tensor:
+        return group.sum(dx.contiguous())
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0], None
 
 
 class Averaging(NamedTuple):
@@ -45,13 +45,14 @@ class Averaging(NamedTuple):
     share: float
     group: Group
 
-    def leaf(self, x: Tensor) -> Tensor:
+    def replica(self, x: Tensor) -> Tensor:
         """This process's replica of a value that all processes hold."""
-        return _Leaf.apply(x, self.share, self.group)
+        return _Replica.apply(x, self.group)
 
     def value(self, loss: Tensor) -> Tensor:
-        """The loss with the value of the mean, and this process's graph."""
-        return loss + (self.group.sum(self.share * loss.detach()) - loss.detach())
+        """The mean loss of all processes, with this one's graph."""
+        mine = self.share * loss
+        return mine + (self.group.sum(mine.detach()) - mine.detach())
 
 
 def averaging(group: Group, images: int, device: torch.device) -> Averaging:

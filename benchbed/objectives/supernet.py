@@ -155,7 +155,8 @@ class SupernetObjective(Objective):
         steps = plan(gates, self.everything if gates.requires_grad else None, probe=Run.GATED)
         if self.group.size > 1:
             mean = averaging(self.group, len(batch.labels), self.device)
-            gates, weights = mean.leaf(gates), {name: mean.leaf(w) for name, w in (weights or self.weights()).items()}
+            gates = mean.replica(gates.to(self.device))
+            weights = {name: mean.replica(w) for name, w in (weights or self.weights()).items()}
         inputs = (batch.images, gates.to(self.device), steps)
         with torch.autocast(self.device.type, enabled=False):  # finite differences need float32
             if weights is None:

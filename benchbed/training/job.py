@@ -13,7 +13,7 @@ from .. import registry
 from ..builder.spec import check as check_task
 from ..config import SCORING, ScoringOptions, file_sha256, identity, key_of_space, typed
 from ..errors import BenchbedError, unknown
-from ..folder import write_json
+from ..folder import Folder, write_json
 from ..machine import commit, machine, peak_memory, versions
 from ..parallel import skip_again, skipped
 from ..run import DRY_IMAGES, Options, check_sizes
@@ -138,42 +138,20 @@ def train(config: TrainConfig, options: Options) -> dict[str, Any]:
 
 
 def _in_folder(config: TrainConfig, task: Task, options: Options) -> dict[str, Any]:
-    space, group = config.load_space(), options.group
+    space = config.load_space()
     architecture = space.parse(config.arch)
     check_task(task, space)
     path = options.out / config.id(task)
-    with group.folder(path, RECORD_KEYS) as folder:
+    with options.group.folder(path, RECORD_KEYS) as folder:
         if not options.force and (record := folder.record) is not None:
             options.reporter.line(f"done before: {path} (again from the start with --force)")
             return record
         training = _training(config, space, task, architecture, options)
         if options.force:
             folder.clear()
-        if group.leader:
+        if options.group.leader:
             write_json(path / "config.json", config.model_dump())
-        saved, seconds = folder.load(), 0.0
-        splits = {"train": task.train, "valid": task.valid}
-        if saved is not None:
-            training.load_state(saved["training"])
-            seconds = saved["seconds"]
-            skip_again(splits, saved["skipped"])
-            options.reporter.line(f"train: goes on after epoch {training.epochs_done} of {training.recipe.epochs}")
-        named = {name for found in skipped(group, splits).values() for name in found}
-        options.reporter.begin("train", training.recipe.epochs, training.epochs_done)
-        while not training.finished:
-            began = time.perf_counter()
-            line = _epoch(training, task, options)
-            seconds += time.perf_counter() - began
-            broken = skipped(group, splits)
-            for name, why in ((n, w) for found in broken.values() for n, w in found.items() if n not in named):
-                options.reporter.line(f"skipped '{name}': {why}")
-            named |= {name for found in broken.values() for name in found}
-            folder.log(line)
-            folder.save({"training": training.state(), "seconds": seconds, "skipped": broken})
-            options.reporter.advance(training.epochs_done)
-        test = task.seal.open(architecture).to(options.device)
-        valid = accuracies(training.network, task.valid.to(options.device), group=group)
-        tested = accuracies(training.network, test, group=group)
+        seconds = _epochs(training, task, folder, options)
         record = {
             "id": path.name,
             "space": config.space,
@@ -183,9 +161,7 @@ def _in_folder(config: TrainConfig, task: Task, options: Options) -> dict[str, A
             "task_facts": {"fingerprint": task.fingerprint, **task.facts},
             "seed": config.seed,
             "config": config.model_dump(),
-            **_figures("valid", valid),
-            **_figures("test", tested),
-            "skipped": skipped(group, {**splits, "test": test}),
+            **_scored(training, task, architecture, options),
             "seconds": seconds,
             "peak_memory_bytes": peak_memory(options.device),
             "versions": versions(),
@@ -195,6 +171,43 @@ def _in_folder(config: TrainConfig, task: Task, options: Options) -> dict[str, A
         }
         folder.finish(record)
     return record
+
+
+def _epochs(training: Training, task: Task, folder: Folder, options: Options) -> float:
+    """What is left of the training, epoch by epoch; its seconds, those of earlier starts included."""
+    saved, seconds = folder.load(), 0.0
+    splits = {"train": task.train, "valid": task.valid}
+    if saved is not None:
+        training.load_state(saved["training"])
+        seconds = saved["seconds"]
+        skip_again(splits, saved["skipped"])
+        options.reporter.line(f"train: goes on after epoch {training.epochs_done} of {training.recipe.epochs}")
+    options.reporter.begin("train", training.recipe.epochs, training.epochs_done)
+    before = {} if saved is None else saved["skipped"]
+    while not training.finished:
+        began = time.perf_counter()
+        line = _epoch(training, task, options)
+        seconds += time.perf_counter() - began
+        broken = skipped(options.group, splits)
+        for split, images in broken.items():
+            for name in sorted(images.keys() - before.get(split, {}).keys()):
+                options.reporter.line(f"skipped '{name}', which cannot be read: {images[name]}")
+        before = broken
+        folder.log(line)
+        folder.save({"training": training.state(), "seconds": seconds, "skipped": broken})
+        options.reporter.advance(training.epochs_done)
+    return seconds
+
+
+def _scored(training: Training, task: Task, architecture: Architecture, options: Options) -> dict[str, Any]:
+    """Validation and test figures of the trained network. Opens the seal."""
+    valid = task.valid.to(options.device)
+    test = task.seal.open(architecture).to(options.device)
+    found = {"valid": valid, "test": test}
+    figures: dict[str, Any] = {}
+    for name, split in found.items():
+        figures |= _figures(name, accuracies(training.network, split, group=options.group))
+    return {**figures, "skipped": skipped(options.group, {"train": task.train, **found})}
 
 
 def _training(config: TrainConfig, space: Space, task: Task, architecture: Architecture, options: Options) -> Training:
