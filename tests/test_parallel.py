@@ -3,6 +3,7 @@
 Oracle 25 of the ProxylessNAS reference. Everything is computed by tests/two_processes.py, once alone and once as two.
 """
 
+import json
 import os
 import signal
 import socket
@@ -141,3 +142,62 @@ def test_alone_nothing_is_touched():
     assert int(count) == 5
     assert ALONE.from_leader(lambda: 7) == 7
     assert ALONE.gather("a") == ["a"]
+
+
+def torchrun(env: dict[str, str], *arguments: object) -> tuple[int, str]:
+    """`torchrun --nproc-per-node 2 -m benchbed ...`; its status and stderr. Ended, its workers too, when it hangs."""
+    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "benchbed"]
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([*run, *map(str, arguments)], env={**env, "OMP_NUM_THREADS": "1"}, **pipes)
+    try:
+        _, said = process.communicate(timeout=PATIENCE)
+        return process.returncode, said
+    finally:
+        if process.poll() is None:
+            process.terminate()  # it ends its workers
+            process.wait(30)
+
+
+CELL = "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|none~0|avg_pool_3x3~1|nor_conv_3x3~2|"
+
+
+def test_the_command_under_torchrun(child_env, tiny_file, tmp_path):
+    """One record and one history, written by the first process; a batch of odd size is refused in one line."""
+    flags = ["train", "--arch", CELL, "--task", f"npz:{tiny_file}", "--out", tmp_path / "runs", "--epochs", 2]
+    flags += ["--set", "scoring.channels=2", "--set", "scoring.batch=40", "--device", "cpu"]
+    status, said = torchrun(child_env, *flags)
+    assert status == 0, said
+    (folder,) = (tmp_path / "runs").iterdir()
+    record = json.loads((folder / "record.json").read_text())
+    assert record["config"]["processes"] == 2
+    assert [json.loads(x)["epoch"] for x in (folder / "history.jsonl").read_text().splitlines()] == [1, 2]
+    assert said.count("epoch   2/2") == 1
+    status, said = torchrun(child_env, *flags, "--set", "scoring.batch=41")
+    assert status != 0
+    assert [x for x in said.splitlines() if "benchbed:" in x] == [
+        "benchbed: batch = 41: 2 processes cannot share it equally; take 40 or 42"
+    ]
+    assert [p.name for p in (tmp_path / "runs").iterdir()] == [folder.name]
+
+
+def test_a_run_of_two_processes_that_is_killed_goes_on_to_the_same_end(child_env, tiny_flags, tmp_path):
+    """Search, selection and score; killed after the search's first epoch, between its line and its checkpoint."""
+    run = ["run", "--searcher", "proxyless", "--selector", "magnitude", "--device", "cpu", *tiny_flags]
+    kill = (
+        "import os, sys\nfrom benchbed import cli, folder\nsave = folder.Folder.save\n"
+        "def stop(self, tree):\n    save(self, tree)\n    os._exit(9)\n"
+        "folder.Folder.save = stop\nsys.argv[0] = 'benchbed'\ncli.main()\n"
+    )
+    plain = [sys.executable, "-m", "benchbed", *run]
+    for status, said in launch([[*plain, "--out", str(tmp_path / "whole")]] * 2, child_env):
+        assert status == 0, said
+    killed = launch([[sys.executable, "-c", kill, *run, "--out", str(tmp_path / "halves")]] * 2, child_env)
+    assert killed[0][0] == 9
+    for status, said in launch([[*plain, "--out", str(tmp_path / "halves")]] * 2, child_env):
+        assert status == 0, said
+    records = {}
+    for name in ("whole", "halves"):
+        (path,) = (p for p in (tmp_path / name).glob("*/record.json"))
+        records[name] = json.loads(path.read_text())
+    for key in ("id", "architecture", "valid_accuracy", "test_accuracy", "supernet_accuracy", "state_sha256", "scores"):
+        assert records["whole"][key] == records["halves"][key], key
