@@ -10,6 +10,7 @@ import typer
 from .cli_latency import latency_app
 from .cli_study import study_app
 from .cli_table import describe_in, query, table_app
+from .cli_train import train
 from .errors import BenchbedError, unknown
 
 INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT
@@ -25,6 +26,7 @@ app.add_typer(table_app, name="table")
 app.add_typer(study_app, name="study")
 app.add_typer(latency_app, name="latency")
 app.command()(query)
+app.command()(train)
 
 Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="a Python file with your own plug-in")]
 Set = Annotated[
@@ -55,7 +57,7 @@ def run(
         str | None, typer.Option(help="supernet, or table: a table's accuracy itself  [default: supernet]")
     ] = None,
     task: Annotated[
-        str | None, typer.Option(help="digits, cifar10, cifar100, imagenet16 or npz:FILE  [default: digits]")
+        str | None, typer.Option(help="digits, cifar10, cifar100, imagenet16, imagenet, npz:FILE  [default: digits]")
     ] = None,
     data: Data = None,
     splits: Splits = None,
@@ -85,6 +87,7 @@ def run(
         "cost.table": latency, "cost.target": target,
     }  # fmt: skip
     raw = _configuration(config, flags, settings, plugin)
+    from .parallel import joined
     from .progress import Reporter
     from .report.terminal import grid_summary, run_summary
     from .run import Options, expand, run_all
@@ -93,14 +96,14 @@ def run(
 
     configs = expand(raw, _names(raw, "searcher"), _names(raw, "selector"), _seeds(raw))
     console = _console()
-    with Reporter(quiet) as reporter:
-        options = Options(Path(raw.get("out", "runs")), _device(raw), force, reporter)
-        if dry_run:
-            records = walk(configs, options)
-            console.print(f"dry run: {len(records)} pairing(s) went from search to score; nothing was kept")
-            return
-        records = run_all(configs, options)
-    if len(records) == 1:
+    with joined(raw.get("device", "auto")) as (group, where), Reporter(quiet or not group.leader) as reporter:
+        options = Options(Path(raw.get("out", "runs")), where, force, reporter, group)
+        records = walk(configs, options) if dry_run else run_all(configs, options)
+    if not group.leader:
+        return
+    if dry_run:
+        console.print(f"dry run: {len(records)} pairing(s) went from search to score; nothing was kept")
+    elif len(records) == 1:
         chosen_from = load_space(configs[0].space, configs[0].space_options)
         run_summary(records[0], chosen_from, console, f"{options.out}/{records[0]['id']}")
     else:
@@ -125,15 +128,18 @@ def select(
     """Run another selector on a finished search."""
     flags = {"selector": selector, "device": device, "data": data, "splits": splits, "table": table, "dataset": dataset}
     raw = _configuration(config, flags, settings, plugin)
+    from .parallel import joined
     from .progress import Reporter
     from .report.terminal import grid_summary, run_summary
     from .run import Options, select_again
     from .spaces.load import load_space
 
     names = _names(raw, "selector")
-    with Reporter(quiet) as reporter:
-        options = Options(search.parent.parent, _device(raw), force, reporter)
+    with joined(raw.get("device", "auto")) as (group, where), Reporter(quiet or not group.leader) as reporter:
+        options = Options(search.parent.parent, where, force, reporter, group)
         records = [select_again(search, raw, name, options) for name in names]
+    if not group.leader:
+        return
     if len(records) == 1:
         space = load_space(records[0]["space"], records[0]["config"].get("space_options"))
         run_summary(records[0], space, _console(), f"{options.out}/{records[0]['id']}")
@@ -249,12 +255,6 @@ def _seeds(raw: dict[str, Any]) -> list[int]:
     from .config import seed_range
 
     return list(seed_range(str(text)))
-
-
-def _device(raw: dict[str, Any]) -> Any:
-    from .machine import pick_device
-
-    return pick_device(raw.get("device", "auto"))
 
 
 def main() -> None:

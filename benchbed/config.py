@@ -105,12 +105,15 @@ class RunConfig(BaseModel):
     selector: PluginConfig
     scoring: ScoringOptions | None  # None: scored by the table
     cost: CostConfig | None = None
+    processes: int = 1  # that share every batch: each has batch statistics of its own
 
     def search_key(self) -> dict[str, Any]:
         """The part that a search depends on, but for the content of its task."""
         left_out = {"selector", "scoring", "preset", "task_options", "data", "splits", "table"}
         left_out |= {"space_sha256", "space_options", "cost"}  # in `space_key`; the cost by its own key, below
         left_out |= {name for name in ("steps", "fidelity") if getattr(self, name) is None}
+        if self.processes == 1:
+            left_out.add("processes")
         cost = {} if self.cost is None else {"cost": self.cost.key()}
         return {**self.model_dump(exclude=left_out), "space": self.space_key(), **cost}
 
@@ -119,12 +122,18 @@ class RunConfig(BaseModel):
         if self.table is not None:
             return self.table.key()
         assert self.scoring is not None
-        return self.scoring.model_dump()
+        shared = {"processes": self.processes} if self.processes > 1 else {}
+        return self.scoring.model_dump() | shared
 
     def space_key(self) -> str:
         """The space by name and options, and by content where it is a user's own."""
-        options = json.dumps(self.space_options, sort_keys=True) if self.space_options else None
-        return " ".join(part for part in (self.space, self.space_sha256, options) if part)
+        return key_of_space(self.space, self.space_sha256, self.space_options)
+
+
+def key_of_space(name: str, sha256: str | None, options: Mapping[str, Any]) -> str:
+    """A space by name and options, and by content where it is a user's own."""
+    text = json.dumps(options, sort_keys=True) if options else None
+    return " ".join(part for part in (name, sha256, text) if part)
 
 
 def identity(readable: str, *parts: Any) -> str:
@@ -199,7 +208,7 @@ def resolve(raw: Mapping[str, Any], searcher: str, selector: str, seed: int) -> 
         raise unknown("objective", objective, PRESETS)
     space = raw.get("space", "nb201")
     found_space = registry.find("space", space)
-    space_sha256 = None if registry.is_ours(found_space) else _sha256("space", space)
+    space_sha256 = None if registry.is_ours(found_space) else file_sha256("space", space)
     table = _table(raw, objective, space, space_sha256 is None)
     task = _task(raw, table if objective == "table" else None)
     preset = _preset(raw, objective, task)
@@ -402,10 +411,11 @@ def _selector_options(raw: Mapping[str, Any], name: str, preset: str) -> dict[st
 def _plugin(kind: str, name: str, options: dict[str, Any]) -> PluginConfig:
     model = registry.load(kind, name).Options
     complete = typed(model, options, f"{kind} '{name}'").model_dump()
-    return PluginConfig(name=name, options=complete, sha256=_sha256(kind, name))
+    return PluginConfig(name=name, options=complete, sha256=file_sha256(kind, name))
 
 
-def _sha256(kind: str, name: str) -> str | None:
+def file_sha256(kind: str, name: str) -> str | None:
+    """SHA-256 of a plug-in's file; None where it has none."""
     file = registry.source(kind, name)
     return None if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
 

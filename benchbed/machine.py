@@ -18,7 +18,7 @@ from .errors import BenchbedError
 def versions() -> dict[str, str]:
     """Versions of what a figure depends on, as they are loaded now."""
     found = {"benchbed": __version__, "python": platform.python_version()}
-    for name in ("torch", "numpy", "scipy", "scikit-learn", "pydantic"):
+    for name in ("torch", "numpy", "scipy", "scikit-learn", "pydantic", "pillow"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

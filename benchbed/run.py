@@ -14,10 +14,11 @@ import torch
 from . import registry, stages
 from .config import NO_TABLE, RunConfig, resolve
 from .errors import BenchbedError
-from .folder import Folder, read_json, write_json
+from .folder import read_json, write_json
 from .latency.penalty import check_cost, configured, cost_figures
 from .machine import commit, machine, versions
 from .objectives.table import imageless
+from .parallel import ALONE, Group
 from .progress import Reporter
 from .selector import Selection
 from .tables.score import score as score_in
@@ -39,6 +40,7 @@ class Options(NamedTuple):
     device: torch.device
     force: bool = False
     reporter: Reporter = Reporter(quiet=True)
+    group: Group = ALONE
 
 
 def run_all(configs: list[RunConfig], options: Options) -> list[dict[str, Any]]:
@@ -46,6 +48,7 @@ def run_all(configs: list[RunConfig], options: Options) -> list[dict[str, Any]]:
 
     Whatever can be refused in any of them is refused before the first begins.
     """
+    configs = _shared(configs, options.group)
     for config in configs:
         stages.check(config)
     records = []
@@ -62,6 +65,17 @@ def run_all(configs: list[RunConfig], options: Options) -> list[dict[str, Any]]:
             tasks[key] = task_of(config)
         records.append(run(config, tasks[key], options, redone))
     return records
+
+
+def _shared(configs: list[RunConfig], group: Group) -> list[RunConfig]:
+    """The configurations for this group of processes. Raises BenchbedError where it does not divide a batch."""
+    for config in configs:
+        if config.supernet is not None:
+            group.divides("supernet.batch", config.supernet.batch)
+            group.divides("supernet.valid_batch", config.supernet.valid_batch)
+        if config.scoring is not None:
+            group.divides("scoring.batch", config.scoring.batch)
+    return [config.model_copy(update={"processes": group.size}) for config in configs]
 
 
 def task_of(config: RunConfig) -> Task:
@@ -85,18 +99,20 @@ def run(config: RunConfig, task: Task, options: Options, redone: set[Path] | Non
     search_path = options.out / "searches" / stages.search_id(config, task)
     fresh_search = options.force and search_path not in redone
     redone.add(search_path)
-    with Folder(folder_path, RECORD_KEYS) as folder:
+    group = options.group
+    with group.folder(folder_path, RECORD_KEYS) as folder:
         if not options.force and (record := folder.record) is not None:
             reporter.line(f"done before: {folder_path} (again from the start with --force)")
             return record
-        parts = stages.build(config, task, options.device)
-        with Folder(search_path, stages.SEARCH_KEYS) as search_folder:
+        parts = stages.build(config, task, options.device, group)
+        with group.folder(search_path, stages.SEARCH_KEYS) as search_folder:
             if options.force:  # both locks are held: nothing is thrown away for a run that is then refused
                 folder.clear()
             if fresh_search:
                 search_folder.clear()
-            write_json(folder_path / "config.json", config.model_dump())
-            if fresh_search or not (search_path / "config.json").exists():  # `select` scores as the first run did
+            if group.leader:
+                write_json(folder_path / "config.json", config.model_dump())
+            if group.leader and (fresh_search or not (search_path / "config.json").exists()):  # `select` scores so too
                 write_json(search_path / "config.json", config.model_dump(exclude={"selector"}))
             searched = stages.search(parts, search_folder, reporter)
             selection, figures = stages.select(parts, search_path / "checkpoint.pt", folder, reporter)
@@ -123,10 +139,11 @@ def _trained(parts: stages.Parts, selection: Selection, options: Options, redone
     path = options.out / "scores" / stages.score_id(parts.config, parts.task, selection.architecture)
     fresh = options.force and path not in redone
     redone.add(path)
-    with Folder(path, stages.SCORE_KEYS, wait=True) as folder:
+    with options.group.folder(path, stages.SCORE_KEYS, wait=True) as folder:
         if fresh:
             folder.clear()
-        return stages.score(parts.config, parts.space, parts.task, selection, folder, options.device, options.reporter)
+        where = (folder, options.device, options.reporter, options.group)
+        return stages.score(parts.config, parts.space, parts.task, selection, *where)
 
 
 def score_by_table(config: RunConfig, selection: Selection, reporter: Reporter) -> dict[str, Any]:
@@ -183,7 +200,7 @@ def _what_came_out(
         "scores": scores,
         "notes": selection.notes,
         "supernet_accuracy": searched["supernet_accuracy"],
-        "supernet": {k: v for k, v in searched.items() if k.startswith(("supernet_", "evaluation"))},
+        "supernet": {k: v for k, v in searched.items() if k.startswith(("supernet_", "evaluation", "skipped"))},
         "valid_accuracy": scored["valid_accuracy"],
         "test_accuracy": scored["test_accuracy"],
         "scored_by": "training" if parts.config.table is None else "table",
@@ -201,30 +218,38 @@ def expand(raw: Mapping[str, Any], searchers: list[str], selectors: list[str], s
 
     Raises BenchbedError as `resolve` does, and for a size that the space's networks do not take.
     """
-    space = raw.get("space", "nb201")
+    check_sizes(raw, raw.get("space", "nb201"))
+    return [resolve(raw, s, t, seed) for seed in seeds for s in searchers for t in selectors]
+
+
+def check_sizes(raw: Mapping[str, Any], space: str) -> None:
+    """Raises BenchbedError for a size that the space's networks do not take."""
     sized_by = registry.load("space", space).sized_by
     for section in ("supernet", "scoring"):
         for key in ("channels", "cells"):
             if key in (raw.get(section) or {}) and key not in sized_by:
                 own = f"by {' and '.join(sized_by)} and its space_options" if sized_by else "by its space_options"
                 raise BenchbedError(f"{section}.{key}: the networks of space '{space}' are sized {own}")
-    return [resolve(raw, s, t, seed) for seed in seeds for s in searchers for t in selectors]
 
 
 def dry_run(configs: list[RunConfig], options: Options) -> list[dict[str, Any]]:
     """Walks the whole pipeline of each pairing on one epoch of a few images in a folder that is removed again."""
     records = []
+    configs = _shared(configs, options.group)
     for config in configs:
         stages.check(config)
+    batch = 32 * options.group.size
     with tempfile.TemporaryDirectory(prefix="benchbed-dry-") as scratch:
         small = options._replace(out=Path(scratch), force=False)
         for config in {(c.searcher.name, c.selector.name): c for c in configs}.values():
             small_parts: dict[str, Any] = {"epochs": 1}
             if config.supernet is not None:
-                few = {"batch": 32, "valid_batch": 32, "eval_batch": 64}
+                few = {"batch": batch, "valid_batch": batch, "eval_batch": 64}
                 small_parts["supernet"] = config.supernet.model_copy(update=few)
             if config.scoring is not None:
-                small_parts["scoring"] = config.scoring.model_copy(update={"epochs": 1, "batch": 32})
+                small_parts["scoring"] = config.scoring.model_copy(
+                    update={"epochs": 1, "warmup_epochs": 0, "batch": batch}
+                )
             shortened = config.model_copy(update=small_parts)
             records.append(run(shortened, stages.truncated(task_of(config), DRY_IMAGES), small))
     return records
@@ -247,8 +272,14 @@ def select_again(search_path: Path, raw: Mapping[str, Any], selector: str, optio
             f"'{given[0]}' was fixed by the search: select takes selector, scoring and device, table and data"
         )
     saved = read_json(search_path / "config.json", CONFIG_KEYS)
+    if (made_by := saved.get("processes", 1)) != options.group.size:
+        raise options.group.refusal(
+            f"{search_path} was searched by {made_by} processes, here are {options.group.size}: "
+            + ("start without torchrun" if made_by == 1 else f"start with torchrun --nproc-per-node {made_by}")
+        )
     whole = _as_given(saved, raw)
     config = resolve(whole, saved["searcher"]["name"], selector, saved["seed"])
+    (config,) = _shared([config], options.group)
     stages.check(config)
     task = task_of(config)
     if stages.search_id(config, task) != search_path.name:

@@ -19,6 +19,7 @@ from .machine import peak_memory
 from .objective import Decisions, Objective
 from .objectives.supernet import SupernetObjective, import_class
 from .objectives.table import TableObjective
+from .parallel import ALONE, Group
 from .progress import Reporter
 from .search_loop import NonFiniteLoss, train_epoch
 from .searcher import Clock, EvaluationMode, Searcher
@@ -26,7 +27,7 @@ from .selector import Context, Selection, Selector
 from .space import Architecture, Space
 from .spaces.load import load_space
 from .streams import Streams, derive
-from .task import Split, Task
+from .task import Task
 from .training.cell import training_of
 from .training.train import Recipe, evaluate
 
@@ -48,6 +49,7 @@ class Parts:
     objective: SupernetObjective | TableObjective
     searcher: Searcher
     cost: Cost | None = None
+    group: Group = ALONE
 
     @property
     def problem(self) -> Problem:
@@ -76,8 +78,8 @@ class Parts:
         return digest({"weights": self.objective.weights(), "searcher": self.searcher.state()})
 
 
-def build(config: RunConfig, task: Task, device: torch.device) -> Parts:
-    """The parts of a search."""
+def build(config: RunConfig, task: Task, device: torch.device, group: Group = ALONE) -> Parts:
+    """The parts of a search, the same in every process of the group."""
     space = space_of(config, task)
     streams = Streams(config.seed)
     searcher_class = registry.load("searcher", config.searcher.name)
@@ -85,9 +87,10 @@ def build(config: RunConfig, task: Task, device: torch.device) -> Parts:
     if config.supernet is None:
         objective = _table_objective(config)
     else:
-        objective = SupernetObjective(space, task, config.supernet, streams, config.epochs, device)
+        objective = SupernetObjective(space, task, config.supernet, streams, config.epochs, device, group)
     searcher = searcher_class(space, searcher_class.Options(**config.searcher.options), streams)
-    return Parts(config, space, task, streams, objective, searcher, configured(config.cost, space, config.space))
+    cost = configured(config.cost, space, config.space)
+    return Parts(config, space, task, streams, objective, searcher, cost, group)
 
 
 def space_of(config: RunConfig, task: Task) -> Space:
@@ -201,6 +204,8 @@ def search(parts: Parts, folder: Folder, reporter: Reporter) -> dict[str, Any]:
         "seconds": seconds,
         "peak_memory_bytes": peak_memory(parts.objective.device),
     }
+    if isinstance(parts.objective, SupernetObjective) and (broken := parts.objective.skipped()):
+        record["skipped"] = broken
     folder.finish(record)
     return record
 
@@ -218,8 +223,8 @@ def _diverged(error: NonFiniteLoss, parts: Parts, folder: Folder) -> BenchbedErr
     kept = folder.path / "checkpoint.pt"
     where = f"the last good checkpoint is {kept}" if kept.exists() else "no epoch was finished"
     if o is None:
-        return BenchbedError(f"{error}: searcher {searcher.name}, seed {parts.config.seed}; {where}")
-    return BenchbedError(
+        return parts.group.refusal(f"{error}: searcher {searcher.name}, seed {parts.config.seed}; {where}")
+    return parts.group.refusal(
         f"{error}: searcher {searcher.name}, supernet.lr={o.lr}, supernet.clip={o.clip}, "
         f"supernet.batch={o.batch}, seed {parts.config.seed}; {where}; try a smaller supernet.lr"
     )
@@ -257,7 +262,7 @@ def select(
     selector: Selector = selector_class(selector_class.Options(**config.selector.options))
     saved, seconds, steps = folder.load(), 0.0, 0
     if saved is None:
-        parts.load_state(load_checkpoint(search_checkpoint)["tree"]["parts"])
+        parts.load_state(parts.group.from_leader(lambda: load_checkpoint(search_checkpoint)["tree"]["parts"]))
     else:
         parts.load_state(saved["parts"])
         if "selection" in saved:
@@ -336,6 +341,7 @@ def score(
     folder: Folder,
     device: torch.device,
     reporter: Reporter,
+    group: Group = ALONE,
 ) -> dict[str, Any]:
     """Trains the chosen architecture from scratch, seeded by the run's seed; validation and test accuracy in percent.
 
@@ -345,8 +351,9 @@ def score(
         return folder.record
     assert config.scoring is not None
     recipe = Recipe(**config.scoring.model_dump(exclude={"channels", "cells"}))
-    size = {"channels": config.scoring.channels, "cells": config.scoring.cells}
-    training = training_of(space, task, recipe, selection.architecture, **size, seed=config.seed, device=device)
+    size: dict[str, Any] = {"channels": config.scoring.channels, "cells": config.scoring.cells}
+    seed, chosen = config.seed, selection.architecture
+    training = training_of(space, task, recipe, chosen, **size, seed=seed, device=device, group=group)
     saved, seconds = folder.load(), 0.0
     if saved is not None:
         training.load_state(saved["training"])
@@ -359,11 +366,11 @@ def score(
         folder.log(line)
         folder.save({"training": training.state(), "seconds": seconds})
         reporter.advance(training.epochs_done)
-    test: Split = task.seal.open(selection)
+    test = task.seal.open(selection)
     record = {
         "architecture": str(selection.architecture),
-        "valid_accuracy": evaluate(training.network, task.valid.to(device)),
-        "test_accuracy": evaluate(training.network, test.to(device)),
+        "valid_accuracy": evaluate(training.network, task.valid.to(device), group=group),
+        "test_accuracy": evaluate(training.network, test.to(device), group=group),
         "seconds": seconds,
         "peak_memory_bytes": peak_memory(device),
     }
@@ -375,10 +382,6 @@ def score(
 def truncated(task: Task, count: int) -> Task:
     """The task on at most `count` images a split: what a dry run walks through."""
 
-    def cut(split: Split) -> Split:
-        return Split(split.images[:count], split.labels[:count])
-
-    seal = type(task.seal)(lambda: cut(task.seal.open("dry run")))
-    return replace(
-        task, train=cut(task.train), valid=cut(task.valid), seal=seal, fingerprint=f"{task.fingerprint}-{count}"
-    )
+    seal = type(task.seal)(lambda: task.seal.open("dry run").first(count))
+    train, valid = task.train.first(count), task.valid.first(count)
+    return replace(task, train=train, valid=valid, seal=seal, fingerprint=f"{task.fingerprint}-{count}")

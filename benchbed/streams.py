@@ -46,13 +46,14 @@ class Streams:
 
 
 @contextmanager
-def seeded(generator: torch.Generator) -> Iterator[None]:
+def seeded(generator: torch.Generator, offset: int = 0) -> Iterator[None]:
     """Torch's global generator seeded by one draw of `generator`, and put back on leaving.
 
-    For code that can only use the global one: weight initialisation, dropout.
+    For code that can only use the global one: weight initialisation, dropout. `offset` is added to the draw, where
+    processes that share `generator` are to draw apart.
     """
     before = torch.get_rng_state()
-    torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
+    torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)) + offset)
     try:
         yield
     finally:

@@ -5,12 +5,17 @@ a `Seal`, which only a scorer opens, and only with a finished selection in hand.
 or read from its file before that.
 """
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+from .errors import BenchbedError
 
 
 @dataclass(frozen=True)
@@ -26,15 +31,108 @@ class Split:
     def to(self, device: torch.device | str) -> "Split":
         return Split(self.images.to(device), self.labels.to(device))
 
+    def first(self, count: int) -> "Split":
+        """The split of its first `count` images."""
+        return Split(self.images[:count], self.labels[:count])
+
+    def batches(self, order: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images and labels of each of the index batches."""
+        for chosen in order:
+            here = chosen.to(self.labels.device)
+            yield self.images[here], self.labels[here]
+
+    def in_order(self, parts: Iterable[slice]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Views of the images and labels of each part."""
+        for part in parts:
+            yield self.images[part], self.labels[part]
+
+
+class Reading(NamedTuple):
+    """Images that are being decoded: which they are, their draws, and what will be in their places."""
+
+    chosen: Tensor
+    seeds: Tensor | None
+    images: list[Future[Any]]
+
+
+class StoredSplit(ABC):
+    """A split whose images stay on disk and are decoded when they are asked for: it need not fit in memory.
+
+    `labels`: int64 (n,), on the CPU. `broken`: the images that could not be read so far, by name, and why; they are
+    left out of their batches. `ahead`: batches that are decoded before their turn comes. A split of training images
+    draws its augmentation from one seed an image, so that neither the number of workers nor reading ahead changes it.
+    """
+
+    labels: Tensor
+    broken: dict[str, str]
+    ahead = 2
+    most_broken = 0.001  # share of the images beyond which nothing more is read
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @abstractmethod
+    def to(self, device: torch.device | str) -> "StoredSplit":
+        """The split whose batches come on the device; `broken` is shared."""
+
+    @abstractmethod
+    def first(self, count: int) -> "StoredSplit":
+        """The split of its first `count` images."""
+
+    @abstractmethod
+    def seeds(self, count: int, generator: torch.Generator) -> Tensor | None:
+        """int64 (count,): the draws of so many images; None, and nothing drawn, where images are never augmented."""
+
+    @abstractmethod
+    def start(self, chosen: Tensor, seeds: Tensor | None) -> Reading:
+        """Begins to decode the images at the indices `chosen` (m,), each augmented by its seed. Does not wait."""
+
+    @abstractmethod
+    def finish(self, reading: Reading) -> tuple[Tensor, Tensor]:
+        """Images, float32 (k, c, h, w), and labels (k,), on the device, of the k of m images that can be read.
+
+        Raises BenchbedError once more than `most_broken` of the split cannot, or none of the batch.
+        """
+
+    def batches(
+        self, order: Iterable[Tensor], seeds: Iterable[Tensor | None] | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images and labels of each of the index batches, `ahead` of them under way; without seeds unaugmented."""
+        waiting: deque[Reading] = deque()
+        every: Iterable[Any] = ((c, None) for c in order) if seeds is None else zip(order, seeds, strict=True)
+        for chosen, draws in every:
+            waiting.append(self.start(chosen, draws))
+            if len(waiting) > self.ahead:
+                yield self.finish(waiting.popleft())
+        while waiting:
+            yield self.finish(waiting.popleft())
+
+    def in_order(self, parts: Iterable[slice]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images and labels of each part, unaugmented."""
+        return self.batches(torch.arange(len(self))[part] for part in parts)
+
+    def note_broken(self, found: dict[str, str]) -> None:
+        """Takes down images that cannot be read. Raises BenchbedError once they are more than `most_broken`."""
+        self.broken.update(found)
+        if len(self.broken) > self.most_broken * len(self):
+            name, why = next(iter(self.broken.items()))
+            raise BenchbedError(
+                f"{len(self.broken)} of {len(self)} images cannot be read, more than {self.most_broken:.1%}: "
+                f"'{name}' ({why})" + (" and others" if len(self.broken) > 1 else "")
+            )
+
+
+AnySplit = Split | StoredSplit
+
 
 class Seal:
     """Holds the test split. `open` needs the selection that is to be scored, and notes that it was called."""
 
-    def __init__(self, load: Callable[[], Split]):
+    def __init__(self, load: Callable[[], AnySplit]):
         self._load = load
         self.opened = False
 
-    def open(self, selection: Any) -> Split:
+    def open(self, selection: Any) -> AnySplit:
         """The test split, for scoring `selection`. Raises RuntimeError without one: nothing else may see it."""
         if selection is None:
             raise RuntimeError("the test split is sealed until an architecture has been selected")
@@ -48,14 +146,15 @@ class Task:
 
     `fingerprint` hashes the content, so that a result names its data. `augment` maps a batch of images
     (n, c, h, w) that is stepped on, weights or architecture, to one of the same shape, drawing only from the generator
-    that it is given. What is measured is never augmented. None is the identity.
+    that it is given. What is measured is never augmented. None is the identity. A `StoredSplit` augments by itself
+    where it decodes, and its task has no `augment`.
     """
 
     name: str
     classes: int
     shape: tuple[int, int, int]  # channels, height, width
-    train: Split
-    valid: Split
+    train: AnySplit
+    valid: AnySplit
     seal: Seal
     fingerprint: str
     facts: dict[str, Any] = field(default_factory=dict)  # sizes and how the splits were made, for the record

@@ -9,7 +9,7 @@ from ..config import ScoringOptions
 from ..errors import BenchbedError
 from ..space import Space
 from ..spaces.nb201 import NB201
-from ..task import Task
+from ..task import Split, Task
 from ..tasks.load import load_task
 
 FORMAT = 1  # of the folder
@@ -67,7 +67,7 @@ def check(task: Task, space: Space) -> None:
     for name, split in (("training", task.train), ("validation", task.valid)):
         if len(split) < 2:
             raise BenchbedError(f"task '{task.name}' has {len(split)} {name} images: at least 2 are needed")
-        if not bool(split.images.isfinite().all()):
+        if isinstance(split, Split) and not bool(split.images.isfinite().all()):
             raise BenchbedError(f"task '{task.name}' has {name} images with NaN or infinite pixels")
         low, high = int(split.labels.min()), int(split.labels.max())
         if low < 0 or high >= task.classes:

@@ -21,7 +21,7 @@ from .. import registry
 from ..errors import BenchbedError
 from ..machine import commit, machine, pick_device, versions
 from ..space import Architecture, Space
-from ..task import Split, Task
+from ..task import AnySplit, Task
 from ..training.cell import training_of
 from ..training.train import Recipe, evaluate
 from .classes import classes
@@ -37,14 +37,14 @@ def jobs_of(spec: Spec, space: Space) -> list[Job]:
     return [Job(seed, cell) for seed in spec.seeds for cell in cells]
 
 
-def train(spec: Spec, space: Space, task: Task, test: Split, cell: Architecture, seed: int) -> dict[str, float]:
+def train(spec: Spec, space: Space, task: Task, test: AnySplit, cell: Architecture, seed: int) -> dict[str, float]:
     """One job's result: validation and test accuracy in percent, and the seconds of the training.
 
     On a CPU they are the process's own: other work on the machine does not count. The code is that of a run's score,
     so that a run with the same seed and recipe scores its cell alike. Raises BenchbedError where the training diverges.
     """
     recipe = Recipe(**spec.scoring.model_dump(exclude={"channels", "cells"}))
-    size = {"channels": spec.scoring.channels, "cells": spec.scoring.cells}
+    size: dict[str, Any] = {"channels": spec.scoring.channels, "cells": spec.scoring.cells}
     clock = time.process_time if spec.device == "cpu" else time.perf_counter
     began = clock()
     training = training_of(space, task, recipe, cell, **size, seed=seed, device=spec.device)

@@ -30,6 +30,11 @@ class Cursor:
         self.position += self.size
         return chosen.long()
 
+    def peek(self) -> Tensor | None:
+        """What `next` will give, if that is known: None at the end of a pass, for the next order is not drawn yet."""
+        chosen = self.order[self.position : self.position + self.size]
+        return chosen.long() if len(chosen) == self.size else None
+
     def state(self) -> dict[str, Any]:
         return {"order": self.order, "position": self.position}
 

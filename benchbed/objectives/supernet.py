@@ -1,6 +1,13 @@
-"""The supernet objective: gates mix the operations of an over-parameterised network trained on a task."""
+"""The supernet objective: gates mix the operations of an over-parameterised network trained on a task.
+
+In a group of processes (torchrun) all draw the same gates and batches. Each runs its part of a batch, and losses,
+gate gradients, weight gradients and measures are means over the images of all parts, the same in every process. Batch
+norm takes its statistics of a process's part; on a network without batch statistics everything is what one process
+computes on the whole batch.
+"""
 
 import math
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from importlib import import_module
@@ -14,12 +21,15 @@ from torch.nn import functional as F
 
 from ..errors import BenchbedError
 from ..objective import Batch, Keep, Measure, Objective, Tree
+from ..parallel import ALONE, Broken, Group, skip_again, skipped
 from ..space import Space
 from ..streams import Streams, seeded
 from ..supernets.plan import Plan, Run, plan
-from ..task import Split, Task
+from ..task import AnySplit, Split, StoredSplit, Task
+from .averaging import averaging
 from .capture import Outputs, Recordings, Step, gate_gradients, weight_gradients
 from .cursor import Cursor
+from .reader import StoredReader
 
 
 class SupernetOptions(BaseModel):
@@ -64,17 +74,25 @@ class SupernetObjective(Objective):
         streams: Streams,
         epochs: int,
         device: torch.device | str = "cpu",
+        group: Group = ALONE,
     ):
-        self.space, self.options, self.device = space, options, torch.device(device)
+        self.space, self.options, self.device, self.group = space, options, torch.device(device), group
+        for name, size in (("supernet.batch", options.batch), ("supernet.valid_batch", options.valid_batch)):
+            group.divides(name, size)
         if options.graph and self.device.type != "cuda":
             raise BenchbedError(f"supernet option graph=true: needs a CUDA device, this one is '{self.device.type}'")
-        self.splits = {"train": self._resident(task.train), "valid": self._resident(task.valid)}
+        self.splits = {"train": self._placed(task.train), "valid": self._placed(task.valid)}
         self.augment, self.streams = task.augment, streams
         self.cursors = {
             "train": Cursor(len(task.train), options.batch, streams.generator("data-train")),
             "valid": Cursor(len(task.valid), options.valid_batch, streams.generator("data-valid")),
         }
         self.steps_per_epoch = self.cursors["train"].batches
+        self.readers = {
+            name: StoredReader(split, self.cursors[name], streams.generator(f"augmentation-{name}"), group)
+            for name, split in self.splits.items()
+            if isinstance(split, StoredSplit)
+        }
         with seeded(streams.generator("initialisation")):
             network: nn.Module = import_class(space.supernet)(
                 **space.sizes(options.channels, options.cells), classes=task.classes, in_channels=task.shape[0]
@@ -85,8 +103,10 @@ class SupernetObjective(Objective):
         self.everything = torch.from_numpy(space.mask)
         self._begin(options.lr, options.lr_min, epochs, options.schedule)
 
-    def _resident(self, split: Split) -> Split:
+    def _placed(self, split: AnySplit) -> AnySplit:
         split = split.to(self.device)
+        if isinstance(split, StoredSplit):
+            return split
         return Split(split.images.contiguous(memory_format=torch.channels_last), split.labels)
 
     # -- the weights' optimiser ------------------------------------------------------------------------------------
@@ -116,11 +136,13 @@ class SupernetObjective(Objective):
     # -- functions of gates ----------------------------------------------------------------------------------------
 
     def batch(self, split: Literal["train", "valid"]) -> Batch:
-        chosen, data = self.cursors[split].next().to(self.device), self.splits[split]
-        images = data.images[chosen]
+        if split in self.readers:
+            return self.readers[split].next()
+        ((images, labels),) = self.splits[split].batches([self.cursors[split].next()])
         if self.augment is not None:
             images = self.augment(images, self.streams.generator(f"augmentation-{split}"))
-        return Batch(images.contiguous(memory_format=torch.channels_last), data.labels[chosen])
+        mine = self.group.part(len(labels))
+        return Batch(images[mine].contiguous(memory_format=torch.channels_last), labels[mine])
 
     def _precision(self) -> AbstractContextManager[Any]:
         # the cache would keep a cast copy of a weight across a step that changes the weight inside a captured graph
@@ -131,11 +153,16 @@ class SupernetObjective(Objective):
     def loss(self, gates: Tensor, batch: Batch | None, weights: dict[str, Tensor] | None = None) -> Tensor:
         assert batch is not None
         steps = plan(gates, self.everything if gates.requires_grad else None, probe=Run.GATED)
+        if self.group.size > 1:
+            mean = averaging(self.group, len(batch.labels), self.device)
+            gates = mean.replica(gates.to(self.device))
+            weights = {name: mean.replica(w) for name, w in (weights or self.weights()).items()}
         inputs = (batch.images, gates.to(self.device), steps)
         with torch.autocast(self.device.type, enabled=False):  # finite differences need float32
             if weights is None:
                 return F.cross_entropy(self.network(*inputs), batch.labels)
-            return F.cross_entropy(functional_call(self.network, weights, inputs), batch.labels)
+            loss = F.cross_entropy(functional_call(self.network, weights, inputs), batch.labels)
+        return loss if self.group.size == 1 else mean.value(loss)
 
     def gate_gradient(
         self, gates: Tensor, batch: Batch | None, need: Tensor | None = None, keep: Keep = "outputs"
@@ -146,7 +173,8 @@ class SupernetObjective(Objective):
         if not bool(need.any()):
             with torch.no_grad(), self._precision():
                 logits = self.network(batch.images, gates.detach().to(self.device), steps)
-                return F.cross_entropy(logits.float(), batch.labels).cpu(), torch.zeros_like(gates)
+                loss = F.cross_entropy(logits.float(), batch.labels)
+            return self.group.mean(loss, [], len(batch.labels))[0].cpu(), torch.zeros_like(gates)
         loss, (gradient,) = self._run(gate_gradients, steps, gates, batch)
         if gradient is None:  # nothing that was asked for reaches the output: every path is dead
             return loss.cpu(), torch.zeros_like(gates)
@@ -155,13 +183,16 @@ class SupernetObjective(Objective):
     def _run(self, step: Step, steps: Plan, gates: Tensor, batch: Batch) -> Outputs:
         inputs = (batch.images, batch.labels, gates.detach().to(self.device))
         if self.recordings is None:
-            return step(self.network, self._precision, steps, inputs)
-        return self.recordings.run(step, steps, inputs)
+            loss, gradients = step(self.network, self._precision, steps, inputs)
+        else:
+            loss, gradients = self.recordings.run(step, steps, inputs)
+        loss, gradients, _ = self.group.mean(loss, gradients, len(batch.labels))
+        return loss, gradients
 
     def measure(self, gates: Tensor, batch: Batch | None = None) -> Measure:
         flat = gates.reshape(-1, *gates.shape[-2:])
         totals = torch.zeros(2, len(flat), dtype=torch.float64, device=self.device)
-        count = 0
+        count = torch.zeros((), dtype=torch.float64, device=self.device)
         moved, plans = flat.to(self.device), [plan(g) for g in flat]
         with torch.no_grad(), self._precision():
             for images, labels in [batch] if batch is not None else self._validation():
@@ -170,15 +201,20 @@ class SupernetObjective(Objective):
                     logits = self.network(images, moved[k], steps).float()
                     totals[0, k] += F.cross_entropy(logits, labels, reduction="sum")
                     totals[1, k] += (logits.argmax(1) == labels).sum()
+        totals, count = self.group.sum(totals), self.group.sum(count)
         means = (totals / count).cpu().float().reshape(2, *gates.shape[:-2])
-        return Measure(means[0], 100 * means[1], count)
+        return Measure(means[0], 100 * means[1], int(count))
 
-    def _validation(self) -> list[Batch]:
-        """All of validation in nearly equal parts: a last part of few images would have statistics of its own."""
+    def _validation(self) -> Iterator[Batch]:
+        """All of validation in nearly equal parts: a last part of few images would have statistics of its own.
+
+        Each process of a group takes whole parts in turn, so that their batch statistics are those of one process.
+        """
         data = self.splits["valid"]
-        parts = -(-len(data) // self.options.eval_batch)
-        pairs = zip(data.images.tensor_split(parts), data.labels.tensor_split(parts), strict=True)
-        return [Batch(images, labels) for images, labels in pairs]
+        count = -(-len(data) // self.options.eval_batch)
+        parts = [Group(i, count).part(len(data)) for i in range(self.group.rank, count, self.group.size)]
+        for images, labels in data.in_order(parts):
+            yield Batch(images.contiguous(memory_format=torch.channels_last), labels)
 
     def weight_step(self, gates: Tensor, batch: Batch | None) -> Tensor:
         """A candidate that did not run has no gradient, hence no decay and no momentum (ProxylessNAS' own rule)."""
@@ -217,6 +253,7 @@ class SupernetObjective(Objective):
             "plan_of_lr": dict(self.plan_of_lr),
             "steps": self.steps,
             "cursors": {name: cursor.state() for name, cursor in self.cursors.items()},
+            **({"skipped": self.skipped()} if self.readers else {}),
         }
 
     def load_state(self, tree: Tree) -> None:
@@ -230,3 +267,8 @@ class SupernetObjective(Objective):
         self.steps = tree["steps"]
         for name, cursor in self.cursors.items():
             cursor.load_state(tree["cursors"][name])
+        skip_again(self.splits, tree.get("skipped", {}))
+
+    def skipped(self) -> Broken:
+        """The images that could not be read so far, by split. Collective where there are many processes."""
+        return skipped(self.group, self.splits)

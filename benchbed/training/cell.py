@@ -3,6 +3,7 @@
 import torch
 
 from ..objectives.supernet import import_class
+from ..parallel import ALONE, Group
 from ..space import Architecture, Space
 from ..streams import Streams, derive, seeded
 from ..task import Task
@@ -19,6 +20,7 @@ def training_of(
     cells: int,
     seed: int,
     device: torch.device | str = "cpu",
+    group: Group = ALONE,
 ) -> Training:
     """The training of `architecture` from scratch, before its first step.
 
@@ -33,4 +35,5 @@ def training_of(
             classes=task.classes,
             in_channels=task.shape[0],
         )
-    return Training(network, task.train, recipe, streams.generator("data"), task.augment, device)
+    data, noise = streams.generator("data"), streams.generator("noise")
+    return Training(network, task.train, recipe, data, task.augment, device, group, noise)
