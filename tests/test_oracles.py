@@ -1,0 +1,27 @@
+"""docs/oracles.md names tests that are there."""
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = (ROOT / "docs" / "oracles.md").read_text()
+
+
+def _tests_in(file: Path) -> set[str]:
+    return {node.name for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.FunctionDef)}
+
+
+def test_every_oracle_has_its_row_and_every_test_that_it_names_is_there() -> None:
+    rows = [line for line in PAGE.splitlines() if re.match(r"\| \d+ ", line)]
+    assert [int(re.match(r"\| (\d+)", row).group(1)) for row in rows] == list(range(1, 26))  # type: ignore[union-attr]
+    for row in rows:
+        file: Path | None = None
+        names = re.findall(r"`([^`]+)`", row.rsplit("|", 2)[1])
+        assert names, row
+        for name in names:
+            path, colons, test = name.rpartition("::")
+            if colons:
+                file = ROOT / path
+            assert file is not None, name
+            assert test in _tests_in(file), name
