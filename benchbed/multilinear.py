@@ -5,7 +5,7 @@ A table gives every architecture a a value V(a). For rows of gates that sum to 1
     V(g) = sum over all architectures a of V(a) prod_i g[i, a_i]
 
 so at one-hot rows it is the table's own value, and its gradient in g is exact. Accuracy (`objectives/table.py`) and
-latency (`latency/whole.py`) are both contracted here.
+latency (`latency/costs.py`) are both contracted here.
 """
 
 import torch

@@ -78,7 +78,7 @@ def test_a_finished_search_takes_another_selector(command: Command, chain, tmp_p
             ["--set=supernet.channels=4"],
             "supernet.channels: the networks of space 'mbconv' are sized by its space_options",
         ),
-        (["--selector=constant"], "k7e6 (selector.operation)"),
+        (["--selector=constant"], "k7e6, zero (selector.operation)"),
         (["--objective=table"], "table"),
     ],
 )

@@ -171,8 +171,13 @@ class Program:
         self.env = {**env, "OMP_NUM_THREADS": "1"}
 
     def start(self, out: Path) -> "subprocess.Popen[bytes]":
+        # a shell starts background jobs with Ctrl-C ignored, and the tests' own children would inherit it
         return subprocess.Popen(
-            [*self.arguments, "--out", str(out)], env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            [*self.arguments, "--out", str(out)],
+            env=self.env,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def finish(self, out: Path) -> None:
