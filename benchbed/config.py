@@ -16,9 +16,7 @@ from .latency.load import absolute_source, content_of
 from .latency.penalty import CostConfig, CostOptions
 from .objectives.supernet import SupernetOptions
 from .spaces.load import load_space
-from .tables.figures import DATASETS, Figure, refusal
-from .tables.store import EMBEDDED, find, home
-from .tables.table import Table
+from .table_config import TableConfig, fidelity, table_config
 from .training.train import RECIPES, Recipe
 
 M = TypeVar("M", bound=BaseModel)
@@ -28,10 +26,6 @@ SUPERNETS: dict[str, dict[str, Any]] = {"small": {"channels": 8, "cells": 1, "lr
 EPOCHS = {"small": 10, "paper": 100, "table": 10}  # of the table objective's 30 steps each
 MOST_SEEDS = 100_000
 MOST_STEPS = 100_000  # between two checkpoints of a table search
-DEFAULT_TABLE = "nb201"  # of the table objective, where no other is named
-# (space, task) -> the table that scores where nothing else is asked for, if this benchbed comes with it.
-SCORED_BY = {("nb201", "digits"): "nb201-digits"}
-NO_TABLE = "none"  # --table none: score by training
 
 
 class ScoringOptions(Recipe):
@@ -55,26 +49,6 @@ class PluginConfig(BaseModel):
     name: str
     options: dict[str, Any]
     sha256: str | None  # of the plug-in's file
-
-
-class TableConfig(BaseModel):
-    """A data set of an imported table. What decides a result is the content; the name says where it was found."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str  # or the file
-    dataset: str
-    fingerprint: str
-
-    def key(self) -> list[str]:
-        return ["table", self.fingerprint, self.dataset]
-
-    def open(self) -> Table:
-        """The table. Raises BenchbedError if it is no longer the one that the run was configured with."""
-        table = Table.open(self.name)
-        if table.fingerprint != self.fingerprint:
-            raise BenchbedError(f"table {self.name} is not what it was when the run began: start the command again")
-        return table
 
 
 class RunConfig(BaseModel):
@@ -209,7 +183,7 @@ def resolve(raw: Mapping[str, Any], searcher: str, selector: str, seed: int) -> 
     space = raw.get("space", "nb201")
     found_space = registry.find("space", space)
     space_sha256 = None if registry.is_ours(found_space) else file_sha256("space", space)
-    table = _table(raw, objective, space, space_sha256 is None)
+    table = table_config(raw, objective, space, space_sha256 is None)
     task = _task(raw, table if objective == "table" else None)
     preset = _preset(raw, objective, task)
     from_preset = registry.load("searcher", searcher).presets.get(preset, {})
@@ -227,7 +201,7 @@ def resolve(raw: Mapping[str, Any], searcher: str, selector: str, seed: int) -> 
         seed=_whole("seed", seed, 0),
         preset=preset,
         epochs=_whole("epochs", raw.get("epochs", from_preset.get("epochs", EPOCHS[preset])), 1),
-        fidelity=_fidelity(raw, table, objective),
+        fidelity=fidelity(raw, table, objective),
         steps=_steps(raw, objective),
         searcher=_plugin("searcher", searcher, options),
         supernet=_supernet(raw, objective, {**SUPERNETS.get(preset, {}), **_size(space, preset)}, from_preset),
@@ -263,18 +237,6 @@ def _steps(raw: Mapping[str, Any], objective: str) -> int | None:
     return int(steps)
 
 
-def _fidelity(raw: Mapping[str, Any], table: TableConfig | None, objective: str) -> int | None:
-    """Raises BenchbedError where the table has no validation accuracy after so many epochs."""
-    if (epochs := raw.get("fidelity")) is None:
-        return None
-    if objective != "table" or table is None:
-        raise BenchbedError(f"fidelity = {epochs}: of objective 'table', whose accuracies after so many epochs it is")
-    opened = table.open()
-    if (figure := Figure(table.dataset, "valid", _whole("fidelity", epochs, 1))) not in opened.figures:
-        raise refusal(opened.name, figure, list(opened.figures), opened.meta["space"])
-    return int(epochs)
-
-
 def _absolute(path: str | None) -> str | None:
     return None if path is None else str(Path(path).absolute())
 
@@ -292,51 +254,6 @@ def _task(raw: Mapping[str, Any], table: TableConfig | None) -> str:
     task: str = raw.get("task", "digits")
     registry.find("task", task.partition(":")[0])
     return task
-
-
-def _table(raw: Mapping[str, Any], objective: str, space: str, ours: bool) -> TableConfig | None:
-    """The table that scores, and that a table objective descends. Raises BenchbedError where it cannot do either."""
-    name, dataset = raw.get("table"), raw.get("dataset")
-    if name is None and objective != "table":
-        name = _own_table(raw, space)
-    if name is None or (name == NO_TABLE and objective != "table"):
-        if objective != "table":
-            if dataset is not None:
-                raise BenchbedError(f"dataset '{dataset}' is of a table: add --table NAME")
-            return None
-        name = DEFAULT_TABLE
-    if dataset is None:
-        known = _datasets(name)
-        if len(known) != 1:
-            raise BenchbedError(f"table '{name}' needs a data set: add --dataset {'|'.join(known)}")
-        (dataset,) = known
-    table = Table.open(name)
-    if table.meta["space"] != space or not ours:
-        raise BenchbedError(f"table {name} is of the space {table.meta['space']}: it cannot score space '{space}'")
-    for split in ("valid", "test"):
-        if (figure := Figure(dataset, split, table.full_epochs)) not in table.figures:
-            raise refusal(table.name, figure, list(table.figures), space)
-    _, path = find(name)
-    where = name if path.parent in (home(), EMBEDDED) else str(path.absolute())
-    return TableConfig(name=where, dataset=dataset, fingerprint=table.fingerprint)
-
-
-def _own_table(raw: Mapping[str, Any], space: str) -> str | None:
-    """The table of benchbed's own that scores a run on this space and task where both are left at their defaults."""
-    task = raw.get("task", "digits")
-    plain = not any(raw.get(key) for key in ("scoring", "task_options", "space_options"))
-    name = SCORED_BY.get((space, task))
-    if name is None or not plain or raw.get("preset", "small") != "small" or not (EMBEDDED / f"{name}.npz").is_file():
-        return None
-    return name
-
-
-def _datasets(name: str) -> tuple[str, ...]:
-    """What the table of this name has; the benchmark's where it cannot be opened, which is said later."""
-    try:
-        return Table.open(name).datasets
-    except BenchbedError:
-        return DATASETS
 
 
 def _size(space: str, preset: str) -> dict[str, int]:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from . import registry, stages
-from .config import NO_TABLE, RunConfig, resolve
+from .config import RunConfig, resolve
 from .errors import BenchbedError
 from .folder import read_json, write_json
 from .latency.penalty import check_cost, configured, cost_figures
@@ -21,6 +21,7 @@ from .objectives.table import imageless
 from .parallel import ALONE, Group
 from .progress import Reporter
 from .selector import Selection
+from .table_config import NO_TABLE
 from .tables.score import score as score_in
 from .task import Task
 from .tasks.load import load_task

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchbed.config import NO_TABLE, SCORED_BY, resolve
+from benchbed.config import resolve
 from benchbed.spaces.nb201 import NB201
+from benchbed.table_config import NO_TABLE, SCORED_BY
 from benchbed.tables import Table, store
 
 PRESET = {"searcher": {"name": "darts"}, "selector": {"name": "magnitude"}}
@@ -37,7 +38,7 @@ def embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Table:
         "classes": 10,
     }
     monkeypatch.setattr(store, "EMBEDDED", tmp_path / "embedded")
-    monkeypatch.setattr("benchbed.config.EMBEDDED", tmp_path / "embedded")
+    monkeypatch.setattr("benchbed.table_config.EMBEDDED", tmp_path / "embedded")
     monkeypatch.setenv("BENCHBED_HOME", str(tmp_path / "home"))
     store.write(tmp_path / "embedded" / "nb201-digits.npz", meta, arrays, compressed=True)
     return Table.open("nb201-digits")
