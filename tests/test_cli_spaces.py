@@ -103,6 +103,15 @@ def test_a_released_network_is_described_by_its_name(command: Command, tmp_path)
     assert picture.read_text().count("<!-- k5e3 -->") == 9
 
 
+def test_the_released_cifar_network_is_described_by_its_name(command: Command, refused):
+    told = ["describe", "--space", "proxyless-cifar", "--arch"]
+    facts = json.loads(command(*told, "proxyless-g", "--json").out)
+    assert (round(facts["params"] / 1e6, 2), round(facts["flops"] / 1e6, 1)) == (5.73, 1213.2)
+    assert facts == json.loads(command(*told, facts["architecture"], "--json").out)
+    line = refused(*told, "proxyless-g", "--set", "space_options.blocks=2")
+    assert "'proxyless-g' has blocks=18 where this space has blocks=2" in line
+
+
 def test_a_name_that_is_not_known_names_the_nearest(refused):
     line = refused("describe", "--space", "mbconv", "--arch", "proxyless-gpo")
     assert "did you mean 'proxyless-gpu'?" in line

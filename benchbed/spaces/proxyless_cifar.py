@@ -12,10 +12,8 @@ its input goes to two edges, each followed by a node of the next level, and what
 an edge is followed by nothing. A branch x becomes BN(node(x)) + x, and the two are added. So a tree of depth 3 has
 2 (2 + 4) = 12 edges, each of seven operations. No operation changes the shape, and none is zero.
 
-The published figures of the released network, 5.73M parameters and 1213.2M multiply-accumulates, depend on the whole
-assignment of its 648 operations. That assignment is not here, only its statistics (`RELEASED`): the counts of this
-builder are tested against torch's own and agree with the published ones in expectation under those statistics, which
-is no exact check.
+The released network is known as `proxyless-g` (its operations are in `_released_cifar`). The counts of this builder
+are its published ones: 5.73M parameters (5,731,530) and 1213.2M multiply-accumulates (1,213,155,872).
 """
 
 import hashlib
@@ -28,6 +26,7 @@ import numpy as np
 
 from ..errors import BenchbedError, unknown
 from ..space import Architecture, Position, Space
+from ._released_cifar import RELEASED
 
 OPERATIONS = ("identity", "sep3", "sep5", "sep7", "dil3", "avg3", "max3")
 IDENTITY, SEP3, SEP5, SEP7, DIL3, AVG3, MAX3 = range(7)
@@ -36,10 +35,6 @@ KERNELS = {SEP3: (3, 1), SEP5: (5, 1), SEP7: (7, 1), DIL3: (3, 2)}  # depthwise 
 STAGES = 3
 BRANCHES = 2  # of the split
 CHILDREN = 2  # of a node
-
-# How often the released Proxyless-G network has each operation, in the order of OPERATIONS: on the 216 edges of the
-# first level below the split, and on the 432 of the last.
-RELEASED = {"inner": (30, 20, 26, 45, 36, 19, 40), "leaf": (66, 63, 59, 71, 54, 70, 49)}
 
 # What the options are where they are not given. `small` trains on a CPU; everything else about it is the same.
 PRESETS = {
@@ -138,7 +133,15 @@ class ProxylessCifar(Space):
         return {**self.size_of, "drop_path": self.drop_path}
 
     def parse(self, text: str) -> Architecture:
-        """The network of a native string. Raises BenchbedError that names the block, the branch and the letter."""
+        """The network of a native string, or of a released network's name where this space has its sizes.
+
+        Raises BenchbedError that names the block, the branch and the letter, or what of the name does not fit.
+        """
+        if text in RELEASED:
+            self._check_released_sizes(text)
+            text = RELEASED[text]
+        elif text.startswith("proxyless"):
+            raise unknown("released network", repr(text[:40])[1:-1], RELEASED)
         blocks = text.split("-")
         if len(blocks) != len(self.shapes):
             raise BenchbedError(
@@ -153,6 +156,15 @@ class ProxylessCifar(Space):
             for side, branch in enumerate(branches, 1):
                 choices += _letters(f"block {number}, branch {side}", branch, len(self.edges))
         return self.architecture_of(tuple(choices))
+
+    def _check_released_sizes(self, name: str) -> None:
+        official = PRESETS["official"]
+        if other := [size for size in official if self.size_of[size] != official[size]]:
+            its, ours = (", ".join(f"{k}={sizes[k]}" for k in other) for sizes in (official, self.size_of))
+            raise BenchbedError(
+                f"network '{name}' has {its} where this space has {ours}:"
+                " it needs space_options.preset=official and no other size"
+            )
 
     def architecture_of(self, choices: tuple[int, ...]) -> Architecture:
         """The network with operation number `choices[i]` at position i."""

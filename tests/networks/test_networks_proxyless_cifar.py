@@ -18,13 +18,9 @@ def built(space: ProxylessCifar, text: str, **sizes) -> ProxylessCifarNetwork:
     return ProxylessCifarNetwork(space.parse(text).choices, **space.sizes(0, 0), **sizes)
 
 
-@pytest.mark.parametrize(
-    ("options", "size", "in_channels"),
-    [({}, 32, 3), ({"preset": "small"}, 12, 1), ({"preset": "small", "depth": 4, "blocks": 2}, 13, 3)],
-)
-def test_the_formulas_are_torch_s_counts(options, size, in_channels):
-    shape = (in_channels, size, size)
-    space, rng, seen = ProxylessCifar(**options).for_images(shape, 7), np.random.default_rng(0), []
+def counted(space: ProxylessCifar, choices, classes: int) -> tuple[int, int]:
+    """Parameters of the network, and multiply-accumulates of its convolutions and its linear layer, both by torch."""
+    seen = []
 
     def see(module, inputs, output):
         if isinstance(module, nn.Conv2d):
@@ -32,14 +28,30 @@ def test_the_formulas_are_torch_s_counts(options, size, in_channels):
         elif isinstance(module, nn.Linear):
             seen.append(module.weight.numel())
 
-    arch = space.random(rng)
     with torch.device("meta"):
-        network = ProxylessCifarNetwork(arch.choices, **space.sizes(0, 0), classes=7, in_channels=in_channels).eval()
+        sizes = space.sizes(0, 0)
+        network = ProxylessCifarNetwork(choices, **sizes, classes=classes, in_channels=space.images[0]).eval()
         for module in network.modules():
             module.register_forward_hook(see)
-        network(torch.empty(1, *shape))
-    assert space.parameters(arch) == sum(p.numel() for p in network.parameters())
-    assert space.flops(arch) == sum(seen)
+        network(torch.empty(1, *space.images))
+    return sum(p.numel() for p in network.parameters()), sum(seen)
+
+
+@pytest.mark.parametrize(
+    ("options", "size", "in_channels"),
+    [({}, 32, 3), ({"preset": "small"}, 12, 1), ({"preset": "small", "depth": 4, "blocks": 2}, 13, 3)],
+)
+def test_the_formulas_are_torch_s_counts(options, size, in_channels):
+    space = ProxylessCifar(**options).for_images((in_channels, size, size), 7)
+    arch = space.random(np.random.default_rng(0))
+    assert (space.parameters(arch), space.flops(arch)) == counted(space, arch.choices, 7)
+
+
+def test_the_released_network_is_built_with_the_published_counts():
+    space = ProxylessCifar()
+    parameters, flops = counted(space, space.parse("proxyless-g").choices, 10)
+    assert round(parameters / 1e6, 2) == 5.73
+    assert round(flops / 1e6, 1) == 1213.2
 
 
 def _written_out(network, x, choices):

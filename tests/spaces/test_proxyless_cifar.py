@@ -1,5 +1,6 @@
 """ProxylessNAS' CIFAR-10 space: what is published of it, its counts, its strings."""
 
+from collections import Counter
 from itertools import pairwise
 
 import numpy as np
@@ -8,7 +9,6 @@ import pytest
 from benchbed.errors import BenchbedError
 from benchbed.spaces.proxyless_cifar import (
     OPERATIONS,
-    RELEASED,
     ProxylessCifar,
     branch_edges,
     operation_cost,
@@ -44,37 +44,57 @@ def test_the_widths_are_the_published_ones():
         assert after.in_channels == before.out_channels == 4 * before.channels
 
 
-def _moments(space: ProxylessCifar, norm: bool) -> tuple[float, float, int, int]:
-    """Mean, standard deviation, least and greatest of parameters (`norm`) or FLOPs, where each edge draws its operation
-    independently by the released network's frequencies at its level."""
-    mean = least = most = space.unit_costs("params" if norm else "flops")[0]
-    variance = 0.0
-    for block, (_, after) in zip(space.shapes, space.areas(), strict=True):
-        for edge in space.edges * 2:
-            counts = np.array(RELEASED["leaf" if "." in edge else "inner"])
-            costs = np.array([operation_cost(k, block.channels, norm) for k in range(7)]) * (1 if norm else after)
-            p = counts / counts.sum()
-            mean, variance = mean + p @ costs, variance + p @ costs**2 - (p @ costs) ** 2
-            least, most = least + costs.min(), most + costs.max()
-    return float(mean), float(variance**0.5), int(least), int(most)
+def test_the_released_network_has_the_published_counts():
+    space = ProxylessCifar()
+    arch = space.parse("proxyless-g")
+    assert round(space.parameters(arch) / 1e6, 2) == 5.73
+    assert round(space.flops(arch) / 1e6, 1) == 1213.2
 
 
-@pytest.mark.parametrize(("norm", "published"), [(True, 5.73e6), (False, 1213.2e6)])
-def test_the_released_network_s_figures_agree_in_expectation(norm, published):
-    """No exact check: its 648 operations are not in the references, only how often each occurs (which is all used)."""
-    assert (sum(RELEASED["inner"]), sum(RELEASED["leaf"])) == (4 * 54, 8 * 54)
-    mean, deviation, least, most = _moments(ProxylessCifar(), norm)
-    assert least < published < most
-    assert deviation < 0.02 * mean  # so that agreement means something
-    assert abs(published - mean) < 2 * deviation
+def test_the_released_network_has_the_described_operations():
+    """How often each is on the 216 edges of the first level below the split, and on the 432 of the last."""
+    space = ProxylessCifar()
+    arch = space.parse("proxyless-g")
+    counts = {"inner": Counter(), "leaf": Counter()}
+    for name, operation in space.describe_choices(arch):
+        counts["leaf" if name.count(".") == 2 else "inner"][operation] += 1
+    assert [counts["inner"][operation] for operation in OPERATIONS] == [30, 20, 26, 45, 36, 19, 40]
+    assert [counts["leaf"][operation] for operation in OPERATIONS] == [66, 63, 59, 71, 54, 70, 49]
+
+
+def test_a_released_network_s_name_is_its_string():
+    space = ProxylessCifar()
+    arch = space.parse("proxyless-g")
+    assert space.parse(arch.text) == arch
+    assert space.resolve("proxyless-g") == (space, arch)
+    # what is no size does not matter, nor do the sizes where they are given
+    assert ProxylessCifar(drop_path=0.2, blocks=18).parse("proxyless-g") == arch
+    assert space.for_images((1, 28, 28), 10).parse("proxyless-g") == arch
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "words"),
+    [
+        ({"blocks": 2}, "proxyless-g", "has blocks=18 where this space has blocks=2: it needs space_options.preset="),
+        ({"preset": "small", "blocks": 18}, "proxyless-g", "has start=16, widening=84, bottleneck=4, depth=3 where"),
+        ({}, "proxyless-gg", "unknown released network 'proxyless-gg': did you mean 'proxyless-g'"),
+    ],
+)
+def test_a_name_that_does_not_fit_is_refused(options, name, words):
+    with pytest.raises(BenchbedError, match=words):
+        ProxylessCifar(**options).parse(name)
 
 
 def test_the_range_of_the_counts_is_reached():
     space = ProxylessCifar()
     for norm, count in ((True, space.parameters), (False, space.flops)):
-        _, _, least, most = _moments(space, norm)
-        assert count(space.parse("-".join(["iiiiii+iiiiii"] * 54))) == least
-        assert count(space.parse("-".join(["777777+777777"] * 54))) == most
+        fixed, _ = space.unit_costs("params" if norm else "flops")
+        dearest = sum(
+            12 * operation_cost(3, block.channels, norm) * (1 if norm else area)
+            for block, (_, area) in zip(space.shapes, space.areas(), strict=True)
+        )
+        assert count(space.parse("-".join(["iiiiii+iiiiii"] * 54))) == fixed
+        assert count(space.parse("-".join(["777777+777777"] * 54))) == fixed + dearest
 
 
 def test_a_string_names_each_edge():
