@@ -101,8 +101,8 @@ def preferences_svg(space: Space, panels: Mapping[str, Float[np.ndarray, "P O"]]
     all_axes[-1].set_xticks(at[::step], positions[::step], fontsize=7, rotation=90 if len(positions) > 12 else 0)
     all_axes[-1].set_xlabel("position")
     figure.supylabel("mean probability", fontsize=9)
-    figure.legend(*all_axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False,
-                  fontsize=8)  # fmt: skip
+    columns = 3 if wide < 7 else 7
+    figure.legend(*all_axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns, frameon=False)
     return _svg(figure)
 
 

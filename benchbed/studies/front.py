@@ -221,10 +221,12 @@ def markdown(found: Fronts) -> list[str]:
     volumes, whole = hypervolumes(found), None
     if found.whole is not None:
         whole = hypervolume(*found.whole, *found.reference)
-    per_seed = len([p for p in found.points if p.of == RANDOM]) // seeds
+    swept, drawn = len({p.value for p in found.points} - {None}), len([p for p in found.points if p.of == RANDOM])
     lines = []
     for kind, values in volumes.items():
-        label = {IGNORANT: "1 latency-ignorant search", RANDOM: f"{per_seed} random"}.get(kind, f"{per_seed} {kind}s")
+        label = {IGNORANT: "1 latency-ignorant search", RANDOM: f"{drawn // seeds} random"}.get(
+            kind, f"{swept} {kind}s"
+        )
         share = [] if not whole else [_share(mean_interval([v / whole for v in values]))]
         lines.append([label, in_words(mean_interval(values)), *share])
     if found.whole is not None and whole:
