@@ -1,11 +1,50 @@
-"""The commands about studies: `study proxy`."""
+"""The commands about studies: `study proxy`, `study front` and `study devices`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .errors import BenchbedError
+
+if TYPE_CHECKING:
+    from .run import Options
+
 study_app = typer.Typer(no_args_is_help=True, help="Questions that take many runs.")
+
+Searcher = Annotated[str, typer.Option(help="one searcher")]
+Selector = Annotated[str, typer.Option(help="one selector")]
+Seeds = Annotated[str, typer.Option(help="a range such as 0:10")]
+ObjectiveName = Annotated[str | None, typer.Option(help="supernet or table")]
+SpaceName = Annotated[str | None, typer.Option(help="the search space")]
+TaskName = Annotated[str | None, typer.Option(help="digits, cifar10, ... : what is searched on")]
+Data = Annotated[str | None, typer.Option(help="the folder of a published data set's files")]
+TableName = Annotated[str | None, typer.Option(help="score by this table")]
+Dataset = Annotated[str | None, typer.Option(help="of the table")]
+Epochs = Annotated[int | None, typer.Option(help="of a search")]
+Out = Annotated[Path, typer.Option(help="where searches and the study's files go")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="SECTION.KEY=VALUE of every search")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="print the result only")]
+
+
+def _raw(settings: list[str] | None, **given: Any) -> dict[str, Any]:
+    """The configuration that the searches share, of what was given."""
+    from .config import with_settings
+
+    return with_settings({key: value for key, value in given.items() if value is not None}, settings or [])
+
+
+@contextmanager
+def _options(out: Path, device: str, quiet: bool) -> Iterator["Options"]:
+    from .machine import pick_device
+    from .progress import Reporter
+    from .run import Options
+
+    with Reporter(quiet) as reporter:
+        yield Options(out, pick_device(device), False, reporter)
 
 
 @study_app.command()
@@ -13,36 +52,29 @@ def proxy(
     proxies: Annotated[
         list[str], typer.Option("--proxy", help="KEY=VALUE[,...] over the target, e.g. epochs=2; several may be given")
     ],
-    searcher: Annotated[str, typer.Option(help="one searcher")] = "darts",
-    selector: Annotated[str, typer.Option(help="one selector")] = "magnitude",
-    seeds: Annotated[str, typer.Option(help="a range such as 0:10")] = "0:3",
+    searcher: Searcher = "darts",
+    selector: Selector = "magnitude",
+    seeds: Seeds = "0:3",
     target: Annotated[str | None, typer.Option(help="data sets of the table that scores, with commas")] = None,
-    objective: Annotated[str | None, typer.Option(help="supernet or table")] = None,
-    space: Annotated[str | None, typer.Option(help="the search space")] = None,
-    task: Annotated[str | None, typer.Option(help="digits, cifar10, ... : what the direct search searches on")] = None,
-    data: Annotated[str | None, typer.Option(help="the folder of a published data set's files")] = None,
-    table: Annotated[str | None, typer.Option(help="score by this table")] = None,
-    dataset: Annotated[str | None, typer.Option(help="of the table")] = None,
-    epochs: Annotated[int | None, typer.Option(help="of the direct search")] = None,
-    out: Annotated[Path, typer.Option(help="where searches and the study's files go")] = Path("runs"),
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1")] = "auto",
-    settings: Annotated[list[str] | None, typer.Option("--set", help="SECTION.KEY=VALUE of the direct search")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="print the result only")] = False,
+    objective: ObjectiveName = None,
+    space: SpaceName = None,
+    task: TaskName = None,
+    data: Data = None,
+    table: TableName = None,
+    dataset: Dataset = None,
+    epochs: Epochs = None,
+    out: Out = Path("runs"),
+    device: Device = "auto",
+    settings: Settings = None,
+    quiet: Quiet = False,
 ) -> None:
     """Search on proxies, score on the target: a transfer matrix with intervals, paired by seed."""
-    from .config import seed_range, with_settings
-    from .machine import pick_device
-    from .progress import Reporter
-    from .run import Options
+    from .config import seed_range
     from .studies import proxy as study
 
-    given = {
-        "objective": objective, "space": space, "task": task, "data": data, "table": table, "dataset": dataset,
-        "epochs": epochs,
-    }  # fmt: skip
-    raw: dict[str, Any] = with_settings({k: v for k, v in given.items() if v is not None}, settings or [])
-    with Reporter(quiet) as reporter:
-        options = Options(out, pick_device(device), False, reporter)
+    raw = _raw(settings, objective=objective, space=space, task=task, data=data, table=table, dataset=dataset,
+               epochs=epochs)  # fmt: skip
+    with _options(out, device, quiet) as options:
         named = None if target is None else [t.strip() for t in target.split(",")]
         parsed = [study.parse_proxy(text) for text in proxies]
         found = study.study(raw, searcher, selector, list(seed_range(seeds)), parsed, named, options)
@@ -52,3 +84,87 @@ def proxy(
             hours, how = study.full_search_hours(raw, searcher, selector, options)
             print(f"\na full search with {searcher} on this device: {hours:.1f} h ({how})")
     print(f"\nwritten: {out}/proxy.md, {out}/proxy.jsonl")
+
+
+@study_app.command()
+def front(
+    latency: Annotated[str, typer.Option(help="what is paid for: a latency FILE, FILE:DEVICE, macs or params")],
+    targets: Annotated[str | None, typer.Option(help="the sweep: targets in the cost's unit, e.g. 3,4,5")] = None,
+    weights: Annotated[str | None, typer.Option(help="or the sweep: how much the cost counts, e.g. 0.01,0.1,1")] = None,
+    target: Annotated[
+        float | None, typer.Option("--target-ms", "--target", help="with --weights  [default: the mean architecture's]")
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="COST,ACCURACY of the hypervolume  [default: the slowest, the worst or chance]")
+    ] = None,
+    searcher: Searcher = "proxyless",
+    selector: Selector = "magnitude",
+    seeds: Seeds = "0:3",
+    objective: ObjectiveName = None,
+    space: SpaceName = None,
+    task: TaskName = None,
+    data: Data = None,
+    table: TableName = None,
+    dataset: Dataset = None,
+    epochs: Epochs = None,
+    out: Out = Path("runs"),
+    device: Device = "auto",
+    settings: Settings = None,
+    quiet: Quiet = False,
+) -> None:
+    """A sweep of targets or weights: the front of latency and accuracy, beside random and latency-ignorant ones."""
+    from .config import seed_range
+    from .studies import front as study
+
+    sweep, corner = study.parse_sweep(targets, weights), study.parse_reference(reference)
+    if targets is not None and target is not None:
+        raise BenchbedError(f"--target-ms {target:g}: goes with --weights; --targets are the targets")
+    raw = _raw(settings, objective=objective, space=space, task=task, data=data, table=table, dataset=dataset,
+               epochs=epochs)  # fmt: skip
+    raw["cost"] = {**raw.get("cost", {}), "table": latency, **({} if target is None else {"target": target})}
+    with _options(out, device, quiet) as options:
+        found = study.study(raw, searcher, selector, list(seed_range(seeds)), sweep, corner, options)
+        study.write(found, out)
+    print("\n".join(study.markdown(found)))
+    print(f"\nwritten: {out}/front.md, {out}/front.jsonl, {out}/front.svg")
+
+
+@study_app.command()
+def devices(
+    latency: Annotated[list[str], typer.Option(help="a device: a latency FILE or FILE:DEVICE; two or more")],
+    target: Annotated[
+        str | None, typer.Option("--target-ms", "--target", help="a target for each --latency, in order, with commas")
+    ] = None,
+    fraction: Annotated[
+        float | None, typer.Option(help="or each target as a part of the way from fastest to slowest  [default: 0.5]")
+    ] = None,
+    searcher: Searcher = "proxyless",
+    selector: Selector = "magnitude",
+    seeds: Seeds = "0:3",
+    objective: ObjectiveName = None,
+    space: SpaceName = None,
+    task: TaskName = None,
+    data: Data = None,
+    table: TableName = None,
+    dataset: Dataset = None,
+    epochs: Epochs = None,
+    out: Out = Path("runs"),
+    device: Device = "auto",
+    settings: Settings = None,
+    quiet: Quiet = False,
+) -> None:
+    """Search for each device, measure on all: the cross table, and which operations each device prefers."""
+    from .config import seed_range
+    from .studies import devices as study
+    from .studies.common import numbers
+
+    if target is not None and fraction is not None:
+        raise BenchbedError(f"--fraction {fraction:g}: goes without --target-ms, which gives the targets themselves")
+    asked = numbers(target, "--target-ms") if target is not None else 0.5 if fraction is None else fraction
+    raw = _raw(settings, objective=objective, space=space, task=task, data=data, table=table, dataset=dataset,
+               epochs=epochs)  # fmt: skip
+    with _options(out, device, quiet) as options:
+        crossed = study.study(raw, searcher, selector, list(seed_range(seeds)), latency, asked, options)
+        study.write(crossed, out)
+    print("\n".join(study.markdown(crossed)))
+    print(f"\nwritten: {', '.join(f'{out}/devices.{ending}' for ending in ('md', 'csv', 'jsonl', 'svg'))}")

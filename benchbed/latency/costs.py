@@ -123,3 +123,17 @@ class WholeCost(Cost):
         cheapest = np.where(total == total.max(), self.values, np.inf)
         place = np.unravel_index(cheapest.argmin(), cheapest.shape)
         return self.space.architecture_of(tuple(int(k) for k in place))
+
+
+def values_of_all(cost: AdditiveCost | WholeCost) -> np.ndarray:
+    """float64, one axis a position in the order of its operations: what every architecture costs.
+
+    For spaces that can be enumerated: it is as large as the space.
+    """
+    if isinstance(cost, WholeCost):
+        return cost.values
+    assert cost.fixed is not None
+    total = np.array(cost.fixed)
+    for row, position in zip(cost.entries.numpy(), cost.space.positions, strict=True):
+        total = total[..., None] + row[: len(position.operations)]
+    return total

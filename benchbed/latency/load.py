@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ..cost import Cost
 from ..errors import BenchbedError
 from ..space import Space
 from .costs import AdditiveCost, WholeCost
@@ -33,7 +32,7 @@ def absolute_source(source: str) -> str:
     return str(path.absolute()) + ("" if column is None else f":{column}")
 
 
-def load_cost(source: str, space: Space, name: str) -> Cost:
+def load_cost(source: str, space: Space, name: str) -> AdditiveCost | WholeCost:
     """The cost of `source` on `space`, whose name is `name`.
 
     `macs` and `params` are in millions, of the space's own network. Raises BenchbedError, one line, for whatever the

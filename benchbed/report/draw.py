@@ -67,10 +67,10 @@ def draw_cell(space: Space, arch: Architecture, path: str | Path) -> None:
     # A salt makes the SVG's ids repeat; type 42 keeps the PDF's text text.
     with rc_context({"svg.hashsalt": "cell", "pdf.fonttype": 42, "font.family": "DejaVu Sans", "text.usetex": False}):
         if layers:
-            figure = chain_figure(layers, _colours(space), ABSENT)
+            figure = chain_figure(layers, colours_of(space), ABSENT)
         else:
             assert graph is not None
-            figure = _figure(*graph, _colours(space))
+            figure = _figure(*graph, colours_of(space))
         undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower())
         try:
             figure.savefig(path, dpi=200, bbox_inches="tight", pad_inches=0.05, metadata=undated)
@@ -133,7 +133,7 @@ def _lanes(nodes: list[str], edges: list[Edge]) -> str | None:
     return "\n".join([roles, words(nodes), *(lane(edge) for edge in edges), words(["│"] * len(nodes))])
 
 
-def _colours(space: Space) -> dict[str, str]:
+def colours_of(space: Space) -> dict[str, str]:
     """Each operation's colour, the same for every architecture of the space."""
     names = dict.fromkeys(name for position in space.positions for name in position.operations)
     carrying = [name for name in names if name not in ABSENT]

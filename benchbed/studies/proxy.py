@@ -6,7 +6,6 @@ that it finds is scored on the targets. The proxy without a change is the direct
 against, paired by seed.
 """
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,15 +14,11 @@ from typing import Any, NamedTuple
 from .. import stages
 from ..config import RunConfig, resolve, with_settings
 from ..errors import BenchbedError, unknown
-from ..files import one_line, write_atomic
-from ..folder import Folder
-from ..run import Options, run, task_of
+from ..run import Options, task_of
 from ..searcher import Clock
-from ..selector import Selection
 from ..spaces.load import load_space
-from ..stats.interval import Interval, mean_interval
-from ..tables.score import score as score_in
-from ..task import Task
+from ..stats.interval import mean_interval
+from .common import Lab, in_words, json_lines, markdown_table, write_files
 
 DIRECT = "direct"  # the name of the proxy that changes nothing
 PLAIN = ("task", "dataset", "epochs", "fidelity", "preset", "data", "splits")
@@ -93,27 +88,17 @@ def study(
     configs = {
         (p.name, seed): resolve(laid_over(raw, p), searcher, selector, seed) for seed in seeds for p in everything
     }
-    for config in configs.values():
-        stages.check(config)
-    direct = configs[DIRECT, seeds[0]]
-    named = _targets(direct, targets)
-    tasks: dict[str, Task] = {}
+    lab = Lab(options)
+    lab.check(configs.values())
+    named = _targets(configs[DIRECT, seeds[0]], targets)
+    records = lab.records(configs, lambda key: f"{key[0]}, seed {key[1]}")
     found = []
-    for number, ((name, seed), config) in enumerate(configs.items(), 1):
-        options.reporter.line(f"search {number} of {len(configs)}: {name}, seed {seed}")
-        record = run(config, _task(config, tasks), options)
+    for (name, seed), record in records.items():
+        config, direct = configs[name, seed], configs[DIRECT, seed]
         chosen = load_space(config.space, config.space_options).parse(record["architecture"])
-        scores = {t: _score(configs[DIRECT, seed], t, chosen, tasks, options) for t in named}
+        scores = {t: lab.test_accuracy(direct, chosen, None if direct.table is None else t) for t in named}
         found.append(Found(name, seed, record["architecture"], scores, record["seconds"]["search"]))
     return found
-
-
-def _task(config: RunConfig, tasks: dict[str, Task]) -> Task:
-    table = config.table.key() if config.table is not None and config.objective == "table" else None
-    key = json.dumps([config.task, config.task_options, config.data, config.splits, table], default=str)
-    if key not in tasks:
-        tasks[key] = task_of(config)
-    return tasks[key]
 
 
 def _targets(direct: RunConfig, targets: Sequence[str] | None) -> list[str]:
@@ -127,17 +112,6 @@ def _targets(direct: RunConfig, targets: Sequence[str] | None) -> list[str]:
         if target not in known:
             raise unknown(f"target of table {direct.table.name}", target, known)
     return list(targets) if targets else [direct.table.dataset]
-
-
-def _score(target: RunConfig, name: str, chosen: Any, tasks: dict[str, Task], options: Options) -> float:
-    """Test accuracy in percent of an architecture on the target: by its table, or trained as the target's runs are."""
-    if target.table is not None:
-        return score_in(target.table.open(), name, chosen).test_accuracy
-    task, space = _task(target, tasks), load_space(target.space, target.space_options)
-    with Folder(options.out / "scores" / stages.score_id(target, task, chosen), stages.SCORE_KEYS, wait=True) as folder:
-        only = Selection(chosen, space.gates(chosen), {})
-        record = stages.score(target, space, task, only, folder, options.device, options.reporter)
-    return float(record["test_accuracy"])
 
 
 def rows(found: Sequence[Found]) -> list[dict[str, Any]]:
@@ -160,28 +134,21 @@ def rows(found: Sequence[Found]) -> list[dict[str, Any]]:
 def markdown(table: Sequence[Mapping[str, Any]]) -> list[str]:
     """The transfer matrix: test accuracy by proxy and target, and the difference to the direct search, in points."""
     targets = list(table[0]["targets"])
-    head = [part for t in targets for part in (t, f"{t}, minus direct")]
-    lines = ["| searched on | " + " | ".join(head) + " | search s |", "|" + "---|" * (len(head) + 2)]
+    head = ["searched on", *(part for t in targets for part in (t, f"{t}, minus direct")), "search s"]
+    lines = []
     for row in table:
-        cells = []
+        cells = [row["proxy"]]
         for target in targets:
             mean, difference = row["targets"][target]
-            cells += [_words(mean), "" if row["proxy"] == DIRECT else _words(difference, signed=True)]
-        lines.append(f"| {row['proxy']} | " + " | ".join(cells) + f" | {row['seconds']:.1f} |")
-    return lines
-
-
-def _words(i: Interval, signed: bool = False) -> str:
-    sign = "+" if signed else ""
-    return f"{i.mean:{sign}.2f}" + (f" ({i.low:{sign}.2f} to {i.high:{sign}.2f})" if i.n > 1 else "")
+            cells += [in_words(mean), "" if row["proxy"] == DIRECT else in_words(difference, signed=True)]
+        lines.append([*cells, f"{row['seconds']:.1f}"])
+    return markdown_table(head, lines)
 
 
 def write(found: Sequence[Found], place: Path) -> None:
     """proxy.jsonl, a line a search, and proxy.md, the matrix, into the folder; each whole or not at all."""
-    with one_line(place, "make"):
-        place.mkdir(parents=True, exist_ok=True)
-    write_atomic(place / "proxy.jsonl", "".join(json.dumps(f._asdict()) + "\n" for f in found).encode())
-    write_atomic(place / "proxy.md", ("\n".join(markdown(rows(found))) + "\n").encode())
+    page = "\n".join(markdown(rows(found))) + "\n"
+    write_files(place, {"proxy.jsonl": json_lines(f._asdict() for f in found), "proxy.md": page})
 
 
 def full_search_hours(raw: Mapping[str, Any], searcher: str, selector: str, options: Options) -> tuple[float, str]:

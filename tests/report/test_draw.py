@@ -152,7 +152,7 @@ def test_no_two_labels_or_nodes_overlap_in_the_picture():
     from benchbed.report import draw
 
     for arch in (CELL, SPACE.architecture_of((3,) * 6), SPACE.architecture_of((0,) * 6)):
-        figure = draw._figure(*draw._graph(SPACE, arch), draw._colours(SPACE))
+        figure = draw._figure(*draw._graph(SPACE, arch), draw.colours_of(SPACE))
         figure.canvas.draw()
         axes = figure.axes[0]
         boxes = [(t.get_bbox_patch() or t).get_window_extent() for t in axes.texts if not t.get_text().isdecimal()]
@@ -169,7 +169,7 @@ def test_no_edge_crosses_another_or_runs_through_its_label():
     from benchbed.report import draw
 
     empty = SPACE.architecture_of((0,) * 6)  # the same lines, without arrow heads
-    figure = draw._figure(*draw._graph(SPACE, empty), draw._colours(SPACE))
+    figure = draw._figure(*draw._graph(SPACE, empty), draw.colours_of(SPACE))
     figure.canvas.draw()
     axes = figure.axes[0]
     arrows = [p for p in axes.patches if isinstance(p, FancyArrowPatch)]

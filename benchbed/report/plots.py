@@ -1,0 +1,129 @@
+"""The studies' figures, as SVG: a front of cost and accuracy, and the operations that devices prefer by depth."""
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from ..space import Space
+from ..stats.interval import Interval
+from ..stats.pareto import front
+from .draw import colours_of
+
+TICKS = 24  # positions with a name under them; of more, only every so many
+OWN, BLIND, DRAWN = "#0072B2", "#D55E00", "#888888"  # of Okabe and Ito's palette
+MARGIN = 1.0  # points of accuracy around what is shown
+
+
+class Mark(NamedTuple):
+    """A point of a front with its intervals; `label` is written beside it."""
+
+    label: str
+    cost: Interval
+    accuracy: Interval
+
+
+class Cloud(NamedTuple):
+    """Points without a name: cost (n,), accuracy (n,) in percent."""
+
+    cost: Float[np.ndarray, " n"]
+    accuracy: Float[np.ndarray, " n"]
+
+
+def front_svg(
+    title: str, axis: str, swept: Sequence[Mark], blind: Mark, found: Cloud, drawn: Cloud, whole: Cloud | None
+) -> bytes:
+    """A sweep's means with their intervals over every single search, against the controls.
+
+    axis: the cost's words. found: every search of the sweep. drawn: the random architectures. whole: all
+    architectures, whose front is then drawn as a line; None where they are not known.
+    """
+    figure, (axes,) = _figure(1, 6.4, 4.4)
+    if whole is not None:
+        best = front(whole.cost, whole.accuracy)
+        count = len(whole.cost)
+        axes.scatter(*whole, s=2, c="0.85", lw=0, rasterized=True, label=f"all {count:,} architectures")
+        axes.step(whole.cost[best], whole.accuracy[best], where="post", c="k", lw=1, label="their front")
+    axes.scatter(*drawn, s=16, c=DRAWN, marker="x", lw=0.9, label="random")
+    axes.scatter(*found, s=9, c=OWN, lw=0, alpha=0.45, label="searches")
+    _marks(axes, swept, OWN, "o", "mean of a sweep's value")
+    _marks(axes, [blind], BLIND, "s", "latency-ignorant")
+    seen = np.concatenate([found.accuracy, [m.accuracy.mean for m in (*swept, blind)]])
+    top = max(float(seen.max()), float(whole.accuracy.max()) if whole is not None else -np.inf)
+    below = max(0.0, float(seen.min()) - 3 * MARGIN)
+    axes.set(title=title, xlabel=axis, ylabel="test accuracy, %", ylim=(below, min(top + MARGIN, 101.0)))
+    axes.set_xlim(left=0)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    return _svg(figure)
+
+
+def _marks(axes: Any, marks: Sequence[Mark], colour: str, marker: str, label: str) -> None:
+    x, y = ([getattr(m, name).mean for m in marks] for name in ("cost", "accuracy"))
+    bars = {name: np.array([_reach(getattr(m, name)) for m in marks]).T for name in ("cost", "accuracy")}
+    style: dict[str, Any] = {"fmt": marker, "ms": 5, "lw": 1, "c": colour, "mec": "white", "mew": 0.5}
+    axes.errorbar(x, y, yerr=bars["accuracy"], xerr=bars["cost"], label=label, zorder=4, **style)
+    for mark, at in zip(marks, zip(x, y, strict=True), strict=True):
+        axes.annotate(mark.label, at, xytext=(5, -9), textcoords="offset points", fontsize=7, color=colour, zorder=5)
+
+
+def _reach(i: Interval) -> tuple[float, float]:
+    """How far an interval reaches below and above its mean; nothing where there is none."""
+    return (i.mean - i.low, i.high - i.mean) if math.isfinite(i.low) and math.isfinite(i.high) else (0.0, 0.0)
+
+
+def preferences_svg(space: Space, panels: Mapping[str, Float[np.ndarray, "P O"]]) -> bytes:
+    """A panel a device: how probable each operation is at each position, in the order of the positions.
+
+    panels: by title, probabilities whose rows sum to 1. Operations are told by name, so that positions of different
+    operations share their colours.
+    """
+    names = list(dict.fromkeys(name for p in space.positions for name in p.operations))
+    colours = colours_of(space)
+    positions = [p.name for p in space.positions]
+    wide = min(12.0, max(5.0, 1.6 + 0.42 * len(positions)))
+    figure, all_axes = _figure(len(panels), wide, 1.15 + 1.25 * len(panels))
+    at = np.arange(len(positions))
+    for axes, (title, p) in zip(all_axes, panels.items(), strict=True):
+        below = np.zeros(len(positions))
+        for name in names:
+            share = np.array(
+                [sum(row[k] for k, word in enumerate(q.operations) if word == name)
+                 for row, q in zip(p, space.positions, strict=True)]
+            )  # fmt: skip
+            axes.bar(at, share, 0.9, below, color=colours[name], lw=0, label=name)
+            below += share
+        axes.set(ylim=(0, 1), xlim=(-0.6, len(positions) - 0.4), yticks=(0, 0.5, 1))
+        axes.set_title(title, fontsize=9, loc="left")
+    step = math.ceil(len(positions) / TICKS)
+    all_axes[-1].set_xticks(at[::step], positions[::step], fontsize=7, rotation=90 if len(positions) > 12 else 0)
+    all_axes[-1].set_xlabel("position")
+    figure.supylabel("mean probability", fontsize=9)
+    columns = 3 if wide < 7 else 7
+    figure.legend(*all_axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns, frameon=False)
+    return _svg(figure)
+
+
+def _figure(rows: int, wide: float, high: float) -> tuple[Any, Sequence[Any]]:
+    """A figure (Agg; no window, no global state) of panels one below the other, and its axes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(wide, high), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
+    for one in axes:
+        one.spines[["top", "right"]].set_visible(False)
+    return figure, list(axes)
+
+
+def _svg(figure: Any) -> bytes:
+    """The same figure gives the same bytes."""
+    from matplotlib import rc_context
+
+    with rc_context({"svg.hashsalt": "study", "font.family": "DejaVu Sans", "text.usetex": False}):
+        out = io.BytesIO()
+        figure.savefig(out, format="svg", dpi=150, metadata={"Date": None})
+    return out.getvalue()

@@ -1,0 +1,128 @@
+"""What the studies share: runs that are made once, figures of single architectures, tables in Markdown, files."""
+
+import json
+import math
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .. import stages
+from ..config import RunConfig
+from ..cost import Cost
+from ..errors import BenchbedError
+from ..files import one_line, write_atomic
+from ..folder import Folder
+from ..latency.costs import AdditiveCost, WholeCost
+from ..latency.load import load_cost
+from ..latency.penalty import check_cost, configured
+from ..run import Options, run, task_of
+from ..selector import Selection
+from ..space import Architecture, Space
+from ..stats.interval import Interval
+from ..task import Task
+
+K = TypeVar("K", bound=Hashable)
+DIGITS = 6  # significant ones of a target that a study derives: it is part of a search's identity
+
+
+class Lab:
+    """The runs of one study. Each task is loaded once; what is done in `options.out` is not done again."""
+
+    def __init__(self, options: Options):
+        self.options = options
+        self._tasks: dict[str, Task] = {}
+
+    def task(self, config: RunConfig) -> Task:
+        """The configuration's task. Raises BenchbedError on whatever it refuses."""
+        table = config.table.key() if config.table is not None and config.objective == "table" else None
+        key = json.dumps([config.task, config.task_options, config.data, config.splits, table], default=str)
+        if key not in self._tasks:
+            self._tasks[key] = task_of(config)
+        return self._tasks[key]
+
+    def space(self, config: RunConfig) -> Space:
+        """The configuration's space, on the images of its task."""
+        return stages.space_of(config, self.task(config))
+
+    def cost(self, config: RunConfig, source: str) -> AdditiveCost | WholeCost:
+        """The cost by `source` on the configuration's space, whatever the configuration itself pays for."""
+        return load_cost(source, self.space(config), config.space)
+
+    def check(self, configs: Iterable[RunConfig]) -> None:
+        """Raises BenchbedError, before anything is made, for what any of the runs would refuse."""
+        configs = list(configs)
+        for config in configs:
+            stages.check(config)
+        for config in configs:
+            check_cost(configured(config.cost, self.space(config), config.space), config.cost)
+
+    def records(self, configs: Mapping[K, RunConfig], words: Callable[[K], str]) -> dict[K, dict[str, Any]]:
+        """The record of every run, made in this order; `words` says which one it is while it is made."""
+        found = {}
+        for number, (key, config) in enumerate(configs.items(), 1):
+            self.options.reporter.line(f"search {number} of {len(configs)}: {words(key)}")
+            found[key] = run(config, self.task(config), self.options)
+        return found
+
+    def test_accuracy(self, config: RunConfig, chosen: Architecture, dataset: str | None = None) -> float:
+        """Test accuracy in percent: by the configuration's table, or trained as its runs are, once per folder.
+
+        dataset: of the table, None for the run's own. Raises BenchbedError where a partial table lacks it.
+        """
+        if config.table is not None:
+            table = config.table.open()
+            return float(table.query(chosen, dataset or config.table.dataset, "test", table.full_epochs))
+        task, space, options = self.task(config), self.space(config), self.options
+        place = options.out / "scores" / stages.score_id(config, task, chosen)
+        with Folder(place, stages.SCORE_KEYS, wait=True) as folder:
+            only = Selection(chosen, space.gates(chosen), {})
+            record = stages.score(config, space, task, only, folder, options.device, options.reporter)
+        return float(record["test_accuracy"])
+
+
+def settled(target: float, cost: Cost) -> float:
+    """A derived target in a few digits, and never below the fastest architecture."""
+    return max(float(f"{target:.{DIGITS}g}"), cost.least().value)
+
+
+def numbers(text: str, option: str, least: float = 0.0, above: bool = True) -> tuple[float, ...]:
+    """The different numbers of a list with commas, each above `least` (or at it). Raises BenchbedError otherwise."""
+    found = []
+    for part in text.split(","):
+        try:
+            value = float(part)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value) or value < least or (above and value == least):
+            wanted = f"{'above' if above else 'of at least'} {least:g}"
+            raise BenchbedError(f"{option} '{text}': '{part.strip()}' is no number {wanted}; expected e.g. 3,4,5")
+        found.append(value)
+    return tuple(found)
+
+
+# -- tables and files --------------------------------------------------------------------------------------------------
+
+
+def in_words(i: Interval, signed: bool = False) -> str:
+    """A mean with its 95 % interval, where there is one: `4.21 (3.90 to 4.55)`."""
+    sign = "+" if signed else ""
+    interval = f" ({i.low:{sign}.2f} to {i.high:{sign}.2f})" if math.isfinite(i.low) and math.isfinite(i.high) else ""
+    return f"{i.mean:{sign}.2f}{interval}"
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table in Markdown."""
+    lines = [f"| {' | '.join(row)} |" for row in (head, *rows)]
+    return [lines[0], "|" + "---|" * len(head), *lines[1:]]
+
+
+def json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def write_files(place: Path, files: Mapping[str, str | bytes]) -> None:
+    """Files by name into the folder, each whole or not at all. Raises BenchbedError where the system refuses."""
+    with one_line(place, "make"):
+        place.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        write_atomic(place / name, content.encode() if isinstance(content, str) else content)
