@@ -186,6 +186,8 @@ def describe(
     where, architecture = where.resolve(arch.strip())
     facts: dict[str, Any] = {"space": space, "architecture": str(architecture), **where.facts(architecture)}
     in_table = None if table is None else describe_in(table, space, architecture, as_json)
+    if draw is not None:  # first: what cannot be drawn is refused before anything is said
+        draw_cell(where, architecture, draw)
     if as_json:
         print(json.dumps(facts if in_table is None else {**facts, "table": in_table}, indent=2))
     else:
@@ -194,8 +196,6 @@ def describe(
             print(f"{key:>15}  {f'{value:,}' if type(value) is int else value}")
         if in_table is not None:
             print(f"\n{in_table}")
-    if draw is not None:
-        draw_cell(where, architecture, draw)
 
 
 def _configuration(

@@ -1,6 +1,7 @@
 """The commands about latency tables: `latency show` and `latency measure`."""
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -74,6 +75,8 @@ def measure(
     from .progress import Reporter
 
     where, options = _space(space, settings, images, classes)
+    if threads > (cores := len(os.sched_getaffinity(0))):
+        raise BenchbedError(f"--threads {threads}: this machine has {cores} cores, and more threads only wait")
     recipe = Recipe(pick_device(device), batch, threads, repeats)
     with Reporter(quiet) as reporter:
         begun: list[int] = []

@@ -148,6 +148,8 @@ def with_settings(raw: Mapping[str, Any], settings: list[str]) -> dict[str, Any]
             )
         if section not in SECTIONS:
             raise unknown("section in --set", section, SECTIONS)
+        if key.strip() == "name" and section in ("searcher", "selector"):
+            raise BenchbedError(f"--set '{setting}': give the name as --{section}")
         if not isinstance(merged.setdefault(section, {}), dict):
             break  # refused below
         merged[section][key] = _value(text.strip())

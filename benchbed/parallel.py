@@ -225,5 +225,6 @@ def joined(device: str) -> Iterator[tuple[Group, torch.device]]:
     dist.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
     try:
         yield group, chosen
+        dist.barrier()  # nobody leaves while another still talks to it
     finally:
         dist.destroy_process_group()

@@ -117,6 +117,9 @@ def run(config: RunConfig, task: Task, options: Options, redone: set[Path] | Non
                 write_json(search_path / "config.json", config.model_dump(exclude={"selector"}))
             searched = stages.search(parts, search_folder, reporter)
             selection, figures = stages.select(parts, search_path / "checkpoint.pt", folder, reporter)
+        if "over_the_limit" in selection.notes:
+            reporter.line(f"over the limit of {selection.notes['limit']:g}: {selection.notes['over_the_limit']} costs "
+                          f"{selection.notes['cost_of_that']:.4g}; replaced by {selection.architecture}")  # fmt: skip
         if config.table is not None:
             scored = score_by_table(config, selection, reporter)
         else:

@@ -38,8 +38,8 @@ def options_table(kind: str, name: str) -> None:
     if kind == "space":
         _print_space_options(console, name)
         return
-    if kind not in ("searcher", "selector"):
-        console.print(f"a {kind} has no options of its own")
+    if kind == "task":
+        _print_task_options(console, name)
         return
     found = registry.load(kind, name)
     presets: dict[str, Mapping[str, Any]] = dict(found.presets)
@@ -53,6 +53,25 @@ def options_table(kind: str, name: str) -> None:
         _print_options(console, "supernet", SupernetOptions, supernets)
         epochs = {label: presets.get(label, {}).get("epochs", EPOCHS[label]) for label in EPOCHS}
         console.print("epochs: " + ", ".join(f"{label} {count}" for label, count in epochs.items()))
+
+
+def _print_task_options(console: Console, name: str) -> None:
+    """A task's options are the arguments of its function, and its docstring says what they mean."""
+    from ..tasks.load import maker
+
+    make = maker(name)
+    options = [] if make is None else list(inspect.signature(make).parameters.values())
+    if not options:
+        console.print("the task has no options")
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("option", "default"):
+        table.add_column(heading, no_wrap=True)
+    for option in options:
+        flag = f"--{option.name}" if option.name in ("data", "splits") else f"task_options.{option.name}"
+        table.add_row(flag, "" if option.default in (None, option.empty) else str(option.default))
+    console.print(table)
+    console.print(inspect.getdoc(make), markup=False)
 
 
 def _print_space_options(console: Console, name: str) -> None:

@@ -43,6 +43,10 @@ def run_summary(record: Mapping[str, Any], space: Space, console: Console, folde
         )
     if "parameter_free" in facts:
         rows.append(("parameter-free", f"{facts['parameter_free']:.0%} of the operations{_collapsed(facts)}"))
+    if "over_the_limit" in record.get("notes", {}):
+        notes = record["notes"]
+        rows.append(("over the limit", f"the selector's own choice costs {notes['cost_of_that']:.4g}, the limit is "
+                     f"{notes['limit']:g}: replaced by the most probable one within it"))  # fmt: skip
     rows.append(("seconds", "  ".join(f"{name} {value:.1f}" for name, value in seconds.items())))
     rows.append(("record", f"{folder}/record.json"))
     for row in rows:
@@ -156,6 +160,9 @@ def grid_summary(records: Sequence[Mapping[str, Any]], console: Console) -> None
             f"{sum(r['seconds']['selection'] for r in group) / i.n:.0f}",
         )
     console.print(table)
+    if replaced := sum("over_the_limit" in r.get("notes", {}) for r in records):
+        of_all = f"{replaced} of {len(records)} choices were over the cost's limit and replaced by the search's most"
+        console.print(f"{of_all} probable architecture within it: those say nothing of their selector")
     if len({r["selector"] for r in records}) > 1 and len({r["seed"] for r in records}) > 1:
         paired_summary(records, console)
 

@@ -50,7 +50,7 @@ def parse_proxy(text: str) -> Proxy:
         key, equals, value = part.strip().partition("=")
         if not equals or not value:
             raise BenchbedError(f"proxy '{text}': expected KEY=VALUE, such as epochs=2 or supernet.channels=4")
-        if key not in PLAIN and not key.startswith(SECTIONS):
+        if (key not in PLAIN and not key.startswith(SECTIONS)) or key == "searcher.name":
             raise unknown("key of a proxy", key, [*PLAIN, *(f"{s}KEY" for s in SECTIONS)])
         changes.append((key, value))
     return Proxy(text.strip(), tuple(changes))

@@ -1,6 +1,7 @@
 """A task by name."""
 
 import inspect
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,14 @@ NAMES = (
     "imagenet",
     "imagenet16",
 )  # each a module here, and a function of the same name in it
+
+
+def maker(name: str) -> Callable[..., Task] | None:
+    """The function that makes the task, whose keyword arguments are its options; None for `npz`, and no task's name."""
+    if name not in NAMES:
+        return None
+    make: Callable[..., Task] = getattr(import_module(f".{name}", __package__), name)
+    return make
 
 
 def load_task(name: str, data: str | Path | None = None, **options: Any) -> Task:
@@ -34,9 +43,9 @@ def load_task(name: str, data: str | Path | None = None, **options: Any) -> Task
         from .npz import npz_task
 
         return npz_task(path)
-    if colon or kind not in NAMES:
+    make = None if colon else maker(kind)
+    if make is None:
         raise unknown("task", name, [*NAMES, "npz:FILE"])
-    make = getattr(import_module(f".{kind}", __package__), kind)
     known = inspect.signature(make).parameters
     for option in given:
         if option not in known:

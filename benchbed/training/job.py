@@ -138,7 +138,7 @@ def train(config: TrainConfig, options: Options) -> dict[str, Any]:
 
 
 def _in_folder(config: TrainConfig, task: Task, options: Options) -> dict[str, Any]:
-    space = config.load_space()
+    space = config.load_space().for_images(task.shape, task.classes)
     architecture = space.parse(config.arch)
     check_task(task, space)
     path = options.out / config.id(task)

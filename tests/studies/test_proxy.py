@@ -35,7 +35,13 @@ def test_a_proxy_is_laid_over_the_targets_configuration() -> None:
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("epochs", "expected KEY=VALUE"), ("epochs=", "expected KEY=VALUE"), ("epoch=2", "'epochs'"), ("seed=2", "seed")],
+    [
+        ("epochs", "expected KEY=VALUE"),
+        ("epochs=", "expected KEY=VALUE"),
+        ("epoch=2", "'epochs'"),
+        ("seed=2", "seed"),
+        ("searcher.name=random", "searcher.name"),
+    ],
 )
 def test_what_is_no_proxy_is_named(text: str, words: str) -> None:
     with pytest.raises(BenchbedError, match=words):
