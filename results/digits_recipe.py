@@ -35,6 +35,8 @@ RECIPES = {  # name -> settings over those of `digits`: 16,000 images, noise 0.1
     "32k-x1-batch128": {"task_options.train": 32000, "scoring.epochs": 1, "scoring.batch": 128},
     "32k-x1-lr.2": {"task_options.train": 32000, "scoring.epochs": 1, "scoring.lr": 0.2},
     "32k-x1-C16": {"task_options.train": 32000, "scoring.epochs": 1, "scoring.channels": 16},
+    "48k-x1": {"task_options.train": 48000, "scoring.epochs": 1},
+    "64k-x1": {"task_options.train": 64000, "scoring.epochs": 1},
     "16k-x1-batch32": {"scoring.epochs": 1, "scoring.batch": 32, "scoring.lr": 0.05},
     "32k-x1-batch32": {
         "task_options.train": 32000,
