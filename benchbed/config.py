@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from . import registry
 from .errors import BenchbedError, unknown
+from .files import absolute
 from .latency.load import absolute_source, content_of
 from .latency.penalty import CostConfig, CostOptions
 from .objectives.supernet import SupernetOptions
@@ -33,6 +34,10 @@ class ScoringOptions(Recipe):
 
     channels: int
     cells: int
+
+    def recipe(self) -> Recipe:
+        """The training alone."""
+        return Recipe(**self.model_dump(exclude={"channels", "cells"}))
 
 
 SCORING = {
@@ -197,8 +202,8 @@ def resolve(raw: Mapping[str, Any], searcher: str, selector: str, seed: int) -> 
         objective=objective,
         task=task,
         task_options=dict(raw.get("task_options", {})),
-        data=_absolute(raw.get("data")),
-        splits=_absolute(raw.get("splits")),
+        data=absolute(raw.get("data")),
+        splits=absolute(raw.get("splits")),
         table=table,
         seed=_whole("seed", seed, 0),
         preset=preset,
@@ -237,10 +242,6 @@ def _steps(raw: Mapping[str, Any], objective: str) -> int | None:
     if _whole("steps", steps, 1) > MOST_STEPS:
         raise BenchbedError(f"steps = {steps}: at most {MOST_STEPS:,} an epoch; give more --epochs")
     return int(steps)
-
-
-def _absolute(path: str | None) -> str | None:
-    return None if path is None else str(Path(path).absolute())
 
 
 def _task(raw: Mapping[str, Any], table: TableConfig | None) -> str:

@@ -9,6 +9,11 @@ from typing import IO
 from .errors import BenchbedError
 
 
+def absolute(path: str | Path | None) -> str | None:
+    """The path as a configuration keeps it, valid from any folder."""
+    return None if path is None else str(Path(path).absolute())
+
+
 @contextmanager
 def one_line(path: Path, doing: str) -> Iterator[None]:
     """Turns an OSError into one line that names the path and the reason."""

@@ -56,6 +56,11 @@ def machine(device: torch.device) -> dict[str, Any]:
     }
 
 
+def made_with(device: torch.device) -> dict[str, Any]:
+    """What every record names: versions, commit and machine."""
+    return {"versions": versions(), "commit": commit(), "machine": machine(device)}
+
+
 def _processor() -> str:
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():

@@ -16,11 +16,12 @@ from .config import RunConfig, resolve
 from .errors import BenchbedError
 from .folder import read_json, write_json
 from .latency.penalty import check_cost, configured, cost_figures
-from .machine import commit, machine, versions
+from .machine import made_with
 from .objectives.table import imageless
 from .parallel import ALONE, Group
 from .progress import Reporter
 from .selector import Selection
+from .space import Space
 from .table_config import NO_TABLE
 from .tables.score import score as score_in
 from .task import Task
@@ -59,12 +60,7 @@ def run_all(configs: list[RunConfig], options: Options) -> list[dict[str, Any]]:
         if len(configs) > 1:
             pairing = f"{config.searcher.name} x {config.selector.name}"
             options.reporter.line(f"run {number} of {len(configs)}: {pairing}, seed {config.seed}")
-        table = config.table.key() if config.table is not None and config.objective == "table" else None
-        made_of = [config.task, config.task_options, config.data, config.splits, table]
-        key = json.dumps(made_of, sort_keys=True, default=str)
-        if key not in tasks:
-            tasks[key] = task_of(config)
-        records.append(run(config, tasks[key], options, redone))
+        records.append(run(config, task_in(tasks, config), options, redone))
     return records
 
 
@@ -77,6 +73,16 @@ def _shared(configs: list[RunConfig], group: Group) -> list[RunConfig]:
         if config.scoring is not None:
             group.divides("scoring.batch", config.scoring.batch)
     return [config.model_copy(update={"processes": group.size}) for config in configs]
+
+
+def task_in(tasks: dict[str, Task], config: RunConfig) -> Task:
+    """The configured task out of `tasks`, made and kept there where none of the same kind has been yet."""
+    table = config.table.key() if config.table is not None and config.objective == "table" else None
+    made_of = [config.task, config.task_options, config.data, config.splits, table]
+    key = json.dumps(made_of, sort_keys=True, default=str)
+    if key not in tasks:
+        tasks[key] = task_of(config)
+    return tasks[key]
 
 
 def task_of(config: RunConfig) -> Task:
@@ -123,31 +129,31 @@ def run(config: RunConfig, task: Task, options: Options, redone: set[Path] | Non
         if config.table is not None:
             scored = score_by_table(config, selection, reporter)
         else:
-            scored = _trained(parts, selection, options, redone)
+            scored = trained(config, parts.space, task, selection, options, redone)
         record = {
             "id": folder_path.name,
             "search": search_path.name,
             **_what_was_run(config, task),
             **_what_came_out(parts, selection, searched, figures, scored),
-            "versions": versions(),
-            "commit": commit(),
-            "machine": machine(options.device),
+            **made_with(options.device),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         folder.finish(record)
     return record
 
 
-def _trained(parts: stages.Parts, selection: Selection, options: Options, redone: set[Path]) -> dict[str, Any]:
-    """The chosen cell trained from scratch, or found trained before."""
-    path = options.out / "scores" / stages.score_id(parts.config, parts.task, selection.architecture)
+def trained(
+    config: RunConfig, space: Space, task: Task, selection: Selection, options: Options, redone: set[Path]
+) -> dict[str, Any]:
+    """The chosen architecture's figures, trained from scratch as the run's are, or found trained before."""
+    path = options.out / "scores" / stages.score_id(config, task, selection.architecture)
     fresh = options.force and path not in redone
     redone.add(path)
     with options.group.folder(path, stages.SCORE_KEYS, wait=True) as folder:
         if fresh:
             folder.clear()
         where = (folder, options.device, options.reporter, options.group)
-        return stages.score(parts.config, parts.space, parts.task, selection, *where)
+        return stages.score(config, space, task, selection, *where)
 
 
 def score_by_table(config: RunConfig, selection: Selection, reporter: Reporter) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from .spaces.load import load_space
 from .streams import Streams, derive
 from .task import Task
 from .training.cell import training_of
-from .training.train import Recipe, evaluate
+from .training.train import evaluate
 
 # What a finished stage's record holds at least: a record without it is damaged.
 SEARCH_KEYS = ("supernet_accuracy", "evaluation", "state_sha256", "seconds", "peak_memory_bytes")
@@ -350,7 +350,7 @@ def score(
     if folder.record is not None:
         return folder.record
     assert config.scoring is not None
-    recipe = Recipe(**config.scoring.model_dump(exclude={"channels", "cells"}))
+    recipe = config.scoring.recipe()
     size: dict[str, Any] = {"channels": config.scoring.channels, "cells": config.scoring.cells}
     seed, chosen = config.seed, selection.architecture
     training = training_of(space, task, recipe, chosen, **size, seed=seed, device=device, group=group)

@@ -132,9 +132,7 @@ def main() -> None:
         "batches": given.batches,
         "probabilities": parts.searcher.probabilities().tolist(),
         "gradients": [{name: value.tolist() for name, value in row.items()} for row in found],
-        "versions": machine.versions(),
-        "commit": machine.commit(),
-        "machine": machine.machine(torch.device("cpu")),
+        **machine.made_with(torch.device("cpu")),
     }
     given.out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
 

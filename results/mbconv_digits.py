@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchbed import machine, stages
 from benchbed.config import resolve, seed_range
+from benchbed.machine import made_with
 from benchbed.progress import Reporter
-from benchbed.run import Options, run, task_of
-from benchbed.selector import Selection
+from benchbed.run import Options, run
 from benchbed.space import Architecture, Space
 from benchbed.stats.interval import mean_interval
+from benchbed.studies.common import Lab
 
 NEAR = 0.02  # share of the found network's MACs
 
@@ -40,20 +40,15 @@ def draw(space: Space, found: Architecture, count: int, seed: int) -> list[Archi
 
 def compare(runs: Path, seed: int, others: int, reporter: Reporter) -> dict[str, object]:
     """The found network and the others: MACs and test accuracy of each."""
-    options = Options(runs, torch.device("cpu"), reporter=reporter)
+    lab = Lab(Options(runs, torch.device("cpu"), reporter=reporter))
     config = resolve({"space": "mbconv", "table": "none"}, "proxyless", "magnitude", seed)
-    task = task_of(config)
-    record = run(config, task, options)
-    space = stages.space_of(config, task)
+    record = run(config, lab.task(config), lab.options)
+    space = lab.space(config)
     found = space.parse(record["architecture"])
-    rivals = []
-    for one in draw(space, found, others, seed):
-        with options.group.folder(
-            runs / "scores" / stages.score_id(config, task, one), stages.SCORE_KEYS, wait=True
-        ) as folder:
-            only = Selection(one, space.gates(one), {})
-            figures = stages.score(config, space, task, only, folder, options.device, reporter)
-        rivals.append({"architecture": str(one), "macs": space.facts(one)["flops"], "test": figures["test_accuracy"]})
+    rivals = [
+        {"architecture": str(one), "macs": space.facts(one)["flops"], "test": lab.test_accuracy(config, one)}
+        for one in draw(space, found, others, seed)
+    ]
     return {
         "seed": seed,
         "found": {
@@ -87,12 +82,7 @@ def main() -> None:
             f"| {line['seed']} | {line['found']['macs'] / 1e6:.2f}M | {own:.2f} % | {np.mean(tests):.2f} % "
             f"| {i.mean:+.2f} ({i.low:+.2f} to {i.high:+.2f}) | {sum(own > t for t in tests)} of {len(tests)} |"
         )
-    result = {
-        "lines": lines,
-        "versions": machine.versions(),
-        "commit": machine.commit(),
-        "machine": machine.machine(torch.device("cpu")),
-    }
+    result = {"lines": lines, **made_with(torch.device("cpu"))}
     given.out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
 
 

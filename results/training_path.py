@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from benchbed.folder import Folder
-from benchbed.machine import commit, machine, pick_device, versions
+from benchbed.machine import made_with, pick_device
 from benchbed.networks.nb201 import NB201Network
 from benchbed.streams import Streams, seeded
 from benchbed.tables import Table
@@ -62,9 +62,7 @@ def main() -> None:
             "recipe": RECIPES["H12"].model_dump(),
             "task": {"fingerprint": task.fingerprint, **task.facts},
             "seconds": seconds,
-            "versions": versions(),
-            "commit": commit(),
-            "machine": machine(device),
+            **made_with(device),
         }
         folder.finish(record)
     print(f"validation {record['valid_accuracy']:.2f} %, the table's mean {published.mean:.2f} %")

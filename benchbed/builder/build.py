@@ -11,9 +11,10 @@ from pathlib import Path
 from ..errors import BenchbedError
 from ..machine import pick_device
 from ..progress import Reporter
+from ..training.cell import check_learnable
 from .assemble import write_table
 from .ledger import Job, Ledger
-from .spec import Spec, check
+from .spec import Spec
 from .worker import jobs_of
 
 LOOK = 0.5  # seconds between two looks at the folder
@@ -40,7 +41,7 @@ def build(spec: Spec, out: Path, workers: int, reporter: Reporter, force: bool =
         raise BenchbedError(f"--workers {workers}: at least one is needed")
     pick_device(spec.device)
     space, task = spec.load_space(), spec.load_task()
-    check(task, space)
+    check_learnable(task, space)
     jobs = jobs_of(spec, space)
     ledger = Ledger(folder_of(out), spec.identity(task))
     while True:

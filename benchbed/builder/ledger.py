@@ -212,7 +212,7 @@ def _value(line: str) -> dict[str, Any]:
 def _hold(path: Path) -> IO[str]:
     """The file, locked until it is closed or the process dies."""
     with one_line(path, "write"):
-        file = open(path, "a")  # noqa: SIM115
+        file = open(path, "a")  # noqa: SIM115  its lock lasts as long as it is open
         fcntl.flock(file, fcntl.LOCK_EX)
     return file
 

@@ -7,6 +7,7 @@ from typing import Any
 from .. import registry
 from ..config import SCORING, ScoringOptions, seed_range, typed, with_settings
 from ..errors import BenchbedError, unknown
+from ..files import absolute
 from .spec import Spec
 
 SECTIONS = ("scoring", "task_options")
@@ -32,15 +33,11 @@ def spec_of(given: Mapping[str, Any], settings: list[str], plugins: list[Path]) 
         space=given["space"],
         task=given["task"],
         task_options=raw.get("task_options", {}),
-        data=_absolute(given.get("data")),
-        splits=_absolute(given.get("splits")),
+        data=absolute(given.get("data")),
+        splits=absolute(given.get("splits")),
         scoring=scoring,
         seeds=tuple(seed_range(given["seeds"])),
         sample=sample,
         device=given["device"],
         plugins=tuple(str(file.resolve()) for file in plugins),
     )
-
-
-def _absolute(path: Path | None) -> str | None:
-    return None if path is None else str(path.absolute())

@@ -6,10 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from .. import registry
 from ..config import ScoringOptions
-from ..errors import BenchbedError
 from ..space import Space
-from ..spaces.nb201 import NB201
-from ..task import Split, Task
+from ..task import Task
 from ..tasks.load import load_task
 
 FORMAT = 1  # of the folder
@@ -54,22 +52,3 @@ class Spec(BaseModel):
 def dataset_of(task: str) -> str:
     """What the table calls the task's data: its name, or the name of an .npz file."""
     return task.removeprefix("npz:").removesuffix(".npz")
-
-
-def check(task: Task, space: Space) -> None:
-    """Raises BenchbedError, before anything is trained, for a task that the networks of the space cannot learn."""
-    if task.classes < 2:
-        raise BenchbedError(f"task '{task.name}' has {task.classes} class: at least two are needed")
-    smallest = min(task.shape[1:])
-    if isinstance(space, NB201) and smallest < 4:
-        raise BenchbedError(f"task '{task.name}' has images of {task.shape[1]}x{task.shape[2]}: at least 4x4 is "
-                            "needed, for the network halves the size twice")  # fmt: skip
-    for name, split in (("training", task.train), ("validation", task.valid)):
-        if len(split) < 2:
-            raise BenchbedError(f"task '{task.name}' has {len(split)} {name} images: at least 2 are needed")
-        if isinstance(split, Split) and not bool(split.images.isfinite().all()):
-            raise BenchbedError(f"task '{task.name}' has {name} images with NaN or infinite pixels")
-        low, high = int(split.labels.min()), int(split.labels.max())
-        if low < 0 or high >= task.classes:
-            wrong = low if low < 0 else high
-            raise BenchbedError(f"task '{task.name}' has {name} label {wrong}: expected 0 to {task.classes - 1}")

@@ -19,11 +19,11 @@ import torch
 
 from .. import registry
 from ..errors import BenchbedError
-from ..machine import commit, machine, pick_device, versions
+from ..machine import made_with, pick_device
 from ..space import Architecture, Space
 from ..task import AnySplit, Task
 from ..training.cell import training_of
-from ..training.train import Recipe, evaluate
+from ..training.train import evaluate
 from .classes import classes
 from .ledger import Job, Ledger
 from .spec import Spec
@@ -43,7 +43,7 @@ def train(spec: Spec, space: Space, task: Task, test: AnySplit, cell: Architectu
     On a CPU they are the process's own: other work on the machine does not count. The code is that of a run's score,
     so that a run with the same seed and recipe scores its cell alike. Raises BenchbedError where the training diverges.
     """
-    recipe = Recipe(**spec.scoring.model_dump(exclude={"channels", "cells"}))
+    recipe = spec.scoring.recipe()
     size: dict[str, Any] = {"channels": spec.scoring.channels, "cells": spec.scoring.cells}
     clock = time.process_time if spec.device == "cpu" else time.perf_counter
     began = clock()
@@ -82,7 +82,7 @@ def on_device(task: Task, device: torch.device) -> Task:
 
 def header(spec: Spec) -> dict[str, Any]:
     """What a result was made with."""
-    return {"versions": versions(), "commit": commit(), "machine": machine(pick_device(spec.device))}
+    return made_with(pick_device(spec.device))
 
 
 def main() -> None:

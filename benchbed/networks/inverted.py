@@ -13,8 +13,8 @@ Norm = Callable[[int], nn.Module]  # channels to a batch norm: with running stat
 class InvertedResidual(nn.Module):
     """(n, c, h, w) to (n, d, ceil(h/stride), ceil(w/stride)), with a shortcut where the shape stays.
 
-    A 1x1 convolution to `expansion` times c channels, norm, `activation`; a depthwise one of `kernel` and `stride`,
-    norm, `activation`; a 1x1 one to d channels, norm. Convolutions have no bias.
+    A 1x1 convolution to `expansion` times c channels, norm, ReLU; a depthwise one of `kernel` and `stride`, norm, ReLU;
+    a 1x1 one to d channels, norm. Convolutions have no bias.
     """
 
     def __init__(
@@ -25,13 +25,12 @@ class InvertedResidual(nn.Module):
         expansion: int,
         stride: int = 1,
         norm: Norm = nn.BatchNorm2d,
-        activation: Callable[[], nn.Module] = nn.ReLU,
     ):
         super().__init__()
         hidden = in_channels * expansion
         depthwise = nn.Conv2d(hidden, hidden, kernel, stride, kernel // 2, groups=hidden, bias=False)
-        self.expand = nn.Sequential(nn.Conv2d(in_channels, hidden, 1, bias=False), norm(hidden), activation())
-        self.depthwise = nn.Sequential(depthwise, norm(hidden), activation())
+        self.expand = nn.Sequential(nn.Conv2d(in_channels, hidden, 1, bias=False), norm(hidden), nn.ReLU())
+        self.depthwise = nn.Sequential(depthwise, norm(hidden), nn.ReLU())
         self.project = nn.Sequential(nn.Conv2d(hidden, out_channels, 1, bias=False), norm(out_channels))
         self.shortcut = stride == 1 and in_channels == out_channels
 

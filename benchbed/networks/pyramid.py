@@ -4,6 +4,7 @@ All layers are pre-activated: batch norm, ReLU, convolution. What the tree's edg
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -65,7 +66,7 @@ class TreeBlock(nn.Module):
     def _tree(self, x: Tensor, edge: Edge, path: Path) -> Tensor:
         per_branch = len(self.edges) // BRANCHES
         outputs = [
-            path(part, lambda part=part, i=i: self._branch(part, i, i * per_branch, edge, path))  # type: ignore[misc]
+            path(part, partial(self._branch, part, i, i * per_branch, edge, path))
             for i, part in enumerate(self.root(x).chunk(BRANCHES, dim=1))
         ]
         return torch.stack(outputs).sum(0)

@@ -11,11 +11,10 @@ from ..config import RunConfig
 from ..cost import Cost
 from ..errors import BenchbedError
 from ..files import one_line, write_atomic
-from ..folder import Folder
 from ..latency.costs import AdditiveCost, WholeCost
 from ..latency.load import load_cost
 from ..latency.penalty import check_cost, configured
-from ..run import Options, run, task_of
+from ..run import Options, run, task_in, trained
 from ..selector import Selection
 from ..space import Architecture, Space
 from ..stats.interval import Interval
@@ -34,11 +33,7 @@ class Lab:
 
     def task(self, config: RunConfig) -> Task:
         """The configuration's task. Raises BenchbedError on whatever it refuses."""
-        table = config.table.key() if config.table is not None and config.objective == "table" else None
-        key = json.dumps([config.task, config.task_options, config.data, config.splits, table], default=str)
-        if key not in self._tasks:
-            self._tasks[key] = task_of(config)
-        return self._tasks[key]
+        return task_in(self._tasks, config)
 
     def space(self, config: RunConfig) -> Space:
         """The configuration's space, on the images of its task."""
@@ -72,11 +67,9 @@ class Lab:
         if config.table is not None:
             table = config.table.open()
             return float(table.query(chosen, dataset or config.table.dataset, "test", table.full_epochs))
-        task, space, options = self.task(config), self.space(config), self.options
-        place = options.out / "scores" / stages.score_id(config, task, chosen)
-        with Folder(place, stages.SCORE_KEYS, wait=True) as folder:
-            only = Selection(chosen, space.gates(chosen), {})
-            record = stages.score(config, space, task, only, folder, options.device, options.reporter)
+        space = self.space(config)
+        only = Selection(chosen, space.gates(chosen), {})
+        record = trained(config, space, self.task(config), only, self.options, redone=set())
         return float(record["test_accuracy"])
 
 

@@ -63,12 +63,12 @@ def parse_sweep(targets: str | None, weights: str | None) -> Sweep:
     """Raises BenchbedError unless exactly one list is given, of different numbers."""
     if (targets is None) == (weights is None):
         raise BenchbedError("a front needs one sweep: add --targets 3,4,5 or --weights 0.01,0.1,1")
-    text, kind = (targets, "target") if targets is not None else (weights, "weight")
-    assert text is not None
+    kind: Literal["target", "weight"] = "weight" if targets is None else "target"
+    text = targets or weights or ""
     values = numbers(text, f"--{kind}s")
     if len(set(values)) < len(values):
         raise BenchbedError(f"--{kind}s '{text}': a value stands there twice, each is searched once")
-    return Sweep("target" if targets is not None else "weight", values)
+    return Sweep(kind, values)
 
 
 def parse_reference(text: str | None) -> tuple[float, float] | None:

@@ -14,9 +14,8 @@ from typing import Any, NamedTuple
 from .. import stages
 from ..config import RunConfig, resolve, with_settings
 from ..errors import BenchbedError, unknown
-from ..run import Options, task_of
+from ..run import Options, expand, task_of
 from ..searcher import Clock
-from ..spaces.load import load_space
 from ..stats.interval import mean_interval
 from .common import Lab, in_words, json_lines, markdown_table, write_files
 
@@ -85,17 +84,16 @@ def study(
     everything = [Proxy(DIRECT, ()), *proxies]
     if len({p.name for p in everything}) < len(everything):
         raise BenchbedError("two proxies are the same: each is searched once")
-    configs = {
-        (p.name, seed): resolve(laid_over(raw, p), searcher, selector, seed) for seed in seeds for p in everything
-    }
+    by_proxy = {p.name: expand(laid_over(raw, p), [searcher], [selector], list(seeds)) for p in everything}
+    configs = {(name, seed): found[i] for i, seed in enumerate(seeds) for name, found in by_proxy.items()}
     lab = Lab(options)
     lab.check(configs.values())
     named = _targets(configs[DIRECT, seeds[0]], targets)
     records = lab.records(configs, lambda key: f"{key[0]}, seed {key[1]}")
     found = []
     for (name, seed), record in records.items():
-        config, direct = configs[name, seed], configs[DIRECT, seed]
-        chosen = load_space(config.space, config.space_options).parse(record["architecture"])
+        direct = configs[DIRECT, seed]
+        chosen = lab.space(direct).parse(record["architecture"])
         scores = {t: lab.test_accuracy(direct, chosen, None if direct.table is None else t) for t in named}
         found.append(Found(name, seed, record["architecture"], scores, record["seconds"]["search"]))
     return found
@@ -106,8 +104,8 @@ def _targets(direct: RunConfig, targets: Sequence[str] | None) -> list[str]:
         if targets:
             raise BenchbedError(f"target '{targets[0]}': of a table; without one the target is the task itself")
         return [direct.task]
-    known = [d for d in direct.table.open().datasets if (d, "test", direct.table.open().full_epochs)
-             in direct.table.open().figures]  # fmt: skip
+    table = direct.table.open()
+    known = [d for d in table.datasets if (d, "test", table.full_epochs) in table.figures]
     for target in targets or ():
         if target not in known:
             raise unknown(f"target of table {direct.table.name}", target, known)

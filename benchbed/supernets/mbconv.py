@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..networks.mbconv import Norm, classifier_of, first_of, head_of, operation_of, stem_of
 from ..spaces.mbconv import ZERO, Block, Geometry
-from .mixed import mixed
+from .mixed import mixed, nothing
 from .plan import Plan, Run
 
 norm: Norm = partial(nn.BatchNorm2d, eps=1e-3, track_running_stats=False)  # hence the batch's own, in any mode
@@ -40,12 +40,8 @@ class MixedBlock(nn.Module):
         ]
         if not running and self.block.has_shortcut:
             return x
-        total = mixed(x, running, lambda: self._nothing(x))
+        total = mixed(x, running, lambda: nothing(x, self.block.out_width, self.block.stride))
         return x + total if self.block.has_shortcut else total
-
-    def _nothing(self, x: Tensor) -> Tensor:
-        height, width = (-(-side // self.block.stride) for side in x.shape[2:])
-        return x.new_zeros(len(x), self.block.out_width, height, width)
 
 
 class MBConvSupernet(nn.Module):

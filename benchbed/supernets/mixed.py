@@ -59,6 +59,12 @@ def bound(module: nn.Module) -> Candidate:
     return lambda x: functional_call(module, held, (x,))
 
 
+def nothing(x: Tensor, channels: int, stride: int = 1) -> Tensor:
+    """What zero gives on x (n, c, h, w): zeros (n, channels, h/stride, w/stride), sizes rounded up."""
+    height, width = (-(-side // stride) for side in x.shape[2:])
+    return x.new_zeros(len(x), channels, height, width)
+
+
 def echo(total: Tensor, echoes: Sequence[Echo]) -> Tensor:
     """`total`, whose backward pass also gives each echo's gate <dL/dtotal, o(x)>.
 

@@ -10,11 +10,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from .. import registry
-from ..builder.spec import check as check_task
 from ..config import SCORING, ScoringOptions, file_sha256, identity, key_of_space, typed
 from ..errors import BenchbedError, unknown
+from ..files import absolute
 from ..folder import Folder, write_json
-from ..machine import commit, machine, peak_memory, versions
+from ..machine import made_with, peak_memory
 from ..parallel import skip_again, skipped
 from ..run import DRY_IMAGES, Options, check_sizes
 from ..space import Architecture, Space
@@ -22,9 +22,9 @@ from ..spaces.load import load_space
 from ..stages import truncated
 from ..task import Task
 from ..tasks.load import load_task
-from .cell import training_of
+from .cell import check_learnable, training_of
 from .evaluate import Accuracies, accuracies
-from .recipe import RECIPES, Recipe
+from .recipe import RECIPES
 from .train import Training
 
 # What a finished training's record holds at least: a record without it is damaged.
@@ -100,8 +100,8 @@ def resolve(raw: Mapping[str, Any], processes: int = 1) -> TrainConfig:
         arch=arch.strip(),
         task=task,
         task_options=dict(raw.get("task_options", {})),
-        data=_absolute(raw.get("data")),
-        splits=_absolute(raw.get("splits")),
+        data=absolute(raw.get("data")),
+        splits=absolute(raw.get("splits")),
         seed=seed,
         preset=preset,
         scoring=typed(ScoringOptions, given, "scoring"),
@@ -114,10 +114,6 @@ def _preset_of(task: str) -> str:
     if task.startswith(("digits", "npz:")):
         return "small"
     return "imagenet" if task == "imagenet" else "paper"
-
-
-def _absolute(path: Any) -> str | None:
-    return None if path is None else str(Path(path).absolute())
 
 
 def dry_run(config: TrainConfig, options: Options) -> dict[str, Any]:
@@ -140,7 +136,7 @@ def train(config: TrainConfig, options: Options) -> dict[str, Any]:
 def _in_folder(config: TrainConfig, task: Task, options: Options) -> dict[str, Any]:
     space = config.load_space().for_images(task.shape, task.classes)
     architecture = space.parse(config.arch)
-    check_task(task, space)
+    check_learnable(task, space)
     path = options.out / config.id(task)
     with options.group.folder(path, RECORD_KEYS) as folder:
         if not options.force and (record := folder.record) is not None:
@@ -164,9 +160,7 @@ def _in_folder(config: TrainConfig, task: Task, options: Options) -> dict[str, A
             **_scored(training, task, architecture, options),
             "seconds": seconds,
             "peak_memory_bytes": peak_memory(options.device),
-            "versions": versions(),
-            "commit": commit(),
-            "machine": machine(options.device),
+            **made_with(options.device),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         folder.finish(record)
@@ -214,7 +208,7 @@ def _training(config: TrainConfig, space: Space, task: Task, architecture: Archi
     return training_of(
         space,
         task,
-        Recipe(**config.scoring.model_dump(exclude={"channels", "cells"})),
+        config.scoring.recipe(),
         architecture,
         channels=config.scoring.channels,
         cells=config.scoring.cells,

@@ -238,9 +238,7 @@ def _record(options: argparse.Namespace, times: Any, rows: Any) -> dict[str, Any
 
     return {
         "options": {"rounds": options.rounds, "repeats": options.repeats},
-        "versions": machine.versions(),
-        "machine": machine.machine(torch.device("cpu")),
-        "commit": machine.commit(),
+        **machine.made_with(torch.device("cpu")),
         "seconds": times,
         "ratios": rows,
     }

@@ -1,5 +1,7 @@
 """A chain of mixed operations with any number of candidates, for measuring what a search step holds in memory."""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -51,8 +53,8 @@ class Chain(nn.Module):
     def forward(self, images: Tensor, gates: Tensor, plan: Plan) -> Tensor:
         x = _normalise(self.stem(images))
         for block, row, steps in zip(self.blocks, gates, plan, strict=True):
-            candidates = [(how, row[column], block[column]) for column, how in steps]  # type: ignore[index]
-            x = x + mixed(x, candidates, lambda x=x: torch.zeros_like(x))  # type: ignore[misc]
+            candidates = [(how, row[column], block[column]) for column, how in steps]
+            x = x + mixed(x, candidates, partial(torch.zeros_like, x))
         return self.classifier(x.mean((2, 3)))
 
     @property

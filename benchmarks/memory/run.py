@@ -128,9 +128,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.out:
         found = {
             "size": size,
-            "versions": machine.versions(),
-            "machine": machine.machine(device),
-            "commit": machine.commit(),
+            **machine.made_with(device),
             "rows": rows,
         }
         options.out.write_text(json.dumps(found, indent=1) + "\n")

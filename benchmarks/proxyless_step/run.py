@@ -123,9 +123,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.out:
         result = {
             "options": {k: str(v) if isinstance(v, Path) else v for k, v in vars(options).items()},
-            "versions": machine.versions(),
-            "machine": machine.machine(device),
-            "commit": machine.commit(),
+            **machine.made_with(device),
             "ratios": found,
         }
         options.out.write_text(json.dumps(result, indent=1) + "\n")

@@ -169,9 +169,7 @@ def main(arguments: list[str] | None = None) -> int:
     arms = {variant: Arm(variant, size, batch, plan) for variant in variants(device)}
     result: dict[str, Any] = {
         "options": {k: str(v) if isinstance(v, Path) else v for k, v in vars(options).items()},
-        "versions": machine.versions(),
-        "machine": machine.machine(device),
-        "commit": machine.commit(),
+        **machine.made_with(device),
         "distances": found,
         "steps": {},
     }

@@ -29,7 +29,7 @@ from benchbed.builder.ledger import Ledger
 from benchbed.builder.settings import spec_of
 from benchbed.builder.spec import Spec
 from benchbed.builder.worker import on_device, train
-from benchbed.machine import commit, machine, versions
+from benchbed.machine import made_with
 from benchbed.networks.nb201 import NB201Network
 from benchbed.progress import Reporter
 
@@ -66,7 +66,7 @@ def main() -> None:
         low, middle, high = np.quantile(np.array(rates[name]) / first, [0.25, 0.5, 0.75])
         result["ratio"][name] = [middle, low, high]
         print(f"{name} / {names[0]}: {middle:.2f} ({low:.2f} to {high:.2f})")
-    result |= {"versions": versions(), "commit": commit(), "machine": machine(torch.device("cpu"))}
+    result |= made_with(torch.device("cpu"))
     if given.out is not None:
         given.out.write_text(json.dumps(result, indent=1) + "\n")
 

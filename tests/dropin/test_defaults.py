@@ -179,7 +179,7 @@ def test_the_size_space_is_refused(nats: Any, space: str) -> None:
 
 
 def test_a_table_is_named_by_name_or_path(nats_table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = nats_table._arrays.path  # type: ignore[union-attr]
+    path = nats_table._arrays.path
     expected = NATStopology(nats_table, verbose=False).get_more_info(0, "cifar10", hp="200", is_random=False)
     for given in (path, str(path)):
         assert (
@@ -203,7 +203,7 @@ def test_what_is_no_table_is_refused(tmp_path: Path, upstream_like: Table, nats_
     (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04 and no more")
     with pytest.raises(BenchbedError, match=r"bad.npz is cut off or damaged"):
         NASBench201API(tmp_path / "bad.npz")
-    data = nats_table._arrays.path.read_bytes()  # type: ignore[union-attr]
+    data = nats_table._arrays.path.read_bytes()
     (tmp_path / "half.npz").write_bytes(data[: len(data) // 2])
     with pytest.raises(BenchbedError, match=r"half.npz is cut off or damaged"):
         NASBench201API(tmp_path / "half.npz")

@@ -86,7 +86,7 @@ def script(tmp_path: Path) -> Callable[[str], Path]:
 
 
 def file_of(table: Table) -> Path:
-    path: Path = table._arrays.path  # type: ignore[union-attr]
+    path: Path = table._arrays.path
     return path
 
 

@@ -118,6 +118,20 @@ def test_a_proxys_cell_is_trained_as_the_targets_and_once(tiny: dict[str, Any], 
     ]
 
 
+def test_a_cell_found_on_other_images_is_scored_on_the_targets(tiny: dict[str, Any], tmp_path: Path) -> None:
+    """Nothing can be learned on the proxy, whose labels are drawn: a score taken there would be another one."""
+    rng = np.random.default_rng(1)
+    images, labels = rng.normal(size=(200, 8, 8)).astype(np.float32), rng.permutation(np.arange(200) % 4)
+    np.savez(tmp_path / "noise.npz", images=images, labels=labels)
+    tiny["scoring"] = {**tiny["scoring"], "epochs": 6}
+    proxies = [parse_proxy(f"task=npz:{tmp_path / 'noise.npz'}")]
+    direct, proxy = study(tiny, "random", "constant", [0], proxies, None, _options(tmp_path / "out"))
+    assert proxy.architecture == direct.architecture
+    assert proxy.scores == direct.scores
+    (on_noise,) = (tmp_path / "out" / "scores").glob("*:noise.npz-*")  # the proxy's own run
+    assert json.loads((on_noise / "record.json").read_text())["test_accuracy"] not in direct.scores.values()
+
+
 def test_the_command_writes_the_matrix(make_table: Callable[..., Any], tmp_path: Path, command: Any) -> None:
     values = np.full((5,) * 6, 50.0)
     make_table("mine", valid=values, test=values)

@@ -6,8 +6,8 @@ from torch.nn import functional as F
 
 from benchbed.networks.macro import MacroNetwork
 from benchbed.spaces.macro import Macro
-from benchbed.supernets.choice import holding
 from benchbed.supernets.macro import MacroSupernet
+from benchbed.supernets.mixed import bound
 from benchbed.supernets.plan import Run, plan
 
 ALL = torch.ones(8, 3, dtype=torch.bool)
@@ -107,7 +107,7 @@ def test_an_echoed_candidate_keeps_the_weights_of_its_forward_pass():
             self.inner = parent["inner"]
 
         def forward(self, x):
-            held.append(holding(self.inner))
+            held.append(bound(self.inner))
             return self.inner(x)
 
     torch.func.functional_call(Holder(), {f"inner.{name}": w for name, w in other.items()}, (x,))

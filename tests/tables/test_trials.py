@@ -275,7 +275,7 @@ def test_an_import_keeps_its_numbers_in_a_file_beyond_a_size(
 def test_a_disk_that_fills_up_during_an_import_leaves_nothing(
     shared_data: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Full(tempfile.SpooledTemporaryFile):  # type: ignore[type-arg]
+    class Full(tempfile.SpooledTemporaryFile):
         def write(self, data: Any) -> int:
             raise OSError(28, "No space left on device")
 
