@@ -77,6 +77,9 @@ def run(
     plugin: Plugins = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="walk the whole pipeline, keep nothing")] = False,
     force: Annotated[bool, typer.Option("--force", help="begin again, also where a result is there")] = False,
+    full_cost: Annotated[
+        bool, typer.Option("--full-cost", help="also time steps of a search at the paper's size, and extrapolate")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Search, select, score. The same command again goes on where it stopped."""
@@ -99,15 +102,16 @@ def run(
     with joined(raw.get("device", "auto")) as (group, where), Reporter(quiet or not group.leader) as reporter:
         options = Options(Path(raw.get("out", "runs")), where, force, reporter, group)
         records = walk(configs, options) if dry_run else run_all(configs, options)
+        full = _full_searches(raw, options) if full_cost and group.leader and not dry_run else {}
     if not group.leader:
         return
     if dry_run:
         console.print(f"dry run: {len(records)} pairing(s) went from search to score; nothing was kept")
     elif len(records) == 1:
         chosen_from = load_space(configs[0].space, configs[0].space_options)
-        run_summary(records[0], chosen_from, console, f"{options.out}/{records[0]['id']}")
+        run_summary(records[0], chosen_from, console, f"{options.out}/{records[0]['id']}", full)
     else:
-        grid_summary(records, console)
+        grid_summary(records, console, full)
 
 
 @app.command()
@@ -196,6 +200,14 @@ def describe(
             print(f"{key:>15}  {f'{value:,}' if type(value) is int else value}")
         if in_table is not None:
             print(f"\n{in_table}")
+
+
+def _full_searches(raw: dict[str, Any], options: Any) -> dict[str, Any]:
+    """By searcher, what its search at the paper's size would take here."""
+    from .full_search import full_search
+
+    selector = _names(raw, "selector")[0]
+    return {name: full_search(raw, name, selector, options) for name in _names(raw, "searcher")}
 
 
 def _configuration(

@@ -27,6 +27,7 @@ Epochs = Annotated[int | None, typer.Option(help="of a search")]
 Out = Annotated[Path, typer.Option(help="where searches and the study's files go")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="SECTION.KEY=VALUE of every search")]
+FullCost = Annotated[bool, typer.Option("--full-cost", help="also time steps of a search at the paper's size")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="print the result only")]
 
 
@@ -45,6 +46,13 @@ def _options(out: Path, device: str, quiet: bool) -> Iterator["Options"]:
 
     with Reporter(quiet) as reporter:
         yield Options(out, pick_device(device), False, reporter)
+
+
+def _full(raw: dict[str, Any], searcher: str, selector: str, options: "Options") -> str:
+    """What a full search takes here, without what is paid for in this study."""
+    from .full_search import full_search
+
+    return str(full_search({key: value for key, value in raw.items() if key != "cost"}, searcher, selector, options))
 
 
 @study_app.command()
@@ -66,6 +74,7 @@ def proxy(
     out: Out = Path("runs"),
     device: Device = "auto",
     settings: Settings = None,
+    full_cost: FullCost = False,
     quiet: Quiet = False,
 ) -> None:
     """Search on proxies, score on the target: a transfer matrix with intervals, paired by seed."""
@@ -80,9 +89,8 @@ def proxy(
         found = study.study(raw, searcher, selector, list(seed_range(seeds)), parsed, named, options)
         study.write(found, out)
         print("\n".join(study.markdown(study.rows(found))))
-        if raw.get("objective") != "table":
-            hours, how = study.full_search_hours(raw, searcher, selector, options)
-            print(f"\na full search with {searcher} on this device: {hours:.1f} h ({how})")
+        if full_cost:
+            print(f"\n{_full(raw, searcher, selector, options)}")
     print(f"\nwritten: {out}/proxy.md, {out}/proxy.jsonl")
 
 
@@ -110,6 +118,7 @@ def front(
     out: Out = Path("runs"),
     device: Device = "auto",
     settings: Settings = None,
+    full_cost: FullCost = False,
     quiet: Quiet = False,
 ) -> None:
     """A sweep of targets or weights: the front of latency and accuracy, beside random and latency-ignorant ones."""
@@ -125,7 +134,9 @@ def front(
     with _options(out, device, quiet) as options:
         found = study.study(raw, searcher, selector, list(seed_range(seeds)), sweep, corner, options)
         study.write(found, out)
-    print("\n".join(study.markdown(found)))
+        print("\n".join(study.markdown(found)))
+        if full_cost:
+            print(f"\n{_full(raw, searcher, selector, options)}")
     print(f"\nwritten: {out}/front.md, {out}/front.jsonl, {out}/front.svg")
 
 
@@ -151,6 +162,7 @@ def devices(
     out: Out = Path("runs"),
     device: Device = "auto",
     settings: Settings = None,
+    full_cost: FullCost = False,
     quiet: Quiet = False,
 ) -> None:
     """Search for each device, measure on all: the cross table, and which operations each device prefers."""
@@ -166,5 +178,7 @@ def devices(
     with _options(out, device, quiet) as options:
         crossed = study.study(raw, searcher, selector, list(seed_range(seeds)), latency, asked, options)
         study.write(crossed, out)
-    print("\n".join(study.markdown(crossed)))
+        print("\n".join(study.markdown(crossed)))
+        if full_cost:
+            print(f"\n{_full(raw, searcher, selector, options)}")
     print(f"\nwritten: {', '.join(f'{out}/devices.{ending}' for ending in ('md', 'csv', 'jsonl', 'svg'))}")

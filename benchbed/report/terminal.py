@@ -4,7 +4,7 @@ import shlex
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -14,9 +14,19 @@ from ..space import Space
 from ..stats.interval import mean_interval
 from .draw import text_drawing
 
+if TYPE_CHECKING:
+    from ..full_search import FullSearch
 
-def run_summary(record: Mapping[str, Any], space: Space, console: Console, folder: str) -> None:
-    """One run: the cell, its figures, the share of parameter-free operations, where the time went, what next."""
+NOT_TIMED: Mapping[str, "FullSearch"] = {}
+
+
+def run_summary(
+    record: Mapping[str, Any], space: Space, console: Console, folder: str, full: Mapping[str, "FullSearch"] = NOT_TIMED
+) -> None:
+    """One run: the cell, its figures, the share of parameter-free operations, where the time went, what next.
+
+    full: by searcher, what a search at the paper's size would take.
+    """
     facts, seconds = record["facts"], record["seconds"]
     if "images" in facts:
         space = space.for_images(tuple(facts["images"]), facts["classes"])
@@ -48,6 +58,8 @@ def run_summary(record: Mapping[str, Any], space: Space, console: Console, folde
         rows.append(("over the limit", f"the selector's own choice costs {notes['cost_of_that']:.4g}, the limit is "
                      f"{notes['limit']:g}: replaced by the most probable one within it"))  # fmt: skip
     rows.append(("seconds", "  ".join(f"{name} {value:.1f}" for name, value in seconds.items())))
+    if found := full.get(record["searcher"]):
+        rows.append((found.heading, f"{found.hours:.1f}, {found.how}"))
     rows.append(("record", f"{folder}/record.json"))
     for row in rows:
         table.add_row(*map(escape, row))  # a file's name may hold brackets
@@ -114,10 +126,13 @@ def _collapsed(facts: Mapping[str, Any]) -> str:
     return " (collapsed: nothing in the cell is trained)" if facts["parameter_free"] == 1 else ""
 
 
-def grid_summary(records: Sequence[Mapping[str, Any]], console: Console) -> None:
+def grid_summary(
+    records: Sequence[Mapping[str, Any]], console: Console, full: Mapping[str, "FullSearch"] = NOT_TIMED
+) -> None:
     """Several runs: per pairing the mean, deviation and 95 % bootstrap interval of the test accuracy over seeds.
 
-    Where a table scored, also the median regret over seeds, in points below its best cell.
+    Where a table scored, also the median regret over seeds, in points below its best cell. full: by searcher, what a
+    search at the paper's size would take.
     """
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for record in records:
@@ -141,6 +156,7 @@ def grid_summary(records: Sequence[Mapping[str, Any]], console: Console) -> None
         "parameter-free",
         "search s",
         "select s",
+        *dict.fromkeys(f.heading for f in full.values()),
     ):
         table.add_column(heading, justify="right")
     for (searcher, selector), group in groups.items():
@@ -158,8 +174,11 @@ def grid_summary(records: Sequence[Mapping[str, Any]], console: Console) -> None
             f"{sum(free) / len(free):.0%}" if free else "",
             f"{sum(r['seconds']['search'] for r in group) / i.n:.0f}",
             f"{sum(r['seconds']['selection'] for r in group) / i.n:.0f}",
+            *([f"{full[searcher].hours:.1f}"] if searcher in full else []),
         )
     console.print(table)
+    for found in full.values():
+        console.print(str(found))
     if replaced := sum("over_the_limit" in r.get("notes", {}) for r in records):
         of_all = f"{replaced} of {len(records)} choices were over the cost's limit and replaced by the search's most"
         console.print(f"{of_all} probable architecture within it: those say nothing of their selector")

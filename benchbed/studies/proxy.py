@@ -6,23 +6,19 @@ that it finds is scored on the targets. The proxy without a change is the direct
 against, paired by seed.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .. import stages
-from ..config import RunConfig, resolve, with_settings
+from ..config import RunConfig, with_settings
 from ..errors import BenchbedError, unknown
-from ..run import Options, expand, task_of
-from ..searcher import Clock
+from ..run import Options, expand
 from ..stats.interval import mean_interval
 from .common import Lab, in_words, json_lines, markdown_table, write_files
 
 DIRECT = "direct"  # the name of the proxy that changes nothing
 PLAIN = ("task", "dataset", "epochs", "fidelity", "preset", "data", "splits")
 SECTIONS = ("supernet.", "searcher.", "task_options.", "space_options.")
-TIMED = 5  # steps of the full search that are measured
 
 
 class Proxy(NamedTuple):
@@ -147,25 +143,3 @@ def write(found: Sequence[Found], place: Path) -> None:
     """proxy.jsonl, a line a search, and proxy.md, the matrix, into the folder; each whole or not at all."""
     page = "\n".join(markdown(rows(found))) + "\n"
     write_files(place, {"proxy.jsonl": json_lines(f._asdict() for f in found), "proxy.md": page})
-
-
-def full_search_hours(raw: Mapping[str, Any], searcher: str, selector: str, options: Options) -> tuple[float, str]:
-    """Hours that a search at the searcher's paper preset would take on this device, and from what it is extrapolated.
-
-    Measures `TIMED` steps after one that does not count; nothing of it is kept.
-    """
-    stripped = {key: value for key, value in raw.items() if key not in ("epochs", "supernet", "preset")}
-    config = resolve({**stripped, "preset": "paper", "table": raw.get("table", "none")}, searcher, selector, 0)
-    parts = stages.build(config, task_of(config), options.device)
-    steps, batch = parts.objective.steps_per_epoch, None
-    began = 0.0
-    for step in range(TIMED + 1):
-        if step == 1:
-            began = time.perf_counter()
-        clock = Clock(config.epochs - 1, step % steps, config.epochs, steps)
-        batch = parts.objective.batch("train")
-        for _ in range(parts.searcher.arch_steps_due(clock)):
-            parts.searcher.arch_step(parts.problem, batch, clock)
-        float(parts.objective.weight_step(parts.searcher.weight_gates(parts.objective, batch, clock), batch))
-    hours = (time.perf_counter() - began) / TIMED * steps * config.epochs / 3600
-    return hours, f"{config.epochs} epochs of {steps:,} steps, extrapolated from {TIMED} measured ones"
