@@ -74,6 +74,8 @@ def measure(
     from .machine import pick_device
     from .progress import Reporter
 
+    if out.suffix != ".json":
+        raise BenchbedError(f"--out {out}: expected a file that ends in .json, by which a latency table is recognised")
     where, options = _space(space, settings, images, classes)
     if threads > (cores := len(os.sched_getaffinity(0))):
         raise BenchbedError(f"--threads {threads}: this machine has {cores} cores, and more threads only wait")

@@ -57,12 +57,14 @@ def train(
 
 
 def _raw(config: Path | None, flags: dict[str, Any], settings: list[str], plugins: list[Path]) -> dict[str, Any]:
-    """The file's values, --set over them, the flags over both; `arch` is of this command alone."""
+    """The file's values, the flags over them, --set over both, as `run` has it; `arch` is of this command alone."""
     from .config import read_toml, with_settings
     from .registry import add_file
 
     for file in plugins:
         add_file(file)
-    from_file = read_toml(config) if config else {}
-    own = {"arch": from_file.pop("arch")} if "arch" in from_file else {}
-    return {**own, **with_settings(from_file, settings), **flags}
+    given = {**(read_toml(config) if config else {}), **flags}
+    own = {"arch": given.pop("arch")} if "arch" in given else {}
+    if "epochs" in flags:  # what --set says of them must win here too
+        given["scoring"] = {**given.get("scoring", {}), "epochs": given.pop("epochs")}
+    return {**own, **with_settings(given, settings)}

@@ -85,6 +85,7 @@ def test_measure_writes_a_table_that_show_reads(command, tmp_path):
         (("show", "--space", "nb201", "--table", "macs", "--set", "cost.weight=1"), "has space_options alone"),
         (("measure", "--space", "nb201", "--out", "t.json", "--device", "abacus"), "device 'abacus' cannot be used"),
         (("measure", "--space", "nb201", "--out", "t.json", "--batch", 0), "equal to 1"),
+        (("measure", "--space", "nb201", "--out", "t.csv"), "--out t.csv: expected a file that ends in .json"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line(refused, arguments, text):

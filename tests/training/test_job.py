@@ -122,6 +122,10 @@ def test_a_configuration_file(command, flags, tmp_path, monkeypatch):
     (folder,) = (tmp_path / "runs").iterdir()
     config = json.loads((folder / "config.json").read_text())
     assert (config["scoring"]["epochs"], config["scoring"]["channels"], config["preset"]) == (1, 2, "small")
+    more = ["--epochs", 1, "--set", "scoring.epochs=2", "--out", "other", "--quiet"]
+    assert command("train", "--config", "t.toml", *more).status == 0
+    (folder,) = (tmp_path / "other").iterdir()
+    assert json.loads((folder / "config.json").read_text())["scoring"]["epochs"] == 2
 
 
 @pytest.mark.parametrize(
