@@ -1,4 +1,4 @@
-"""The commands about studies: `study proxy`, `study front` and `study devices`."""
+"""The commands about studies: `study proxy`, `front`, `devices` and `correlate`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -182,3 +182,25 @@ def devices(
         if full_cost:
             print(f"\n{_full(raw, searcher, selector, options)}")
     print(f"\nwritten: {', '.join(f'{out}/devices.{ending}' for ending in ('md', 'csv', 'jsonl', 'svg'))}")
+
+
+@study_app.command()
+def correlate(
+    table: Annotated[str, typer.Option(help="the table whose full training is the truth")],
+    dataset: Annotated[str, typer.Option(help="of the table")],
+    predictors: Annotated[
+        list[str],
+        typer.Option(
+            "--predictor", help="params, flops, [[TABLE:]DATASET/]SPLIT@EPOCHS, alpha:SEARCH or scores:RUN; several"
+        ),
+    ],
+    top: Annotated[float, typer.Option(help="the fraction that is the top")] = 0.1,
+    out: Annotated[Path, typer.Option(help="where the study's files go")] = Path("runs"),
+) -> None:
+    """How well cheap rankings predict a table's: tau-b, Spearman, precision of the top, with intervals."""
+    from .studies import correlate as study
+
+    found = study.study(table, dataset, predictors, top)
+    study.write(found, out)
+    print("\n".join(study.markdown(found)))
+    print(f"\nwritten: {', '.join(f'{out}/correlate.{ending}' for ending in ('md', 'jsonl', 'svg'))}")

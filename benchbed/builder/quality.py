@@ -5,32 +5,19 @@ one training many times. Rank correlations are Spearman's with mean ranks for ti
 over classes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from ..errors import BenchbedError
 from ..spaces.nb201 import NB201, is_connected
+from ..stats.agreement import RESAMPLES, Estimate, estimate, spearman
 from ..tables.figures import Figure
 from ..tables.table import Table
 from .classes import CellClass, classes
 
 DECILE = 0.9
-RESAMPLES = 1000
-
-
-class Estimate(NamedTuple):
-    """A statistic over n classes, and its 95 % bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f}, n = {self.n:,})"
 
 
 class Quality(NamedTuple):
@@ -69,15 +56,6 @@ def log_parameters(table: Table, groups: Sequence[CellClass], dataset: str) -> n
     return np.log([float(flat[group.places].min()) for group in groups])
 
 
-def spearman(x: np.ndarray, y: np.ndarray) -> float:
-    """Rank correlation over the pairs that are there; NaN for fewer than three or where one side is constant."""
-    there = np.isfinite(x) & np.isfinite(y)
-    x, y = x[there], y[there]
-    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return float("nan")
-    return float(np.corrcoef(stats.rankdata(x), stats.rankdata(y))[0, 1])
-
-
 def partial_spearman(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> float:
     """Rank correlation of x and y with z partialled out: (r_xy - r_xz r_yz) / sqrt((1 - r_xz^2)(1 - r_yz^2)).
 
@@ -100,14 +78,6 @@ def between_seeds(seeds: np.ndarray) -> float:
     count = seeds.shape[1]
     pairs = [spearman(seeds[:, i], seeds[:, j]) for i in range(count) for j in range(i)]
     return float(np.mean(pairs)) if pairs else float("nan")
-
-
-def estimate(statistic: Callable[..., float], *samples: np.ndarray, resamples: int = RESAMPLES) -> Estimate:
-    """The statistic of samples with a row a class, and its interval from drawing classes with replacement."""
-    n, rng = len(samples[0]), np.random.default_rng(0)
-    draws = [statistic(*(s[rows] for s in samples)) for rows in rng.integers(n, size=(resamples, n))]
-    low, high = np.nanquantile(draws, [0.025, 0.975]) if np.isfinite(draws).any() else (np.nan, np.nan)
-    return Estimate(float(statistic(*samples)), float(low), float(high), n)
 
 
 def quality(table: Table, reference: Table | None = None, resamples: int = RESAMPLES) -> Quality:

@@ -106,13 +106,45 @@ def preferences_svg(space: Space, panels: Mapping[str, Float[np.ndarray, "P O"]]
     return _svg(figure)
 
 
-def _figure(rows: int, wide: float, high: float) -> tuple[Any, Sequence[Any]]:
-    """A figure (Agg; no window, no global state) of panels one below the other, and its axes."""
+class Panel(NamedTuple):
+    """A scatter: x (n,) against y (n,); pairs with a NaN are left out."""
+
+    title: str
+    x: Float[np.ndarray, " n"]
+    y: Float[np.ndarray, " n"]
+
+
+def scatters_svg(panels: Sequence[Panel], truth: str) -> bytes:
+    """A panel a predictor, in a row of up to three, all against the same truth; the points are one image a panel."""
+    columns = min(3, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    figure = _empty(3.1 * columns, 0.4 + 2.6 * rows)
+    all_axes = figure.subplots(rows, columns, sharey=True, squeeze=False).flatten()
+    for axes, panel in zip(all_axes, panels, strict=False):
+        there = np.isfinite(panel.x) & np.isfinite(panel.y)
+        axes.scatter(panel.x[there], panel.y[there], s=2, c=OWN, lw=0, alpha=0.3, rasterized=True)
+        axes.set_title(panel.title, fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in all_axes[len(panels) :]:
+        axes.set_visible(False)
+    figure.supylabel(truth, fontsize=8)
+    return _svg(figure)
+
+
+def _empty(wide: float, high: float) -> Any:
+    """A figure without axes (Agg; no window, no global state)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(wide, high), layout="constrained")
     FigureCanvasAgg(figure)
+    return figure
+
+
+def _figure(rows: int, wide: float, high: float) -> tuple[Any, Sequence[Any]]:
+    """A figure of panels one below the other, and its axes."""
+    figure = _empty(wide, high)
     axes = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
     for one in axes:
         one.spines[["top", "right"]].set_visible(False)

@@ -13,28 +13,15 @@ from scipy import stats
 from benchbed.builder.classes import classes
 from benchbed.builder.quality import (
     by_class,
-    estimate,
     log_parameters,
     partial_spearman,
     quality,
-    spearman,
     top_spearman,
 )
 from benchbed.errors import BenchbedError
 from benchbed.spaces.nb201 import NB201
+from benchbed.stats.agreement import spearman
 from benchbed.tables import Figure, Table
-
-
-def test_spearman_is_scipys_with_ties_and_without_what_is_missing() -> None:
-    rng = np.random.default_rng(0)
-    x, y = rng.integers(0, 9, 200).astype(float), rng.normal(size=200)
-    assert spearman(x, y + x) == pytest.approx(stats.spearmanr(x, y + x).statistic)
-    gappy = y + x
-    gappy[::7] = np.nan
-    there = np.isfinite(gappy)
-    assert spearman(x, gappy) == pytest.approx(stats.spearmanr(x[there], gappy[there]).statistic)
-    assert np.isnan(spearman(x, np.ones(200)))
-    assert np.isnan(spearman(x[:2], y[:2]))
 
 
 def test_partial_spearman_is_the_correlation_of_the_ranks_residuals() -> None:
@@ -55,17 +42,6 @@ def test_the_top_decile_is_the_references() -> None:
     x[90:] = x[90:][::-1]
     assert top_spearman(x, y) == pytest.approx(-1)
     assert spearman(x, y) > 0.9
-
-
-def test_the_interval_covers_a_known_correlation() -> None:
-    """Of a bivariate normal with r = 0.6, Spearman's is 6/pi asin(r/2); 40 samples of 300, nominal 95 %."""
-    truth, hits = 6 / np.pi * np.arcsin(0.3), 0
-    for seed in range(40):
-        rng = np.random.default_rng(seed)
-        x = rng.normal(size=300)
-        found = estimate(spearman, x, 0.6 * x + 0.8 * rng.normal(size=300), resamples=300)
-        hits += found.low <= truth <= found.high
-    assert hits >= 33  # binomial(40, 0.95) falls below with probability 0.003
 
 
 def test_a_table_whose_ranking_is_known(whole_table: Table) -> None:

@@ -1,0 +1,131 @@
+"""Rankings against a table's: planted agreements, the published ones, what a folder or a table must hold."""
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from benchbed.errors import BenchbedError
+from benchbed.stats.agreement import estimate
+from benchbed.studies import correlate as room
+from benchbed.tables import Figure
+
+CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "estimate", partial(estimate, resamples=5))
+
+
+def additive(of_each: np.ndarray) -> np.ndarray:
+    """(5,)*6: the sum over edges of what (6, 5) says of each operation."""
+    grids = np.indices((5,) * 6)
+    return sum(of_each[i][grids[i]] for i in range(6))
+
+
+def folder(place: Path, space: str = "nb201", **record: Any) -> Path:
+    place.mkdir(parents=True)
+    (place / "config.json").write_text(json.dumps({"space": space}))
+    (place / "record.json").write_text(json.dumps(record))
+    return place
+
+
+def test_the_published_agreements(real_table: Any) -> None:
+    """Counting parameters gives 0.75 over all cells and 0.11 in the top decile of CIFAR-10's test accuracies."""
+    found = room.study("nb201", "cifar10", ["params", "valid@12"], 0.1)
+    params, short = found.rows
+    assert params.rho.value == pytest.approx(0.75, abs=0.005)
+    assert params.top_rho.value == pytest.approx(0.11, abs=0.005)
+    assert params.rho.n == 15_625
+    assert short.top_tau.value > params.top_tau.value
+
+
+def test_probabilities_that_order_the_cells_as_the_truth_does(make_table: Any, tmp_path: Path) -> None:
+    """Where accuracy is a sum over edges of log p, alpha's ranking is the truth's, and its opposite the reverse."""
+    p = np.random.default_rng(3).dirichlet(np.ones(5), 6)
+    truth = additive(np.log(p))
+    make_table("mine", test=50 + 30 * (truth - truth.mean()) / np.ptp(truth))
+    search = folder(tmp_path / "searches" / "one")
+    (search / "history.jsonl").write_text(json.dumps({"probabilities": p.tolist()}) + "\n")
+    run = folder(tmp_path / "run", scores=(-np.log(p)).tolist(), selector="perturb")
+    found = room.study("mine", "cifar10", [f"alpha:{search}", f"scores:{run}"], 0.1)
+    assert [r.tau.value for r in found.rows] == pytest.approx([1, -1], abs=1e-6)
+    assert [r.precision.value for r in found.rows] == pytest.approx([1, 0], abs=1e-6)
+    assert found.rows[0].top_tau.n == found.rows[0].top_rho.n == 1563  # a tenth, rounded up
+
+
+def test_a_score_that_was_not_measured_leaves_its_cells_out(make_table: Any, tmp_path: Path) -> None:
+    make_table("mine")
+    scores = np.zeros((6, 5)).tolist()
+    scores[0][0] = None
+    scores[1][1] = 1.0
+    run = folder(tmp_path / "run", scores=scores, selector="perturb")
+    (row,) = room.study("mine", "cifar10", [f"scores:{run}"], 0.1).rows
+    assert row.tau.n == 4 * 5**5
+
+
+def test_another_table_of_the_space(make_table: Any) -> None:
+    other = make_table("other")
+    make_table("mine", test=other.values("cifar10", "valid", 200))
+    found = room.study("mine", "cifar10", ["other:cifar10/valid@200"], 0.5)
+    assert found.rows[0].tau.value == pytest.approx(1)
+    assert found.truth.figure == Figure("cifar10", "test", 200)
+
+
+def test_the_command_and_its_files(make_table: Any, command: Callable[..., Any], tmp_path: Path) -> None:
+    made = make_table("mine")
+    flags = ("--table", "mine", "--dataset", "cifar10", "--predictor", "valid@200", "--top", 0.2, "--out", tmp_path)
+    done = command("study", "correlate", *flags)
+    assert done.status == 0, done.err
+    page = (tmp_path / "correlate.md").read_text()
+    assert page in done.out
+    assert "top-20% precision" in page
+    (line,) = map(json.loads, (tmp_path / "correlate.jsonl").read_text().splitlines())
+    assert (line["predictor"], line["fingerprint"], line["tau"]["n"]) == ("valid@200", made.fingerprint, 15_625)
+    assert f"{line['tau']['value']:.3f}" in page
+    svg = ElementTree.parse(tmp_path / "correlate.svg").getroot()
+    assert svg.tag.endswith("svg")
+    assert (tmp_path / "correlate.svg").stat().st_size < 500_000  # the points are one image
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        (["paramz"], "unknown predictor 'paramz': did you mean 'params'"),
+        (["valid@12"], "has no cifar10 valid accuracy after 12 epochs: nearest 200"),
+        (["test@200"], "predictor 'test@200' is the truth itself"),
+        (["valid@200", "valid@200"], "predictor 'valid@200' is asked for twice"),
+        (["alpha:nowhere"], "nowhere"),
+        (["scores:nowhere"], "nowhere"),
+    ],
+)
+def test_bad_input(make_table: Any, refused: Callable[..., str], asked: list[str], text: str) -> None:
+    make_table("mine")
+    flags = [word for a in asked for word in ("--predictor", a)]
+    assert text in refused("study", "correlate", "--table", "mine", "--dataset", "cifar10", *flags)
+
+
+def test_bad_folders_and_fractions(make_table: Any, tmp_path: Path) -> None:
+    make_table("mine")
+
+    def ask(text: str, top: float = 0.1) -> None:
+        room.study("mine", "cifar10", [text], top)
+
+    chain = folder(tmp_path / "chain", "mbconv", scores=[[1.0]], selector="perturb")
+    with pytest.raises(BenchbedError, match="is of space mbconv, table mine of nb201"):
+        ask(f"scores:{chain}")
+    silent = folder(tmp_path / "silent", scores=[[None] * 5] * 6, selector="constant")
+    with pytest.raises(BenchbedError, match="its selector 'constant' scores no operation"):
+        ask(f"scores:{silent}")
+    empty = folder(tmp_path / "empty")
+    (empty / "history.jsonl").write_text("{}\n")
+    with pytest.raises(BenchbedError, match="its last line holds no probabilities"):
+        ask(f"alpha:{empty}")
+    with pytest.raises(BenchbedError, match="--top 1: expected a fraction"):
+        ask("valid@200", 1.0)
