@@ -57,7 +57,7 @@ def front_svg(
     axes.set(title=title, xlabel=axis, ylabel="test accuracy, %", ylim=(below, min(top + MARGIN, 101.0)))
     axes.set_xlim(left=0)
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
-    return _svg(figure)
+    return svg_bytes(figure)
 
 
 def _marks(axes: Any, marks: Sequence[Mark], colour: str, marker: str, label: str) -> None:
@@ -103,7 +103,7 @@ def preferences_svg(space: Space, panels: Mapping[str, Float[np.ndarray, "P O"]]
     figure.supylabel("mean probability", fontsize=9)
     columns = 3 if wide < 7 else 7
     figure.legend(*all_axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns, frameon=False)
-    return _svg(figure)
+    return svg_bytes(figure)
 
 
 class Panel(NamedTuple):
@@ -118,7 +118,7 @@ def scatters_svg(panels: Sequence[Panel], truth: str) -> bytes:
     """A panel a predictor, in a row of up to three, all against the same truth; the points are one image a panel."""
     columns = min(3, len(panels))
     rows = math.ceil(len(panels) / columns)
-    figure = _empty(3.1 * columns, 0.4 + 2.6 * rows)
+    figure = empty_figure(3.1 * columns, 0.4 + 2.6 * rows)
     all_axes = figure.subplots(rows, columns, sharey=True, squeeze=False).flatten()
     for axes, panel in zip(all_axes, panels, strict=False):
         there = np.isfinite(panel.x) & np.isfinite(panel.y)
@@ -129,29 +129,29 @@ def scatters_svg(panels: Sequence[Panel], truth: str) -> bytes:
     for axes in all_axes[len(panels) :]:
         axes.set_visible(False)
     figure.supylabel(truth, fontsize=8)
-    return _svg(figure)
+    return svg_bytes(figure)
 
 
-def _empty(wide: float, high: float) -> Any:
-    """A figure without axes (Agg; no window, no global state)."""
+def empty_figure(wide: float, high: float, layout: str | None = "constrained") -> Any:
+    """A figure without axes, inches (Agg; no window, no global state)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(wide, high), layout="constrained")
+    figure = Figure(figsize=(wide, high), layout=layout)
     FigureCanvasAgg(figure)
     return figure
 
 
 def _figure(rows: int, wide: float, high: float) -> tuple[Any, Sequence[Any]]:
     """A figure of panels one below the other, and its axes."""
-    figure = _empty(wide, high)
+    figure = empty_figure(wide, high)
     axes = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
     for one in axes:
         one.spines[["top", "right"]].set_visible(False)
     return figure, list(axes)
 
 
-def _svg(figure: Any) -> bytes:
+def svg_bytes(figure: Any) -> bytes:
     """The same figure gives the same bytes."""
     from matplotlib import rc_context
 
