@@ -3,7 +3,7 @@
 import io
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -132,7 +132,7 @@ def scatters_svg(panels: Sequence[Panel], truth: str) -> bytes:
     return svg_bytes(figure)
 
 
-def empty_figure(wide: float, high: float, layout: str | None = "constrained") -> Any:
+def empty_figure(wide: float, high: float, layout: Literal["constrained"] | None = "constrained") -> Any:
     """A figure without axes, inches (Agg; no window, no global state)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
