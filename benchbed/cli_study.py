@@ -1,4 +1,4 @@
-"""The commands about studies: `study proxy`, `front`, `devices` and `correlate`."""
+"""The commands about studies: `study proxy`, `front`, `devices`, `correlate` and `estimators`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -204,3 +204,29 @@ def correlate(
     study.write(found, out)
     print("\n".join(study.markdown(found)))
     print(f"\nwritten: {', '.join(f'{out}/correlate.{ending}' for ending in ('md', 'jsonl', 'svg'))}")
+
+
+@study_app.command()
+def estimators(
+    table: Annotated[str, typer.Option(help="the table whose expectation is known exactly")],
+    dataset: Annotated[str, typer.Option(help="of the table")],
+    asked: Annotated[
+        list[str], typer.Option("--estimator", help="a searcher, NAME or NAME:KEY=VALUE[,...]; several may be given")
+    ],
+    seeds: Annotated[str, typer.Option(help="exact descents, a range such as 0:5")] = "0:5",
+    steps: Annotated[str, typer.Option(help="of a descent, after which estimators are compared")] = "0,10,20,40,80",
+    draws: Annotated[int, typer.Option(help="of each estimator at each point")] = 500,
+    out: Annotated[Path, typer.Option(help="where the study's files go")] = Path("runs"),
+) -> None:
+    """Bias and noise of the searchers' gradients of alpha against the exact one."""
+    from .config import seed_range
+    from .studies import estimators as study
+    from .studies.common import numbers
+
+    stages = numbers(steps, "--steps", above=False)
+    if any(s != int(s) for s in stages):
+        raise BenchbedError(f"--steps '{steps}': expected whole numbers with commas, such as 0,10,20")
+    found = study.study(table, dataset, asked, list(seed_range(seeds)), [int(s) for s in stages], draws)
+    study.write(found, out)
+    print("\n".join(study.markdown(found)))
+    print(f"\nwritten: {', '.join(f'{out}/estimators.{ending}' for ending in ('md', 'jsonl', 'svg'))}")

@@ -132,6 +132,28 @@ def scatters_svg(panels: Sequence[Panel], truth: str) -> bytes:
     return svg_bytes(figure)
 
 
+class Curve(NamedTuple):
+    """A named line: (x, interval of y) by rising x."""
+
+    name: str
+    points: Sequence[tuple[float, Interval]]
+
+
+def curves_svg(panels: Mapping[str, Sequence[Curve]], axis: str) -> bytes:
+    """A panel a title, one below the other over the same x; means with their intervals."""
+    figure, all_axes = _figure(len(panels), 5.6, 0.9 + 2.1 * len(panels))
+    for axes, (title, curves) in zip(all_axes, panels.items(), strict=True):
+        for curve in curves:
+            x, y = [at for at, _ in curve.points], [i.mean for _, i in curve.points]
+            reach = np.array([_reach(i) for _, i in curve.points]).T
+            axes.errorbar(x, y, yerr=reach, label=curve.name, marker="o", ms=3, lw=1.2, capsize=2)
+        axes.set_title(title, fontsize=9, loc="left")
+    all_axes[-1].set_xlabel(axis)
+    handles = all_axes[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    return svg_bytes(figure)
+
+
 def empty_figure(wide: float, high: float, layout: Literal["constrained"] | None = "constrained") -> Any:
     """A figure without axes, inches (Agg; no window, no global state)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
