@@ -73,6 +73,10 @@ class Space(ABC):
     network: ClassVar[str]  # 'module:Class' of the discrete network of an architecture, imported on use
     sized_by: ClassVar[tuple[str, ...]] = ("channels", "cells")  # which options of a supernet or a score size them
     paper_size: ClassVar[Mapping[str, int]] = {"channels": 16, "cells": 5}  # of the published networks: preset 'paper'
+    # where cells count otherwise than NAS-Bench-201's, by preset of a run: sizes of a supernet, which win over a
+    # searcher's own, and of a network that is trained from scratch
+    search_sizes: ClassVar[Mapping[str, Mapping[str, int]]] = {}
+    score_sizes: ClassVar[Mapping[str, Mapping[str, int]]] = {}
     # options of the space under a preset of a run ('small', 'paper'), below those that are given
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 

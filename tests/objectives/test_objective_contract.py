@@ -6,6 +6,9 @@ import pytest
 import torch
 
 from benchbed.objectives.supernet import SupernetObjective, SupernetOptions
+from benchbed.spaces.darts import Darts
+from benchbed.spaces.darts_s1 import DartsS1
+from benchbed.spaces.darts_s4 import DartsS4
 from benchbed.spaces.macro import Macro
 from benchbed.spaces.mbconv import MBConv
 from benchbed.spaces.nb201 import NB201
@@ -61,6 +64,9 @@ SUBJECTS = {
     "nb201-untied": partial(_supernet, space=NB201Untied(cells=1)),
     "proxyless-cifar": partial(_supernet, space=ProxylessCifar(preset="small", start=4, widening=3)),
     "macro": partial(_supernet, space=Macro(), channels=2),
+    "darts": partial(_supernet, space=Darts(), channels=2, cells=3),
+    "darts-s1": partial(_supernet, space=DartsS1(), channels=2, cells=3),
+    "darts-s4": partial(_supernet, space=DartsS4(), channels=2, cells=3),
     "chain": _chain,
     "supernet-augmented": partial(_supernet, _noise, schedule="cosine-step", nesterov=True),
 }
