@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -103,10 +103,8 @@ class SupernetObjective(Objective):
         self.noise: torch.Generator | None = None  # of a network that draws
         if getattr(network, "draws", False):
             if options.graph:
-                raise BenchbedError(
-                    "supernet option graph=true: this space's networks draw noise, which no graph holds"
-                )
-            self.noise = network.noise = streams.generator("noise")
+                raise BenchbedError("supernet option graph=true: networks of this space draw noise, and no graph does")
+            self.noise = cast(Any, network).noise = streams.generator("noise")
         self.recordings = Recordings(network, self._precision) if options.graph else None
         self.everything = torch.from_numpy(space.mask)
         self._begin(options.lr, options.lr_min, epochs, options.schedule)

@@ -201,7 +201,7 @@ class DartsCellSupernet(nn.Module):
         """What holds the weights of an operation; None where it has none."""
         held = self.edges[edge]
         assert isinstance(held, nn.ModuleDict)
-        module = held[name] if name in held else None
+        module = dict(held).get(name)
         assert module is None or isinstance(module, Convolutions | Reduction)
         return module
 
