@@ -12,7 +12,7 @@ from benchbed.spaces.darts import Darts
 from benchbed.spaces.load import load_space
 
 Command = Callable[..., Any]
-SPACES = ("darts", "darts-s1", "darts-s2", "darts-s3", "darts-s4", "darts-s5")
+SPACES = ("darts", "darts-s1", *(pytest.param(f"darts-s{i}", marks=pytest.mark.slow) for i in (2, 3, 4, 5)))
 
 
 @pytest.fixture
@@ -56,7 +56,11 @@ def test_a_search_is_selected_and_scored_by_training(command: Command, flags, tm
 
 @pytest.mark.parametrize(
     ("searchers", "selectors"),
-    [("proxyless,reinforce", "magnitude"), ("random", "best-of,random,constant"), ("darts", "perturb")],
+    [
+        pytest.param("proxyless,reinforce", "magnitude", marks=pytest.mark.slow),
+        ("random", "best-of,random,constant"),
+        pytest.param("darts", "perturb", marks=pytest.mark.slow),
+    ],
 )
 def test_every_searcher_and_every_selector_works(command: Command, flags, tmp_path, searchers, selectors):
     few = {"best-of": "samples=4", "perturb": "interval=0", "constant": "operation=sep_conv_3x3"}
