@@ -1,4 +1,4 @@
-"""DARTS S1: two operations an edge, other ones on other edges: the space on which DARTS takes most skips.
+"""DARTS S1: two operations an edge, not the same ones on every edge.
 
 Zela et al., "Understanding and Robustifying Differentiable Architecture Search", ICLR 2020, section 3; the pairs are
 those of the authors' code. An operation has its place: elsewhere it is refused by name.

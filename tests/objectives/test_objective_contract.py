@@ -74,7 +74,7 @@ SUBJECTS = {
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize(
-    "subject", [pytest.param(s, marks=pytest.mark.slow) if s == "proxyless-cifar" else s for s in SUBJECTS]
+    "subject", [pytest.param(s, marks=pytest.mark.slow) if s in ("proxyless-cifar", "darts") else s for s in SUBJECTS]
 )
 def test_contract(subject, check):
     check(SUBJECTS[subject])
