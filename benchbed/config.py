@@ -211,9 +211,9 @@ def resolve(raw: Mapping[str, Any], searcher: str, selector: str, seed: int) -> 
         fidelity=fidelity(raw, table, objective),
         steps=_steps(raw, objective),
         searcher=_plugin("searcher", searcher, options),
-        supernet=_supernet(raw, objective, {**SUPERNETS.get(preset, {}), **_size(space, preset)}, from_preset),
+        supernet=_supernet(raw, objective, space, preset, from_preset),
         selector=_plugin("selector", selector, _selector_options(raw, selector, preset)),
-        scoring=_scoring(raw, table, {**SCORING.get(preset, {}), **_size(space, preset)}),
+        scoring=_scoring(raw, table, scoring_base(space, preset)),
         cost=_cost(raw, space),
     )
 
@@ -264,15 +264,23 @@ def _size(space: str, preset: str) -> dict[str, int]:
     return dict(registry.load("space", space).paper_size) if preset == "paper" else {}
 
 
+def scoring_base(space: str, preset: str) -> dict[str, Any]:
+    """What a score starts from: the preset's recipe, at the sizes of the space's networks."""
+    sizes = registry.load("space", space).score_sizes.get(preset, _size(space, preset))
+    return {**SCORING.get(preset, {}), **sizes}
+
+
 def _supernet(
-    raw: Mapping[str, Any], objective: str, base: Mapping[str, Any], from_preset: Mapping[str, Any]
+    raw: Mapping[str, Any], objective: str, space: str, preset: str, from_preset: Mapping[str, Any]
 ) -> SupernetOptions | None:
     given = raw.get("supernet") or {}
     if objective != "supernet":
         if given:
             raise BenchbedError(f"supernet.{next(iter(given))}: objective '{objective}' has no supernet")
         return None
-    return typed(SupernetOptions, {**base, **from_preset.get("supernet", {}), **given}, "supernet")
+    base = {**SUPERNETS.get(preset, {}), **_size(space, preset), **from_preset.get("supernet", {})}
+    sizes = registry.load("space", space).search_sizes.get(preset, {})
+    return typed(SupernetOptions, {**base, **sizes, **given}, "supernet")
 
 
 def _scoring(raw: Mapping[str, Any], table: TableConfig | None, base: Mapping[str, Any]) -> ScoringOptions | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import registry
-from ..config import SCORING, ScoringOptions, seed_range, typed, with_settings
+from ..config import ScoringOptions, scoring_base, seed_range, typed, with_settings
 from ..errors import BenchbedError, unknown
 from ..files import absolute
 from .spec import Spec
@@ -25,8 +25,8 @@ def spec_of(given: Mapping[str, Any], settings: list[str], plugins: list[Path]) 
             raise unknown("section in --set", section, SECTIONS)
     recipe = {k: given[k] for k in ("epochs", "channels", "cells") if given.get(k) is not None}
     preset = "small" if str(given["task"]).startswith(("digits", "npz:")) else "paper"
-    size = registry.load("space", given["space"]).paper_size if preset == "paper" else {}
-    scoring = typed(ScoringOptions, {**SCORING[preset], **size, **raw.get("scoring", {}), **recipe}, "scoring")
+    base = scoring_base(given["space"], preset)
+    scoring = typed(ScoringOptions, {**base, **raw.get("scoring", {}), **recipe}, "scoring")
     if (sample := given.get("sample")) is not None and sample < 1:
         raise BenchbedError(f"--sample {sample}: at least one class is needed")
     return Spec(

@@ -8,6 +8,7 @@ negative times.
 
 import hashlib
 import json
+from itertools import combinations, product
 from math import prod
 
 import numpy as np
@@ -62,17 +63,46 @@ class AdditiveCost(Cost):
 
     def _extreme(self, sign: float) -> Extreme:
         keyed = np.where(self.space.selectable, sign * self.entries.numpy(), np.inf)
-        found = self.space.architecture_of(tuple(int(k) for k in keyed.argmin(1)))
+        kept = self.space.keep_strongest(keyed.argmin(1).tolist(), (-keyed.min(1)).tolist())
+        found = self.space.architecture_of(kept)
         return Extreme(found, self.of(found))
 
     def best_within(self, scores: np.ndarray, limit: float) -> Architecture:
         assert self.fixed is not None
-        rows = [np.flatnonzero(row) for row in self.space.selectable]
-        costs = [self.entries.numpy()[i, row] for i, row in enumerate(rows)]
-        found = best_choices(costs, [scores[i, row] for i, row in enumerate(rows)], limit - self.fixed)
+        items = alternatives(self.space)
+        costs, won = ([sums(table, item) for item in items] for table in (self.entries.numpy(), scores))
+        found = best_choices(costs, won, limit - self.fixed)
         if found is None:
             raise beyond(limit, self)
-        return self.space.architecture_of(tuple(int(row[k]) for row, k in zip(rows, found, strict=True)))
+        choices = [-1] * len(self.space.positions)
+        for item, k in zip(items, found, strict=True):
+            for i, operation in item[k]:
+                choices[i] = operation
+        return self.space.architecture_of(tuple(choices))
+
+
+Item = tuple[tuple[int, int], ...]  # what is decided together: (position, operation) of all that is kept
+
+
+def alternatives(space: Space) -> list[list[Item]]:
+    """The items to choose one of, a row for each position on its own and for each node, whose inputs go together."""
+    allowed = [[int(k) for k in np.flatnonzero(row)] for row in space.selectable]
+    ruled = {i for node in space.nodes for i in node.incoming}
+    rows: list[list[Item]] = [[((i, k),) for k in row] for i, row in enumerate(allowed) if i not in ruled]
+    for node in space.nodes:
+        rows.append(
+            [
+                tuple(zip(kept, operations, strict=True))
+                for kept in combinations(node.incoming, node.keep)
+                for operations in product(*(allowed[i] for i in kept))
+            ]
+        )
+    return rows
+
+
+def sums(table: np.ndarray, items: list[Item]) -> np.ndarray:
+    """The sum of a table's (P, O) entries over each item."""
+    return np.array([sum(table[i, k] for i, k in item) for item in items])
 
 
 class WholeCost(Cost):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -29,6 +29,7 @@ from ..task import AnySplit, Split, StoredSplit, Task
 from .averaging import averaging
 from .capture import Outputs, Recordings, Step, gate_gradients, weight_gradients
 from .cursor import Cursor
+from .noise import advance, held
 from .reader import StoredReader
 
 
@@ -99,6 +100,11 @@ class SupernetObjective(Objective):
             )
         network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network: nn.Module = network
+        self.noise: torch.Generator | None = None  # of a network that draws
+        if getattr(network, "draws", False):
+            if options.graph:
+                raise BenchbedError("supernet option graph=true: networks of this space draw noise, and no graph does")
+            self.noise = cast(Any, network).noise = streams.generator("noise")
         self.recordings = Recordings(network, self._precision) if options.graph else None
         self.everything = torch.from_numpy(space.mask)
         self._begin(options.lr, options.lr_min, epochs, options.schedule)
@@ -158,7 +164,7 @@ class SupernetObjective(Objective):
             gates = mean.replica(gates.to(self.device))
             weights = {name: mean.replica(w) for name, w in (weights or self.weights()).items()}
         inputs = (batch.images, gates.to(self.device), steps)
-        with torch.autocast(self.device.type, enabled=False):  # finite differences need float32
+        with torch.autocast(self.device.type, enabled=False), held(self.noise):  # finite differences need float32
             if weights is None:
                 return F.cross_entropy(self.network(*inputs), batch.labels)
             loss = F.cross_entropy(functional_call(self.network, weights, inputs), batch.labels)
@@ -171,11 +177,12 @@ class SupernetObjective(Objective):
         need = self.everything if need is None else need
         steps = plan(gates, need, Run.ECHOED if keep == "nothing" else Run.PROBED)
         if not bool(need.any()):
-            with torch.no_grad(), self._precision():
+            with torch.no_grad(), self._precision(), held(self.noise):
                 logits = self.network(batch.images, gates.detach().to(self.device), steps)
                 loss = F.cross_entropy(logits.float(), batch.labels)
             return self.group.mean(loss, [], len(batch.labels))[0].cpu(), torch.zeros_like(gates)
-        loss, (gradient,) = self._run(gate_gradients, steps, gates, batch)
+        with held(self.noise):
+            loss, (gradient,) = self._run(gate_gradients, steps, gates, batch)
         if gradient is None:  # nothing that was asked for reaches the output: every path is dead
             return loss.cpu(), torch.zeros_like(gates)
         return loss.cpu(), gradient.cpu().float() * need
@@ -194,13 +201,15 @@ class SupernetObjective(Objective):
         totals = torch.zeros(2, len(flat), dtype=torch.float64, device=self.device)
         count = torch.zeros((), dtype=torch.float64, device=self.device)
         moved, plans = flat.to(self.device), [plan(g) for g in flat]
-        with torch.no_grad(), self._precision():
+        with torch.no_grad(), self._precision(), held(self.noise):
             for images, labels in [batch] if batch is not None else self._validation():
                 count += len(labels)
                 for k, steps in enumerate(plans):
-                    logits = self.network(images, moved[k], steps).float()
+                    with held(self.noise):  # the same for all gates
+                        logits = self.network(images, moved[k], steps).float()
                     totals[0, k] += F.cross_entropy(logits, labels, reduction="sum")
                     totals[1, k] += (logits.argmax(1) == labels).sum()
+                advance(self.noise)
         totals, count = self.group.sum(totals), self.group.sum(count)
         means = (totals / count).cpu().float().reshape(2, *gates.shape[:-2])
         return Measure(means[0], 100 * means[1], int(count))

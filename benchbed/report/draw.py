@@ -1,8 +1,9 @@
 """An architecture as a picture: for the terminal in text, for a paper or a page as SVG, PDF or PNG.
 
 A chain (a space that gives `layers`) is drawn by `draw_chain`. A space is drawn as a graph where all its positions are
-named `a->b`, edges from node a to node b; any other space is listed. In both pictures of a graph the nodes stand in a
-row, so that an edge's span is seen at once; `none` is drawn broken.
+named `a->b`, edges from node a to node b, and as one graph a group where they are named `group:a->b`; any other space
+is listed. In a graph the nodes stand in a row, so that an edge's span is seen at once; `none` is drawn broken. Of
+groups, whose cells have many edges, what was dropped is left out.
 """
 
 import re
@@ -36,17 +37,38 @@ class Edge(NamedTuple):
         return self.target - self.source
 
 
+class Cell(NamedTuple):
+    """A graph: its nodes from left to right and the edges between them. Untitled, it is the only one of its space."""
+
+    nodes: list[str]
+    edges: list[Edge]
+    title: str = ""
+    inputs: int = 1  # how many of the nodes, from the left, no edge of the space leads to
+
+
 def text_drawing(space: Space, arch: Architecture) -> str:
     """The architecture in at most 80 columns: a row of nodes and a line an edge, a chain's stages, else a list.
 
-    A space that is no chain, and whose positions are not named `a->b` or whose cell is too wide for the terminal, is
-    listed: position and operation in two columns.
+    The cells of groups are sums, a line a node. A space that is no chain, and whose positions are not named as edges or
+    whose cell is too wide for the terminal, is listed: position and operation in two columns.
     """
     if layers := space.layers(arch):
         return chain_text(layers, WIDTH)
-    graph = _graph(space, arch)
-    drawing = _lanes(*graph) if graph else None
+    cells = _cells(space, arch)
+    if cells and cells[0].title:
+        return "\n".join(line for cell in cells for line in _sums(cell))
+    drawing = _lanes(cells[0].nodes, cells[0].edges) if cells else None
     return drawing or _listing(space, arch)
+
+
+def _sums(cell: Cell) -> list[str]:
+    """A line a node: `normal   2 = sep_conv_3x3(0) + skip_connect(1)`."""
+    lines: list[str] = []
+    for column, name in enumerate(cell.nodes[cell.inputs :], cell.inputs):
+        terms = [f"{e.operation}({cell.nodes[e.source]})" for e in cell.edges if e.target == column]
+        head = cell.title if not lines else ""
+        lines.append(f"{head:<10} {name} = {' + '.join(terms) or '0'}"[:WIDTH])
+    return lines
 
 
 def draw_cell(space: Space, arch: Architecture, path: str | Path) -> None:
@@ -58,8 +80,8 @@ def draw_cell(space: Space, arch: Architecture, path: str | Path) -> None:
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
         raise BenchbedError(f"picture '{path}': ending '{path.suffix}' is not one of {', '.join(FORMATS)}")
-    layers, graph = space.layers(arch), _graph(space, arch)
-    if graph is None and not layers:
+    layers, cells = space.layers(arch), _cells(space, arch)
+    if cells is None and not layers:
         names = ", ".join(f"'{p.name}'" for p in space.positions[:2])
         raise BenchbedError(f"{type(space).__name__} cannot be drawn: positions such as {names} are no edges 'a->b'")
     from matplotlib import rc_context
@@ -69,8 +91,8 @@ def draw_cell(space: Space, arch: Architecture, path: str | Path) -> None:
         if layers:
             figure = chain_figure(layers, colours_of(space), ABSENT)
         else:
-            assert graph is not None
-            figure = _figure(*graph, colours_of(space))
+            assert cells is not None
+            figure = _figure(cells, colours_of(space))
         undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower())
         try:
             figure.savefig(path, dpi=200, bbox_inches="tight", pad_inches=0.05, metadata=undated)
@@ -78,9 +100,29 @@ def draw_cell(space: Space, arch: Architecture, path: str | Path) -> None:
             raise BenchbedError(f"picture '{path}' cannot be written: {error.strerror or error}") from None
 
 
-def _graph(space: Space, arch: Architecture) -> tuple[list[str], list[Edge]] | None:
-    """Node names from left to right and the edges between them, or None where the positions are no graph."""
-    pairs = [re.fullmatch(r"(\w+)->(\w+)", name) for name, _ in space.describe_choices(arch)]
+def _cells(space: Space, arch: Architecture) -> list[Cell] | None:
+    """The graph of the architecture, or one a group, or None where the positions are no graph."""
+    words = space.describe_choices(arch)
+    groups = list(dict.fromkeys(position.group for position in space.positions))
+    if groups == [""]:
+        cell = _cell(words)
+        return None if cell is None else [cell]
+    found = []
+    for group in groups:
+        members = [w for w, position in zip(words, space.positions, strict=True) if position.group == group]
+        cell = _cell([(name.removeprefix(f"{group}:"), operation) for name, operation in members])
+        if not group or cell is None:
+            return None
+        kept = [edge for edge in cell.edges if edge.operation != "dropped"]
+        targets = {edge.target for edge in cell.edges}
+        inputs = next(i for i in range(len(cell.nodes)) if i in targets)
+        found.append(cell._replace(edges=kept, title=group, inputs=inputs))
+    return found
+
+
+def _cell(words: list[tuple[str, str]]) -> Cell | None:
+    """The graph of (edge `a->b`, operation) pairs, or None where they are none."""
+    pairs = [re.fullmatch(r"(\w+)->(\w+)", name) for name, _ in words]
     if not pairs or not all(pairs):
         return None
     ends = [(p[1], p[2]) for p in pairs if p]
@@ -90,8 +132,8 @@ def _graph(space: Space, arch: Architecture) -> tuple[list[str], list[Edge]] | N
     column = {name: i for i, name in enumerate(nodes)}
     if len(set(ends)) < len(ends) or any(column[a] >= column[b] for a, b in ends):
         return None
-    operations = [operation for _, operation in space.describe_choices(arch)]
-    return nodes, [Edge(column[a], column[b], op) for (a, b), op in zip(ends, operations, strict=True)]
+    edges = [Edge(column[a], column[b], operation) for (a, b), (_, operation) in zip(ends, words, strict=True)]
+    return Cell(nodes, edges)
 
 
 def _listing(space: Space, arch: Architecture) -> str:
@@ -158,29 +200,47 @@ def _interleaved(one: Edge, other: Edge) -> bool:
     return low.source < high.source < low.target < high.target
 
 
-def _figure(nodes: list[str], edges: list[Edge], colours: dict[str, str]) -> Any:
-    """The matplotlib figure (Agg; no window, no global state)."""
+PITCH, MARGIN, HEAD = 1.9, 0.8, 0.45  # inches, and data units: between nodes, beside them for the words, above a title
+
+
+def _figure(cells: list[Cell], colours: dict[str, str]) -> Any:
+    """The matplotlib figure (Agg; no window, no global state): the cells, one below the other."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+
+    heights = [_heights(cell.edges) for cell in cells]
+    tops = [max(0.0, *bows.values()) + 0.3 + (HEAD if c.title else 0) for c, bows in zip(cells, heights, strict=True)]
+    bottoms = [min(0.0, *bows.values()) - 0.3 for bows in heights]
+    width = PITCH * (max(len(cell.nodes) for cell in cells) - 1) + 2 * MARGIN
+    total = sum(tops) - sum(bottoms)
+    figure = Figure(figsize=(width, total))
+    FigureCanvasAgg(figure)
+    above = total
+    for cell, bows, top, bottom in zip(cells, heights, tops, bottoms, strict=True):
+        above -= top - bottom
+        axes = figure.add_axes((0, above / total, 1, (top - bottom) / total))
+        axes.set(xlim=(-MARGIN, width - MARGIN), ylim=(bottom, top), aspect="equal")
+        axes.axis("off")
+        _draw_cell(axes, cell, bows, colours)
+        if cell.title:
+            said = f"{cell.title} cell: its output joins nodes {cell.nodes[cell.inputs]} to {cell.nodes[-1]}"
+            axes.text(-0.2, top - 0.2, said, ha="left", va="center", fontsize=10, color="#222222")
+    return figure
+
+
+def _draw_cell(axes: "Axes", cell: Cell, heights: dict[Edge, float], colours: dict[str, str]) -> None:
+    """Nodes and edges; the inputs of a titled cell are shaded, those of another have their role beside them."""
     from matplotlib.patches import Circle
 
-    heights = _heights(edges)
-    top, bottom = max(0.0, *heights.values()) + 0.3, min(0.0, *heights.values()) - 0.3
-    pitch, margin = 1.9, 0.8  # inches, and data units: between nodes, and beside them for the words
-    width = pitch * (len(nodes) - 1) + 2 * margin
-    figure = Figure(figsize=(width, top - bottom))
-    FigureCanvasAgg(figure)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(-margin, width - margin), ylim=(bottom, top), aspect="equal")
-    axes.axis("off")
-    for edge in edges:
-        _draw_edge(axes, edge, heights[edge], pitch, colours[edge.operation])
-    for i, name in enumerate(nodes):
-        axes.add_patch(Circle((i * pitch, 0), 0.2, facecolor="#F4F4F4", edgecolor="#222222", linewidth=1.2, zorder=4))
-        axes.text(i * pitch, 0, name, ha="center", va="center", fontsize=11, zorder=5)
-    for x, role, side in ((-0.27, "input", "right"), (pitch * (len(nodes) - 1) + 0.27, "output", "left")):
-        axes.text(x, 0, role, ha=side, va="center", fontsize=8.5, color="#555555")
-    return figure
+    for edge in cell.edges:
+        _draw_edge(axes, edge, heights[edge], PITCH, colours[edge.operation])
+    for i, name in enumerate(cell.nodes):
+        face = "#CFE3F2" if cell.title and i < cell.inputs else "#F4F4F4"
+        axes.add_patch(Circle((i * PITCH, 0), 0.2, facecolor=face, edgecolor="#222222", linewidth=1.2, zorder=4))
+        axes.text(i * PITCH, 0, name, ha="center", va="center", fontsize=11, zorder=5)
+    if not cell.title:
+        for x, role, side in ((-0.27, "input", "right"), (PITCH * (len(cell.nodes) - 1) + 0.27, "output", "left")):
+            axes.text(x, 0, role, ha=side, va="center", fontsize=8.5, color="#555555")
 
 
 def _draw_edge(axes: "Axes", edge: Edge, height: float, pitch: float, colour: str) -> None:

@@ -74,8 +74,9 @@ def run_summary(
 
 
 def _counted_for(facts: Mapping[str, Any]) -> str:
-    """Whose parameters and FLOPs a space gives: of the run's own images, or of its benchmark's."""
-    return "x".join(map(str, facts["images"])) if "images" in facts else "CIFAR-10"
+    """Whose parameters and FLOPs a space gives: of the run's own images, or of its benchmark's; at C and L if given."""
+    size = f"C={facts['channels']}, L={facts['cells']}, " if {"channels", "cells"} <= facts.keys() else ""
+    return size + ("x".join(map(str, facts["images"])) if "images" in facts else "CIFAR-10")
 
 
 def _by_table(record: Mapping[str, Any]) -> bool:

@@ -25,7 +25,7 @@ NONE, SKIP, CONV1, CONV3, POOL = (
 NODES = 4
 
 
-def _normalise(x: Tensor, weight: Tensor | None, bias: Tensor | None = None) -> Tensor:
+def normalise(x: Tensor, weight: Tensor | None, bias: Tensor | None = None) -> Tensor:
     """Batch norm by the batch's own statistics."""
     return F.batch_norm(x, None, None, weight, bias, training=True)
 
@@ -39,10 +39,10 @@ class BatchNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        return _normalise(x, self.weight, self.bias)
+        return normalise(x, self.weight, self.bias)
 
 
-def _kernel(out_channels: int, in_channels: int, size: int) -> nn.Parameter:
+def kernel_of(out_channels: int, in_channels: int, size: int) -> nn.Parameter:
     weight = torch.empty(out_channels, in_channels, size, size)
     nn.init.kaiming_uniform_(weight, a=5**0.5)  # what nn.Conv2d does, as published supernets start
     return nn.Parameter(weight)
@@ -53,11 +53,11 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.conv_a = _kernel(2 * channels, channels, 3)
+        self.conv_a = kernel_of(2 * channels, channels, 3)
         self.norm_a = BatchNorm(2 * channels)
-        self.conv_b = _kernel(2 * channels, 2 * channels, 3)
+        self.conv_b = kernel_of(2 * channels, 2 * channels, 3)
         self.norm_b = BatchNorm(2 * channels)
-        self.shortcut = _kernel(2 * channels, channels, 1)
+        self.shortcut = kernel_of(2 * channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.norm_a(F.conv2d(F.relu(x), self.conv_a, stride=2, padding=1))
@@ -136,8 +136,8 @@ class CellSupernet(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.conv1 = nn.ParameterList([_kernel(channels, channels, 1) for _ in EDGES])
-        self.conv3 = nn.ParameterList([_kernel(channels, channels, 3) for _ in EDGES])
+        self.conv1 = nn.ParameterList([kernel_of(channels, channels, 1) for _ in EDGES])
+        self.conv3 = nn.ParameterList([kernel_of(channels, channels, 3) for _ in EDGES])
 
     def forward(self, x: Tensor, gates: list[list[Tensor]], plan: Plan) -> Tensor:
         """x: (n, C, h, w); gates: one scalar tensor per position and column."""
@@ -167,7 +167,7 @@ class CellSupernet(nn.Module):
         if column == POOL:
             return pool
         kernel = self.conv1[edge] if column == CONV1 else self.conv3[edge]
-        return lambda x: _normalise(F.conv2d(F.relu(x), kernel, padding=kernel.shape[-1] // 2), None)
+        return lambda x: normalise(F.conv2d(F.relu(x), kernel, padding=kernel.shape[-1] // 2), None)
 
     def _add(self, total: Sum, origin: Source, edge: int, column: int, run: Run, gate: Tensor) -> None:
         """total += gate * operation(origin)."""
@@ -177,7 +177,7 @@ class CellSupernet(nn.Module):
             convolved = F.conv2d(origin.relu(detached), kernel, padding=kernel.shape[-1] // 2)
             # contiguous: torch's batch norm backward reads an expanded scale as if it were dense, past its memory
             scale = None if run is Run.UNIT else gate.expand(kernel.shape[0]).contiguous()
-            total.add(_normalise(convolved, scale), own=True)
+            total.add(normalise(convolved, scale), own=True)
             return
         plain = origin.pool(detached) if column == POOL else (origin.value.detach() if detached else origin.value)
         if run is Run.UNIT:
@@ -191,7 +191,7 @@ class NB201Supernet(nn.Module):
 
     def __init__(self, channels: int = 16, cells: int = 5, classes: int = 10, in_channels: int = 3):
         super().__init__()
-        self.stem = _kernel(channels, in_channels, 3)
+        self.stem = kernel_of(channels, in_channels, 3)
         self.stem_norm = BatchNorm(channels)
         stages: list[nn.Module] = []
         for stage in range(3):

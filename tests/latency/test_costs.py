@@ -13,7 +13,7 @@ from benchbed.latency.load import load_cost
 from benchbed.space import Architecture
 from benchbed.spaces.mbconv import MBConv
 from benchbed.spaces.nb201 import NB201, all_architectures, flops, parameters
-from benchbed.testing.toys import ToySpace
+from benchbed.testing.toys import ToyCell, ToySpace
 
 SPACE = ToySpace()
 SIZES = [len(p.operations) for p in SPACE.positions]
@@ -177,3 +177,29 @@ def test_counts_of_a_cell_are_its_formulas(name, count):
     cells: list[Architecture] = list(all_architectures())[::101]
     for cell in cells:
         assert cost.of(cell) == pytest.approx(count(cell) / 1e6, rel=1e-12)
+
+
+def members_with_topology() -> list[Architecture]:
+    """All 384 selectable members of the toy cell, by walking over neighbours."""
+    space = ToyCell()
+    seen = {space.random(np.random.default_rng(0))}
+    todo = list(seen)
+    while todo:
+        new = set(space.neighbours(todo.pop())) - seen
+        seen |= new
+        todo += new
+    return list(seen)
+
+
+def test_with_topology_extremes_and_the_best_within_a_limit_are_those_of_enumeration():
+    space, rng = ToyCell(), np.random.default_rng(3)
+    entries, scores = rng.uniform(0.5, 9, (2, *space.mask.shape)) * space.mask
+    cost, found = AdditiveCost(space, 3.0, entries, "toy", "ms"), members_with_topology()
+    costs = np.array([3.0 + (entries * space.gates(arch)).sum() for arch in found])
+    won = np.array([(scores * space.gates(arch)).sum() for arch in found])
+    assert len(found) == space.size()
+    assert cost.least().value == pytest.approx(costs.min())
+    assert cost.greatest().value == pytest.approx(costs.max())
+    for limit in np.quantile(costs, [0.05, 0.3, 0.7, 1.0]):
+        best = found[int(np.where(costs <= limit, won, -np.inf).argmax())]
+        assert cost.best_within(scores, float(limit)) == best

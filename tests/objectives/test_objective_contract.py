@@ -6,6 +6,9 @@ import pytest
 import torch
 
 from benchbed.objectives.supernet import SupernetObjective, SupernetOptions
+from benchbed.spaces.darts import Darts
+from benchbed.spaces.darts_s1 import DartsS1
+from benchbed.spaces.darts_s4 import DartsS4
 from benchbed.spaces.macro import Macro
 from benchbed.spaces.mbconv import MBConv
 from benchbed.spaces.nb201 import NB201
@@ -61,6 +64,9 @@ SUBJECTS = {
     "nb201-untied": partial(_supernet, space=NB201Untied(cells=1)),
     "proxyless-cifar": partial(_supernet, space=ProxylessCifar(preset="small", start=4, widening=3)),
     "macro": partial(_supernet, space=Macro(), channels=2),
+    "darts": partial(_supernet, space=Darts(), channels=2, cells=3),
+    "darts-s1": partial(_supernet, space=DartsS1(), channels=2, cells=3),
+    "darts-s4": partial(_supernet, space=DartsS4(), channels=2, cells=3),
     "chain": _chain,
     "supernet-augmented": partial(_supernet, _noise, schedule="cosine-step", nesterov=True),
 }
@@ -68,7 +74,7 @@ SUBJECTS = {
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize(
-    "subject", [pytest.param(s, marks=pytest.mark.slow) if s == "proxyless-cifar" else s for s in SUBJECTS]
+    "subject", [pytest.param(s, marks=pytest.mark.slow) if s in ("proxyless-cifar", "darts") else s for s in SUBJECTS]
 )
 def test_contract(subject, check):
     check(SUBJECTS[subject])

@@ -10,6 +10,8 @@ import pytest
 from benchbed.errors import BenchbedError
 from benchbed.report.draw import draw_cell, text_drawing
 from benchbed.space import Architecture, Position, Space
+from benchbed.spaces.darts import OPERATIONS as DARTS_OPERATIONS
+from benchbed.spaces.darts import Darts
 from benchbed.spaces.nb201 import NB201, OPERATIONS, all_architectures
 
 SPACE = NB201()
@@ -152,7 +154,7 @@ def test_no_two_labels_or_nodes_overlap_in_the_picture():
     from benchbed.report import draw
 
     for arch in (CELL, SPACE.architecture_of((3,) * 6), SPACE.architecture_of((0,) * 6)):
-        figure = draw._figure(*draw._graph(SPACE, arch), draw.colours_of(SPACE))
+        figure = draw._figure(draw._cells(SPACE, arch), draw.colours_of(SPACE))
         figure.canvas.draw()
         axes = figure.axes[0]
         boxes = [(t.get_bbox_patch() or t).get_window_extent() for t in axes.texts if not t.get_text().isdecimal()]
@@ -169,7 +171,7 @@ def test_no_edge_crosses_another_or_runs_through_its_label():
     from benchbed.report import draw
 
     empty = SPACE.architecture_of((0,) * 6)  # the same lines, without arrow heads
-    figure = draw._figure(*draw._graph(SPACE, empty), draw.colours_of(SPACE))
+    figure = draw._figure(draw._cells(SPACE, empty), draw.colours_of(SPACE))
     figure.canvas.draw()
     axes = figure.axes[0]
     arrows = [p for p in axes.patches if isinstance(p, FancyArrowPatch)]
@@ -202,3 +204,41 @@ def test_a_space_that_is_no_graph_is_not_drawn(tmp_path):
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(BenchbedError, match=r"nowhere.*cannot be written: No such file"):
         draw_cell(SPACE, CELL, tmp_path / "nowhere" / "cell.svg")
+
+
+DARTS_CELL = Darts().resolve("DARTS_V2")[1]
+
+
+def test_the_cells_of_groups_are_a_line_a_node_in_text():
+    lines = text_drawing(Darts(), DARTS_CELL).splitlines()
+    assert [line.split()[0] for line in lines] == ["normal", "3", "4", "5", "reduce", "3", "4", "5"]
+    assert lines[3].split(" = ")[1] == "skip_connect(0) + dil_conv_3x3(2)"
+    assert all(len(line) <= 80 for line in lines)
+
+
+def test_the_cells_of_groups_are_drawn_without_what_was_dropped(tmp_path):
+    draw_cell(Darts(), DARTS_CELL, tmp_path / "cell.svg")
+    text = (tmp_path / "cell.svg").read_text()
+    words = [word for word in re.findall(r"<!-- (.+?) -->", text) if word in DARTS_OPERATIONS]
+    kept = [operation for _, operation in Darts().describe_choices(DARTS_CELL) if operation != "dropped"]
+    assert sorted(words) == sorted(kept)
+    assert len(strokes(text)) == 16
+    assert not any(broken for _, broken in strokes(text))
+    for title in ("normal", "reduce"):
+        assert f"{title} cell: its output joins nodes 2 to 5" in text
+
+
+def test_no_two_labels_of_published_cells_overlap():
+    from matplotlib.patches import Circle
+
+    from benchbed.report import draw
+
+    for name in ("DARTS_V1", "DARTS_V2", "darts_pt_s5_0", "darts_pt_s5_2", "blank_pt_s5_1"):
+        figure = draw._figure(draw._cells(Darts(), Darts().resolve(name)[1]), draw.colours_of(Darts()))
+        figure.canvas.draw()
+        for axes in figure.axes:
+            boxes = [t.get_bbox_patch().get_window_extent() for t in axes.texts if t.get_bbox_patch()]
+            boxes += [p.get_window_extent() for p in axes.patches if isinstance(p, Circle)]
+            assert len(boxes) == 8 + 6
+            assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)], name
+            assert all(axes.bbox.y0 <= b.y0 and b.y1 <= axes.bbox.y1 for b in boxes)
