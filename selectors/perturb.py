@@ -86,7 +86,9 @@ class Perturb(Selector):
         if len(self.choices) < len(decisions) or self.epoch < epochs:
             return None
         assert self.scores is not None
-        chosen = space.architecture_of(tuple(self.choices[i] for i in range(len(space.positions))))
+        choices = [self.choices[i] for i in range(len(space.positions))]
+        strength = context.searcher.probabilities()[range(len(choices)), choices].tolist()
+        chosen = space.architecture_of(space.keep_strongest(choices, strength))
         notes = {
             "order": [space.positions[i].name for i in self.order],
             "gates": self.modes[0],
