@@ -90,10 +90,13 @@ class SGAS(ProgressiveDARTS):
 
     def groups(self) -> list[list[int]]:
         """The positions that decide side by side."""
-        return [list(range(len(self.everything)))]
+        names = [position.group for position in self.space.positions]
+        return [[i for i, name in enumerate(names) if name == group] for group in dict.fromkeys(names)]
 
     def decisions_of(self, group: list[int]) -> int:
-        return len(group)
+        """How many positions of the group are decided in the end: the others are dropped."""
+        dropped = sum(len(node.incoming) - node.keep for node in self.space.nodes if node.incoming[0] in group)
+        return len(group) - dropped
 
     def undecided(self) -> Bool[Tensor, " P"]:
         taken = torch.zeros(len(self.mask), dtype=torch.bool)
@@ -130,9 +133,13 @@ class SGAS(ProgressiveDARTS):
         return columns[accuracy.index(min(accuracy))]
 
     def decide(self, position: int, operation: int) -> None:
+        """The operation alone flows at the position; its node's other inputs go once it has as many as it keeps."""
         self.mask[position] = False
         self.mask[position, operation] = True
         self.decided.append(position)
+        for node in self.space.nodes:
+            if position in node.incoming and len(set(self.decided) & set(node.incoming)) == node.keep:
+                self.mask[[i for i in node.incoming if i not in self.decided]] = False
 
     def state(self) -> Tree:
         return {**super().state(), "decided": list(self.decided), "history": [q.clone() for q in self.history]}

@@ -9,7 +9,9 @@ A baseline of progressive shrinking by alpha, to set beside selection after the 
 
 So a longest position ends at one operation after E (K - 1) / K epochs and its weights train alone in the last
 interval; shorter ones end earlier. An interval's end that falls inside an epoch waits for the epoch's end, so that with
-fewer than K epochs several operations go at once.
+fewer than K epochs several operations go at once. With the last of them nodes that keep some of their inputs drop the
+others: they keep those whose remaining operation has the greatest p in the softmax over all it began with (DARTS'
+rule, section 2.4).
 """
 
 from typing import Any, ClassVar
@@ -17,7 +19,7 @@ from typing import Any, ClassVar
 import torch
 
 from benchbed.objective import Objective
-from benchbed.searcher import Clock
+from benchbed.searcher import Clock, masked_softmax
 
 from ._progressive import ProgressiveDARTS
 from .darts import DARTS
@@ -33,6 +35,8 @@ class Shrink(ProgressiveDARTS):
         due = min((clock.epoch + 1) * longest // clock.epochs, longest - 1)
         while self.rounds() < due:
             self.drop_weakest()
+        if due == longest - 1 and self.mask.any(1).all():  # once: from then on the dropped inputs have nothing left
+            self.drop_inputs()
 
     def rounds(self) -> int:
         """How many times an operation was dropped at the longest positions."""
@@ -48,3 +52,12 @@ class Shrink(ProgressiveDARTS):
             columns, alpha = left.nonzero().flatten().tolist(), self.alpha[i].tolist()
             weakest = min(columns, key=lambda k: (alpha[k], -k))
             self.mask[i, weakest] = False
+
+    def drop_inputs(self) -> None:
+        """Each node keeps its strongest inputs, by p of the operation that is left there among all it began with."""
+        p = masked_softmax(self.alpha.detach(), self.everything)
+        left = self.mask.int().argmax(1)
+        strength = p.gather(1, left[:, None])[:, 0].tolist()
+        for i, kept in enumerate(self.space.keep_strongest(left.tolist(), strength)):
+            if kept < 0:
+                self.mask[i] = False
