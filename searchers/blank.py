@@ -47,7 +47,7 @@ class Blank(Searcher):
         super().__init__(space, options, streams)
         # as an AlphaSearcher begins, so that the official start is that of DARTS with the same seed
         start = torch.randn(self.mask.shape, generator=streams.generator("alpha")) * options.alpha_init
-        self.alpha = start.masked_fill(~self.mask, 0.0)
+        self.alpha = start.masked_fill(~self.mask, 0.0) + 0.0  # no negative zeros: they would differ by seed
 
     def arch_steps_due(self, clock: Clock) -> int:
         return 0

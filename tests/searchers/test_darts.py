@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from benchbed import registry
 from benchbed.cost import Problem, without_cost
 from benchbed.errors import BenchbedError
 from benchbed.objective import Batch, Decisions
@@ -246,13 +247,14 @@ def test_defaults_are_the_papers():
 # -- on a real supernet ----------------------------------------------------------------------------------------------
 
 
-def _supernet(**options):
+def _supernet(space=None, **options):
     generator = torch.Generator().manual_seed(1)
     images, labels = torch.randn(2, 12, 3, 8, 8, generator=generator), torch.arange(24).reshape(2, 12) % 3
     train, valid = (Split(images[i], labels[i]) for i in range(2))
     task = Task("random", 3, (3, 8, 8), train, valid, Seal(lambda: train), "0")
     small = SupernetOptions(channels=4, cells=1, batch=6, valid_batch=6, eval_batch=6, lr=0.1, **options)
-    return SupernetObjective(NB201(), task, small, Streams(0), epochs=4)
+    space = (space or NB201()).for_images(task.shape, task.classes)
+    return SupernetObjective(space, task, small, Streams(0), epochs=4)
 
 
 @pytest.mark.parametrize("steps", [0, 3])
@@ -287,13 +289,15 @@ def _exact_second_order(objective, searcher, batch, valid):
     return exact
 
 
-def test_second_order_on_a_supernet_is_backpropagation_through_the_step(monkeypatch):
+@pytest.mark.parametrize("name", [plugin.name for plugin in registry.plugins("space")])
+def test_second_order_on_a_supernet_is_backpropagation_through_the_step(name, small_space, monkeypatch):
     torch.manual_seed(0)
-    objective = _supernet(clip=None)
+    objective = _supernet(small_space(name), clip=None)
     for seed in range(2):
         objective.weight_step(dense_gates(objective, seed), objective.batch("train"))
     # so small a step that no ReLU of this tiny network changes its side, where a finite difference would jump
-    searcher = _darts(objective.space, torch.randn(6, 5) * 0.3, order=2, epsilon=1e-5)
+    alpha = torch.randn(objective.space.mask.shape) * 0.3 * torch.from_numpy(objective.space.mask)
+    searcher = _darts(objective.space, alpha, order=2, epsilon=1e-5)
     batch, valid = objective.batch("train"), objective.batch("valid")
     monkeypatch.setattr(objective, "batch", {"valid": valid}.__getitem__)
     exact = _exact_second_order(objective, searcher, batch, valid)
