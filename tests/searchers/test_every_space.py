@@ -31,7 +31,8 @@ def _search(name, options, space, seed):
     train, valid = (Split(half, torch.arange(12) % 3) for half in images)
     task = Task("random", 3, (3, 8, 8), train, valid, Seal(_sealed), "0")
     streams = Streams(seed)
-    supernet = SupernetOptions(channels=4, cells=1, batch=6, valid_batch=6, eval_batch=6)
+    cells = 3 if space.nodes else 1  # the least with both kinds of cell
+    supernet = SupernetOptions(channels=4, cells=cells, batch=6, valid_batch=6, eval_batch=6)
     objective = SupernetObjective(space.for_images(task.shape, task.classes), task, supernet, streams, EPOCHS)
     kind = registry.load("searcher", name)
     return kind(objective.space, kind.Options(**{**OPTIONS.get(name, {}), **options}), streams), objective
