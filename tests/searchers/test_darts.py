@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 from torch import Tensor
-from torch.func import functional_call
 from torch.nn import functional as F
 
 from benchbed import registry
@@ -18,7 +17,6 @@ from benchbed.searchers.darts import DARTS
 from benchbed.space import Position
 from benchbed.spaces.nb201 import NB201
 from benchbed.streams import Streams
-from benchbed.supernets.plan import full_plan
 from benchbed.task import Seal, Split, Task
 from benchbed.testing.objective_suite import dense_gates, one_hot_gates
 from benchbed.testing.toy_network import ToyNetwork
@@ -277,16 +275,14 @@ def _exact_second_order(objective, searcher, batch, valid):
     """Backpropagation through w' = w - xi (mu buf + dL_train/dw + lambda w), all in one graph."""
     alpha = searcher.alpha.detach().clone().requires_grad_()
     p = masked_softmax(alpha, searcher.mask)
-    o, rate, steps = objective.options, objective.learning_rate(), full_plan(searcher.mask)
+    o, rate = objective.options, objective.learning_rate()
     w = {name: x.detach().clone().requires_grad_() for name, x in objective.weights().items()}
-    logits = functional_call(objective.network, w, (batch.images, p, steps))
-    by_w = torch.autograd.grad(F.cross_entropy(logits, batch.labels), list(w.values()), create_graph=True)
+    by_w = torch.autograd.grad(objective.loss(p, batch, w), list(w.values()), create_graph=True)
     ahead = {}
     for (name, x), gradient in zip(w.items(), by_w, strict=True):
         buffer = objective.optimiser.state[objective.weights()[name]]["momentum_buffer"]
         ahead[name] = x - rate * (o.momentum * buffer + gradient + o.weight_decay * x)
-    logits = functional_call(objective.network, ahead, (valid.images, p, steps))
-    (exact,) = torch.autograd.grad(F.cross_entropy(logits, valid.labels), alpha)
+    (exact,) = torch.autograd.grad(objective.loss(p, valid, ahead), alpha)
     return exact
 
 
