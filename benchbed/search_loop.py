@@ -54,6 +54,8 @@ def train_epoch(
             _check(float(torch.stack(losses[-look:]).sum()), clock, "weight")
             if on_step is not None:
                 on_step(clock, float(losses[-1]))
+    if train_alpha:
+        searcher.end_epoch(objective, Clock(epoch, steps - 1, epochs, steps))
     means = {name: sum(values) / len(values) for name, values in sums.items()}
     return {"loss": float(torch.stack(losses).double().mean()), **means}
 

@@ -45,6 +45,7 @@ class Options(BaseModel):
 class Searcher(ABC):
     """Base of every searcher.
 
+    `mask` (P, O) is True where an operation may have probability: the space's, or less where a searcher has decided.
     `presets` names every hyperparameter of a published or a small setting: {'paper': {'options': {...},
     'supernet': {...}, 'epochs': n}}. `evaluation` is the mode in which the searcher's weights are measured where a
     selector does not say otherwise: at the mixture of its probabilities, or on paths sampled from them.
@@ -79,7 +80,14 @@ class Searcher(ABC):
 
     @abstractmethod
     def probabilities(self) -> Float[Tensor, "P O"]:
-        """Rows sum to 1 over the mask and are 0 on the padding."""
+        """Rows sum to 1 over the mask and are 0 on the padding; all 0 where the searcher has dropped a position."""
+
+    def end_epoch(self, objective: Objective, clock: Clock) -> None:
+        """After the last step of an epoch in which alpha trains, `clock` at that step. Default: nothing.
+
+        For what is decided between epochs (SGAS). It may measure on `objective`, and changes nothing there.
+        """
+        return None
 
     @abstractmethod
     def state(self) -> Tree: ...
@@ -127,8 +135,10 @@ def one_hot_draws(p: Float[Tensor, "P O"], uniforms: Float[Tensor, "n P"]) -> Fl
 
 
 def masked_softmax(alpha: Tensor, mask: Tensor) -> Tensor:
-    """The softmax of each row over its mask; exactly 0 outside it."""
-    return alpha.masked_fill(~mask, -torch.inf).softmax(-1)
+    """The softmax of each row over its mask; exactly 0 outside it, and everywhere in a row without a mask."""
+    flowing = mask.any(-1, keepdim=True)
+    p = alpha.masked_fill(~mask & flowing, -torch.inf).softmax(-1)
+    return p if bool(flowing.all()) else p * flowing
 
 
 class AlphaOptions(Options):

@@ -100,21 +100,21 @@ def argmax_selection(context: Context, scores: Tensor, notes: dict[str, Any]) ->
         values = [row[k] for k in columns]
         if max(values) == min(values) and len(values) > 1:
             pick = int(torch.randint(len(columns), (1,), generator=context.streams.generator("selection")))
-            drawn.append(space.positions[i].name)
+            drawn.append(i)
         else:
             pick = values.index(max(values))
         choices.append(columns[pick])
         strength[i] = max(values)
-    if drawn:
-        notes = {**notes, "drawn_at_random": drawn}
-    drawn = []
+    inputs = []
     for node in space.nodes:
         if len(node.incoming) > node.keep and len({strength[i] for i in node.incoming}) == 1:
             draws = torch.rand(len(node.incoming), generator=context.streams.generator("selection"))
             for i, value in zip(node.incoming, draws.tolist(), strict=True):
                 strength[i] = value
-            drawn += [space.positions[i].name for i in node.incoming]
-    if drawn:
-        notes = {**notes, "inputs_drawn_at_random": drawn}
+            inputs += [space.positions[i].name for i in node.incoming]
     kept = space.keep_strongest(choices, strength)
+    if names := [space.positions[i].name for i in drawn if kept[i] >= 0]:
+        notes = {**notes, "drawn_at_random": names}
+    if inputs:
+        notes = {**notes, "inputs_drawn_at_random": inputs}
     return Selection(space.architecture_of(kept), scores.double().numpy(), notes)

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from benchbed import registry
+
 SEARCHER = '''"""Halves: alpha goes down for whatever is drawn and loses; [brackets] are no markup."""
 
 from typing import Any, ClassVar
@@ -166,7 +168,7 @@ def test_a_searcher_of_ones_own_with_every_kind_of_selector(
     assert perturbed["notes"]["gates"] == "sampled"  # the mode that the searcher says
 
 
-@pytest.mark.parametrize("searcher", ["darts", "proxyless", "reinforce", "random", "my-halves"])
+@pytest.mark.parametrize("searcher", [p.name for p in registry.plugins("searcher")] + ["my-halves"])
 def test_a_space_of_ones_own_with_every_searcher(
     files: Path, command: Command, tmp_path: Path, tiny_flags: list[str], searcher: str
 ) -> None:

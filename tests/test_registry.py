@@ -57,7 +57,7 @@ def refusal(action: Any, *arguments: Any) -> str:
 
 @pytest.mark.parametrize("kind", ["searcher", "selector"])
 def test_a_wing_is_what_is_in_its_folder(kind: str) -> None:
-    files = {p.stem.replace("_", "-"): p for p in (ROOT / f"{kind}s").glob("*.py")}
+    files = {p.stem.replace("_", "-"): p for p in (ROOT / f"{kind}s").glob("[!_]*.py")}
     found = {p.name: p for p in registry.plugins(kind)}
     assert sorted(found) == list(found) == sorted(files)
     for name, plugin in found.items():
@@ -84,7 +84,8 @@ def test_spaces_and_tasks_are_found_too() -> None:
 
 def test_an_unknown_name_gives_the_nearest() -> None:
     assert refusal(registry.load, "searcher", "dart") == (
-        "unknown searcher 'dart': did you mean 'darts'? known: darts, proxyless, random, reinforce"
+        "unknown searcher 'dart': did you mean 'darts'? known: blank, darts, gdas, proxyless, random, reinforce,"
+        " sdarts-adv, sdarts-rs, sgas, shrink"
     )
     assert refusal(registry.find, "space", "zzz").startswith("unknown space 'zzz': known: ")
 

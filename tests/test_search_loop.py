@@ -94,6 +94,25 @@ def test_none_while_alpha_is_not_trained():
     assert means == {"loss": 2.0}
 
 
+class Closing(Clerk):
+    def end_epoch(self, objective, clock):
+        objective.events.append(("end", clock))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_an_epoch_ends_once_after_its_last_step(first):
+    objective = Scripted([1.0, 3.0])
+    run(objective, Closing(first=first))
+    assert [e for e in objective.events if e[0] == "end"] == [("end", Clock(2, 1, 5, 2))]
+    assert objective.events[-1][0] == "end"
+
+
+def test_nothing_ends_while_alpha_is_not_trained():
+    objective = Scripted([1.0, 3.0])
+    run(objective, Closing(), train_alpha=False)
+    assert objective.events == ["train", ("w", 0.0), "train", ("w", 1.0)]
+
+
 def test_the_means_of_weight_losses_and_of_what_architecture_steps_log():
     means = run(Scripted([1.0, 2.0, 6.0]), Clerk(due=lambda clock: 2, losses=[1, 1, 1, 1, 1, 7]))
     assert means == {"loss": 3.0, "arch_loss": 2.0, "arch_calls": 3.5}

@@ -16,12 +16,18 @@ from benchbed.testing.searcher_suite import CHECKS, check_searcher
 
 # Options under which a searcher learns a toy within the suite's budget. One that is not named runs with its defaults.
 QUICK: dict[str, list[dict[str, Any]]] = {
+    "blank": [{"alpha_init": 1e-3}],  # the exactly uniform default is the same for every seed
     "darts": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0}],
+    "gdas": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0}],  # gradient=sampled: tests/searchers/test_gdas.py
     "proxyless": [{"alpha_lr": 0.05, "warmup": 0.0, "mode": mode} for mode in ("two", "full", "echo")]
     + [{"alpha_lr": 0.05, "warmup": 0.0, "mode": "two", "paid": "all"}],
     "reinforce": [
         {"alpha_lr": 0.05, "warmup": 0.0, "baseline": baseline} for baseline in ("ema", "leave-one-out", "official")
     ],
+    "sdarts-adv": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0}],
+    "sdarts-rs": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0}],
+    "sgas": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0, "criterion": criterion} for criterion in (1, 2)],
+    "shrink": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0}],
 }
 SUBJECTS = [(p.name, options) for p in registry.plugins("searcher") for options in QUICK.get(p.name, [{}])]
 

@@ -49,6 +49,18 @@ def test_padding_gets_no_gradient():
     assert (gradient[~MASK] == 0).all()
 
 
+def test_a_row_without_a_mask_is_zero_and_gets_no_gradient():
+    mask = MASK.clone()
+    mask[1] = False
+    alpha = torch.randn(3, 4, requires_grad=True)
+    p = masked_softmax(alpha, mask)
+    assert p[1].tolist() == [0, 0, 0, 0]
+    assert torch.equal(p[[0, 2]], masked_softmax(alpha, MASK)[[0, 2]])
+    (gradient,) = torch.autograd.grad((p * torch.randn(3, 4)).sum(), alpha)
+    assert gradient[1].tolist() == [0, 0, 0, 0]
+    assert (gradient[[0, 2]] != 0).any(1).all()
+
+
 # -- one_hot_draws ---------------------------------------------------------------------------------------------------
 
 

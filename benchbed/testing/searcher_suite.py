@@ -5,10 +5,12 @@
 
 Every check takes the class and its options, runs on toys of known answer, and raises AssertionError with what is
 wrong. Give options that learn quickly: a searcher gets 100 epochs of 4 batches, and no warm-up. `CHECKS` lists the
-checks, to be run one by one. A searcher that never makes an architecture step is excused from the last two.
+checks, to be run one by one. A searcher that never makes an architecture step is excused from the last two; the others
+run on a toy without topology and on one with.
 """
 
 from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any
 
 import torch
@@ -20,17 +22,19 @@ from ..latency.penalty import CostOptions, with_cost
 from ..objective import Batch, Tree
 from ..search_loop import train_epoch
 from ..searcher import Clock, Searcher
+from ..space import Space
 from ..streams import Streams
 from .toy_network import ToyNetwork
-from .toys import ToySpace, ToyTable, random_table
+from .toys import ToyCell, ToySpace, ToyTable, random_table
 from .tree import difference, require, through_file
 
 SearcherClass = type[Searcher]
 EPOCHS = 100  # of four batches: the budget of the two checks that a searcher learns
 
-# (P, O): the operation without a loss is another column at each position; the greatest total loss is 0.75
-LOSSES = torch.tensor([[0.25, 0.0, 0.25, 0.0], [0.0, 0.25, 0.0, 0.0], [0.25, 0.25, 0.25, 0.0]])
-BEST = (1, 0, 3)
+# (P, O): the operation without a loss is another column at each position, one that may be selected, since a searcher
+# that decides chooses no other; the greatest total loss is 0.75
+LOSSES = torch.tensor([[0.25, 0.0, 0.25, 0.0], [0.0, 0.25, 0.0, 0.0], [0.25, 0.25, 0.0, 0.25]])
+BEST = (1, 0, 2)
 # the cheapest operation of each position is one of the lossy ones
 COSTS = torch.tensor([[1.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 1.0, 1.0]])
 CHEAPEST = (2, 1, 0)
@@ -42,16 +46,32 @@ def check_searcher(searcher_class: SearcherClass, options: Mapping[str, Any]) ->
         check(searcher_class, options)
 
 
-def make(searcher_class: SearcherClass, options: Mapping[str, Any], seed: int = 0) -> Searcher:
-    """A searcher of the toy space."""
-    return searcher_class(ToySpace(), searcher_class.Options(**options), Streams(seed))
+def make(
+    searcher_class: SearcherClass, options: Mapping[str, Any], seed: int = 0, space: type[Space] = ToySpace
+) -> Searcher:
+    """A searcher of a toy space."""
+    return searcher_class(space(), searcher_class.Options(**options), Streams(seed))
+
+
+Check = Callable[[SearcherClass, Mapping[str, Any]], None]
+
+
+def on_each_space(check: Callable[[SearcherClass, Mapping[str, Any], type[Space]], None]) -> Check:
+    """The check on the toy space and on the one whose nodes drop inputs."""
+
+    @wraps(check)
+    def on_each(searcher_class: SearcherClass, options: Mapping[str, Any]) -> None:
+        for space in (ToySpace, ToyCell):
+            check(searcher_class, options, space)
+
+    return on_each
 
 
 class Traced(ToyNetwork):
     """A toy with weights that keeps a trace of the gates at which its weights were trained."""
 
-    def __init__(self, seed: int = 0):
-        super().__init__(ToySpace(), random_table(ToySpace(), 3).losses, Streams(seed))
+    def __init__(self, space: type[Space] = ToySpace, seed: int = 0):
+        super().__init__(space(), random_table(space(), 3).losses, Streams(seed))
         self.trace: list[Tensor] = []
 
     def weight_step(self, gates: Tensor, batch: Batch | None) -> Tensor:
@@ -64,9 +84,11 @@ def _search(searcher: Searcher, problem: Problem, epochs: range, total: int) -> 
         train_epoch(problem, searcher, epoch, total)
 
 
-def _searched(searcher_class: SearcherClass, options: Mapping[str, Any], seed: int = 0) -> tuple[Searcher, Traced]:
+def _searched(
+    searcher_class: SearcherClass, options: Mapping[str, Any], space: type[Space], seed: int = 0
+) -> tuple[Searcher, Traced]:
     """A searcher after a short search on a toy whose own seed is fixed, and that toy."""
-    searcher, objective = make(searcher_class, options, seed), Traced()
+    searcher, objective = make(searcher_class, options, seed, space), Traced(space)
     _search(searcher, without_cost(objective), range(3), 6)
     return searcher, objective
 
@@ -83,28 +105,31 @@ def _require_same(a: object, b: object, text: str) -> None:
 # -- probabilities and draws -----------------------------------------------------------------------------------------
 
 
-def check_probabilities(searcher_class: SearcherClass, options: Mapping[str, Any]) -> None:
+@on_each_space
+def check_probabilities(searcher_class: SearcherClass, options: Mapping[str, Any], space: type[Space]) -> None:
     """A distribution on the mask and exactly zero on the padding, before and after a search."""
-    for searcher in (make(searcher_class, options), _searched(searcher_class, options)[0]):
+    for searcher in (make(searcher_class, options, 0, space), _searched(searcher_class, options, space)[0]):
         p = searcher.probabilities()
         require(p.shape == searcher.mask.shape, f"probabilities have shape {tuple(p.shape)}")
         require(p.dtype == torch.float32, f"probabilities are {p.dtype}, not float32")
         require(not p.requires_grad, "probabilities carry a graph: detach them")
-        require(bool((p[~searcher.mask] == 0).all()), f"padding has probability: {p.tolist()}")
+        require(bool((p[~torch.from_numpy(searcher.space.mask)] == 0).all()), f"padding has probability: {p.tolist()}")
         require(bool((p >= 0).all()), f"negative probabilities: {p.tolist()}")
         sums = p.double().sum(1)
-        require(bool((sums - 1).abs().max() < 1e-5), f"rows of the probabilities sum to {sums.tolist()}")
+        fine = ((sums - 1).abs() < 1e-5) | ((sums == 0) & _droppable(searcher.space))
+        require(bool(fine.all()), f"rows of the probabilities sum to {sums.tolist()}")
         _require_same(p, searcher.probabilities(), "two calls of probabilities differ")
 
 
-def check_samples(searcher_class: SearcherClass, options: Mapping[str, Any]) -> None:
+@on_each_space
+def check_samples(searcher_class: SearcherClass, options: Mapping[str, Any], space: type[Space]) -> None:
     """Samples are one-hot on the mask, at the frequencies of the probabilities, from the generator that is given."""
-    searcher, _ = _searched(searcher_class, options)
+    searcher, _ = _searched(searcher_class, options, space)
     before, n = _everything(searcher), 4000
     drawn = searcher.sample(n, torch.Generator().manual_seed(1))
     _require_same(before, _everything(searcher), "sample(n, generator) changed the searcher or its streams")
     require(drawn.shape == (n, *searcher.mask.shape), f"sample({n}) has shape {tuple(drawn.shape)}")
-    _require_one_hot(drawn, searcher.mask, "samples")
+    _require_one_hot(drawn, torch.from_numpy(searcher.space.mask), searcher, "samples")
     again = searcher.sample(n, torch.Generator().manual_seed(1))
     _require_same(drawn, again, "two samples from equal generators differ")
     require(not torch.equal(drawn, searcher.sample(n)), "the searcher's own stream gives a foreign generator's draws")
@@ -113,35 +138,45 @@ def check_samples(searcher_class: SearcherClass, options: Mapping[str, Any]) -> 
     require(bool(deviations.max() < 5), f"frequencies are up to {float(deviations.max()):.1f} standard errors from p")
 
 
-def check_evaluation_gates(searcher_class: SearcherClass, options: Mapping[str, Any]) -> None:
+@on_each_space
+def check_evaluation_gates(searcher_class: SearcherClass, options: Mapping[str, Any], space: type[Space]) -> None:
     """mixture: p without the forbidden entries, not renormalised; sampled: allowed paths, common random numbers."""
-    searcher, _ = _searched(searcher_class, options)
+    searcher, _ = _searched(searcher_class, options, space)
     require(searcher.evaluation in ("mixture", "sampled"), f"evaluation is '{searcher.evaluation}'")
     before, uniforms = _everything(searcher), torch.rand(200, len(searcher.mask), generator=torch.Generator())
-    allowed = searcher.mask.clone()
+    everything = torch.from_numpy(searcher.space.mask)
+    allowed = everything.clone()
     allowed[2, 1] = False
     mixture = searcher.evaluation_gates(allowed, "mixture", uniforms)
     _require_same(mixture, (searcher.probabilities() * allowed)[None], "mixture is not (1, P, O) of p on `allowed`")
     drawn = searcher.evaluation_gates(allowed, "sampled", uniforms)
     require(drawn.shape == (200, *allowed.shape), f"sampled gates have shape {tuple(drawn.shape)}")
-    _require_one_hot(drawn, allowed, "sampled evaluation gates")
-    full = searcher.evaluation_gates(searcher.mask, "sampled", uniforms)
+    _require_one_hot(drawn, allowed, searcher, "sampled evaluation gates")
+    full = searcher.evaluation_gates(everything, "sampled", uniforms)
     _require_same(drawn[:, :2], full[:, :2], "two masks draw differently on the rows that they share")
     _require_same(before, _everything(searcher), "evaluation_gates changed the searcher or its streams")
 
 
-def _require_one_hot(gates: Tensor, mask: Tensor, what: str) -> None:
+def _require_one_hot(gates: Tensor, allowed: Tensor, searcher: Searcher, what: str) -> None:
+    """One-hot rows on `allowed`; zero rows exactly where the searcher has dropped a position that may be dropped."""
     require(gates.dtype == torch.float32, f"{what} are {gates.dtype}, not float32")
-    require(bool(((gates == 0) | (gates == 1)).all() and (gates.sum(-1) == 1).all()), f"{what} are not one-hot")
-    require(bool((gates[..., ~mask] == 0).all()), f"{what} choose entries that are padding or not allowed")
+    dropped = _droppable(searcher.space) & (searcher.probabilities().sum(1) == 0)
+    one_hot = ((gates == 0) | (gates == 1)).all() and (gates.sum(-1) == (~dropped).float()).all()
+    require(bool(one_hot), f"{what} are not one-hot")
+    require(bool((gates[..., ~allowed] == 0).all()), f"{what} choose entries that are padding or not allowed")
+
+
+def _droppable(space: Space) -> Tensor:
+    return torch.tensor([position.droppable for position in space.positions])
 
 
 # -- state and seeds -------------------------------------------------------------------------------------------------
 
 
-def check_state(searcher_class: SearcherClass, options: Mapping[str, Any]) -> None:
+@on_each_space
+def check_state(searcher_class: SearcherClass, options: Mapping[str, Any], space: type[Space]) -> None:
     """The state goes through a file with weights_only=True, and the search continues from it bit for bit."""
-    searcher, objective = _searched(searcher_class, options)
+    searcher, objective = _searched(searcher_class, options, space)
     held = searcher.state()
     world = {"objective": objective.state(), "streams": objective.streams.state()}
     saved = through_file({**_everything(searcher), "world": world})
@@ -150,7 +185,7 @@ def check_state(searcher_class: SearcherClass, options: Mapping[str, Any]) -> No
     _search(searcher, without_cost(objective), range(3, 6), 6)
     _require_same(held, saved["searcher"], "a state that was taken changes as the search goes on: copy it")
     for _ in range(2):  # twice: a restored searcher must not go on in the tree that it was restored from
-        other, elsewhere = make(searcher_class, options, seed=1), Traced()
+        other, elsewhere = make(searcher_class, options, 1, space), Traced(space)
         other.load_state(saved["searcher"])
         other.streams.load_state(saved["streams"])
         elsewhere.load_state(saved["world"]["objective"])
@@ -161,9 +196,10 @@ def check_state(searcher_class: SearcherClass, options: Mapping[str, Any]) -> No
         _require_same(_everything(searcher), _everything(other), "the continued search ends elsewhere")
 
 
-def check_seeds(searcher_class: SearcherClass, options: Mapping[str, Any]) -> None:
+@on_each_space
+def check_seeds(searcher_class: SearcherClass, options: Mapping[str, Any], space: type[Space]) -> None:
     """One seed gives one search; another seed another (give options under which the searcher draws at all)."""
-    runs = [_searched(searcher_class, options, seed) for seed in (0, 0, 1)]
+    runs = [_searched(searcher_class, options, space, seed) for seed in (0, 0, 1)]
     found = [(objective.trace, _everything(searcher)["searcher"]) for searcher, objective in runs]
     _require_same(found[0], found[1], "two searches of one seed differ")
     require(difference(found[0], found[2]) is not None, "another seed gives the same search")
@@ -172,16 +208,17 @@ def check_seeds(searcher_class: SearcherClass, options: Mapping[str, Any]) -> No
 # -- who moves what --------------------------------------------------------------------------------------------------
 
 
-def check_steps_move_their_own(searcher_class: SearcherClass, options: Mapping[str, Any]) -> None:
+@on_each_space
+def check_steps_move_their_own(searcher_class: SearcherClass, options: Mapping[str, Any], space: type[Space]) -> None:
     """weight_gates gives detached gates and moves no alpha; arch_step moves no weight; neither draws globally."""
-    searcher, objective = make(searcher_class, options), Traced()
+    searcher, objective = make(searcher_class, options, 0, space), Traced(space)
     problem, dice = without_cost(objective), torch.get_rng_state()
     for step in range(8):
         clock, batch = Clock(step // 4, step % 4, 2, 4), objective.batch("train")
         p, weights = searcher.probabilities(), through_file(dict(objective.state(), cursors={}))
         gates = searcher.weight_gates(objective, batch, clock)
         _require_same(p, searcher.probabilities(), "weight_gates moved the probabilities")
-        _require_gates(gates, searcher.mask)
+        _require_gates(gates, torch.from_numpy(searcher.space.mask))
         for _ in range(searcher.arch_steps_due(clock)):
             logged = searcher.arch_step(problem, batch, clock)
             require(all(isinstance(v, float) for v in logged.values()), f"arch_step logs other than floats: {logged}")
@@ -245,7 +282,7 @@ def require_cheapest(searcher_class: SearcherClass, options: Mapping[str, Any], 
         )
 
 
-CHECKS: tuple[Callable[[SearcherClass, Mapping[str, Any]], None], ...] = (
+CHECKS: tuple[Check, ...] = (
     check_probabilities,
     check_samples,
     check_evaluation_gates,

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 from torch import Tensor
-from torch.func import functional_call
 from torch.nn import functional as F
 
+from benchbed import registry
 from benchbed.cost import Problem, without_cost
 from benchbed.errors import BenchbedError
 from benchbed.objective import Batch, Decisions
@@ -17,7 +17,6 @@ from benchbed.searchers.darts import DARTS
 from benchbed.space import Position
 from benchbed.spaces.nb201 import NB201
 from benchbed.streams import Streams
-from benchbed.supernets.plan import full_plan
 from benchbed.task import Seal, Split, Task
 from benchbed.testing.objective_suite import dense_gates, one_hot_gates
 from benchbed.testing.toy_network import ToyNetwork
@@ -246,13 +245,15 @@ def test_defaults_are_the_papers():
 # -- on a real supernet ----------------------------------------------------------------------------------------------
 
 
-def _supernet(**options):
+def _supernet(space=None, **options):
     generator = torch.Generator().manual_seed(1)
     images, labels = torch.randn(2, 12, 3, 8, 8, generator=generator), torch.arange(24).reshape(2, 12) % 3
     train, valid = (Split(images[i], labels[i]) for i in range(2))
     task = Task("random", 3, (3, 8, 8), train, valid, Seal(lambda: train), "0")
-    small = SupernetOptions(channels=4, cells=1, batch=6, valid_batch=6, eval_batch=6, lr=0.1, **options)
-    return SupernetObjective(NB201(), task, small, Streams(0), epochs=4)
+    space = (space or NB201()).for_images(task.shape, task.classes)
+    cells = 3 if space.nodes else 1  # the least with both kinds of cell
+    small = SupernetOptions(channels=4, cells=cells, batch=6, valid_batch=6, eval_batch=6, lr=0.1, **options)
+    return SupernetObjective(space, task, small, Streams(0), epochs=4)
 
 
 @pytest.mark.parametrize("steps", [0, 3])
@@ -274,26 +275,26 @@ def _exact_second_order(objective, searcher, batch, valid):
     """Backpropagation through w' = w - xi (mu buf + dL_train/dw + lambda w), all in one graph."""
     alpha = searcher.alpha.detach().clone().requires_grad_()
     p = masked_softmax(alpha, searcher.mask)
-    o, rate, steps = objective.options, objective.learning_rate(), full_plan(searcher.mask)
+    o, rate = objective.options, objective.learning_rate()
     w = {name: x.detach().clone().requires_grad_() for name, x in objective.weights().items()}
-    logits = functional_call(objective.network, w, (batch.images, p, steps))
-    by_w = torch.autograd.grad(F.cross_entropy(logits, batch.labels), list(w.values()), create_graph=True)
+    by_w = torch.autograd.grad(objective.loss(p, batch, w), list(w.values()), create_graph=True)
     ahead = {}
     for (name, x), gradient in zip(w.items(), by_w, strict=True):
         buffer = objective.optimiser.state[objective.weights()[name]]["momentum_buffer"]
         ahead[name] = x - rate * (o.momentum * buffer + gradient + o.weight_decay * x)
-    logits = functional_call(objective.network, ahead, (valid.images, p, steps))
-    (exact,) = torch.autograd.grad(F.cross_entropy(logits, valid.labels), alpha)
+    (exact,) = torch.autograd.grad(objective.loss(p, valid, ahead), alpha)
     return exact
 
 
-def test_second_order_on_a_supernet_is_backpropagation_through_the_step(monkeypatch):
+@pytest.mark.parametrize("name", [plugin.name for plugin in registry.plugins("space")])
+def test_second_order_on_a_supernet_is_backpropagation_through_the_step(name, small_space, monkeypatch):
     torch.manual_seed(0)
-    objective = _supernet(clip=None)
+    objective = _supernet(small_space(name), clip=None)
     for seed in range(2):
         objective.weight_step(dense_gates(objective, seed), objective.batch("train"))
     # so small a step that no ReLU of this tiny network changes its side, where a finite difference would jump
-    searcher = _darts(objective.space, torch.randn(6, 5) * 0.3, order=2, epsilon=1e-5)
+    alpha = torch.randn(objective.space.mask.shape) * 0.3 * torch.from_numpy(objective.space.mask)
+    searcher = _darts(objective.space, alpha, order=2, epsilon=1e-8)
     batch, valid = objective.batch("train"), objective.batch("valid")
     monkeypatch.setattr(objective, "batch", {"valid": valid}.__getitem__)
     exact = _exact_second_order(objective, searcher, batch, valid)
