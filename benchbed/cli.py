@@ -57,7 +57,8 @@ def run(
         str | None, typer.Option(help="supernet, or table: a table's accuracy itself  [default: supernet]")
     ] = None,
     task: Annotated[
-        str | None, typer.Option(help="digits, cifar10, cifar100, imagenet16, imagenet, npz:FILE  [default: digits]")
+        str | None,
+        typer.Option(help="digits, cifar10, cifar100, svhn, imagenet16, imagenet, npz:FILE  [default: digits]"),
     ] = None,
     data: Data = None,
     splits: Splits = None,

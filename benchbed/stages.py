@@ -28,7 +28,7 @@ from .space import Architecture, Space
 from .spaces.load import load_space
 from .streams import Streams, derive
 from .task import Task
-from .training.cell import training_of
+from .training.cell import check_recipe, training_of
 from .training.train import evaluate
 
 # What a finished stage's record holds at least: a record without it is damaged.
@@ -121,6 +121,8 @@ def check(config: RunConfig) -> None:
         except (ImportError, AttributeError, ValueError) as error:
             raise BenchbedError(f"space '{config.space}': its {role} cannot be imported: {error}") from None
     selector_class(selector_class.Options(**config.selector.options)).check(space)
+    if config.scoring is not None:
+        check_recipe(space, config.scoring.recipe(), config.scoring.channels, config.scoring.cells)
     if config.objective == "table":
         _table_objective(config)
     if type(space).for_images is Space.for_images:  # others are counted for the task's images, when it is there
