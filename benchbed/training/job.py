@@ -20,8 +20,7 @@ from ..parallel import skip_again, skipped
 from ..run import DRY_IMAGES, Options, check_sizes
 from ..space import Architecture, Space
 from ..spaces.load import load_space
-from ..stages import truncated
-from ..task import Task
+from ..task import Task, truncated
 from ..tasks.load import load_task, maker
 from .cell import check_learnable, training_of
 from .evaluate import Accuracies, accuracies
