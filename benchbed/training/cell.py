@@ -69,7 +69,7 @@ def check_recipe(space: Space, recipe: Recipe, channels: int, cells: int) -> Non
     """Raises BenchbedError, before anything is trained, where the space's networks lack what the recipe asks for."""
     if recipe.auxiliary or recipe.drop_path:
         sizes = {"classes": 10, "in_channels": 3, **space.sizes(channels, cells)}
-        with torch.device("meta"):
+        with seeded(torch.Generator()):
             network_of(space, space.random(np.random.default_rng(0)), recipe, sizes)
 
 
