@@ -109,7 +109,14 @@ def resolve(raw: Mapping[str, Any], processes: int = 1) -> TrainConfig:
         scoring=typed(ScoringOptions, given, "scoring"),
         processes=processes,
     )
-    return config.model_copy(update={"arch": str(config.load_space().parse(config.arch))})
+    return config.model_copy(update={"arch": str(_architecture(config))})
+
+
+def _architecture(config: TrainConfig) -> Architecture:
+    """Of a string or of a published network's name, where that network has the sizes of this space."""
+    space = config.load_space()
+    where, found = space.resolve(config.arch)
+    return found if where is space else space.parse(config.arch)
 
 
 def _task_options(raw: Mapping[str, Any], preset: str, task: str) -> dict[str, Any]:
