@@ -46,6 +46,9 @@ class Toy(Space):
     def canonical(self, arch):
         return arch.choices
 
+    def resolve(self, text):
+        return (self, self.parse("b")) if text == "published" else (self, self.parse(text))
+
 
 class Dropping(nn.Module):
     def __init__(self, choices, channels, classes, in_channels, auxiliary=False):
@@ -291,6 +294,15 @@ def test_what_the_networks_lack_is_refused_in_one_line(refused, tiny_file, setti
 def test_the_preset_of_darts_needs_a_network_of_darts(refused, tiny_file):
     said = refused("train", "--arch", CELL, "--task", f"npz:{tiny_file}", "--preset", "darts-cifar10")
     assert "have no auxiliary head" in said
+
+
+def test_a_published_name_is_an_architecture(plugin):
+    assert job.resolve({"space": "dropping", "task": "digits", "arch": "published"}).arch == "b"
+
+
+def test_a_published_name_of_other_sizes_is_not(refused):
+    said = refused("train", "--space", "mbconv", "--arch", "proxyless-mobile")
+    assert "has other sizes than this space: add --set space_options.preset=proxyless-mobile" in said
 
 
 def test_a_network_that_has_both_passes(space):
