@@ -14,6 +14,7 @@ from .cost import Cost, Problem
 from .digest import digest
 from .errors import BenchbedError
 from .folder import Folder, load_checkpoint
+from .foreign.alpha import give
 from .foreign.nb201 import check_fit, take_over
 from .latency.penalty import check_cost, configured, with_cost, within_limit
 from .machine import peak_memory
@@ -23,7 +24,7 @@ from .objectives.table import TableObjective
 from .parallel import ALONE, Group
 from .progress import Reporter
 from .search_loop import NonFiniteLoss, train_epoch
-from .searcher import AlphaSearcher, Clock, EvaluationMode, Searcher
+from .searcher import Clock, EvaluationMode, Searcher
 from .selector import Context, Selection, Selector
 from .space import Architecture, Space
 from .spaces.load import load_space
@@ -115,11 +116,12 @@ def check(config: RunConfig) -> None:
     searcher_class = registry.load("searcher", config.searcher.name)
     selector_class = registry.load("selector", config.selector.name)
     needed = searcher_class.needed(searcher_class.Options(**config.searcher.options))
-    if config.foreign is not None and not issubclass(searcher_class, AlphaSearcher):
-        raise BenchbedError(f"searcher '{config.searcher.name}' has no alpha to take over from {config.foreign.file}")
     _check_needs("searcher", config.searcher, needed, config.objective)
     _check_needs("selector", config.selector, selector_class.needs, config.objective)
     space = load_space(config.space, config.space_options)
+    if config.foreign is not None:
+        searcher = searcher_class(space, searcher_class.Options(**config.searcher.options), Streams(config.seed))
+        give(searcher, torch.zeros(space.mask.shape))
     for role in ("supernet", "network"):
         try:
             import_class(getattr(space, role))

@@ -23,6 +23,7 @@ from ..space import Architecture, Position, Space
 from ..streams import Streams
 from ..supernets.plan import Plan
 from ..task import Task
+from .alpha import give
 
 
 class Choices(Space):
@@ -122,11 +123,8 @@ def select_on(
     BenchbedError for an unknown name, alpha of another shape or an option out of range.
     """
     from ..config import typed
-    from ..searcher import AlphaSearcher
 
     kind, chooser = registry.load("searcher", searcher), registry.load("selector", selector)
-    if not issubclass(kind, AlphaSearcher):
-        raise BenchbedError(f"searcher '{searcher}' has no alpha to take over")
     if tuple(alpha.shape) != space.mask.shape:
         raise BenchbedError(
             f"alpha of shape {tuple(alpha.shape)}: the space has {space.mask.shape}, positions by operations"
@@ -136,8 +134,7 @@ def select_on(
         module, space, task, typed(SupernetOptions, supernet or {}, "supernet"), streams, device
     )
     strategy = kind(space, kind.Options(), streams)
-    with torch.no_grad():
-        strategy.alpha.copy_(alpha.detach().float())
+    give(strategy, alpha)
     choosing: Selector = chooser(typed(chooser.Options, options, f"selector '{selector}'"))
     choosing.check(space)
     context = Context(space, strategy, objective, streams, _tuning(objective, strategy), lambda values: None)

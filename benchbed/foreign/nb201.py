@@ -6,16 +6,16 @@ over but running statistics; ours take the batch's own, as darts-pt's selection 
 """
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import BenchbedError
-from ..searcher import AlphaSearcher, Searcher
+from ..searcher import Searcher
 from ..spaces.nb201 import CONV1, CONV3, EDGES
 from ..supernets.nb201 import NB201Supernet
 from ..task import Task
+from .alpha import give
 from .checkpoint import Foreign, ForeignConfig, read
 
 SPACE = "nb201"
@@ -89,8 +89,5 @@ def take_over(config: ForeignConfig, network: nn.Module, searcher: Searcher) -> 
     foreign = read(Path(config.file))
     if foreign.config.sha256 != config.sha256:
         raise BenchbedError(f"{config.file} is not what it was when the run began: start the command again")
-    assert isinstance(searcher, AlphaSearcher)
     network.load_state_dict(converted(foreign))
-    optimiser: dict[str, Any] = searcher.optimiser.state_dict()
-    state = {} if foreign.adam is None else {0: foreign.adam}
-    searcher.load_state({"alpha": foreign.alpha, "optimiser": {**optimiser, "state": state}})
+    give(searcher, foreign.alpha, foreign.adam)

@@ -94,7 +94,7 @@ def test_the_gate_gradient_is_the_modules_own_also_where_nothing_flows(task):
     [
         ({"alpha": torch.zeros(3, 2)}, r"alpha of shape \(3, 2\): the space has \(2, 3\)"),
         ({"selector": "pertub"}, "unknown selector 'pertub': did you mean 'perturb'"),
-        ({"searcher": "random"}, "searcher 'random' has no alpha"),
+        ({"searcher": "random"}, "has no alpha to take over"),
         ({"intervall": 1}, "unknown option of selector 'perturb' 'intervall': did you mean 'interval'"),
         ({"supernet": {"batchs": 1}}, "unknown option of supernet 'batchs'"),
     ],
