@@ -57,7 +57,8 @@ def run(
         str | None, typer.Option(help="supernet, or table: a table's accuracy itself  [default: supernet]")
     ] = None,
     task: Annotated[
-        str | None, typer.Option(help="digits, cifar10, cifar100, imagenet16, imagenet, npz:FILE  [default: digits]")
+        str | None,
+        typer.Option(help="digits, cifar10, cifar100, svhn, imagenet16, imagenet, npz:FILE  [default: digits]"),
     ] = None,
     data: Data = None,
     splits: Splits = None,
@@ -116,8 +117,17 @@ def run(
 
 @app.command()
 def select(
-    search: Annotated[Path, typer.Argument(help="a finished search: a folder below OUT/searches")],
     selector: Annotated[str, typer.Option(help="the selector to run on it, or several with commas")],
+    search: Annotated[Path | None, typer.Argument(help="a finished search: a folder below OUT/searches")] = None,
+    foreign: Annotated[
+        str | None, typer.Option(help="or a supernet trained elsewhere: darts-pt's or AutoDL's checkpoint on nb201")
+    ] = None,
+    space: Annotated[str | None, typer.Option(help="of --foreign  [default: nb201]")] = None,
+    task: Annotated[str | None, typer.Option(help="of --foreign: what it was trained on  [default: digits]")] = None,
+    searcher: Annotated[str | None, typer.Option(help="of --foreign: how tuning moves alpha  [default: darts]")] = None,
+    seed: Annotated[int | None, typer.Option(help="of --foreign  [default: 0]")] = None,
+    preset: Annotated[str | None, typer.Option(help="of --foreign: small or paper; default: by task")] = None,
+    out: Annotated[Path | None, typer.Option(help="of --foreign: where results go  [default: runs]")] = None,
     data: Data = None,
     splits: Splits = None,
     table: TableName = None,
@@ -130,23 +140,35 @@ def select(
     quiet: Quiet = False,
 ) -> None:
     """Run another selector on a finished search."""
-    flags = {"selector": selector, "device": device, "data": data, "splits": splits, "table": table, "dataset": dataset}
+    flags = {
+        "selector": selector, "device": device, "data": data, "splits": splits, "table": table, "dataset": dataset,
+        "foreign": foreign, "space": space, "task": task, "searcher": searcher, "seed": seed, "preset": preset,
+        "out": None if out is None else str(out),
+    }  # fmt: skip
     raw = _configuration(config, flags, settings, plugin)
     from .parallel import joined
     from .progress import Reporter
     from .report.terminal import grid_summary, run_summary
-    from .run import Options, select_again
+    from .run import Options, select_again, select_foreign
     from .spaces.load import load_space
 
+    if (search is None) == (raw.get("foreign") is None):
+        raise BenchbedError(
+            "select takes a finished search, a folder below OUT/searches, or --foreign FILE: one of both"
+        )
     names = _names(raw, "selector")
     with joined(raw.get("device", "auto")) as (group, where), Reporter(quiet or not group.leader) as reporter:
-        options = Options(search.parent.parent, where, force, reporter, group)
-        records = [select_again(search, raw, name, options) for name in names]
+        if search is None:
+            options = Options(Path(raw.get("out", "runs")), where, force, reporter, group)
+            records = select_foreign(raw, names, options)
+        else:
+            options = Options(search.parent.parent, where, force, reporter, group)
+            records = [select_again(search, raw, name, options) for name in names]
     if not group.leader:
         return
     if len(records) == 1:
-        space = load_space(records[0]["space"], records[0]["config"].get("space_options"))
-        run_summary(records[0], space, _console(), f"{options.out}/{records[0]['id']}")
+        chosen_from = load_space(records[0]["space"], records[0]["config"].get("space_options"))
+        run_summary(records[0], chosen_from, _console(), f"{options.out}/{records[0]['id']}")
     else:
         grid_summary(records, _console())
 

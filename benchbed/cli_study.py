@@ -1,4 +1,4 @@
-"""The commands about studies: `study proxy`, `front`, `devices`, `correlate` and `estimators`."""
+"""The commands about studies: `study proxy`, `front`, `devices`, `correlate`, `estimators` and `skip`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -230,3 +230,29 @@ def estimators(
     study.write(found, out)
     print("\n".join(study.markdown(found)))
     print(f"\nwritten: {', '.join(f'{out}/estimators.{ending}' for ending in ('md', 'jsonl', 'svg'))}")
+
+
+@study_app.command()
+def skip(
+    searcher: Searcher = "darts",
+    seeds: Seeds = "0:3",
+    swaps: Annotated[int, typer.Option(help="random swaps of two edges in every cell")] = 10,
+    space: SpaceName = None,
+    task: TaskName = None,
+    data: Data = None,
+    epochs: Epochs = None,
+    out: Out = Path("runs"),
+    device: Device = "auto",
+    settings: Settings = None,
+    quiet: Quiet = False,
+) -> None:
+    """Why skip connections win alpha: the gap over training, swapped edges, the closed form on measured errors."""
+    from .config import seed_range
+    from .studies import skip as study
+
+    raw = _raw(settings, space=space, task=task, data=data, epochs=epochs)
+    with _options(out, device, quiet) as options:
+        found = study.study(raw, searcher, list(seed_range(seeds)), swaps, options)
+        study.write(found, out)
+    print("\n".join(study.markdown(found)))
+    print(f"\nwritten: {', '.join(f'{out}/skip.{ending}' for ending in ('md', 'jsonl', 'svg'))}")

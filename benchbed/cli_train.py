@@ -10,11 +10,14 @@ def train(
     arch: Annotated[str | None, typer.Option(help="the architecture's native string")] = None,
     space: Annotated[str | None, typer.Option(help="the search space  [default: nb201]")] = None,
     task: Annotated[
-        str | None, typer.Option(help="digits, cifar10, cifar100, imagenet16, imagenet or npz:FILE  [default: digits]")
+        str | None,
+        typer.Option(help="digits, cifar10, cifar100, svhn, imagenet16, imagenet, npz:FILE  [default: digits]"),
     ] = None,
     data: Annotated[str | None, typer.Option(help="the folder of a published data set's files")] = None,
     splits: Annotated[str | None, typer.Option(help="the folder of NAS-Bench-201's split files")] = None,
-    preset: Annotated[str | None, typer.Option(help="small, paper or imagenet; default: by task")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="small, paper, imagenet, darts-cifar10, darts-imagenet; default: by task")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="default: the preset's")] = None,
     seed: Annotated[int | None, typer.Option(help="[default: 0]")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1; under torchrun one each")] = None,

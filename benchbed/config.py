@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from . import registry
 from .errors import BenchbedError, unknown
 from .files import absolute
+from .foreign.checkpoint import ForeignConfig
+from .foreign.config import foreign_config, sized
 from .latency.load import absolute_source, content_of
 from .latency.penalty import CostConfig, CostOptions
 from .objectives.supernet import SupernetOptions
@@ -84,17 +86,24 @@ class RunConfig(BaseModel):
     selector: PluginConfig
     scoring: ScoringOptions | None  # None: scored by the table
     cost: CostConfig | None = None
+    foreign: ForeignConfig | None = None  # the supernet was trained elsewhere: there is nothing to search
     processes: int = 1  # that share every batch: each has batch statistics of its own
 
     def search_key(self) -> dict[str, Any]:
         """The part that a search depends on, but for the content of its task."""
         left_out = {"selector", "scoring", "preset", "task_options", "data", "splits", "table"}
-        left_out |= {"space_sha256", "space_options", "cost"}  # in `space_key`; the cost by its own key, below
+        left_out |= {
+            "space_sha256",
+            "space_options",
+            "cost",
+            "foreign",
+        }  # in `space_key`; the cost by its own key, below
         left_out |= {name for name in ("steps", "fidelity") if getattr(self, name) is None}
         if self.processes == 1:
             left_out.add("processes")
         cost = {} if self.cost is None else {"cost": self.cost.key()}
-        return {**self.model_dump(exclude=left_out), "space": self.space_key(), **cost}
+        foreign = {} if self.foreign is None else {"foreign": self.foreign.sha256}
+        return {**self.model_dump(exclude=left_out), "space": self.space_key(), **cost, **foreign}
 
     def scoring_key(self) -> Any:
         """What the chosen cell's figures depend on, but for the task."""
@@ -135,6 +144,7 @@ SECTIONS = ("searcher", "selector", "supernet", "scoring", "task_options", "spac
 PLAIN: dict[str, type] = {
     "space": str, "objective": str, "task": str, "seed": int, "seeds": str, "preset": str, "epochs": int,
     "device": str, "out": str, "data": str, "splits": str, "table": str, "dataset": str, "steps": int, "fidelity": int,
+    "foreign": str,
 }  # fmt: skip
 
 
@@ -187,6 +197,8 @@ def resolve(raw: Mapping[str, Any], searcher: str, selector: str, seed: int) -> 
     objective = raw.get("objective", "supernet")
     if objective not in PRESETS:
         raise unknown("objective", objective, PRESETS)
+    if (foreign := foreign_config(raw)) is not None:
+        raw = sized(raw, foreign)
     space = raw.get("space", "nb201")
     found_space = registry.find("space", space)
     space_sha256 = None if registry.is_ours(found_space) else file_sha256("space", space)
@@ -215,6 +227,7 @@ def resolve(raw: Mapping[str, Any], searcher: str, selector: str, seed: int) -> 
         selector=_plugin("selector", selector, _selector_options(raw, selector, preset)),
         scoring=_scoring(raw, table, scoring_base(space, preset)),
         cost=_cost(raw, space),
+        foreign=foreign,
     )
 
 

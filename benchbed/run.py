@@ -24,7 +24,7 @@ from .selector import Selection
 from .space import Space
 from .table_config import NO_TABLE
 from .tables.score import score as score_in
-from .task import Task
+from .task import Task, truncated
 from .tasks.load import load_task
 
 # What a finished run's record holds at least: a record without it is damaged.
@@ -261,7 +261,7 @@ def dry_run(configs: list[RunConfig], options: Options) -> list[dict[str, Any]]:
                     update={"epochs": 1, "warmup_epochs": 0, "batch": batch}
                 )
             shortened = config.model_copy(update=small_parts)
-            records.append(run(shortened, stages.truncated(task_of(config), DRY_IMAGES), small))
+            records.append(run(shortened, truncated(task_of(config), DRY_IMAGES), small))
     return records
 
 
@@ -300,6 +300,16 @@ def select_again(search_path: Path, raw: Mapping[str, Any], selector: str, optio
     return run(config, task, options._replace(out=search_path.parent.parent), {search_path})
 
 
+def select_foreign(raw: Mapping[str, Any], selectors: list[str], options: Options) -> list[dict[str, Any]]:
+    """Selectors on a supernet that was trained elsewhere, `raw['foreign']`; their records, as of runs without a search.
+
+    Raises BenchbedError, before anything is written, where the checkpoint is none that is known or fits neither space
+    nor task.
+    """
+    searcher = raw.get("searcher", {}).get("name", "darts")
+    return run_all(expand(raw, [searcher], selectors, [raw.get("seed", 0)]), options)
+
+
 def _as_given(saved: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
     """A search's saved configuration as a user would have given it, with what `select` was given over it.
 
@@ -315,7 +325,7 @@ def _as_given(saved: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any
         "cost": {key: value for key, value in (saved.get("cost") or {}).items() if key != "fingerprint"},
         "task": saved["task"],
         "preset": saved["preset"],
-        "epochs": saved["epochs"],
+        **({"foreign": foreign} if (foreign := saved.get("foreign")) else {"epochs": saved["epochs"]}),
         **{key: saved[key] for key in ("steps", "fidelity") if saved.get(key) is not None},
         "searcher": {"name": saved["searcher"]["name"], **saved["searcher"]["options"]},
         "supernet": saved["supernet"],

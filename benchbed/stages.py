@@ -1,7 +1,7 @@
 """The three stages of a run, each in a folder of its own, each resumable: search, selection, scoring."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from .cost import Cost, Problem
 from .digest import digest
 from .errors import BenchbedError
 from .folder import Folder, load_checkpoint
+from .foreign.alpha import give
+from .foreign.nb201 import check_fit, take_over
 from .latency.penalty import check_cost, configured, with_cost, within_limit
 from .machine import peak_memory
 from .objective import Decisions, Objective
@@ -28,7 +30,7 @@ from .space import Architecture, Space
 from .spaces.load import load_space
 from .streams import Streams, derive
 from .task import Task
-from .training.cell import training_of
+from .training.cell import check_recipe, training_of
 from .training.train import evaluate
 
 # What a finished stage's record holds at least: a record without it is damaged.
@@ -95,6 +97,8 @@ def build(config: RunConfig, task: Task, device: torch.device, group: Group = AL
 
 def space_of(config: RunConfig, task: Task) -> Space:
     """The configured space, on the task's images. Raises BenchbedError where its networks are not made for them."""
+    if config.foreign is not None:
+        check_fit(config.foreign, task)
     space = load_space(config.space, config.space_options)
     return space if config.supernet is None else space.for_images(task.shape, task.classes)
 
@@ -115,12 +119,17 @@ def check(config: RunConfig) -> None:
     _check_needs("searcher", config.searcher, needed, config.objective)
     _check_needs("selector", config.selector, selector_class.needs, config.objective)
     space = load_space(config.space, config.space_options)
+    if config.foreign is not None:
+        searcher = searcher_class(space, searcher_class.Options(**config.searcher.options), Streams(config.seed))
+        give(searcher, torch.zeros(space.mask.shape))
     for role in ("supernet", "network"):
         try:
             import_class(getattr(space, role))
         except (ImportError, AttributeError, ValueError) as error:
             raise BenchbedError(f"space '{config.space}': its {role} cannot be imported: {error}") from None
     selector_class(selector_class.Options(**config.selector.options)).check(space)
+    if config.scoring is not None:
+        check_recipe(space, config.scoring.recipe(), config.scoring.channels, config.scoring.cells)
     if config.objective == "table":
         _table_objective(config)
     if type(space).for_images is Space.for_images:  # others are counted for the task's images, when it is there
@@ -157,12 +166,7 @@ def search(parts: Parts, folder: Folder, reporter: Reporter) -> dict[str, Any]:
     if folder.record is not None:
         return folder.record
     config, epochs = parts.config, parts.config.epochs
-    saved = folder.load()
-    done, seconds = 0, 0.0
-    if saved is not None:
-        parts.load_state(saved["parts"])
-        done, seconds = saved["epochs"], saved["seconds"]
-        reporter.line(f"search {config.searcher.name}: goes on after epoch {done} of {epochs}")
+    done, seconds = _begun(parts, folder, reporter)
     total = parts.objective.steps_per_epoch
     reporter.begin(f"search {config.searcher.name}", epochs * total, done * total)
     for epoch in range(done, epochs):
@@ -208,6 +212,22 @@ def search(parts: Parts, folder: Folder, reporter: Reporter) -> dict[str, Any]:
         record["skipped"] = broken
     folder.finish(record)
     return record
+
+
+def _begun(parts: Parts, folder: Folder, reporter: Reporter) -> tuple[int, float]:
+    """(epochs done, their seconds) of the search in the folder, restored; a foreign supernet has them all behind it."""
+    config, saved = parts.config, folder.load()
+    if config.foreign is not None and saved is None:
+        assert parts.objective.network is not None
+        take_over(config.foreign, parts.objective.network, parts.searcher)
+        reporter.line(f"search {config.searcher.name}: the supernet of {config.foreign.file}")
+        folder.save({"epochs": config.epochs, "seconds": 0.0, "parts": parts.state()})
+        return config.epochs, 0.0
+    if saved is None:
+        return 0, 0.0
+    parts.load_state(saved["parts"])
+    reporter.line(f"search {config.searcher.name}: goes on after epoch {saved['epochs']} of {config.epochs}")
+    return saved["epochs"], saved["seconds"]
 
 
 def _check_finite(parts: Parts, when: str) -> None:
@@ -377,11 +397,3 @@ def score(
     folder.finish(record)
     reporter.line(f"trained the cell in {seconds:.0f} s: test accuracy {record['test_accuracy']:.2f} %")
     return record
-
-
-def truncated(task: Task, count: int) -> Task:
-    """The task on at most `count` images a split: what a dry run walks through."""
-
-    seal = type(task.seal)(lambda: task.seal.open("dry run").first(count))
-    train, valid = task.train.first(count), task.valid.first(count)
-    return replace(task, train=train, valid=valid, seal=seal, fingerprint=f"{task.fingerprint}-{count}")

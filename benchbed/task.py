@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -159,3 +159,11 @@ class Task:
     fingerprint: str
     facts: dict[str, Any] = field(default_factory=dict)  # sizes and how the splits were made, for the record
     augment: Callable[[Tensor, torch.Generator], Tensor] | None = None
+
+
+def truncated(task: Task, count: int) -> Task:
+    """The task on at most `count` images a split: what a dry run walks through."""
+
+    seal = type(task.seal)(lambda: task.seal.open("dry run").first(count))
+    train, valid = task.train.first(count), task.valid.first(count)
+    return replace(task, train=train, valid=valid, seal=seal, fingerprint=f"{task.fingerprint}-{count}")

@@ -77,7 +77,7 @@ def test_an_underscore_of_the_file_is_a_dash_of_the_name() -> None:
 
 def test_spaces_and_tasks_are_found_too() -> None:
     assert "nb201" in {p.name for p in registry.plugins("space")}
-    known = {"digits", "npz", "cifar10", "cifar100", "imagenet", "imagenet16"}
+    known = {"digits", "npz", "cifar10", "cifar100", "imagenet", "imagenet16", "svhn"}
     assert {p.name for p in registry.plugins("task")} == known
     assert registry.load("space", "nb201").__name__ == "NB201"
 

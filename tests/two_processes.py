@@ -53,6 +53,17 @@ class Smooth(nn.Module):
         return self.head(x.mean((2, 3)))
 
 
+class TwoHeads(nn.Module):
+    """A network with an auxiliary one beside it, whose logits training sees."""
+
+    def __init__(self, main, auxiliary):
+        super().__init__()
+        self.main, self.auxiliary = main, auxiliary
+
+    def forward(self, images):
+        return (self.main(images), self.auxiliary(images)) if self.training else self.main(images)
+
+
 def made_task() -> Task:
     g = torch.Generator().manual_seed(1)
     images, labels = torch.randn(2, 52, 3, 8, 8, generator=g), torch.randint(3, (2, 52), generator=g)
@@ -69,7 +80,8 @@ def trained(group) -> dict:
     task = made_task()
     with seeded(torch.Generator().manual_seed(5)):
         network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Tanh(), nn.Flatten(), nn.Linear(144, 3))
-    recipe = Recipe(epochs=2, batch=16, lr=0.3, label_smoothing=0.1, clip=0.7, warmup_epochs=1)
+        network = TwoHeads(network, nn.Sequential(nn.Flatten(), nn.Linear(192, 3)))
+    recipe = Recipe(epochs=2, batch=16, lr=0.3, label_smoothing=0.1, clip=0.7, warmup_epochs=1, cutout=4, auxiliary=0.4)
     generator = torch.Generator().manual_seed(6)
     training = Training(network, task.train, recipe, generator, task.augment, group=group)
     losses = [training.epoch()["loss"] for _ in range(2)]

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import BenchbedError
 from ..machine import pick_device
 from ..progress import Reporter
-from ..training.cell import check_learnable
+from ..training.cell import check_learnable, check_recipe
 from .assemble import write_table
 from .ledger import Job, Ledger
 from .spec import Spec
@@ -42,6 +42,7 @@ def build(spec: Spec, out: Path, workers: int, reporter: Reporter, force: bool =
     pick_device(spec.device)
     space, task = spec.load_space(), spec.load_task()
     check_learnable(task, space)
+    check_recipe(space, spec.scoring.recipe(), spec.scoring.channels, spec.scoring.cells)
     jobs = jobs_of(spec, space)
     ledger = Ledger(folder_of(out), spec.identity(task))
     while True:

@@ -95,9 +95,7 @@ class SupernetObjective(Objective):
             if isinstance(split, StoredSplit)
         }
         with seeded(streams.generator("initialisation")):
-            network: nn.Module = import_class(space.supernet)(
-                **space.sizes(options.channels, options.cells), classes=task.classes, in_channels=task.shape[0]
-            )
+            network = self._supernet(task)
         network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network: nn.Module = network
         self.noise: torch.Generator | None = None  # of a network that draws
@@ -108,6 +106,12 @@ class SupernetObjective(Objective):
         self.recordings = Recordings(network, self._precision) if options.graph else None
         self.everything = torch.from_numpy(space.mask)
         self._begin(options.lr, options.lr_min, epochs, options.schedule)
+
+    def _supernet(self, task: Task) -> nn.Module:
+        """The over-parameterised network, initialised by torch's own generator."""
+        sizes = self.space.sizes(self.options.channels, self.options.cells)
+        network: nn.Module = import_class(self.space.supernet)(**sizes, classes=task.classes, in_channels=task.shape[0])
+        return network
 
     def _placed(self, split: AnySplit) -> AnySplit:
         split = split.to(self.device)

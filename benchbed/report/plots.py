@@ -1,4 +1,4 @@
-"""The studies' figures, as SVG: a front of cost and accuracy, and the operations that devices prefer by depth."""
+"""The studies' figures, as SVG: fronts of cost and accuracy, operations by depth, the preference for skips."""
 
 import io
 import math
@@ -164,10 +164,10 @@ def empty_figure(wide: float, high: float, layout: Literal["constrained"] | None
     return figure
 
 
-def _figure(rows: int, wide: float, high: float) -> tuple[Any, Sequence[Any]]:
+def _figure(rows: int, wide: float, high: float, sharex: bool = True) -> tuple[Any, Sequence[Any]]:
     """A figure of panels one below the other, and its axes."""
     figure = empty_figure(wide, high)
-    axes = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
+    axes = figure.subplots(rows, 1, sharex=sharex, squeeze=False)[:, 0]
     for one in axes:
         one.spines[["top", "right"]].set_visible(False)
     return figure, list(axes)
@@ -181,3 +181,26 @@ def svg_bytes(figure: Any) -> bytes:
         out = io.BytesIO()
         figure.savefig(out, format="svg", dpi=150, metadata={"Date": None})
     return out.getvalue()
+
+
+def skip_svg(searches: Sequence[Sequence[tuple[int, float, float]]], edges: Sequence[tuple[float, float]]) -> bytes:
+    """How a preference for skip connections comes about: the gap over training, and what was foretold of every edge.
+
+    searches: for each, (epoch, gap, accuracy in percent) of its epochs, a point each, later ones darker. edges:
+    (foretold, learned) alpha_skip - alpha_conv.
+    """
+    figure, (above, below) = _figure(2, 5.6, 6.4, sharex=False)
+    for epochs in searches:
+        accuracy, gaps = [a for _, _, a in epochs], [g for _, g, _ in epochs]
+        above.plot(accuracy, gaps, lw=0.7, c="0.8", zorder=1)
+        above.scatter(accuracy, gaps, s=18, c=[e for e, _, _ in epochs], cmap="viridis_r", lw=0, zorder=2)
+    above.set(xlabel="supernet accuracy, %", ylabel="mean p(skip) - p(convolution)")
+    above.set_title("every epoch of every search, later ones darker", fontsize=9, loc="left")
+    for axes in (above, below):
+        axes.axhline(0, lw=0.6, c="k")
+    below.axvline(0, lw=0.6, c="k")
+    if edges:
+        below.scatter(*zip(*edges, strict=True), s=16, c=OWN, lw=0, alpha=0.7)
+    below.set(xlabel="foretold by the closed form", ylabel="learned alpha(skip) - alpha(conv)")
+    below.set_title("every edge and convolution of every search", fontsize=9, loc="left")
+    return svg_bytes(figure)

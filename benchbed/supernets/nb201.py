@@ -141,6 +141,11 @@ class CellSupernet(nn.Module):
 
     def forward(self, x: Tensor, gates: list[list[Tensor]], plan: Plan) -> Tensor:
         """x: (n, C, h, w); gates: one scalar tensor per position and column."""
+        last = self.nodes(x, gates, plan)[-1]
+        return torch.zeros_like(x) if last is None else last
+
+    def nodes(self, x: Tensor, gates: list[list[Tensor]], plan: Plan) -> list[Tensor | None]:
+        """The values of the nodes from the input, `x`, to the output; None where nothing arrives."""
         sources: list[Source | None] = [Source(x)]
         for node in range(1, NODES):
             total, echoes = Sum(), list[Echo]()
@@ -150,17 +155,16 @@ class CellSupernet(nn.Module):
                     continue
                 for column, run in plan[edge]:
                     if column != NONE and run is Run.ECHOED:
-                        echoes.append(Echo(gates[edge][column], origin.value, self._operation(edge, column)))
+                        echoes.append(Echo(gates[edge][column], origin.value, self.operation(edge, column)))
                     elif column != NONE:
                         self._add(total, origin, edge, column, run, gates[edge][column])
             value = total.value
             if echoes:
                 value = echo(torch.zeros_like(x) if value is None else value, echoes)
             sources.append(None if value is None else Source(value))
-        last = sources[-1]
-        return torch.zeros_like(x) if last is None else last.value
+        return [None if source is None else source.value for source in sources]
 
-    def _operation(self, edge: int, column: int) -> Candidate:
+    def operation(self, edge: int, column: int) -> Candidate:
         """One operation by itself, on the weights of now."""
         if column == SKIP:
             return lambda x: x

@@ -42,17 +42,38 @@ class Augment:
         cropped = torch.where(inside, cropped, black)
         if not centre:
             return cropped
-        hole = _outer(self._covered(centre[0], h), self._covered(centre[1], w))
-        return cropped.masked_fill_(hole, 0.0)
+        return cropped.masked_fill_(_square(centre[0], centre[1], self.cutout, h, w), 0.0)
 
     def _ranges(self, h: int, w: int) -> list[int]:
         """How many values each draw has: top, left, flip, and the centre of the cutout."""
         return [2 * self.border + 1, 2 * self.border + 1, 2, *((h, w) if self.cutout else ())]
 
-    def _covered(self, centre: Tensor, size: int) -> Tensor:
-        """Which of `size` pixels lie under the square, (n, size), for centres (n, 1)."""
-        pixel, half = torch.arange(size, device=centre.device), self.cutout // 2
-        return (pixel >= centre - half) & (pixel < centre + half)
+
+@dataclass(frozen=True)
+class Cutout:
+    """`Augment`'s cutout by itself, for images that another augmentation has made: a training's own (`Recipe.cutout`).
+
+    `side`: of the square, even, in pixels. An image that is smaller than half of it may be blanked whole.
+    """
+
+    side: int
+
+    def __call__(self, images: Float[Tensor, "n c h w"], generator: torch.Generator) -> Float[Tensor, "n c h w"]:
+        """The images, a square of each set to zero. Draws from the CPU `generator` alone."""
+        n, _, h, w = images.shape
+        centre = torch.stack([torch.randint(high, (n,), generator=generator) for high in (h, w)])
+        y, x = centre[:, :, None].to(images.device)
+        return images.masked_fill(_square(y, x, self.side, h, w), 0.0)
+
+
+def _square(y: Tensor, x: Tensor, side: int, h: int, w: int) -> Tensor:
+    """Which pixels, (n, 1, h, w), lie under the square about the centres (n, 1), clipped at the border."""
+    return _outer(_covered(y, side, h), _covered(x, side, w))
+
+
+def _covered(centre: Tensor, side: int, size: int) -> Tensor:
+    pixel, half = torch.arange(size, device=centre.device), side // 2
+    return (pixel >= centre - half) & (pixel < centre + half)
 
 
 def _outer(rows: Tensor, columns: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ half and the other is dropped unseen.
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,9 +20,10 @@ from ..errors import BenchbedError, unknown
 from ..task import Seal, Split, Task
 from ._augment import Augment
 from ._batches import Layout, read_batch
-from ._splits import Parts, SplitFile, balanced, halves, official
+from ._splits import Parts, SplitFile, balanced, halves, official, whole
 
-SPLITS = ("official", "halves")
+SPLITS = ("official", "halves", "whole")
+Reader = Callable[[Path, Layout, str | None], tuple[np.ndarray, np.ndarray]]  # as `read_batch`
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Published:
 
     `classes`: how many of the layout's classes, from its first, belong to the task; the others' images are left out.
     `mean`, `std`: per channel, on the scale 0 to 255 (NAS-Bench-201's). `border`: of the random crop, in pixels.
+    `read`: how a file is read; None: as a pickled batch.
     """
 
     task: str
@@ -44,14 +47,15 @@ class Published:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     border: int
-    split_file: SplitFile
+    split_file: SplitFile | None  # NAS-Bench-201's, where it has the data set
+    read: Reader | None = None
 
 
 @dataclass(frozen=True)
 class Options:
-    """`splits`: the folder with NAS-Bench-201's split files; `split`: 'official' or 'halves', by default 'official'
-    where `splits` is given; `images`: at most so many in train and in valid; `cutout`: side in pixels, 0 for none;
-    `verify`: whether the files must have their published MD5."""
+    """`splits`: the folder with NAS-Bench-201's split files; `split`: 'official', 'halves' or 'whole', by default
+    'official' where `splits` is given, else 'halves'; `images`: at most so many in train and in valid; `cutout`: side
+    in pixels, 0 for none; `verify`: whether the files must have their published MD5."""
 
     splits: str | Path | None
     split: str | None
@@ -71,15 +75,19 @@ class Options:
             raise BenchbedError(f"{of.task} option cutout={self.cutout}: an even number of pixels is needed")
         if not isinstance(self.verify, bool):
             raise BenchbedError(f"{of.task} option verify={self.verify}: true or false is needed")
-        if self.split is not None and self.split not in SPLITS:
-            raise unknown(f"{of.task} split", self.split, SPLITS)
-        if self.split == "official" and self.splits is None:
+        known = [split for split in SPLITS if of.split_file is not None or split != "official"]
+        if self.split is not None and self.split not in known:
+            raise unknown(f"{of.task} split", self.split, known)
+        if of.split_file is not None and self.split == "official" and self.splits is None:
             raise BenchbedError(
                 f"{of.task} split=official needs splits=DIR, the folder that holds {of.split_file.name}"
             )
 
     def parts(self, of: Published) -> Parts:
-        if self.splits is None or self.split == "halves":
+        """Which images are in which split. Raises BenchbedError on what a split file holds."""
+        if self.split == "whole":
+            return whole(of.train_images, of.test_images)
+        if of.split_file is None or self.splits is None or self.split == "halves":
             return halves(of.train_images, of.test_images)
         return official(of.split_file, Path(self.splits), of.train_images, of.test_images)
 
@@ -139,7 +147,7 @@ def _read(of: Published, folder: Path, which: Literal["train", "test"], verify: 
     """All images, uint8 (n, 3, side, side), and labels, int64 (n,), of the task's classes in the files' order."""
     batches = []
     for name, md5 in getattr(of, which).items():
-        images, labels = read_batch(folder / name, of.layout, md5 if verify else None)
+        images, labels = (of.read or read_batch)(folder / name, of.layout, md5 if verify else None)
         mine = labels < of.classes
         batches.append((images, labels) if mine.all() else (images[mine], labels[mine]))
     images, labels = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))

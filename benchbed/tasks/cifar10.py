@@ -3,7 +3,8 @@
 Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009. The 50,000 training images are cut in two:
 
 - split=official: NAS-Bench-201's lists (its `cifar10-valid`), 25,000 to train and 25,000 to validate, interleaved;
-- split=halves: the first 25,000 train, the last 25,000 validate, as DARTS and darts-pt do.
+- split=halves: the first 25,000 train, the last 25,000 validate, as DARTS and darts-pt do;
+- split=whole: all 50,000 train, for the training of a found network. The last 5,000 of them stand in for validation.
 
 The 10,000 test images test. Normalisation and crop are NAS-Bench-201's (its training recipe H).
 """
@@ -49,9 +50,9 @@ def cifar10(
     """The task: images (n, 3, 32, 32), 10 classes.
 
     `data`: the folder `cifar-10-batches-py` or the one that holds it; `splits`: the folder of NAS-Bench-201's
-    `cifar-split.txt`; `split`: 'official' or 'halves', by default 'official' where `splits` is given; `images`: at
-    most so many in train and in valid, balanced over the classes; `cutout`: the side of the blanked square (DARTS
-    trains its final network with 16), 0 for none; `verify`: whether the files must have their published MD5. Raises
-    BenchbedError on data that are not the published ones and on an option out of range.
+    `cifar-split.txt`; `split`: 'official', 'halves' or 'whole', by default 'official' where `splits` is given, else
+    'halves'; `images`: at most so many in train and in valid, balanced over the classes; `cutout`: the side of the
+    blanked square (DARTS trains its final network with 16), 0 for none; `verify`: whether the files must have their
+    published MD5. Raises BenchbedError on data that are not the published ones and on an option out of range.
     """
     return published_task(CIFAR10, data, Options(splits, split, images, cutout, verify))

@@ -4,7 +4,8 @@ Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009; the fin
 
 - split=official: NAS-Bench-201's convention. All 50,000 training images train; its lists cut the 10,000 *test* images
   into 5,000 that validate and 5,000 that test;
-- split=halves: darts-pt's. The first 25,000 training images train, the last 25,000 validate, all test images test.
+- split=halves: darts-pt's. The first 25,000 training images train, the last 25,000 validate, all test images test;
+- split=whole: all training images train, for the training of a found network. The last tenth stand in for validation.
 
 Accuracies of the two are not comparable: the record names the split. Normalisation and crop are NAS-Bench-201's.
 """

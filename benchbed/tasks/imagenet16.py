@@ -6,7 +6,8 @@ images. What validates differs:
 
 - split=official: NAS-Bench-201's convention. All 151,700 train; its lists cut the 6,000 *test* images into 3,000 that
   validate and 3,000 that test;
-- split=halves: darts-pt's. The first 75,850 training images train, the last 75,850 validate, all 6,000 test.
+- split=halves: darts-pt's. The first 75,850 training images train, the last 75,850 validate, all 6,000 test;
+- split=whole: all 151,700 train, the last tenth of them stand in for validation, all 6,000 test.
 
 The published batches are shuffled, so contiguous halves hold every class; a copy that is sorted is refused. Accuracies
 of the two are not comparable: the record names the split. Normalisation and crop are NAS-Bench-201's.

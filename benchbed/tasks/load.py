@@ -15,6 +15,7 @@ NAMES = (
     "cifar100",
     "imagenet",
     "imagenet16",
+    "svhn",
 )  # each a module here, and a function of the same name in it
 
 
@@ -27,7 +28,7 @@ def maker(name: str) -> Callable[..., Task] | None:
 
 
 def load_task(name: str, data: str | Path | None = None, **options: Any) -> Task:
-    """The task `digits`, `cifar10`, `cifar100`, `imagenet` or `imagenet16`, or `npz:FILE`.
+    """The task `digits`, `cifar10`, `cifar100`, `imagenet`, `imagenet16` or `svhn`, or `npz:FILE`.
 
     `data` is the folder of a published data set. `options` are the keyword arguments of the task's own function; one
     that is None is left at its default. Raises BenchbedError on an unknown name, on an option that the task does not

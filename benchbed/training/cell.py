@@ -1,6 +1,12 @@
 """An architecture's own training: its network, seeded, on a task. A run's score and the builder of tables share it."""
 
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 import torch
+from torch import nn
 
 from ..errors import BenchbedError
 from ..objectives.supernet import import_class
@@ -8,7 +14,7 @@ from ..parallel import ALONE, Group
 from ..space import Architecture, Space
 from ..spaces.nb201 import NB201
 from ..streams import Streams, derive, seeded
-from ..task import Split, Task
+from ..task import Split, StoredSplit, Task
 from .train import Recipe, Training
 
 
@@ -31,14 +37,51 @@ def training_of(
     """
     streams = Streams(derive(seed, "scoring"))
     with seeded(streams.generator("initialisation")):
-        network = import_class(space.network)(
-            architecture.choices,
-            **space.sizes(channels, cells),
-            classes=task.classes,
-            in_channels=task.shape[0],
-        )
+        sizes = {"classes": task.classes, "in_channels": task.shape[0], **space.sizes(channels, cells)}
+        network = network_of(space, architecture, recipe, sizes)
+    check_cutout(task, recipe)
     data, noise = streams.generator("data"), streams.generator("noise")
     return Training(network, task.train, recipe, data, task.augment, device, group, noise)
+
+
+def network_of(space: Space, architecture: Architecture, recipe: Recipe, sizes: Mapping[str, Any]) -> nn.Module:
+    """The architecture's network of these sizes, with what the recipe asks for, by torch's current generator.
+
+    An auxiliary head is asked for by the constructor's flag `auxiliary`; a network that drops paths has the attribute
+    `drop_path`. Raises BenchbedError where the space's networks have none.
+    """
+    made_by = import_class(space.network)
+    if recipe.auxiliary:
+        if "auxiliary" not in inspect.signature(made_by).parameters:
+            raise _lacks(made_by, f"scoring.auxiliary = {recipe.auxiliary:g}", "no auxiliary head")
+        sizes = {**sizes, "auxiliary": True}
+    network: nn.Module = made_by(architecture.choices, **sizes)
+    if recipe.drop_path and not hasattr(network, "drop_path"):
+        raise _lacks(made_by, f"scoring.drop_path = {recipe.drop_path:g}", "no paths to drop")
+    return network
+
+
+def _lacks(network: type, option: str, what: str) -> BenchbedError:
+    return BenchbedError(f"{option}: the networks of this space ({network.__name__}) have {what}; set it to 0")
+
+
+def check_recipe(space: Space, recipe: Recipe, channels: int, cells: int) -> None:
+    """Raises BenchbedError, before anything is trained, where the space's networks lack what the recipe asks for."""
+    if recipe.auxiliary or recipe.drop_path:
+        sizes = {"classes": 10, "in_channels": 3, **space.sizes(channels, cells)}
+        with seeded(torch.Generator()):
+            network_of(space, space.random(np.random.default_rng(0)), recipe, sizes)
+
+
+def check_cutout(task: Task, recipe: Recipe) -> None:
+    """Raises BenchbedError where the recipe cuts out of images that the task cuts out of, or decodes as they come."""
+    if recipe.cutout and isinstance(task.train, StoredSplit):
+        raise BenchbedError(
+            f"scoring.cutout = {recipe.cutout}: task '{task.name}' augments where it decodes; set it to 0"
+        )
+    if recipe.cutout and getattr(task.augment, "cutout", 0):
+        raise BenchbedError(f"scoring.cutout = {recipe.cutout}: task '{task.name}' has a cutout of its own, "
+                            f"task_options.cutout; set one of them to 0")  # fmt: skip
 
 
 def check_learnable(task: Task, space: Space) -> None:

@@ -1,5 +1,6 @@
 """`benchbed train`: one architecture trained from scratch, in a folder of its own, resumable, with its record last."""
 
+import inspect
 import tempfile
 import time
 from collections.abc import Mapping
@@ -19,9 +20,8 @@ from ..parallel import skip_again, skipped
 from ..run import DRY_IMAGES, Options, check_sizes
 from ..space import Architecture, Space
 from ..spaces.load import load_space
-from ..stages import truncated
-from ..task import Task
-from ..tasks.load import load_task
+from ..task import Task, truncated
+from ..tasks.load import load_task, maker
 from .cell import check_learnable, training_of
 from .evaluate import Accuracies, accuracies
 from .recipe import RECIPES
@@ -33,6 +33,8 @@ RECORD_KEYS = ("id", "architecture", "valid_accuracy", "valid_top5", "test_accur
 PRESETS: dict[str, dict[str, Any]] = {
     **SCORING,
     "imagenet": {"channels": 16, "cells": 5, **RECIPES["imagenet"].model_dump()},
+    "darts-cifar10": {"channels": 36, "cells": 20, **RECIPES["darts-cifar10"].model_dump()},
+    "darts-imagenet": {"channels": 48, "cells": 14, **RECIPES["darts-imagenet"].model_dump()},
 }
 SECTIONS = ("scoring", "task_options", "space_options")
 PLAIN = ("space", "arch", "task", "data", "splits", "preset", "epochs", "seed", "device", "out")
@@ -99,7 +101,7 @@ def resolve(raw: Mapping[str, Any], processes: int = 1) -> TrainConfig:
         space_sha256=None if registry.is_ours(found) else file_sha256("space", space),
         arch=arch.strip(),
         task=task,
-        task_options=dict(raw.get("task_options", {})),
+        task_options=_task_options(raw, preset, task),
         data=absolute(raw.get("data")),
         splits=absolute(raw.get("splits")),
         seed=seed,
@@ -107,7 +109,23 @@ def resolve(raw: Mapping[str, Any], processes: int = 1) -> TrainConfig:
         scoring=typed(ScoringOptions, given, "scoring"),
         processes=processes,
     )
-    return config.model_copy(update={"arch": str(config.load_space().parse(config.arch))})
+    return config.model_copy(update={"arch": str(_architecture(config))})
+
+
+def _architecture(config: TrainConfig) -> Architecture:
+    """Of a string or of a published network's name, where that network has the sizes of this space."""
+    space = config.load_space()
+    where, found = space.resolve(config.arch)
+    return found if where is space else space.parse(config.arch)
+
+
+def _task_options(raw: Mapping[str, Any], preset: str, task: str) -> dict[str, Any]:
+    """The options given; DARTS trains the network that it reports on all training images, where the task can."""
+    given = dict(raw.get("task_options", {}))
+    make = maker(task)
+    if preset != "darts-cifar10" or make is None or "split" not in inspect.signature(make).parameters:
+        return given
+    return given if raw.get("splits") else {"split": "whole", **given}
 
 
 def _preset_of(task: str) -> str:

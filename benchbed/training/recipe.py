@@ -9,17 +9,24 @@ from torch import nn
 
 # Options that came later. At their defaults they are left out of what identifies a result, so that the results made
 # before them are still found.
-LATER: dict[str, Any] = {"warmup_epochs": 0, "decay_vectors": True, "bf16": False}
+LATER: dict[str, Any] = {
+    "warmup_epochs": 0, "decay_vectors": True, "bf16": False, "gamma": None, "auxiliary": 0.0, "drop_path": 0.0,
+    "cutout": 0,
+}  # fmt: skip
 
 
 class Recipe(BaseModel):
     """The hyper-parameters of one training.
 
-    `schedule` 'cosine' falls from `lr` to `lr_min` over all steps after the warm-up and is stepped once a batch; in the
-    `warmup_epochs`, which `epochs` include, the rate rises linearly to `lr` at the last of their steps. `clip` is the
-    largest gradient norm. `decay_vectors` false spares batch norm and biases, all parameters of one dimension, from
-    weight decay. `bf16` runs forward and loss under autocast to bfloat16; weights and their sums stay float32.
-    `channels_last` is a memory layout and changes rounding alone. `batch` counts the images of all processes together.
+    `schedule` 'cosine' falls from `lr` to `lr_min` over all steps after the warm-up and is stepped once a batch,
+    'cosine-epoch' once an epoch; 'exponential' multiplies the rate by `gamma` every epoch. In the `warmup_epochs`,
+    which `epochs` include, the rate rises linearly to `lr` at the last of their steps. `clip` is the largest gradient
+    norm. `decay_vectors` false spares batch norm and biases, all parameters of one dimension, from weight decay. `bf16`
+    runs forward and loss under autocast to bfloat16; weights and their sums stay float32. `channels_last` is a memory
+    layout and changes rounding alone. `batch` counts the images of all processes together. `auxiliary` is the weight of
+    an auxiliary head's loss, 0 for no head; `drop_path` the rate that drop path rises to (see `drop_path_rate`); both
+    need a network that has them (`benchbed.training.cell.network_of`). `cutout` is the side in pixels, even, of the
+    square that is blanked in every training image, 0 for none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,13 +38,17 @@ class Recipe(BaseModel):
     momentum: float = Field(default=0.9, ge=0, lt=1)
     nesterov: bool = True
     weight_decay: float = Field(default=5e-4, ge=0)
-    schedule: Literal["cosine"] = "cosine"
+    schedule: Literal["cosine", "cosine-epoch", "exponential"] = "cosine"
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     clip: float | None = Field(default=None, gt=0)
     channels_last: bool = True
     warmup_epochs: int = Field(default=LATER["warmup_epochs"], ge=0)
     decay_vectors: bool = LATER["decay_vectors"]
     bf16: bool = LATER["bf16"]
+    gamma: float | None = Field(default=LATER["gamma"], gt=0, le=1)
+    auxiliary: float = Field(default=LATER["auxiliary"], ge=0)
+    drop_path: float = Field(default=LATER["drop_path"], ge=0, lt=1)
+    cutout: int = Field(default=LATER["cutout"], ge=0, multiple_of=2)
 
     @model_validator(mode="after")
     def _consistent(self) -> "Recipe":
@@ -47,6 +58,10 @@ class Recipe(BaseModel):
             raise ValueError(f"lr_min {self.lr_min:g} is above lr {self.lr:g}")
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs {self.warmup_epochs} leaves nothing of {self.epochs} epochs")
+        if (self.schedule == "exponential") != (self.gamma is not None):
+            raise ValueError(f"schedule '{self.schedule}' {'needs a' if self.gamma is None else 'has no'} gamma")
+        if self.schedule == "exponential" and self.lr_min > 0:
+            raise ValueError(f"lr_min {self.lr_min:g} is of a cosine: schedule 'exponential' ends where gamma leads")
         return self
 
     @model_serializer(mode="wrap")
@@ -73,7 +88,17 @@ RECIPES: dict[str, Recipe] = {
     # ProxylessNAS' ImageNet training in the authors' code (imagenet_run_exp): 300 epochs. Theirs decays the
     # classifier's bias too; dropout and the augmentation are the network's and the task's.
     "imagenet": Recipe(epochs=300, batch=256, lr=0.05, weight_decay=4e-5, label_smoothing=0.1, decay_vectors=False),
-}
+    # DARTS' training of a found cell (Liu et al., ICLR 2019, section 3.2, and the authors' train.py), C=36, 20 cells.
+    "darts-cifar10": Recipe(
+        epochs=600, batch=96, lr=0.025, nesterov=False, weight_decay=3e-4, schedule="cosine-epoch", clip=5.0,
+        auxiliary=0.4, drop_path=0.2, cutout=16,
+    ),
+    # And its transfer to ImageNet (section 3.3, train_imagenet.py), C=48, 14 cells.
+    "darts-imagenet": Recipe(
+        epochs=250, batch=128, lr=0.1, nesterov=False, weight_decay=3e-5, schedule="exponential", gamma=0.97,
+        label_smoothing=0.1, clip=5.0, auxiliary=0.4,
+    ),
+}  # fmt: skip
 
 
 def cosine(recipe: Recipe, step: int, steps: int) -> float:
@@ -82,8 +107,19 @@ def cosine(recipe: Recipe, step: int, steps: int) -> float:
 
 
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
-    """The rate of step `step` of the whole training (from 0): a line up to `lr`, then the cosine over what is left."""
+    """The rate of step `step` of the whole training (from 0): a line up to `lr`, then the schedule."""
     warm = recipe.warmup_epochs * steps_per_epoch
     if step < warm:
         return recipe.lr * (step + 1) / warm
-    return cosine(recipe, step - warm, steps_per_epoch * recipe.epochs - warm)
+    epoch, epochs = step // steps_per_epoch - recipe.warmup_epochs, recipe.epochs - recipe.warmup_epochs
+    if recipe.schedule == "exponential":
+        assert recipe.gamma is not None
+        return recipe.lr * recipe.gamma**epoch
+    if recipe.schedule == "cosine-epoch":
+        return cosine(recipe, epoch, epochs)
+    return cosine(recipe, step - warm, steps_per_epoch * epochs)
+
+
+def drop_path_rate(recipe: Recipe, epoch: int) -> float:
+    """The probability that a path is dropped in epoch `epoch`, from 0: `drop_path` times epoch / epochs (DARTS)."""
+    return recipe.drop_path * epoch / recipe.epochs

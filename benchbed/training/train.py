@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from ..parallel import ALONE, Group
 from ..streams import seeded
 from ..task import AnySplit, StoredSplit
+from ..tasks._augment import Cutout
 from .evaluate import evaluate
-from .recipe import RECIPES, Recipe, cosine, learning_rate
+from .recipe import RECIPES, Recipe, cosine, drop_path_rate, learning_rate
 
 __all__ = ["RECIPES", "Recipe", "Training", "cosine", "evaluate"]
 
@@ -22,12 +23,15 @@ class Training:
     """One network, its optimiser, its data cursor and its clock.
 
     The network comes initialised, and is moved to `device`. The order of the images and their augmentation are drawn
-    from `generator`, a CPU generator that the training owns from now on, and what the network itself draws (dropout)
-    from `noise`. `epoch` runs one epoch; between two epochs `state` is everything that the rest depends on.
+    from `generator`, a CPU generator that the training owns from now on, and what the network itself draws (dropout,
+    drop path) from `noise`. A network that drops paths has the attribute `drop_path`, which every epoch sets; one with
+    an auxiliary head gives (logits, auxiliary logits) while it trains. `epoch` runs one epoch; between two epochs
+    `state` is everything that the rest depends on.
 
     In a `group` every process makes the same calls with the same network and generators: each takes its part of every
     batch and the gradients are averaged over the images, so that all step alike. Batch statistics are of a process's
-    own part; the running ones of the first process are measured with and saved. Raises BenchbedError where the group
+    own part, and so is what the network draws (dropout, drop path); the first process's running statistics are measured
+    with and saved. Raises BenchbedError where the group
     does not divide the batch.
     """
 
@@ -54,6 +58,7 @@ class Training:
         self.split = split.to(device)
         self.recipe, self.generator, self.noise = recipe, generator, noise
         self.augment, self.group, self.device = augment, group, torch.device(device)
+        self.cutout = Cutout(recipe.cutout) if recipe.cutout else None
         self.sgd = torch.optim.SGD(
             recipe.groups(self.network), lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov
         )
@@ -83,6 +88,8 @@ class Training:
             raise RuntimeError(f"all {self.recipe.epochs} epochs are done")
         start, number, steps = time.perf_counter(), self.epochs_done + 1, self.steps_per_epoch
         self.network.train()
+        if self.recipe.drop_path:
+            self.network.drop_path = drop_path_rate(self.recipe, number - 1)  # type: ignore[assignment]
         order = torch.randperm(len(self.split), generator=self.generator).to(self.split.labels.device)
         with nullcontext() if self.noise is None else seeded(self.noise, self.group.rank):
             pairs = [self._step(*read) for read in self._read(order.split(self.recipe.batch)[:steps])]
@@ -112,6 +119,8 @@ class Training:
         for (images, labels), part in zip(self.split.batches(batches), parts, strict=True):
             if self.augment is not None:
                 images = self.augment(images, self.generator)
+            if self.cutout is not None:
+                images = self.cutout(images, self.generator)
             yield images[part], labels[part]
 
     def _step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -135,6 +144,12 @@ class Training:
     def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
         with self._precision():
             logits = self.network(images)
+        if not self.recipe.auxiliary:
+            return self._cross_entropy(logits, labels)
+        logits, auxiliary = logits
+        return self._cross_entropy(logits, labels) + self.recipe.auxiliary * self._cross_entropy(auxiliary, labels)
+
+    def _cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
 
     def _precision(self) -> AbstractContextManager[Any]:

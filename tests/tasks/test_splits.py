@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchbed.errors import BenchbedError
-from benchbed.tasks._splits import SplitFile, balanced, halves, official
+from benchbed.tasks._splits import SplitFile, balanced, halves, official, whole
 
 ON_TRAIN = SplitFile("split.txt", ("train", "valid"), "train")
 ON_TEST = SplitFile("split.txt", ("xvalid", "xtest"), "test")
@@ -29,6 +29,14 @@ def test_a_file_that_divides_the_test_images(tmp_path):
     parts = official(ON_TEST, _written(tmp_path, file), train=6, test=4)
     assert [parts.train.tolist(), parts.valid.tolist(), parts.test.tolist()] == [[0, 1, 2, 3, 4, 5], [1, 3], [0, 2]]
     assert parts.valid_from == "test"
+
+
+def test_the_whole_trains_and_says_that_validation_is_seen():
+    parts = whole(50_000, 10_000)
+    assert np.array_equal(parts.train, np.arange(50_000))
+    assert np.array_equal(parts.valid, np.arange(45_000, 50_000))
+    assert np.array_equal(parts.test, np.arange(10_000))
+    assert (parts.valid_from, "seen in training" in parts.source) == ("train", True)
 
 
 def test_halves_are_contiguous():
