@@ -57,6 +57,11 @@ class Selector(ABC):
     def __init__(self, options: Any):
         self.options = options
 
+    @classmethod
+    def needed(cls, options: Any) -> frozenset[str]:
+        """What the objective must provide under these options. Default: `needs`, whatever they are."""
+        return cls.needs
+
     def check(self, space: Space) -> None:
         """Raises BenchbedError where the options do not fit the space; called before a search is begun."""
         return None

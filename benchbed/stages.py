@@ -113,14 +113,15 @@ def check(config: RunConfig) -> None:
     selector_class = registry.load("selector", config.selector.name)
     needed = searcher_class.needed(searcher_class.Options(**config.searcher.options))
     _check_needs("searcher", config.searcher, needed, config.objective)
-    _check_needs("selector", config.selector, selector_class.needs, config.objective)
+    selector_options = selector_class.Options(**config.selector.options)
+    _check_needs("selector", config.selector, selector_class.needed(selector_options), config.objective)
     space = load_space(config.space, config.space_options)
     for role in ("supernet", "network"):
         try:
             import_class(getattr(space, role))
         except (ImportError, AttributeError, ValueError) as error:
             raise BenchbedError(f"space '{config.space}': its {role} cannot be imported: {error}") from None
-    selector_class(selector_class.Options(**config.selector.options)).check(space)
+    selector_class(selector_options).check(space)
     if config.objective == "table":
         _table_objective(config)
     if type(space).for_images is Space.for_images:  # others are counted for the task's images, when it is there
@@ -309,6 +310,8 @@ def _context(parts: Parts, folder: Folder, reporter: Reporter) -> Context:
         folder.log(values)
         if "operation" in values:
             reporter.line(f"decided {values['position']}: {values['operation']}")
+        elif "kept" in values:
+            reporter.line(f"decided {values['node']}: keeps {', '.join(values['kept'])}")
 
     def tune(decisions: Decisions, epoch: int, epochs: int, lr_factor: float, train_alpha: bool) -> None:
         if "weights" not in parts.objective.provides:
