@@ -144,6 +144,13 @@ class Decisions(NamedTuple):
         fixed[position] = True
         return Decisions(rows, fixed)
 
+    def drop(self, position: int) -> "Decisions":
+        """These decisions with a position dropped, decided before or not: nothing flows there."""
+        rows, fixed = self.rows.clone(), self.fixed.clone()
+        rows[position] = 0.0
+        fixed[position] = True
+        return Decisions(rows, fixed)
+
     def apply(self, gates: Float[Tensor, "*K P O"]) -> Float[Tensor, "*K P O"]:
         return torch.where(self.fixed[:, None], self.rows, gates)
 

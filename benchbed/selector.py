@@ -94,9 +94,12 @@ def evaluation_mode(wanted: str, searcher: Searcher) -> EvaluationMode:
 def argmax_selection(context: Context, scores: Tensor, notes: dict[str, Any]) -> Selection:
     """The architecture of the greatest selectable score at each position, ties to the lowest index.
 
-    A row whose selectable scores are all equal says nothing: its operation is drawn uniformly, and noted.
+    Where nodes keep only some of their inputs, those of greatest score are kept, ties to the earlier source (DARTS,
+    section 2.4). A row whose selectable scores are all equal says nothing: its operation is drawn uniformly, and
+    noted; so are the inputs of a node whose inputs all score the same.
     """
     space, choices, drawn = context.space, [], []
+    strength = [0.0] * len(space.positions)
     for i, (row, selectable) in enumerate(zip(scores.tolist(), space.selectable, strict=True)):
         columns = [int(k) for k in np.flatnonzero(selectable)]
         values = [row[k] for k in columns]
@@ -106,6 +109,17 @@ def argmax_selection(context: Context, scores: Tensor, notes: dict[str, Any]) ->
         else:
             pick = values.index(max(values))
         choices.append(columns[pick])
+        strength[i] = max(values)
     if drawn:
         notes = {**notes, "drawn_at_random": drawn}
-    return Selection(space.architecture_of(tuple(choices)), scores.double().numpy(), notes)
+    drawn = []
+    for node in space.nodes:
+        if len(node.incoming) > node.keep and len({strength[i] for i in node.incoming}) == 1:
+            draws = torch.rand(len(node.incoming), generator=context.streams.generator("selection"))
+            for i, value in zip(node.incoming, draws.tolist(), strict=True):
+                strength[i] = value
+            drawn += [space.positions[i].name for i in node.incoming]
+    if drawn:
+        notes = {**notes, "inputs_drawn_at_random": drawn}
+    kept = space.keep_strongest(choices, strength)
+    return Selection(space.architecture_of(kept), scores.double().numpy(), notes)

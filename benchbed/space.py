@@ -7,7 +7,9 @@ A column index is therefore never an operation's identity: `positions[i].operati
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from itertools import combinations
+from math import prod
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -21,6 +23,19 @@ class Position(NamedTuple):
     name: str
     operations: tuple[str, ...]
     selectable: tuple[bool, ...]  # which operations a selector may choose, in the order of `operations`
+    droppable: bool = False  # whether an architecture may leave it empty; so for the inputs of a node that keeps few
+    group: str = ""  # the part it belongs to, such as 'normal' or 'reduce'
+
+
+class Node(NamedTuple):
+    """The topology rule of one node: an architecture keeps exactly `keep` of its inputs and drops the others.
+
+    incoming: position indices, by source, earliest first. They are droppable exactly where there are more than `keep`.
+    """
+
+    group: str
+    incoming: tuple[int, ...]
+    keep: int
 
 
 class Architecture(NamedTuple):
@@ -53,6 +68,7 @@ class Space(ABC):
     """
 
     positions: tuple[Position, ...]
+    nodes: tuple[Node, ...] = ()  # the topology rule; a position is an input of one node at most
     supernet: ClassVar[str]  # 'module:Class' of the over-parameterised network, imported on use
     network: ClassVar[str]  # 'module:Class' of the discrete network of an architecture, imported on use
     sized_by: ClassVar[tuple[str, ...]] = ("channels", "cells")  # which options of a supernet or a score size them
@@ -128,10 +144,12 @@ class Space(ABC):
 
     def size(self) -> int:
         """The number of architectures that a selector can reach."""
-        product = 1
-        for position in self.positions:
-            product *= sum(position.selectable)
-        return product
+        counts = [sum(position.selectable) for position in self.positions]
+        ruled = {i for node in self.nodes for i in node.incoming}
+        total = prod(n for i, n in enumerate(counts) if i not in ruled)
+        for node in self.nodes:
+            total *= sum(prod(counts[i] for i in kept) for kept in combinations(node.incoming, node.keep))
+        return total
 
     def gates(self, arch: Architecture) -> np.ndarray:
         """float32 (P, O): the one-hot rows of an architecture; an all-zero row where a position was dropped."""
@@ -142,25 +160,78 @@ class Space(ABC):
         return gates
 
     def architecture(self, gates: np.ndarray) -> Architecture:
-        """The exact inverse of `gates`. Raises BenchbedError unless each row is one-hot on its operations."""
+        """The exact inverse of `gates`.
+
+        Raises BenchbedError unless each row is one-hot on its operations, or zero where the position is droppable,
+        and every node keeps as many inputs as its rule says.
+        """
         gates = np.asarray(gates)
         if gates.shape != self.mask.shape:
             raise BenchbedError(f"gates of shape {gates.shape} where the space has {self.mask.shape}")
-        one_hot = ((gates == 0) | (gates == 1)).all() and (gates.sum(1) == 1).all() and not gates[~self.mask].any()
-        if not one_hot:
+        droppable = np.array([position.droppable for position in self.positions])
+        total = gates.sum(1)
+        one_hot = ((gates == 0) | (gates == 1)).all() and not gates[~self.mask].any()
+        if not one_hot or not ((total == 1) | (droppable & (total == 0))).all():
             raise BenchbedError("gates name no architecture: every row must be one-hot on the position's operations")
-        return self.architecture_of(tuple(int(k) for k in gates.argmax(1)))
+        choices = tuple(int(k) if kept else -1 for k, kept in zip(gates.argmax(1), total, strict=True))
+        self.check_topology(choices)
+        return self.architecture_of(choices)
+
+    def check_topology(self, choices: Sequence[int]) -> None:
+        """Raises BenchbedError where a position that may not be dropped is -1, or a node keeps too many or too few."""
+        for position, k in zip(self.positions, choices, strict=True):
+            if k == -1 and not position.droppable:
+                raise BenchbedError(f"position '{position.name}' may not be dropped")
+        for node in self.nodes:
+            kept = [self.positions[i].name for i in node.incoming if choices[i] >= 0]
+            if len(kept) != node.keep:
+                names = ", ".join(self.positions[i].name for i in node.incoming)
+                raise BenchbedError(
+                    f"node with inputs {names}: {len(kept)} kept where an architecture keeps {node.keep}"
+                )
+
+    def keep_strongest(self, choices: Sequence[int], strength: Sequence[float]) -> tuple[int, ...]:
+        """The choices with each node's `keep` strongest inputs, the others dropped; ties to the earlier source.
+
+        choices: an operation at every position. strength: one number a position, higher is stronger (DARTS, section
+        2.4: the probability of its best operation). A space without topology keeps them all.
+        """
+        kept = list(choices)
+        for node in self.nodes:
+            by_strength = sorted(node.incoming, key=lambda i: -strength[i])  # stable: ties stay by source
+            for i in by_strength[node.keep :]:
+                kept[i] = -1
+        return tuple(kept)
 
     def random(self, rng: np.random.Generator) -> Architecture:
-        """One architecture, each position uniform over its selectable operations."""
-        return self.architecture_of(tuple(int(rng.choice(np.flatnonzero(row))) for row in self.selectable))
+        """One architecture: each operation uniform over the selectable ones, each node's inputs a uniform subset."""
+        choices = [int(rng.choice(np.flatnonzero(row))) for row in self.selectable]
+        return self.architecture_of(self.keep_strongest(choices, self._random_strength(rng)))
+
+    def _random_strength(self, rng: np.random.Generator) -> list[float]:
+        """Nothing is drawn where there is no topology: the draws of such spaces stay what they were."""
+        return rng.random(len(self.positions)).tolist() if self.nodes else []
 
     def neighbours(self, arch: Architecture) -> Iterator[Architecture]:
-        """Every architecture that differs in exactly one position, by position and then by operation."""
-        for i, row in enumerate(self.selectable):
-            for k in np.flatnonzero(row):
-                if k != arch.choices[i]:
-                    yield self.architecture_of((*arch.choices[:i], int(k), *arch.choices[i + 1 :]))
+        """Every architecture that differs in one decision, by position and then by operation.
+
+        One decision is the operation of a position that is kept, or, at a node that drops inputs, one kept input
+        given up for a dropped one with any operation.
+        """
+        selectable = [[int(k) for k in np.flatnonzero(row)] for row in self.selectable]
+        ruled = {i for node in self.nodes for i in node.incoming}
+        for i, taken in enumerate(arch.choices):
+            for k in [] if taken < 0 and i in ruled else selectable[i]:
+                if k != taken:
+                    yield self.architecture_of((*arch.choices[:i], k, *arch.choices[i + 1 :]))
+        for node in self.nodes:
+            dropped = [i for i in node.incoming if arch.choices[i] < 0]
+            for i in node.incoming:
+                for j in dropped if arch.choices[i] >= 0 else []:
+                    for k in selectable[j]:
+                        changed = list(arch.choices)
+                        changed[i], changed[j] = -1, k
+                        yield self.architecture_of(tuple(changed))
 
     def describe_choices(self, arch: Architecture) -> list[tuple[str, str]]:
         """(position, operation) in words, 'dropped' where a position was dropped."""

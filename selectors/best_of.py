@@ -1,7 +1,8 @@
 """Best-of: n architectures drawn from the searcher, ranked by the shared weights; the most accurate is kept.
 
 RSPS' rule (Li and Talwalkar, UAI 2019), with 100 draws in NAS-Bench-201. Each draw is measured on its own path, on
-all of the validation split. A draw with an operation that may not be selected is drawn again.
+all of the validation split. A draw with an operation that may not be selected is drawn again; where nodes keep some of
+their inputs, only the positions that hold one are, and the inputs kept are a uniform draw.
 """
 
 from typing import Any, ClassVar
@@ -41,7 +42,7 @@ class BestOf(Selector):
 
     def step(self, context: Context) -> Selection | None:
         n = min(self.chunk, self.options.samples - len(self.accuracies))
-        drawn = _selectable_draws(context, n)
+        drawn = _draws_with_topology(context, n) if context.space.nodes else _selectable_draws(context, n)
         self.gates.append(drawn)
         self.accuracies += context.objective.measure(drawn).accuracy.tolist()
         context.log({"draws": len(self.accuracies), "best_accuracy": max(self.accuracies)})
@@ -76,3 +77,27 @@ def _selectable_draws(context: Context, n: int) -> torch.Tensor:
         if len(kept) == n:
             return kept
     raise BenchbedError(f"best-of: {TRIES} times {n} draws held {len(kept)} architectures that may be selected")
+
+
+def _draws_with_topology(context: Context, n: int) -> torch.Tensor:
+    """n members (n, P, O): the searcher's draws, each node's inputs thinned at random to as many as it keeps.
+
+    A cell of many positions hardly ever comes without `none`, so only the positions with it are drawn again. Raises
+    BenchbedError where one of them is hardly ever selectable.
+    """
+    space, generator = context.space, context.streams.generator("selection")
+    forbidden = ~torch.from_numpy(space.selectable)
+    drawn = context.searcher.sample(n, generator)
+    for _ in range(TRIES):
+        bad = drawn.bool().logical_and(forbidden).any(2, keepdim=True)
+        if not bad.any():
+            break
+        drawn = torch.where(bad, context.searcher.sample(n, generator), drawn)
+    else:
+        name = space.positions[int(bad.any(0).flatten().nonzero()[0])].name
+        raise BenchbedError(f"best-of: {TRIES} draws at position '{name}' held nothing that may be selected")
+    strength = torch.rand(drawn.shape[:2], generator=generator).tolist()
+    for one, numbers in zip(drawn, strength, strict=True):
+        kept = space.keep_strongest(one.argmax(1).tolist(), numbers)
+        one[torch.tensor(kept) < 0] = 0.0
+    return drawn

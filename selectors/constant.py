@@ -1,6 +1,7 @@
 """Constant: the same operation at every position, 3x3 convolution unless told otherwise. A control.
 
-On NAS-Bench-201 the all-3x3 cell is hard to beat, so every table shows it.
+On NAS-Bench-201 the all-3x3 cell is hard to beat, so every table shows it. Nodes that keep some of their inputs keep
+those from the earliest sources.
 """
 
 from typing import ClassVar
@@ -36,5 +37,6 @@ class Constant(Selector):
     def step(self, context: Context) -> Selection:
         self.check(context.space)
         choices = tuple(position.operations.index(self.options.operation) for position in context.space.positions)
-        architecture = context.space.architecture_of(choices)
+        kept = context.space.keep_strongest(choices, [0.0] * len(choices))  # all tie: the earliest sources
+        architecture = context.space.architecture_of(kept)
         return Selection(architecture, np.full(context.space.mask.shape, np.nan), {})

@@ -25,6 +25,15 @@ def mixture(seed: int = 0) -> torch.Tensor:
     return torch.randn(6, 5, generator=torch.Generator().manual_seed(seed)).softmax(1)
 
 
+def test_dropping_makes_a_fixed_row_of_zeros_decided_before_or_not():
+    decided = Decisions.none(ToySpace()).decide(1, 0)
+    dropped = decided.drop(1).drop(2)
+    assert dropped.fixed.tolist() == [False, True, True]
+    assert not dropped.rows.any()
+    assert decided.rows[1].tolist() == [1, 0, 0, 0]
+    assert dropped.apply(torch.ones(3, 4)).sum(1).tolist() == [4, 0, 0]
+
+
 def test_deciding_adds_a_one_hot_row_and_changes_no_earlier_decisions():
     none = Decisions.none(ToySpace())
     one = none.decide(1, 0)

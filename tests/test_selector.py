@@ -8,7 +8,7 @@ from benchbed.selector import Selector, argmax_selection, evaluation_mode
 from benchbed.space import Position
 from benchbed.streams import Streams
 from benchbed.testing.selector_suite import Bench
-from benchbed.testing.toys import ToySpace, random_table
+from benchbed.testing.toys import ToyCell, ToySpace, random_table
 
 
 def bench(space=None, evaluation="mixture", seed=0) -> Bench:
@@ -47,6 +47,30 @@ def test_a_position_without_a_choice_is_no_tie():
     chosen = argmax_selection(bench(Narrow()).context(), scores, {})
     assert chosen.architecture.choices == (1, 1, 1)
     assert chosen.notes == {}
+
+
+def test_argmax_keeps_the_inputs_of_greatest_selectable_score():
+    scores = torch.tensor([[9.0, 1, 0], [1, 2, 0], [3, 1, 2], [1, 2, 9], [3, 4, 0], [5, 6, 0], [6, 5, 0], [6, 5, 0]])
+    chosen = argmax_selection(bench(ToyCell()).context(), scores, {})
+    # y<-1 counts 2: what may not be selected scores nothing; z<-0, z<-1 and z<-x tie: drawn
+    assert chosen.architecture.choices[:5] == (1, 1, 0, -1, 1)
+    assert chosen.notes == {"inputs_drawn_at_random": ["z<-0", "z<-1", "z<-x"]}
+
+
+def test_argmax_breaks_a_tie_of_some_inputs_by_the_earlier_source():
+    scores = torch.tensor([[9.0, 1, 0], [1, 2, 0], [3, 1, 2], [1, 3, 9], [3, 4, 0], [5, 6, 0], [7, 5, 0], [6, 5, 0]])
+    chosen = argmax_selection(bench(ToyCell()).context(), scores, {})
+    assert chosen.architecture.choices == (1, 1, 0, -1, 1, 1, 0, -1)
+    assert chosen.notes == {}
+
+
+def test_inputs_that_say_nothing_are_drawn_evenly():
+    kept = [
+        argmax_selection(bench(ToyCell(), seed=seed).context(), torch.zeros(8, 3), {}).architecture.choices[5:]
+        for seed in range(300)
+    ]
+    counts = [sum(c[i] < 0 for c in kept) for i in range(3)]
+    assert sum((n - 100) ** 2 / 100 for n in counts) < 13.9  # chi-square, 2 degrees of freedom, p = 0.001
 
 
 def test_notes_of_the_caller_are_left_alone():

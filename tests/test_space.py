@@ -8,6 +8,7 @@ import pytest
 
 from benchbed.errors import BenchbedError
 from benchbed.space import Architecture, Position, Space
+from benchbed.testing.toys import ToyCell
 
 
 class Toy(Space):
@@ -134,3 +135,63 @@ def test_a_space_without_its_methods_cannot_be_made():
 
     with pytest.raises(TypeError, match="abstract"):
         Partial()
+
+
+def _cells() -> list[Architecture]:
+    """Every member of the toy with topology, by brute force over all choices, dropped included."""
+    space, found = ToyCell(), []
+    options = [[k for k, allowed in enumerate(p.selectable) if allowed] + [-1] * p.droppable for p in space.positions]
+    for choices in product(*options):
+        if all(sum(choices[i] >= 0 for i in node.incoming) == node.keep for node in space.nodes):
+            found.append(space.architecture_of(choices))
+    return found
+
+
+def test_size_counts_the_members_that_keep_the_topology_rule():
+    assert ToyCell().size() == len(_cells()) == 1 * 2 * (3 * 2 + 3 * 2 + 2 * 2) * (4 + 4 + 4)
+
+
+def test_random_draws_reach_every_choice_of_inputs_about_equally():
+    space, rng = ToyCell(), np.random.default_rng(0)
+    dropped = [tuple(i for i, k in enumerate(space.random(rng).choices) if k < 0) for _ in range(1800)]
+    counts = [dropped.count((a, b)) for a in (2, 3, 4) for b in (5, 6, 7)]
+    assert sum(counts) == 1800
+    assert sum((n - 200) ** 2 / 200 for n in counts) < 26.1  # chi-square, 8 degrees of freedom, p = 0.001
+
+
+def test_neighbours_with_topology_are_all_that_differ_in_one_decision():
+    space, members = ToyCell(), _cells()
+    for arch in members[::37]:
+        expected = set()
+        for other in members:
+            pairs = [(a, b) for a, b in zip(arch.choices, other.choices, strict=True) if a != b]
+            moves = sum(min(pair) < 0 for pair in pairs)
+            one_node = any(
+                sum(arch.choices[i] != other.choices[i] for i in node.incoming) == len(pairs) for node in space.nodes
+            )
+            if len(pairs) == 1 or (len(pairs) == moves == 2 and one_node):
+                expected.add(other)
+        found = list(space.neighbours(arch))
+        assert set(found) == expected
+        assert len(found) == len(expected)
+
+
+def test_the_strongest_inputs_are_kept_and_ties_go_to_the_earlier_source():
+    space, choices = ToyCell(), (1, 0, 0, 0, 0, 0, 0, 0)
+    kept = space.keep_strongest(choices, [0, 0, 0.2, 0.5, 0.3, 0.4, 0.4, 0.4])
+    assert kept == (1, 0, -1, 0, 0, 0, 0, -1)
+
+
+@pytest.mark.parametrize(
+    ("row", "values", "words"),
+    [
+        (0, [0, 0, 0], "one-hot"),  # not droppable
+        (2, [0, 0, 0], "y<-0, y<-1, y<-x: 1 kept where an architecture keeps 2"),
+        (4, [1, 0, 0], "y<-0, y<-1, y<-x: 3 kept"),
+    ],
+)
+def test_gates_against_the_topology_rule_are_refused(row, values, words):
+    gates = ToyCell().gates(ToyCell().architecture_of((1, 0, 0, 0, -1, 0, 0, -1)))
+    gates[row] = values
+    with pytest.raises(BenchbedError, match=words):
+        ToyCell().architecture(gates)

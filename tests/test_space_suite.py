@@ -4,18 +4,22 @@ import numpy as np
 import pytest
 
 from benchbed import registry
-from benchbed.space import Architecture, Position, Space
+from benchbed.space import Architecture, Node, Position, Space
 from benchbed.testing.space_suite import CHECKS, check_canonical_is_stable, check_gates_lead_back
 from benchbed.testing.space_suite import check_mask_and_selectable_agree as check_mask
-from benchbed.testing.space_suite import check_neighbours_differ_in_one_position as check_neighbours
+from benchbed.testing.space_suite import check_neighbours_differ_in_one_decision as check_neighbours
+from benchbed.testing.space_suite import check_nodes_agree_with_positions as check_nodes
 from benchbed.testing.space_suite import check_random_members_are_selectable_and_repeat as check_random
 from benchbed.testing.space_suite import check_size_is_no_less_than_what_is_seen as check_size
 from benchbed.testing.space_suite import check_strings_lead_back as check_strings
 from benchbed.testing.space_suite import check_strings_of_no_member_are_refused as check_bad_strings
+from benchbed.testing.space_suite import check_topology_is_kept as check_topology
 from benchbed.testing.space_suite import check_unit_costs_add_up_to_the_facts as check_costs
-from benchbed.testing.toys import ToySpace
+from benchbed.testing.toys import ToyCell, ToySpace
 
-SPACES = {"toy": ToySpace} | {p.name: lambda p=p: registry.load("space", p.name)() for p in registry.plugins("space")}
+SPACES = {"toy": ToySpace, "toy cell": ToyCell} | {
+    p.name: lambda p=p: registry.load("space", p.name)() for p in registry.plugins("space")
+}
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
@@ -81,9 +85,38 @@ class _CostsOfAnother(ToySpace):
         return {"params": 5}  # 1 + 3
 
 
+class _KeepsAnyNumber(ToyCell):
+    def check_topology(self, choices) -> None:
+        return None
+
+
+class _KeepsTheWeakest(ToyCell):
+    def keep_strongest(self, choices, strength):
+        return super().keep_strongest(choices, [-s for s in strength])
+
+
+class _DropsAtWill(ToyCell):
+    nodes = ToyCell.nodes[:2]
+
+
+class _SharesAnInput(ToyCell):
+    nodes = (*ToyCell.nodes, Node("reduce", (5, 6, 7), 2))
+
+
+class _RewiresTwice(ToyCell):
+    def neighbours(self, arch):
+        *_, last = super().neighbours(arch)
+        yield from list(super().neighbours(last))[-1:]
+
+
 @pytest.mark.parametrize(
     ("space", "check"),
     [
+        (_KeepsAnyNumber, check_topology),
+        (_KeepsTheWeakest, check_topology),
+        (_DropsAtWill, check_nodes),
+        (_SharesAnInput, check_nodes),
+        (_RewiresTwice, check_neighbours),
         (_CostsOnThePadding, check_costs),
         (_CostsOfAnother, check_costs),
         (_ParsesBackwards, check_strings),

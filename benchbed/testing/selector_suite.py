@@ -7,11 +7,12 @@
         check(lambda space: MySelector(MySelector.Options()))
 
 Each check takes `make`, which gives a fresh selector for a space, and raises AssertionError where the contract is
-broken. They run on the toy space, with a searcher that moves and a table that drifts while it is tuned; one of them
-on a small supernet of NAS-Bench-201.
+broken. They run on the toy spaces, without and with topology, with a searcher that moves and a table that drifts while
+it is tuned; one of them on a small supernet of NAS-Bench-201.
 """
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -28,11 +29,13 @@ from ..space import Space
 from ..spaces.nb201 import NB201
 from ..streams import Streams
 from ..task import Seal, Split, Task
-from .toys import ToySpace, ToyTable, random_table
+from .toys import ToyCell, ToySpace, ToyTable, random_table
 from .tree import difference, require, through_file
 
 MakeSelector = Callable[[Space], Selector]
 MODES: tuple[EvaluationMode, ...] = ("mixture", "sampled")
+SPACES: tuple[type[Space], ...] = (ToySpace, ToyCell)  # without topology and with
+EACH = tuple(product(MODES, SPACES))
 
 
 class MovingSearcher(GradientSearcher):
@@ -55,7 +58,8 @@ class DriftingTable(ToyTable):
 
     def weight_step(self, gates: Tensor, batch: Batch | None) -> Tensor:
         before = super().weight_step(gates, batch)
-        chosen = tuple(gates.argmax(1).tolist())
+        flowing = gates.sum(1) > 0  # the table's last entry of a droppable position: nothing flows there
+        chosen = tuple(int(row.argmax()) if flows else -1 for row, flows in zip(gates, flowing, strict=True))
         self.losses = self.losses.clone()
         self.losses[chosen] *= 0.8
         return before
@@ -77,8 +81,8 @@ class Bench:
         self.tuned: list[Decisions] = []
 
     @classmethod
-    def toy(cls, seed: int = 0, evaluation: EvaluationMode = "mixture") -> "Bench":
-        table = random_table(ToySpace(), seed)
+    def toy(cls, seed: int = 0, evaluation: EvaluationMode = "mixture", space: type[Space] = ToySpace) -> "Bench":
+        table = random_table(space(), seed)
         return cls(table.space, DriftingTable(table.space, table.losses), Streams(seed), evaluation)
 
     def context(self) -> Context:
@@ -114,8 +118,8 @@ class Bench:
 
 def check_returns_a_member_of_the_space(make: MakeSelector) -> None:
     """The architecture parses back to itself; scores are (P, O), never infinite, NaN on the padding."""
-    for mode in MODES:
-        bench = Bench.toy(evaluation=mode)
+    for mode, space in EACH:
+        bench = Bench.toy(0, mode, space)
         architecture, scores, notes = bench.run(make(bench.space))
         require(bench.space.parse(str(architecture)) == architecture, f"{architecture} is no member of the space")
         require(scores.shape == bench.space.mask.shape, f"scores {scores.shape}, space {bench.space.mask.shape}")
@@ -129,8 +133,8 @@ def check_returns_a_member_of_the_space(make: MakeSelector) -> None:
 
 def check_same_seed_same_selection(make: MakeSelector) -> None:
     """Two runs from one seed agree to the bit, whatever the global generators hold."""
-    for mode in MODES:
-        benches = Bench.toy(3, mode), Bench.toy(3, mode)
+    for mode, space in EACH:
+        benches = Bench.toy(3, mode, space), Bench.toy(3, mode, space)
         one = benches[0].run(make(benches[0].space))
         torch.rand(7), np.random.rand(7)
         _same(one, benches[1].run(make(benches[1].space)), "two runs from the same seed")
@@ -138,13 +142,13 @@ def check_same_seed_same_selection(make: MakeSelector) -> None:
 
 def check_resumes_after_every_step(make: MakeSelector) -> None:
     """Killed after every step, and continued by a fresh selector from what a file kept: the same selection."""
-    for mode in MODES:
-        whole = Bench.toy(5, mode)
+    for mode, space in EACH:
+        whole = Bench.toy(5, mode, space)
         expected = whole.run(make(whole.space))
-        saved = through_file({"bench": Bench.toy(5, mode).state(), "selector": make(whole.space).state()})
+        saved = through_file({"bench": Bench.toy(5, mode, space).state(), "selector": make(whole.space).state()})
         steps = make(whole.space).steps(whole.space)
         for step in range(steps):
-            bench, selector = Bench.toy(5, mode), make(whole.space)
+            bench, selector = Bench.toy(5, mode, space), make(whole.space)
             bench.tune(Decisions.none(bench.space), 0, 1, 0.1, True)  # elsewhere than where the file stands
             bench.load_state(saved["bench"])
             selector.load_state(saved["selector"])
@@ -161,56 +165,66 @@ def check_resumes_after_every_step(make: MakeSelector) -> None:
 
 def check_state_is_a_snapshot(make: MakeSelector) -> None:
     """A state taken between two steps does not change while the selector goes on."""
-    bench = Bench.toy(6)
-    selector = make(bench.space)
-    for _ in range(selector.steps(bench.space)):
-        state = selector.state()
-        kept = through_file(state)
-        if selector.step(bench.context()) is not None:
-            break
-        _equal(state, kept, "a state kept in memory")
+    for space in SPACES:
+        bench = Bench.toy(6, space=space)
+        selector = make(bench.space)
+        for _ in range(selector.steps(bench.space)):
+            state = selector.state()
+            kept = through_file(state)
+            if selector.step(bench.context()) is not None:
+                break
+            _equal(state, kept, "a state kept in memory")
 
 
 def check_decisions_stand(make: MakeSelector) -> None:
-    """What a selector tunes under only grows, is selectable, and is what it selects in the end."""
-    bench = Bench.toy(7)
-    selection = bench.run(make(bench.space))
-    final = torch.from_numpy(bench.space.gates(selection.architecture))
-    fixed = torch.zeros(len(final), dtype=torch.bool)
-    for decisions in bench.tuned:
-        require(bool(bool((decisions.fixed | ~fixed).all())), "a decided position was given free again")
-        fixed = decisions.fixed
-        require(torch.equal(decisions.rows[fixed], final[fixed]), "the selection differs from what was tuned under")
+    """What a selector tunes under only grows, is selectable, and is what it selects in the end.
+
+    A decided position may still be dropped where it is droppable; a dropped one does not come back.
+    """
+    for space in SPACES:
+        bench = Bench.toy(7, space=space)
+        selection = bench.run(make(bench.space))
+        final = torch.from_numpy(bench.space.gates(selection.architecture))
+        droppable = torch.tensor([p.droppable for p in bench.space.positions])
+        fixed = torch.zeros(len(final), dtype=torch.bool)
+        for decisions in bench.tuned:
+            require(bool((decisions.fixed | ~fixed).all()), "a decided position was given free again")
+            fixed = decisions.fixed
+            dropped = droppable & (final.sum(1) == 0) & (decisions.rows.sum(1) == 1)
+            same = (decisions.rows == final).all(1) | dropped
+            require(bool(same[fixed].all()), "the selection differs from what was tuned under")
 
 
 def check_only_selectable_operations(make: MakeSelector) -> None:
     """An operation that may not be selected is not, however probable it is."""
     for seed in range(4):
-        for mode in MODES:
-            bench = Bench.toy(seed, mode)
+        for mode, space in EACH:
+            bench = Bench.toy(seed, mode, space)
             with torch.no_grad():  # most of the mass on what is in the space and may not be chosen
                 bench.searcher.alpha += 3.0 * torch.from_numpy(bench.space.mask & ~bench.space.selectable)
             choices = bench.run(make(bench.space)).architecture.choices
             for i, (position, k) in enumerate(zip(bench.space.positions, choices, strict=True)):
                 require(
-                    bool(bench.space.selectable[i, k]), f"{position.name}: {position.operations[k]} may not be selected"
+                    bool(k < 0 or bench.space.selectable[i, k]),
+                    f"{position.name}: {position.operations[k]} may not be selected",
                 )
 
 
 def check_draws_from_its_own_stream(make: MakeSelector) -> None:
     """Without tuning, only the stream 'selection' moves: not the searcher, the objective, a global generator."""
-    bench = Bench.toy(8)
-    before, world = through_file(bench.state()), _global_generators()
-    context = bench.context()._replace(tune=lambda *_: None)
-    selector = make(bench.space)
-    for _ in range(selector.steps(bench.space)):
-        selector.step(context)
-    after = bench.state()
-    for tree in (before, after):
-        tree["streams"].pop("selection", None)
-    _equal(after, before, "the searcher, the objective or another stream")
-    # the standard library's own generator is left out: a run-time type checker may draw from it
-    _equal(_global_generators(), world, "a global random generator")
+    for space in SPACES:
+        bench = Bench.toy(8, space=space)
+        before, world = through_file(bench.state()), _global_generators()
+        context = bench.context()._replace(tune=lambda *_: None)
+        selector = make(bench.space)
+        for _ in range(selector.steps(bench.space)):
+            selector.step(context)
+        after = bench.state()
+        for tree in (before, after):
+            tree["streams"].pop("selection", None)
+        _equal(after, before, "the searcher, the objective or another stream")
+        # the standard library's own generator is left out: a run-time type checker may draw from it
+        _equal(_global_generators(), world, "a global random generator")
 
 
 def check_test_data_stays_sealed(make: MakeSelector) -> None:

@@ -47,6 +47,53 @@ def check_mask_and_selectable_agree(space: Space) -> None:
         require(bool(selectable.any()), f"{position.name}: nothing may be selected")
 
 
+def check_nodes_agree_with_positions(space: Space) -> None:
+    """Inputs belong to one node each, of their own group; they are droppable where a node has more than it keeps."""
+    seen: set[int] = set()
+    for node in space.nodes:
+        where = f"node with inputs {node.incoming}"
+        require(all(0 <= i < len(space.positions) for i in node.incoming), f"{where}: no such position")
+        require(list(node.incoming) == sorted(set(node.incoming)), f"{where}: not in the order of the positions")
+        require(not seen & set(node.incoming), f"{where}: shares an input with another node")
+        require(1 <= node.keep <= len(node.incoming), f"{where} cannot keep {node.keep}")
+        seen |= set(node.incoming)
+        for i in node.incoming:
+            position = space.positions[i]
+            require(position.group == node.group, f"{position.name} is of group '{position.group}', {where} is not")
+            require(
+                position.droppable == (len(node.incoming) > node.keep), f"{position.name}: wrongly droppable or not"
+            )
+    free = [p.name for i, p in enumerate(space.positions) if p.droppable and i not in seen]
+    require(not free, f"droppable without a node that says how many to keep: {free}")
+
+
+def check_topology_is_kept(space: Space) -> None:
+    """Members keep what each node keeps; one input more, one fewer, and a drop elsewhere are refused."""
+    rng = np.random.default_rng(1)
+    for arch in members(space):
+        wrong = []
+        for node in space.nodes:
+            kept = [i for i in node.incoming if arch.choices[i] >= 0]
+            require(len(kept) == node.keep, f"'{arch}' keeps {len(kept)} of the inputs {node.incoming}")
+            wrong += [(kept[0], -1), *[(i, 0) for i in node.incoming if arch.choices[i] < 0][:1]]
+        wrong += [(i, -1) for i, position in enumerate(space.positions) if not position.droppable]
+        for i, k in wrong:
+            bad = (*arch.choices[:i], k, *arch.choices[i + 1 :])
+            _refused(partial(space.architecture_of, bad), f"choices {bad}")
+            gates = space.gates(arch)
+            gates[i] = 0
+            gates[i, :1] = k >= 0
+            _refused(partial(space.architecture, gates), f"gates that keep other inputs than '{arch}'")
+        choices = [max(k, 0) for k in arch.choices]
+        strength = rng.random(len(choices)).tolist()
+        by_strength = space.keep_strongest(choices, strength)
+        space.architecture_of(by_strength)
+        for node in space.nodes:
+            weak = [strength[i] for i in node.incoming if by_strength[i] < 0]
+            strong = [strength[i] for i in node.incoming if by_strength[i] >= 0]
+            require(not weak or max(weak) < min(strong), "keep_strongest kept a weaker input")
+
+
 def check_names_its_networks(space: Space) -> None:
     """`supernet` and `network` read 'module:Class'."""
     for path in (space.supernet, space.network):
@@ -110,8 +157,8 @@ def check_random_members_are_selectable_and_repeat(space: Space) -> None:
         require(bool(all(allowed[i, k] for i, k in kept)), f"'{arch}' uses what may not be selected")
 
 
-def check_neighbours_differ_in_one_position(space: Space) -> None:
-    """Exactly one position differs, the new operation is selectable, no neighbour comes twice."""
+def check_neighbours_differ_in_one_decision(space: Space) -> None:
+    """One kept position with another operation, or one input of a node for another; selectable; none comes twice."""
     allowed = space.selectable
     for arch in members(space, 5):
         found = list(islice(space.neighbours(arch), NEIGHBOURS))
@@ -119,9 +166,14 @@ def check_neighbours_differ_in_one_position(space: Space) -> None:
         require(len({n.choices for n in found}) == len(found), f"'{arch}' has a neighbour twice")
         for n in found:
             changed = [i for i, (a, b) in enumerate(zip(arch.choices, n.choices, strict=True)) if a != b]
-            require(len(changed) == 1, f"'{n}' differs from '{arch}' in {len(changed)} positions")
-            new = n.choices[changed[0]]
-            require(bool(new < 0 or allowed[changed[0], new]), f"'{n}' holds what may not be selected")
+            moved = [i for i in changed if arch.choices[i] < 0 or n.choices[i] < 0]
+            one_node = any(set(moved) <= set(node.incoming) for node in space.nodes)
+            require(
+                len(changed) == 1 if not moved else len(changed) == len(moved) == 2 and one_node,
+                f"'{n}' differs from '{arch}' in more than one decision",
+            )
+            kept = [i for i in changed if n.choices[i] >= 0]
+            require(bool(all(allowed[i, n.choices[i]] for i in kept)), f"'{n}' holds what may not be selected")
             require(space.parse(n.text) == n, f"the neighbour '{n}' is no member")
 
 
@@ -164,6 +216,8 @@ def check_unit_costs_add_up_to_the_facts(space: Space) -> None:
 
 CHECKS: tuple[Callable[[Space], None], ...] = (
     check_mask_and_selectable_agree,
+    check_nodes_agree_with_positions,
+    check_topology_is_kept,
     check_names_its_networks,
     check_strings_lead_back,
     check_gates_lead_back,
@@ -171,7 +225,7 @@ CHECKS: tuple[Callable[[Space], None], ...] = (
     check_strings_of_no_member_are_refused,
     check_choices_out_of_range_are_refused,
     check_random_members_are_selectable_and_repeat,
-    check_neighbours_differ_in_one_position,
+    check_neighbours_differ_in_one_decision,
     check_canonical_is_stable,
     check_size_is_no_less_than_what_is_seen,
     check_unit_costs_add_up_to_the_facts,

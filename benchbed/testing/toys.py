@@ -10,7 +10,9 @@ from torch import Tensor
 
 from ..errors import BenchbedError, unknown
 from ..objective import Batch, Keep, Measure, Objective, Tree
-from ..space import Architecture, Position, Space
+from ..space import Architecture, Node, Position, Space
+
+DROPPED = "_"
 
 
 class ToySpace(Space):
@@ -22,7 +24,7 @@ class ToySpace(Space):
 
     supernet = "none:none"
     network = "none:none"
-    positions = (
+    positions: tuple[Position, ...] = (
         Position("first", ("a", "b", "c"), (True, True, True)),
         Position("second", ("c", "a"), (True, True)),
         Position("third", ("b", "c", "d", "a"), (True, True, True, False)),
@@ -33,27 +35,49 @@ class ToySpace(Space):
         if len(words) != len(self.positions):
             raise BenchbedError(f"{text!r}: {len(words)} words where {len(self.positions)} joined by '-' are expected")
         for word, position in zip(words, self.positions, strict=True):
-            if word not in position.operations:
+            if word not in position.operations and not (word == DROPPED and position.droppable):
                 raise unknown(f"operation at position '{position.name}'", repr(word)[1:-1], position.operations)
-        chosen = (p.operations.index(w) for w, p in zip(words, self.positions, strict=True))
+        chosen = (-1 if w == DROPPED else p.operations.index(w) for w, p in zip(words, self.positions, strict=True))
         return self.architecture_of(tuple(chosen))
 
     def architecture_of(self, choices: tuple[int, ...]) -> Architecture:
         inside = len(choices) == len(self.positions) and all(
-            0 <= k < len(p.operations) for k, p in zip(choices, self.positions, strict=True)
+            -1 <= k < len(p.operations) for k, p in zip(choices, self.positions, strict=True)
         )
         if not inside:
             raise BenchbedError(f"choices {choices} name no architecture of the toy space")
-        return Architecture("-".join(p.operations[k] for k, p in zip(choices, self.positions, strict=True)), choices)
+        self.check_topology(choices)
+        words = (DROPPED if k < 0 else p.operations[k] for k, p in zip(choices, self.positions, strict=True))
+        return Architecture("-".join(words), choices)
 
     def canonical(self, arch: Architecture) -> Hashable:
         return arch.choices
 
 
+class ToyCell(ToySpace):
+    """A toy with topology, in two groups: a node that has two inputs and keeps both, nodes that keep two of three.
+
+    A dropped input is written '_'. 'c' may be selected at every position, at another column here and there.
+    """
+
+    positions = (
+        Position("x<-0", ("a", "c"), (False, True), group="normal"),
+        Position("x<-1", ("c", "b"), (True, True), group="normal"),
+        Position("y<-0", ("a", "b", "c"), (True, True, True), droppable=True, group="normal"),
+        Position("y<-1", ("c", "b", "a"), (True, True, False), droppable=True, group="normal"),
+        Position("y<-x", ("b", "c"), (True, True), droppable=True, group="normal"),
+        Position("z<-0", ("c", "a"), (True, True), droppable=True, group="reduce"),
+        Position("z<-1", ("a", "c"), (True, True), droppable=True, group="reduce"),
+        Position("z<-x", ("b", "c"), (True, True), droppable=True, group="reduce"),
+    )
+    nodes = (Node("normal", (0, 1), 2), Node("normal", (2, 3, 4), 2), Node("reduce", (5, 6, 7), 2))
+
+
 class ToyTable(Objective):
     """A function of gates with no weights: loss = sum over architectures of loss(a) prod_i gates[i, a_i].
 
-    `losses` has one axis a position; accuracy is 100 (1 - loss). Everything about it can be enumerated.
+    `losses` has one axis a position; accuracy is 100 (1 - loss). Everything about it can be enumerated. The axis of
+    a droppable position has one more entry, its last: the loss without that position, at 1 - sum_k gates[i, k].
     """
 
     provides = frozenset[str]()
@@ -65,17 +89,21 @@ class ToyTable(Objective):
     @classmethod
     def of_costs(cls, space: Space, costs: Tensor) -> "ToyTable":
         """The additive table: the loss of an architecture is the sum of its operations' costs (P, O)."""
-        sizes = [len(p.operations) for p in space.positions]
-        losses = torch.zeros(sizes, dtype=torch.float64)
-        for choices in itertools.product(*map(range, sizes)):
-            losses[choices] = sum(float(costs[i, k]) for i, k in enumerate(choices))
+        losses = torch.zeros(_sizes(space), dtype=torch.float64)
+        for choices in itertools.product(*map(range, losses.shape)):
+            losses[choices] = sum(
+                float(costs[i, k]) for i, k in enumerate(choices) if k < len(space.positions[i].operations)
+            )
         return cls(space, losses)
 
     def value(self, gates: Tensor) -> Tensor:
         """The multilinear extension at gates (P, O), in float64, differentiable."""
         value = self.losses
-        for row, size in zip(gates.double(), self.losses.shape, strict=True):
-            value = torch.tensordot(row[:size], value, dims=([0], [0]))
+        for row, position in zip(gates.double(), self.space.positions, strict=True):
+            row = row[: len(position.operations)]
+            if position.droppable:
+                row = torch.cat([row, 1 - row.sum(0, keepdim=True)])
+            value = torch.tensordot(row, value, dims=([0], [0]))
         return value
 
     def batch(self, split: Literal["train", "valid"]) -> Batch | None:
@@ -118,5 +146,8 @@ class ToyTable(Objective):
 
 def random_table(space: Space, seed: int) -> ToyTable:
     """A table of uniform losses in [0, 1)."""
-    sizes = [len(p.operations) for p in space.positions]
-    return ToyTable(space, torch.from_numpy(np.random.default_rng(seed).random(sizes)))
+    return ToyTable(space, torch.from_numpy(np.random.default_rng(seed).random(_sizes(space))))
+
+
+def _sizes(space: Space) -> list[int]:
+    return [len(p.operations) + p.droppable for p in space.positions]
