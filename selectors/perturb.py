@@ -3,9 +3,9 @@
 Wang et al., "Rethinking Architecture Selection in Differentiable NAS", ICLR 2021 (DARTS-PT), algorithm 1. At an
 undecided position each operation o is masked alone and the supernet is measured on the validation split; the operation
 with the lowest remaining accuracy (or the highest loss) is kept, ties to the lowest index. Then the supernet trains
-on for a few epochs under the decisions taken so far, and the next position follows. Where a node has more inputs than it
-keeps, each of them is removed alone once all operations are decided, and the one that is missed least is dropped, ties
-to the later, until as many are left as the node keeps.
+on for a few epochs under the decisions taken so far, and the next position follows. Where a node has more inputs than
+it keeps, each of them is removed alone once all operations are decided, and the one that is missed least is dropped,
+ties to the later, until as many are left as the node keeps.
 
 Every measurement uses all of validation, unaugmented, at the batch's own statistics, and moves no buffer: a score is a
 function of the supernet. The official code measures on augmented images and lets running averages drift, which its own
@@ -213,7 +213,7 @@ class Perturb(Progressive):
 
     def _rank_all(self, context: Context) -> None:
         """Reorders the agenda's positions within each group by importance, before anything is decided."""
-        space, positions = context.space, [d.index for d in self.agenda if d.kind == "operation"]
+        space, positions = context.space, [d.of for d in self.agenda if d.kind == "operation"]
         ranked: dict[str, list[int]] = {}
         for name in dict.fromkeys(space.positions[i].group for i in positions):
             group = sorted(i for i in positions if space.positions[i].group == name)
@@ -221,7 +221,7 @@ class Perturb(Progressive):
             best = sorted(zip(importance, group, strict=True), key=lambda pair: -pair[0])
             ranked[name] = [i for _, i in best]
         self.agenda = [
-            d if d.kind == "inputs" else Decision(d.event, d.kind, ranked[space.positions[d.index].group].pop(0))
+            d if d.kind == "inputs" else Decision(d.event, d.kind, ranked[space.positions[d.of].group].pop(0))
             for d in self.agenda
         ]
         self.measured = {}

@@ -3,14 +3,14 @@
 Wang et al., ICLR 2021 (DARTS-PT), section 5: positions are decided one at a time and the supernet is tuned in between,
 as `perturb` does, but the operation that is kept is the one of greatest probability at that moment. What it gains over
 `magnitude` is due to the tuning, what `perturb` gains over it to the criterion. A node keeps the inputs whose operation
-had the greatest probability when it was decided, ties to the earlier: a decided row's alpha has no gradient from then on
-and only decays. Where all probabilities of a position are equal the operation is drawn, and the record says so.
+had the greatest probability when it was decided, ties to the earlier: from then on a decided row's alpha has no
+gradient and only decays. Where all probabilities of a position are equal the operation is drawn, and the record says so.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from torch import Tensor
 
 from benchbed.objective import Decisions
@@ -18,10 +18,18 @@ from benchbed.selection.progressive import Inputs, Progressive, ProgressiveOptio
 from benchbed.selector import Context
 
 
+class Options(ProgressiveOptions):
+    """The schedule of `perturb`. Defaults: `recommended`."""
+
+    order: Literal["random", "forward", "backward"] = Field(
+        "random", description="the positions' and nodes' order (official: random)"
+    )
+
+
 class PerturbMagnitude(Progressive):
     """Progressive decisions by magnitude."""
 
-    Options: ClassVar[type[BaseModel]] = ProgressiveOptions
+    Options: ClassVar[type[BaseModel]] = Options
     presets: ClassVar[dict[str, Any]] = {
         "official": {
             "interval": 5, "order": "random", "tune_lr_factor": 0.1, "tune_alpha": True, "schedule": "official"

@@ -32,16 +32,18 @@ def distinct(gates: Float[Tensor, "*K P O"]) -> tuple[Float[Tensor, "N P O"], In
     flat = gates.reshape(-1, gates.shape[-2] * gates.shape[-1])
     found, which = flat.unique(dim=0, return_inverse=True)
     if len(found) == len(flat):
-        found, which = flat, torch.arange(len(flat))
+        found, which = flat, torch.arange(len(flat))  # in the order given
     return found.reshape(-1, *gates.shape[-2:]), which.reshape(gates.shape[:-2])
 
 
 def compare(objective: Objective, gates: Float[Tensor, "C K P O"], criterion: Criterion) -> Compared:
     """Every candidate on all of validation, each the mean over its K sets of gates."""
     paths, which = distinct(gates)
-    measured = objective.measure(paths)
+    repeated = len(paths) < which.numel()
+    measured = objective.measure(paths if repeated else gates)
     strength = -measured.accuracy if criterion == "acc" else measured.loss
-    return Compared(strength[which].double().mean(1), len(paths) * measured.images)
+    strength = strength[which] if repeated else strength
+    return Compared(strength.double().mean(1), len(paths) * measured.images)
 
 
 def race(
@@ -95,7 +97,7 @@ def _in_the_race(seen: Float[Tensor, "C n"], chance: float, total: int) -> list[
 
 
 def _behind(strength: Tensor, running: list[int], sign: float) -> Tensor:
-    """Strengths in which no dropped candidate stands before or beside one that stayed: its figure is of fewer images."""
+    """Strengths in which no dropped candidate, seen on fewer images, stands before or beside one that stayed."""
     limit = (sign * strength[running]).max()
     behind = torch.nextafter(limit, torch.tensor(-math.inf, dtype=limit.dtype))
     shown = torch.minimum(sign * strength, behind)

@@ -6,7 +6,7 @@ end, and what it drops has a row of zeros. How a decision is made is a subclass'
 """
 
 from abc import abstractmethod
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from pydantic import BaseModel, Field
@@ -20,12 +20,9 @@ from .schedule import Decision, Rule, agenda_of, by_group, name_of, schedule_on
 
 
 class ProgressiveOptions(PluginOptions):
-    """When decisions fall, in which order, and how the supernet is tuned between them."""
+    """When decisions fall and how the supernet is tuned between them. A subclass adds `order`."""
 
     interval: int = Field(5, ge=0, description="tuning epochs between decisions (official: 5); 0: decide at once")
-    order: Literal["random", "forward", "backward"] = Field(
-        "random", description="the positions' and nodes' order (official: random)"
-    )
     tune_lr_factor: float = Field(0.1, gt=0, description="tuning's learning rate over the search's (official: 0.1)")
     tune_alpha: bool = Field(True, description="alpha goes on moving while tuning (official: yes)")
     schedule: Rule = Field(
@@ -41,7 +38,10 @@ class Inputs(NamedTuple):
 
 
 class Progressive(Selector):
-    """Base of selectors that decide one position or node a step and tune in between."""
+    """Base of selectors that decide one position or node a step and tune in between.
+
+    Its option `order` is 'random', 'forward', 'backward', or another by which a subclass picks.
+    """
 
     Options: ClassVar[type[BaseModel]] = ProgressiveOptions
 
@@ -119,9 +119,9 @@ class Progressive(Selector):
 
     def _decide(self, context: Context, decision: Decision) -> None:
         if decision.kind == "operation":
-            self._decide_operation(context, decision.index)
+            self._decide_operation(context, decision.of)
         else:
-            self._decide_inputs(context, decision.index)
+            self._decide_inputs(context, decision.of)
 
     def _decide_operation(self, context: Context, due: int) -> None:
         assert self.scores is not None

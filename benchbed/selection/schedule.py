@@ -15,11 +15,11 @@ Rule = Literal["even", "official"]
 
 
 class Decision(NamedTuple):
-    """One decision: the operation of position `index`, or which inputs node `index` of the space keeps."""
+    """One decision: the operation of position number `of`, or which inputs node number `of` keeps."""
 
     event: int
     kind: Kind
-    index: int
+    of: int
 
 
 class Schedule(NamedTuple):

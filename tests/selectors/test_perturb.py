@@ -7,8 +7,9 @@ from torch.nn import functional as F
 from benchbed.errors import BenchbedError
 from benchbed.objective import Measure
 from benchbed.searcher import one_hot_draws
+from benchbed.selection.schedule import schedule_of
 from benchbed.selectors.magnitude import Magnitude
-from benchbed.selectors.perturb import Options, Perturb, decision_epochs
+from benchbed.selectors.perturb import Options, Perturb
 from benchbed.space import Position
 from benchbed.spaces.nb201 import NB201
 from benchbed.streams import Streams
@@ -214,7 +215,7 @@ def test_a_loss_that_is_not_finite_is_an_error_of_one_line():
     ],
 )
 def test_the_schedule(positions, interval, schedule, expected):
-    assert decision_epochs(positions, interval, schedule) == expected
+    assert schedule_of(positions, 0, interval, schedule) == (expected[0], tuple(expected[1]))
 
 
 @pytest.mark.parametrize("schedule", ["official", "even"])
