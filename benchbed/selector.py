@@ -52,6 +52,7 @@ class Selector(ABC):
 
     Options: ClassVar[type[BaseModel]] = Options
     needs: ClassVar[frozenset[str]] = frozenset()
+    trials: ClassVar[bool] = False  # whether what is tuned within a step is put back at its end, bit for bit
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def __init__(self, options: Any):

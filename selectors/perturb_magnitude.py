@@ -4,7 +4,7 @@ Wang et al., ICLR 2021 (DARTS-PT), section 5: positions are decided one at a tim
 as `perturb` does, but the operation that is kept is the one of greatest probability at that moment. What it gains over
 `magnitude` is due to the tuning, what `perturb` gains over it to the criterion. A node keeps the inputs whose operation
 had the greatest probability when it was decided, ties to the earlier: from then on a decided row's alpha has no
-gradient and only decays. Where all probabilities of a position are equal the operation is drawn, and the record says so.
+gradient and only decays. Where all probabilities of a position are equal the operation is drawn at random, and noted.
 """
 
 from typing import Any, ClassVar, Literal
