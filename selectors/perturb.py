@@ -26,6 +26,7 @@ from benchbed.selection.compare import Compared, Criterion, compare, race
 from benchbed.selection.progressive import Inputs, Progressive, ProgressiveOptions
 from benchbed.selection.schedule import Decision
 from benchbed.selector import Context, evaluation_mode
+from benchbed.streams import derive
 
 
 class Options(ProgressiveOptions):
@@ -194,7 +195,9 @@ class Perturb(Progressive):
         if self.options.race is None or seek is None or len(gates) == 1:
             found = compare(context.objective, gates, criterion)
         else:
-            parts = torch.randperm(context.objective.parts, generator=context.streams.generator("selection"))
+            # of the run's seed, but not of the stream that gates are drawn from: these stay what they are without races
+            generator = torch.Generator().manual_seed(derive(context.streams.seed, f"race-{self.made}"))
+            parts = torch.randperm(context.objective.parts, generator=generator)
             found = race(context.objective, gates, criterion, self.options.race, parts.tolist(), seek)
         if not torch.isfinite(found.strength).all():
             raise BenchbedError(f"the validation loss is not finite at {where}: the supernet has diverged")
