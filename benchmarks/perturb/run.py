@@ -1,6 +1,6 @@
 """Perturbation plain against raced: validation images forwarded, seconds, and whether they decide alike.
 
-    python benchmarks/perturb/run.py [--searcher darts --seeds 0:4 --epochs 5 --race 0.05 --interval N] [--out FILE.json]
+    python benchmarks/perturb/run.py [--searcher darts --seeds 0:4 --epochs 5 --race 0.05 --interval N] [--out FILE]
 
 For each seed a supernet is trained on a task (digits), and both arms select from the very same state, one after the
 other, the first in turn another. Seconds are the process's own CPU time, of the measurements alone and of the whole
