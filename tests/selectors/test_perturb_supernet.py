@@ -15,12 +15,12 @@ from benchbed.testing.selector_suite import Bench
 from benchbed.testing.tree import difference, through_file
 
 
-def bench_of(eval_batch: int = 20, valid: int = 100) -> Bench:
+def bench_of(eval_batch: int = 20, valid: int = 60) -> Bench:
     generator = torch.Generator().manual_seed(0)
-    train = Split(torch.randn(24, 3, 8, 8, generator=generator), torch.arange(24) % 4)
-    images = torch.randn(valid, 3, 8, 8, generator=generator)
+    train = Split(torch.randn(24, 3, 4, 4, generator=generator), torch.arange(24) % 4)
+    images = torch.randn(valid, 3, 4, 4, generator=generator)
     labels = torch.arange(valid) % 4
-    task = Task("noise", 4, (3, 8, 8), train, Split(images, labels), Seal(lambda: train), fingerprint="noise")
+    task = Task("noise", 4, (3, 4, 4), train, Split(images, labels), Seal(lambda: train), fingerprint="noise")
     options = SupernetOptions.model_validate(
         {"channels": 2, "cells": 1, "batch": 12, "valid_batch": 12, "eval_batch": eval_batch}
     )
@@ -72,12 +72,12 @@ def test_alpha_is_frozen_while_tuning_if_so_asked():
 def test_a_race_measures_no_more_draws_the_same_gates_and_says_what_it_forwarded(gates):
     given = {"interval": 0, "gates": gates, "draws": 4}
     plain, raced = bench_of().run(perturb(**given)), bench_of().run(perturb(**given, race=0.4))
-    assert plain.notes["validation_images"] <= 30 * 100 * (1 if gates == "mixture" else 4)
+    assert plain.notes["validation_images"] <= 30 * 60 * (1 if gates == "mixture" else 4)
     assert raced.notes["validation_images"] <= plain.notes["validation_images"]
     assert (raced.notes["race"], "race" in plain.notes) == (0.4, False)
     assert plain.notes["order"] == raced.notes["order"]
     if gates == "mixture":
-        assert plain.notes["validation_images"] == 3000
+        assert plain.notes["validation_images"] == 1800
 
 
 def test_a_race_at_next_to_no_error_decides_as_the_full_measurement():
@@ -87,8 +87,8 @@ def test_a_race_at_next_to_no_error_decides_as_the_full_measurement():
 
 
 def test_a_race_over_a_single_part_is_refused():
-    with pytest.raises(BenchbedError, match=r"race = 0.05: the 100 validation images are measured in one part"):
-        perturb(race=0.05).step(bench_of(eval_batch=100).context())
+    with pytest.raises(BenchbedError, match=r"race = 0.05: the 60 validation images are measured in one part"):
+        perturb(race=0.05).step(bench_of(eval_batch=60).context())
 
 
 def test_a_race_without_images_is_refused(tmp_path, unchecked, make_table):
