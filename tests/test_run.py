@@ -17,6 +17,7 @@ from benchbed.training.train import Training
 
 SEARCHERS = ("darts", "proxyless", "reinforce")
 SELECTORS = ("magnitude", "perturb", "perturb-magnitude", "discretize", "best-of", "random", "constant")
+OPTIONS = {"name": ",".join(SELECTORS), "samples": 12, "draws": 4, "epochs": 1, "min_epochs": 1}
 SCORED = SELECTORS[:4]  # every operation has a score
 KEYS = """searcher selector space objective task seed architecture supernet_accuracy valid_accuracy test_accuracy
     scored_by best_test_accuracy regret rank percentile seconds peak_memory_bytes versions commit machine"""
@@ -48,7 +49,7 @@ def grid(
         "task": f"npz:{tiny_file}",
         "epochs": 2,
         "supernet": {"channels": 2, "batch": 40, "valid_batch": 40, "eval_batch": 40},
-        "selector": {"name": ",".join(SELECTORS), "samples": 12, "draws": 4, "epochs": 1, "min_epochs": 1},
+        "selector": OPTIONS,
         "scoring": {"channels": 2, "epochs": 1, "batch": 40},
     }
     made: dict[str, list[Any]] = {"searches": [], "trainings": []}
@@ -138,7 +139,7 @@ def test_the_same_again_costs_nothing(grid: Any, tiny_file: Path, monkeypatch: p
     monkeypatch.setattr(stages, "score", None)
     again = json.loads((out / records[0]["id"] / "config.json").read_text())
     raw = {key: again[key] for key in ("task", "epochs", "supernet", "scoring")}
-    raw["selector"] = {"name": ",".join(SELECTORS), "samples": 12, "draws": 4}
+    raw["selector"] = OPTIONS
     assert run_all(expand(raw, list(SEARCHERS), list(SELECTORS), [0]), on_cpu(out)) == records
     assert times(out) == before
 
