@@ -38,11 +38,20 @@ class Measure(NamedTuple):
     images: int
 
 
+class Outcomes(NamedTuple):
+    """Of every image of a part of validation, for each set of gates: its loss, and 1 where it is classified right."""
+
+    loss: Float[Tensor, "*K n"]
+    correct: Float[Tensor, "*K n"]
+
+
 class Objective(ABC):
     """A function of gates that a searcher descends and a selector measures."""
 
     space: Space
-    provides: frozenset[str] = frozenset()  # of 'weights', 'network': what plug-ins may need
+    provides: frozenset[str] = frozenset()  # of 'weights', 'network', 'images': what plug-ins may need
+    parts: int = 0  # that `measure` takes validation in, of nearly equal size; 0 without images
+    validation_images: int = 0  # in all parts
     steps_per_epoch: int
     network: nn.Module | None = None
 
@@ -76,6 +85,13 @@ class Objective(ABC):
     @abstractmethod
     def measure(self, gates: Float[Tensor, "*K P O"], batch: Batch | None = None) -> Measure:
         """Loss and accuracy of each set of gates, on one batch or, with None, on all of the validation split."""
+
+    def outcomes(self, gates: Float[Tensor, "*K P O"], part: int) -> Outcomes:
+        """Each image of part number `part` of validation: over all parts they average to what `measure` gives.
+
+        Only where `provides` names 'images'; the parts and their order are always the same.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no images")
 
     @abstractmethod
     def weight_step(self, gates: Float[Tensor, "P O"], batch: Batch | None) -> Tensor:
@@ -146,6 +162,7 @@ class DecidedObjective(Objective):
         self.base, self.decisions = base, decisions
         self.space, self.steps_per_epoch, self.network = base.space, base.steps_per_epoch, base.network
         self.provides = base.provides
+        self.parts, self.validation_images = base.parts, base.validation_images
 
     def batch(self, split: Literal["train", "valid"]) -> Batch | None:
         return self.base.batch(split)
@@ -162,6 +179,9 @@ class DecidedObjective(Objective):
 
     def measure(self, gates: Tensor, batch: Batch | None = None) -> Measure:
         return self.base.measure(self.decisions.apply(gates), batch)
+
+    def outcomes(self, gates: Tensor, part: int) -> Outcomes:
+        return self.base.outcomes(self.decisions.apply(gates), part)
 
     def weight_step(self, gates: Tensor, batch: Batch | None) -> Tensor:
         return self.base.weight_step(self.decisions.apply(gates), batch)

@@ -52,10 +52,16 @@ class Selector(ABC):
 
     Options: ClassVar[type[BaseModel]] = Options
     needs: ClassVar[frozenset[str]] = frozenset()
+    trials: ClassVar[bool] = False  # whether what is tuned within a step is put back at its end, bit for bit
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def __init__(self, options: Any):
         self.options = options
+
+    @classmethod
+    def needed(cls, options: Any) -> frozenset[str]:
+        """What the objective must provide under these options. Default: `needs`, whatever they are."""
+        return cls.needs
 
     def check(self, space: Space) -> None:
         """Raises BenchbedError where the options do not fit the space; called before a search is begun."""

@@ -117,7 +117,8 @@ def check(config: RunConfig) -> None:
     selector_class = registry.load("selector", config.selector.name)
     needed = searcher_class.needed(searcher_class.Options(**config.searcher.options))
     _check_needs("searcher", config.searcher, needed, config.objective)
-    _check_needs("selector", config.selector, selector_class.needs, config.objective)
+    selector_options = selector_class.Options(**config.selector.options)
+    _check_needs("selector", config.selector, selector_class.needed(selector_options), config.objective)
     space = load_space(config.space, config.space_options)
     if config.foreign is not None:
         searcher = searcher_class(space, searcher_class.Options(**config.searcher.options), Streams(config.seed))
@@ -127,7 +128,7 @@ def check(config: RunConfig) -> None:
             import_class(getattr(space, role))
         except (ImportError, AttributeError, ValueError) as error:
             raise BenchbedError(f"space '{config.space}': its {role} cannot be imported: {error}") from None
-    selector_class(selector_class.Options(**config.selector.options)).check(space)
+    selector_class(selector_options).check(space)
     if config.scoring is not None:
         check_recipe(space, config.scoring.recipe(), config.scoring.channels, config.scoring.cells)
     if config.objective == "table":
@@ -329,6 +330,8 @@ def _context(parts: Parts, folder: Folder, reporter: Reporter) -> Context:
         folder.log(values)
         if "operation" in values:
             reporter.line(f"decided {values['position']}: {values['operation']}")
+        elif "kept" in values:
+            reporter.line(f"decided {values['node']}: keeps {', '.join(values['kept'])}")
 
     def tune(decisions: Decisions, epoch: int, epochs: int, lr_factor: float, train_alpha: bool) -> None:
         if "weights" not in parts.objective.provides:

@@ -3,35 +3,49 @@
 Wang et al., "Rethinking Architecture Selection in Differentiable NAS", ICLR 2021 (DARTS-PT), algorithm 1. At an
 undecided position each operation o is masked alone and the supernet is measured on the validation split; the operation
 with the lowest remaining accuracy (or the highest loss) is kept, ties to the lowest index. Then the supernet trains
-on for a few epochs under the decisions taken so far, and the next position follows.
+on for a few epochs under the decisions taken so far, and the next position follows. Where a node has more inputs than
+it keeps, each of them is removed alone once all operations are decided, and the one that is missed least is dropped,
+ties to the later, until as many are left as the node keeps.
 
-Every measurement uses the batch's own statistics and moves no buffer; the official code lets its running averages
-drift, which its own scores do not read. `official` ends with its one tuning epoch after the last decision.
+Every measurement uses all of validation, unaugmented, at the batch's own statistics, and moves no buffer: a score is a
+function of the supernet. The official code measures on augmented images and lets running averages drift, which its own
+scores do not read. docs/selectors.md lists the options of both presets and every difference.
 """
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 from torch import Tensor
 
 from benchbed.errors import BenchbedError
-from benchbed.objective import Decisions, Tree
-from benchbed.searcher import Options as PluginOptions
+from benchbed.objective import Decisions
 from benchbed.searcher import renormalised
-from benchbed.selector import Context, Selection, Selector, evaluation_mode
-from benchbed.space import Space
+from benchbed.selection.compare import Compared, Criterion, compare, race
+from benchbed.selection.progressive import Inputs, Progressive, ProgressiveOptions
+from benchbed.selection.schedule import Decision
+from benchbed.selector import Context, evaluation_mode
+from benchbed.streams import derive
 
 
-class Options(PluginOptions):
-    """DARTS-PT at operation level. Defaults: `recommended`."""
+class Options(ProgressiveOptions):
+    """DARTS-PT at both levels, operations and inputs. Defaults: `recommended`."""
 
-    criterion: Literal["acc", "loss"] = Field(
-        "acc", description="lowest accuracy, or highest loss, without the operation"
+    criterion: Criterion = Field("acc", description="lowest accuracy, or highest loss, without the operation")
+    edge_criterion: Criterion | None = Field(
+        None, description="the same for a node's inputs; none: as `criterion` (which the official code uses for both)"
     )
-    interval: int = Field(5, ge=0, description="tuning epochs between decisions (official: 5); 0: decide at once")
-    order: Literal["random", "forward", "backward"] = Field(
-        "random", description="the positions' order (official: random)"
+    topology: Literal["cumulative", "non-cumulative"] = Field(
+        "cumulative",
+        description="whether an input that a node drops is gone while its other inputs are tried (official: no)",
+    )
+    order: Literal[
+        "random", "forward", "backward", "global-op-once", "global-op-greedy", "global-edge-once", "global-edge-greedy"
+    ] = Field(
+        "random",
+        description="the positions' order (official: random); global: first the position with the operation, or of "
+        "which all, is missed most, ranked once or before each decision",
     )
     mask: Literal["as-is", "renormalised"] = Field(
         "as-is", description="what is left of a masked mixture (official: as is)"
@@ -40,20 +54,33 @@ class Options(PluginOptions):
         "auto", description="measure the mixture or paths drawn from it"
     )
     draws: int = Field(32, ge=1, description="paths per measurement where gates are sampled; the same for every mask")
-    tune_lr_factor: float = Field(0.1, gt=0, description="tuning's learning rate over the search's (official: 0.1)")
-    tune_alpha: bool = Field(True, description="alpha goes on moving while tuning (official: yes)")
-    schedule: Literal["even", "official"] = Field(
-        "even", description="official: the last decision one epoch early, then one epoch of tuning that decides nothing"
+    race: float | None = Field(
+        None, gt=0, lt=0.5, description="drop candidates early, wrongly at most so often a decision; none: never"
     )
 
+    @model_validator(mode="after")
+    def _fits(self) -> "Options":
+        if self.race is not None and self.order.startswith("global"):
+            raise ValueError(
+                f"race = {self.race} with order = '{self.order}': a race ends before it knows how much a position is "
+                "missed; take order = 'random', 'forward' or 'backward'"
+            )
+        return self
 
-class Perturb(Selector):
+
+STATED: dict[str, Any] = {
+    "criterion": "acc", "edge_criterion": None, "interval": 5, "order": "random", "mask": "as-is", "gates": "auto",
+    "draws": 32, "tune_lr_factor": 0.1, "tune_alpha": True, "race": None,
+}  # fmt: skip
+
+
+class Perturb(Progressive):
     """Masks one operation at a time and keeps the one that is missed most."""
 
     Options: ClassVar[type[BaseModel]] = Options
     presets: ClassVar[dict[str, Any]] = {
-        "official": {"schedule": "official"},
-        "recommended": {},
+        "official": {**STATED, "schedule": "official", "topology": "non-cumulative"},
+        "recommended": {**STATED, "schedule": "even", "topology": "cumulative"},
         "paper": {"schedule": "official"},
         "small": {"interval": 1, "draws": 8},
         "table": {"interval": 0, "mask": "renormalised"},  # nothing to tune; a row without mass is uniform
@@ -61,117 +88,151 @@ class Perturb(Selector):
 
     def __init__(self, options: Any):
         super().__init__(options)
-        self.epoch, self.order = 0, list[int]()
-        self.choices: dict[int, int] = {}
-        self.scores: Tensor | None = None
-        self.modes: list[str] = []
+        self.measured: dict[int, tuple[list[int], Tensor]] = {}  # by position, within one step
 
-    def steps(self, space: Space) -> int:
-        epochs, decisions = decision_epochs(len(space.positions), self.options.interval, self.options.schedule)
-        return epochs + len(decisions)
+    @classmethod
+    def needed(cls, options: Any) -> frozenset[str]:
+        return cls.needs if options.race is None else cls.needs | {"images"}
 
-    def step(self, context: Context) -> Selection | None:
-        space = context.space
-        if self.scores is None:
-            self._begin(context)
-        epochs, decisions = decision_epochs(len(space.positions), self.options.interval, self.options.schedule)
-        made = len(self.choices)
-        if made < len(decisions) and decisions[made] == self.epoch:
-            self._decide(context, self.order[made])
-        elif self.epoch < epochs:
-            context.tune(
-                self._decisions(space), self.epoch, epochs, self.options.tune_lr_factor, self.options.tune_alpha
-            )
-            self.epoch += 1
-        if len(self.choices) < len(decisions) or self.epoch < epochs:
-            return None
-        assert self.scores is not None
-        choices = [self.choices[i] for i in range(len(space.positions))]
-        strength = context.searcher.probabilities()[range(len(choices)), choices].tolist()
-        chosen = space.architecture_of(space.keep_strongest(choices, strength))
-        notes = {
-            "order": [space.positions[i].name for i in self.order],
-            "gates": self.modes[0],
-            "tuning_epochs": epochs,
-        }
-        return Selection(chosen, self.scores.double().numpy(), notes)
+    def begin(self, context: Context) -> None:
+        self.notes = {"gates": evaluation_mode(self.options.gates, context.searcher)}
+        if self.options.race is not None:
+            if context.objective.parts < 2:
+                raise BenchbedError(
+                    f"selector 'perturb': race = {self.options.race}: the {context.objective.validation_images} "
+                    "validation images are measured in one part; a race needs two (lower supernet.eval_batch)"
+                )
+            self.notes["race"] = self.options.race
+        if self.options.order.endswith("-once"):
+            self._rank_all(context)
 
-    def _begin(self, context: Context) -> None:
-        positions = len(context.space.positions)
-        self.order = list(range(positions))
-        if self.options.order == "random":
-            self.order = torch.randperm(positions, generator=context.streams.generator("selection")).tolist()
-        elif self.options.order == "backward":
-            self.order.reverse()
-        self.scores = torch.full(context.space.mask.shape, torch.nan)
-        self.modes = [evaluation_mode(self.options.gates, context.searcher)]
+    # -- operations ------------------------------------------------------------------------------------------------
 
-    def _decisions(self, space: Space) -> Decisions:
-        decisions = Decisions.none(space)
-        for position, operation in self.choices.items():
-            decisions = decisions.decide(position, operation)
-        return decisions
+    def decide_operation(self, context: Context, decisions: Decisions, position: int) -> tuple[int, Tensor]:
+        """Every selectable operation of the position masked in turn."""
+        columns, strength = self.measured.get(position) or self._operations(context, decisions, position)
+        self.measured = {}
+        scores = torch.full((context.space.mask.shape[1],), torch.nan)
+        scores[columns] = strength.float()
+        return columns[int((strength == strength.max()).nonzero()[0])], scores
 
-    def _decide(self, context: Context, position: int) -> None:
-        """One decision: every selectable operation of the position masked in turn."""
-        assert self.scores is not None
-        space = context.space
-        columns = torch.from_numpy(space.selectable[position]).nonzero().flatten().tolist()
-        objective = context.objective.decided(self._decisions(space))
-        measured = objective.measure(self._masked(context, position, columns))
-        worse = -measured.accuracy if self.options.criterion == "acc" else measured.loss
-        strength = worse.double().mean(1)  # over the draws: (len(columns),)
-        if not torch.isfinite(strength).all():
-            name = space.positions[position].name
-            raise BenchbedError(f"the validation loss is not finite at position '{name}': the supernet has diverged")
-        self.scores[position, columns] = strength.float()
-        best = columns[int((strength == strength.max()).nonzero()[0])]
-        self.choices[position] = best
-        context.log(
-            {
-                "position": space.positions[position].name,
-                "operation": space.positions[position].operations[best],
-                "scores": [round(x, 4) for x in strength.tolist()],
-            }
-        )
+    def _operations(self, context: Context, decisions: Decisions, position: int) -> tuple[list[int], Tensor]:
+        """(columns, strength float64 of each) of the position."""
+        columns = torch.from_numpy(context.space.selectable[position]).nonzero().flatten().tolist()
+        gates = decisions.apply(self._masked(context, position, columns))
+        name = f"position '{context.space.positions[position].name}'"
+        return columns, self._compared(context, gates, self.options.criterion, name)
 
     def _masked(self, context: Context, position: int, columns: list[int]) -> Tensor:
         """Evaluation gates with each of the columns masked at the position, (len(columns), K, P, O)."""
-        mode, mask = evaluation_mode(self.options.gates, context.searcher), torch.from_numpy(context.space.mask)
-        uniforms = torch.rand(self.options.draws, len(mask), generator=context.streams.generator("selection"))
+        mask = torch.from_numpy(context.space.mask)
+        uniforms = self._uniforms(context)
         masked = []
         for column in columns:
             allowed = mask.clone()
             allowed[position, column] = len(columns) == 1  # a position without a choice keeps its operation
-            gates = context.searcher.evaluation_gates(allowed, mode, uniforms)
-            if self.options.mask == "renormalised" and mode == "mixture":
-                gates = renormalised(gates[0], allowed)[None]
-            masked.append(gates)
+            masked.append(self._evaluation_gates(context, allowed, uniforms))
         return torch.stack(masked)
 
-    def state(self) -> Tree:
-        return {
-            "epoch": self.epoch,
-            "order": list(self.order),
-            "choices": dict(self.choices),
-            "scores": None if self.scores is None else self.scores.clone(),
-            "modes": list(self.modes),
-        }
+    def _uniforms(self, context: Context) -> Tensor:
+        """Drawn once a decision: its candidates share them."""
+        generator = context.streams.generator("selection")
+        return torch.rand(self.options.draws, len(context.space.positions), generator=generator)
 
-    def load_state(self, tree: Tree) -> None:
-        self.epoch, self.order, self.choices = tree["epoch"], list(tree["order"]), dict(tree["choices"])
-        self.scores = None if tree["scores"] is None else tree["scores"].clone()
-        self.modes = list(tree["modes"])
+    def _evaluation_gates(self, context: Context, allowed: Tensor, uniforms: Tensor) -> Tensor:
+        mode = evaluation_mode(self.options.gates, context.searcher)
+        gates = context.searcher.evaluation_gates(allowed, mode, uniforms)
+        if self.options.mask == "renormalised" and mode == "mixture":
+            return renormalised(gates[0], allowed)[None]
+        return gates
 
+    # -- inputs ----------------------------------------------------------------------------------------------------
 
-def decision_epochs(positions: int, interval: int, schedule: str) -> tuple[int, list[int]]:
-    """(tuning epochs, the epoch before which each decision falls), DARTS-PT's schedule for one decision an event.
+    def decide_inputs(self, context: Context, decisions: Decisions, node: int) -> Inputs:
+        """Inputs removed in turn; what is missed least is dropped, ties to the later, until the node keeps enough.
 
-    official: interval * (positions - 1) epochs, decisions at 0, I, 2I, ... and the last at the last epoch (so six
-    positions at I = 5 decide at 0, 5, 10, 15, 20, 24 of 25); even: the last at 5I, with no epoch after it.
-    """
-    epochs = interval * (positions - 1)
-    decisions = [interval * i for i in range(positions)]
-    if schedule == "official" and epochs > 0:
-        decisions[-1] = epochs - 1
-    return epochs, decisions
+        Non-cumulative: each round tries removals from the node with all its inputs, as the official code does. The
+        gates of a later round are those of the first, and so are their figures: they are measured once.
+        """
+        rule, uniforms = context.space.nodes[node], self._uniforms(context)
+        strength = dict.fromkeys(rule.incoming, 0.0)
+        left, once = list(rule.incoming), self.options.topology == "non-cumulative"
+        criterion = self.options.edge_criterion or self.options.criterion
+        while len(left) > rule.keep:
+            if not once or len(left) == len(rule.incoming):
+                gates = self._without(context, decisions, left, uniforms)
+                name = f"the inputs of {context.space.positions[left[0]].name} and others"
+                found = self._compared(context, gates, criterion, name, None if once else "least")
+                strength.update(zip(left, found.tolist(), strict=True))
+            least = min(strength[i] for i in left)
+            gone = [i for i in left if strength[i] == least][-1]
+            left.remove(gone)
+            decisions = decisions.drop(gone)
+        dropped = tuple(i for i in rule.incoming if i not in left)
+        return Inputs(dropped, tuple(strength[i] for i in rule.incoming))
+
+    def _without(self, context: Context, decisions: Decisions, edges: Sequence[int], uniforms: Tensor) -> Tensor:
+        """Evaluation gates under the decisions, with each of the edges removed, (len(edges), K, P, O)."""
+        allowed = torch.from_numpy(context.space.mask)
+        gates = decisions.apply(self._evaluation_gates(context, allowed, uniforms))
+        removed = gates.expand(len(edges), *gates.shape).clone()
+        for one, edge in zip(removed, edges, strict=True):
+            one[:, edge] = 0.0
+        return removed
+
+    # -- measuring -------------------------------------------------------------------------------------------------
+
+    def _compared(
+        self,
+        context: Context,
+        gates: Tensor,
+        criterion: Criterion,
+        where: str,
+        seek: Literal["greatest", "least"] | None = "greatest",
+    ) -> Tensor:
+        """The strength of each candidate (C,), raced towards what is sought if the options say so; None: never."""
+        found: Compared
+        if self.options.race is None or seek is None or len(gates) == 1:
+            found = compare(context.objective, gates, criterion)
+        else:
+            # of the run's seed, but not of the stream that gates are drawn from: these stay what they are without races
+            generator = torch.Generator().manual_seed(derive(context.streams.seed, f"race-{self.made}"))
+            parts = torch.randperm(context.objective.parts, generator=generator)
+            found = race(context.objective, gates, criterion, self.options.race, parts.tolist(), seek)
+        if not torch.isfinite(found.strength).all():
+            raise BenchbedError(f"the validation loss is not finite at {where}: the supernet has diverged")
+        if found.images:
+            self.notes["validation_images"] = self.notes.get("validation_images", 0) + found.images
+        return found.strength
+
+    # -- global orders (Zero-Cost-PT, Xiang et al. 2021, from its code's option names; the rules here are stated) ------
+
+    def pick(self, context: Context, decisions: Decisions, position: int, group: list[int]) -> int:
+        """Greedy: of the undecided of the group, the position of greatest importance now, ties to the first."""
+        if not self.options.order.endswith("-greedy"):
+            return position
+        importance = self._importance(context, decisions, group)
+        return group[importance.index(max(importance))]
+
+    def _rank_all(self, context: Context) -> None:
+        """Reorders the agenda's positions within each group by importance, before anything is decided."""
+        space, positions = context.space, [d.of for d in self.agenda if d.kind == "operation"]
+        ranked: dict[str, list[int]] = {}
+        for name in dict.fromkeys(space.positions[i].group for i in positions):
+            group = sorted(i for i in positions if space.positions[i].group == name)
+            importance = self._importance(context, Decisions.none(space), group)
+            best = sorted(zip(importance, group, strict=True), key=lambda pair: -pair[0])
+            ranked[name] = [i for _, i in best]
+        self.agenda = [
+            d if d.kind == "inputs" else Decision(d.event, d.kind, ranked[space.positions[d.of].group].pop(0))
+            for d in self.agenda
+        ]
+        self.measured = {}
+
+    def _importance(self, context: Context, decisions: Decisions, group: list[int]) -> list[float]:
+        """op: the strength of the position's strongest operation; edge: how much the whole position is missed."""
+        if self.options.order.startswith("global-op"):
+            self.measured = {i: self._operations(context, decisions, i) for i in group}
+            return [float(strength.max()) for _, strength in self.measured.values()]
+        gates = self._without(context, decisions, group, self._uniforms(context))
+        return self._compared(context, gates, self.options.criterion, "the removal of a position", None).tolist()

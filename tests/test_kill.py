@@ -91,6 +91,11 @@ def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None], list[str]
 
 
 PAIRINGS = [("darts", "perturb"), ("proxyless", "perturb"), ("reinforce", "best-of"), ("random", "best-of")]
+SELECTIONS: dict[str, dict[str, Any]] = {
+    "perturb": {"draws": 2, "race": 0.2},
+    "perturb-magnitude": {},
+    "discretize": {"draws": 2, "epochs": 1, "min_epochs": 1},
+}
 
 
 def configured(tiny: dict[str, Any], searcher: str, selector: str) -> Any:
@@ -130,6 +135,24 @@ def test_a_run_stopped_again_and_again_ends_as_if_it_never_was(
     assert_same(left(tmp_path / "pieces"), left(tmp_path / "whole"))
 
 
+@pytest.mark.parametrize("selector", [*SELECTIONS])
+def test_a_selection_stopped_inside_a_decision_decides_as_if_it_never_was(
+    tmp_path: Path, tiny: dict[str, Any], stop_at: Callable[..., list[str]], selector: str
+) -> None:
+    """Stopped when a line is to be written, half-way: what was measured or trained since the last save is lost."""
+    raw = tiny | {"epochs": 1, "selector": SELECTIONS[selector], "supernet": tiny["supernet"] | {"eval_batch": 10}}
+    configs = expand(raw, ["darts"], [selector], [1])
+    writes = stop_at(None)
+    run(configs, tmp_path / "whole")
+    lines = [n for n, write in enumerate(writes) if write == "whole log"]
+    stop_at(lines[len(lines) // 2])
+    with pytest.raises(Stop):
+        run(configs, tmp_path / "pieces")
+    stop_at(None)
+    run(configs, tmp_path / "pieces")
+    assert_same(left(tmp_path / "pieces"), left(tmp_path / "whole"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("pairing", PAIRINGS, ids="-".join)
 def test_a_run_stopped_once_at_any_write(
@@ -155,18 +178,18 @@ def test_a_run_stopped_once_at_any_write(
 class Program:
     """`python -m benchbed run` on a run that works for some seconds in all three stages."""
 
-    def __init__(self, task: Path, env: dict[str, str]):
+    def __init__(self, task: Path, env: dict[str, str], selector: str = "perturb", **options: Any):
         settings = {
+            **{f"selector.{key}": value for key, value in options.items()},
             "supernet.channels": 4,
             "supernet.batch": 20,
             "supernet.valid_batch": 20,
-            "selector.draws": 8,
             "scoring.channels": 4,
             "scoring.batch": 10,
             "scoring.epochs": 8,
         }
         self.arguments = [sys.executable, "-m", "benchbed", "run", "--quiet", "--searcher", "proxyless"]
-        self.arguments += ["--selector", "perturb", "--task", f"npz:{task}", "--epochs", "5"]
+        self.arguments += ["--selector", selector, "--task", f"npz:{task}", "--epochs", "5"]
         self.arguments += [f"--set={key}={value}" for key, value in settings.items()]
         self.env = {**env, "OMP_NUM_THREADS": "1"}
 
@@ -201,7 +224,7 @@ def kill(process: "subprocess.Popen[bytes]") -> int:
 
 @pytest.fixture(scope="module")
 def program(tiny_file: Path, child_env: dict[str, str]) -> Program:
-    return Program(tiny_file, child_env)
+    return Program(tiny_file, child_env, draws=8)
 
 
 @pytest.fixture(scope="module")
@@ -246,6 +269,26 @@ def test_twenty_kills_at_random_moments(program: Program, uninterrupted: Any, tm
         assert_same(left(out), wanted)
     assert len(landed) >= 17, "the run ended before most of the kills: it is too short for this test"
     print("killed with these folders begun:", landed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("selector", [*SELECTIONS])
+def test_kills_between_and_inside_decisions(
+    tiny_file: Path, child_env: dict[str, str], tmp_path: Path, selector: str
+) -> None:
+    """One run, killed again and again at random moments of its selection: the same decisions follow."""
+    program = Program(tiny_file, child_env, selector, **SELECTIONS[selector])
+    program.arguments.append("--set=supernet.eval_batch=10")  # parts to race over
+    program.finish(tmp_path / "whole")
+    rng, out, kills = random.Random(int.from_bytes(os.urandom(4), "big")), tmp_path / "out", 0
+    for _ in range(8):
+        process = program.start(out)
+        wait_for(process, lambda: any(out.glob("proxyless-*/history.jsonl")))
+        time.sleep(rng.uniform(0, 0.4))
+        kills += kill(process) == -signal.SIGKILL
+    program.finish(out)
+    assert kills >= 3, "the selection ended before most of the kills: it is too short for this test"
+    assert_same(left(out), left(tmp_path / "whole"))
 
 
 def test_ctrl_c_is_one_line_and_the_same_command_goes_on(program: Program, uninterrupted: Any, tmp_path: Path) -> None:

@@ -44,7 +44,13 @@ def grid(tiny_file: Path, out: Path) -> dict[tuple[str, str], dict[str, Any]]:
         "task": f"npz:{tiny_file}",
         "epochs": 2,
         "supernet": {"channels": 2, "batch": 60, "valid_batch": 20, "eval_batch": 40},
-        "selector": {"name": ",".join(sorted({t for _, t in PAIRINGS})), "samples": 6, "draws": 3},
+        "selector": {
+            "name": ",".join(sorted({t for _, t in PAIRINGS})),
+            "samples": 6,
+            "draws": 3,
+            "epochs": 1,
+            "min_epochs": 1,
+        },
         "scoring": {"channels": 2, "epochs": 1, "batch": 60},
     }
     names = [list(dict.fromkeys(column)) for column in zip(*PAIRINGS, strict=True)]

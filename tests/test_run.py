@@ -16,7 +16,9 @@ from benchbed.tasks.load import load_task
 from benchbed.training.train import Training
 
 SEARCHERS = ("darts", "proxyless", "reinforce")
-SELECTORS = ("magnitude", "perturb", "best-of", "random", "constant")
+SELECTORS = ("magnitude", "perturb", "perturb-magnitude", "discretize", "best-of", "random", "constant")
+OPTIONS = {"name": ",".join(SELECTORS), "samples": 12, "draws": 4, "epochs": 1, "min_epochs": 1}
+SCORED = SELECTORS[:4]  # every operation has a score
 KEYS = """searcher selector space objective task seed architecture supernet_accuracy valid_accuracy test_accuracy
     scored_by best_test_accuracy regret rank percentile seconds peak_memory_bytes versions commit machine"""
 CHANGES = ("seconds", "peak_memory_bytes", "versions", "commit", "machine", "finished")  # from one making to the next
@@ -47,7 +49,7 @@ def grid(
         "task": f"npz:{tiny_file}",
         "epochs": 2,
         "supernet": {"channels": 2, "batch": 40, "valid_batch": 40, "eval_batch": 40},
-        "selector": {"name": ",".join(SELECTORS), "samples": 12, "draws": 4},
+        "selector": OPTIONS,
         "scoring": {"channels": 2, "epochs": 1, "batch": 40},
     }
     made: dict[str, list[Any]] = {"searches": [], "trainings": []}
@@ -89,16 +91,15 @@ def test_every_pairing_gives_a_member_of_the_space_and_its_figures(grid: Any) ->
         scores = record["scores"]
         assert [len(row) for row in scores] == [5] * 6
         measured = [value is not None for row in scores for value in row]
-        assert {"magnitude": all(measured), "perturb": all(measured), "best-of": any(measured)}.get(
-            record["selector"], not any(measured)
-        )
+        expected = {name: all(measured) for name in SCORED} | {"best-of": any(measured)}
+        assert expected.get(record["selector"], not any(measured))
 
 
 def test_the_selection_follows_its_scores(grid: Any) -> None:
-    """What a record's scores say by themselves: the kept operation of magnitude and perturb scores highest."""
+    """What a record's scores say by themselves: the kept operation scores highest."""
     _, records, _ = grid
     for record in records:
-        if record["selector"] in ("magnitude", "perturb"):
+        if record["selector"] in SCORED:
             choices = NB201().parse(record["architecture"]).choices
             for row, choice in zip(record["scores"], choices, strict=True):
                 assert row[choice] == max(row)
@@ -115,10 +116,10 @@ def test_a_search_is_made_once_for_all_its_selectors(grid: Any) -> None:
         assert len({r["search"] for r in mine}) == 1
         assert len({r["state_sha256"]["search"] for r in mine}) == 1
         assert len({(r["supernet_accuracy"], r["seconds"]["search"]) for r in mine}) == 1
-    # only tuning moves what a search has left
+    # only tuning moves what a search has left; discretize puts back what it trains
     for record in records:
         moved = record["state_sha256"]["selection"] != record["state_sha256"]["search"]
-        assert moved == (record["selector"] == "perturb")
+        assert moved == (record["selector"] in ("perturb", "perturb-magnitude"))
 
 
 def test_a_cell_is_trained_once_a_seed(grid: Any) -> None:
@@ -138,7 +139,7 @@ def test_the_same_again_costs_nothing(grid: Any, tiny_file: Path, monkeypatch: p
     monkeypatch.setattr(stages, "score", None)
     again = json.loads((out / records[0]["id"] / "config.json").read_text())
     raw = {key: again[key] for key in ("task", "epochs", "supernet", "scoring")}
-    raw["selector"] = {"name": ",".join(SELECTORS), "samples": 12, "draws": 4}
+    raw["selector"] = OPTIONS
     assert run_all(expand(raw, list(SEARCHERS), list(SELECTORS), [0]), on_cpu(out)) == records
     assert times(out) == before
 

@@ -24,7 +24,7 @@ from benchbed.tables.table import Table
 SPACE = NB201()
 TABLE = {"objective": "table", "table": "mine", "dataset": "cifar10"}
 SEARCHERS = [p.name for p in registry.plugins("searcher")]
-SELECTORS = [p.name for p in registry.plugins("selector")]
+SELECTORS = [p.name for p in registry.plugins("selector") if not registry.load("selector", p.name).needs]
 
 
 def on_cpu(out: Path, force: bool = False) -> Options:

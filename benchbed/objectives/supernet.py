@@ -7,7 +7,7 @@ computes on the whole batch.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from importlib import import_module
@@ -20,7 +20,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from ..errors import BenchbedError
-from ..objective import Batch, Keep, Measure, Objective, Tree
+from ..objective import Batch, Keep, Measure, Objective, Outcomes, Tree
 from ..parallel import ALONE, Broken, Group, skip_again, skipped
 from ..space import Space
 from ..streams import Streams, seeded
@@ -65,7 +65,7 @@ def import_class(path: str) -> Any:
 class SupernetObjective(Objective):
     """Loss and accuracy of gates on the task, by shared weights that `weight_step` trains."""
 
-    provides = frozenset({"weights", "network"})
+    provides = frozenset({"weights", "network", "images"})
 
     def __init__(
         self,
@@ -89,6 +89,8 @@ class SupernetObjective(Objective):
             "valid": Cursor(len(task.valid), options.valid_batch, streams.generator("data-valid")),
         }
         self.steps_per_epoch = self.cursors["train"].batches
+        self.validation_images = len(task.valid)
+        self.parts = -(-self.validation_images // options.eval_batch)
         self.readers = {
             name: StoredReader(split, self.cursors[name], streams.generator(f"augmentation-{name}"), group)
             for name, split in self.splits.items()
@@ -223,11 +225,27 @@ class SupernetObjective(Objective):
 
         Each process of a group takes whole parts in turn, so that their batch statistics are those of one process.
         """
-        data = self.splits["valid"]
-        count = -(-len(data) // self.options.eval_batch)
-        parts = [Group(i, count).part(len(data)) for i in range(self.group.rank, count, self.group.size)]
-        for images, labels in data.in_order(parts):
+        yield from self._parts(range(self.group.rank, self.parts, self.group.size))
+
+    def _parts(self, numbers: Iterable[int]) -> Iterator[Batch]:
+        slices = [Group(i, self.parts).part(self.validation_images) for i in numbers]
+        for images, labels in self.splits["valid"].in_order(slices):
             yield Batch(images.contiguous(memory_format=torch.channels_last), labels)
+
+    def outcomes(self, gates: Tensor, part: int) -> Outcomes:
+        """In a group every process measures the whole part, and all go by the first one's figures."""
+        flat = gates.reshape(-1, *gates.shape[-2:])
+        moved, figures = flat.to(self.device), list[Tensor]()
+        with torch.no_grad(), self._precision():
+            ((images, labels),) = self._parts([part])
+            for k, one in enumerate(flat):
+                logits = self.network(images, moved[k], plan(one)).float()
+                loss = F.cross_entropy(logits, labels, reduction="none")
+                figures.append(torch.stack([loss, (logits.argmax(1) == labels).float()]))
+        found = torch.stack(figures, 1)  # (2, K, n)
+        self.group.spread([found])
+        found = found.cpu().reshape(2, *gates.shape[:-2], -1)
+        return Outcomes(found[0], found[1])
 
     def weight_step(self, gates: Tensor, batch: Batch | None) -> Tensor:
         """A candidate that did not run has no gradient, hence no decay and no momentum (ProxylessNAS' own rule)."""

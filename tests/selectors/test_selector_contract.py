@@ -13,6 +13,12 @@ from benchbed.testing.toys import ToySpace
 
 # where the default options do not fit the toy space: what does
 ON_THE_TOY = {"constant": {"operation": "c"}, "best-of": {"samples": 23}}
+# what would train long
+SHORT = {
+    "discretize": {"epochs": 2, "min_epochs": 1, "patience": 1, "draws": 3},
+    "perturb": {"interval": 2},
+    "perturb-magnitude": {"interval": 2},
+}
 NAMES = [p.name for p in registry.plugins("selector")]
 
 
@@ -20,7 +26,7 @@ def make(name: str, options: dict | None = None) -> suite.MakeSelector:
     def made(space: Space) -> Selector:
         selector = registry.load("selector", name)
         fitting = ON_THE_TOY.get(name, {}) if isinstance(space, ToySpace) else {}
-        return selector(selector.Options(**{**fitting, **(options or {})}))
+        return selector(selector.Options(**{**SHORT.get(name, {}), **fitting, **(options or {})}))
 
     return made
 
@@ -38,6 +44,9 @@ def test_the_selector_keeps_the_contract(name, check):
         {"schedule": "official", "interval": 2},
         {"interval": 0, "criterion": "loss", "order": "forward"},
         {"order": "backward", "mask": "renormalised", "gates": "sampled", "draws": 3, "tune_alpha": False},
+        {"interval": 1, "topology": "non-cumulative", "schedule": "official", "edge_criterion": "loss"},
+        {"interval": 0, "order": "global-op-greedy", "topology": "cumulative"},
+        {"interval": 0, "order": "global-edge-once", "gates": "sampled", "draws": 2},
     ],
     ids=lambda options: " ".join(map(str, options.values())),
 )

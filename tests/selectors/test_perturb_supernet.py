@@ -1,0 +1,124 @@
+"""Perturbation on a supernet: what measuring leaves alone, how tuning steps, races, and what is refused."""
+
+import pytest
+import torch
+
+from benchbed.errors import BenchbedError
+from benchbed.objectives.supernet import SupernetObjective, SupernetOptions
+from benchbed.run import Options as RunOptions
+from benchbed.run import expand, run_all
+from benchbed.selectors.perturb import Options, Perturb
+from benchbed.spaces.nb201 import NB201
+from benchbed.streams import Streams
+from benchbed.task import Seal, Split, Task
+from benchbed.testing.selector_suite import Bench
+from benchbed.testing.tree import difference, through_file
+
+
+def bench_of(eval_batch: int = 20, valid: int = 60) -> Bench:
+    generator = torch.Generator().manual_seed(0)
+    train = Split(torch.randn(24, 3, 4, 4, generator=generator), torch.arange(24) % 4)
+    images = torch.randn(valid, 3, 4, 4, generator=generator)
+    labels = torch.arange(valid) % 4
+    task = Task("noise", 4, (3, 4, 4), train, Split(images, labels), Seal(lambda: train), fingerprint="noise")
+    options = SupernetOptions.model_validate(
+        {"channels": 2, "cells": 1, "batch": 12, "valid_batch": 12, "eval_batch": eval_batch}
+    )
+    streams = Streams(0)
+    return Bench(NB201(), SupernetObjective(NB201(), task, options, streams, epochs=1), streams)
+
+
+def perturb(**options) -> Perturb:
+    return Perturb(Options(**options))
+
+
+@pytest.mark.parametrize("race", [None, 0.1])
+def test_measuring_moves_no_buffer_weight_cursor_or_stream(race):
+    """The official code measures in training mode: its running averages drift while it scores."""
+    bench = bench_of()
+    before = through_file(bench.state())
+    bench.run(perturb(interval=0, race=race))
+    after = bench.state()
+    for tree in (before, after):
+        tree["streams"].pop("selection", None)
+    assert difference(after, before) is None
+    assert not dict(bench.objective.network.named_buffers())
+
+
+@pytest.mark.parametrize("schedule", ["official", "even"])
+def test_tuning_steps_at_a_tenth_of_the_rate_constant_through_all_epochs(schedule):
+    bench, rates = bench_of(), []
+    step = bench.objective.optimiser.__class__.step
+
+    def noted(optimiser, *args):
+        rates.append(optimiser.param_groups[0]["lr"])
+        return step(optimiser, *args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.SGD, "step", noted)
+        bench.run(perturb(interval=2, schedule=schedule))
+    assert rates == [pytest.approx(0.0025)] * (10 * 2)  # ten epochs of two batches: the whole split each
+
+
+def test_alpha_is_frozen_while_tuning_if_so_asked():
+    for tune_alpha in (True, False):
+        bench = bench_of()
+        before = bench.searcher.alpha.detach().clone()
+        bench.run(perturb(interval=1, tune_alpha=tune_alpha))
+        assert torch.equal(bench.searcher.alpha, before) == (not tune_alpha)
+
+
+@pytest.mark.parametrize("gates", ["mixture", "sampled"])
+def test_a_race_measures_no_more_draws_the_same_gates_and_says_what_it_forwarded(gates):
+    given = {"interval": 0, "gates": gates, "draws": 4}
+    plain, raced = bench_of().run(perturb(**given)), bench_of().run(perturb(**given, race=0.4))
+    assert plain.notes["validation_images"] <= 30 * 60 * (1 if gates == "mixture" else 4)
+    assert raced.notes["validation_images"] <= plain.notes["validation_images"]
+    assert (raced.notes["race"], "race" in plain.notes) == (0.4, False)
+    assert plain.notes["order"] == raced.notes["order"]
+    if gates == "mixture":
+        assert plain.notes["validation_images"] == 1800
+
+
+def test_a_race_at_next_to_no_error_decides_as_the_full_measurement():
+    given = {"interval": 0, "criterion": "loss"}
+    plain, raced = bench_of().run(perturb(**given)), bench_of().run(perturb(**given, race=1e-12))
+    assert raced.architecture == plain.architecture
+
+
+def test_a_race_over_a_single_part_is_refused():
+    with pytest.raises(BenchbedError, match=r"race = 0.05: the 60 validation images are measured in one part"):
+        perturb(race=0.05).step(bench_of(eval_batch=60).context())
+
+
+def test_a_race_without_images_is_refused(tmp_path, unchecked, make_table):
+    make_table("mine")
+    raw = {"objective": "table", "table": "mine", "dataset": "cifar10", "epochs": 1, "selector": {"race": 0.05}}
+    with pytest.raises(BenchbedError, match="selector 'perturb' needs images, which objective 'table'"):
+        run_all(expand(raw, ["darts"], ["perturb"], [0]), RunOptions(tmp_path / "out", torch.device("cpu")))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (["race=0.05", "order=global-op-once"], ("race = 0.05", "'global-op-once'", "'random'")),
+        (["race=0.5"], ("race = 0.5", "less than 0.5")),
+        (["order=sgas"], ("order = 'sgas'", "'random'")),  # the official script's own default, which it cannot do
+        (["interval=-1"], ("interval = -1", "greater than or equal to 0")),
+        (["topology=sometimes"], ("topology = 'sometimes'", "'cumulative'")),
+    ],
+)
+def test_options_that_do_not_fit_are_refused_in_one_line(refused, settings, words):
+    flags = [f"--set=selector.{setting}" for setting in settings]
+    line = refused("run", "--searcher", "darts", "--selector", "perturb", *flags)
+    for word in words:
+        assert word in line
+
+
+def test_both_published_presets_state_every_option():
+    for name in ("official", "recommended"):
+        assert set(Perturb.presets[name]) == set(Options.model_fields)
+    assert Options(**Perturb.presets["recommended"]) == Options()
+    differ = {k for k, v in Perturb.presets["official"].items() if Perturb.presets["recommended"][k] != v}
+    assert differ == {"schedule", "topology"}
