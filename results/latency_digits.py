@@ -52,10 +52,11 @@ def head(record: dict[str, Any], n: int) -> list[str]:
     return [
         "# Gradient against REINFORCE under a latency term, on digits",
         "",
-        "Shared weights on the embedded task (8,000 training images), preset `small` (10 epochs), the measured",
-        f"latency of whole cells on pixel3 (HELP's table), {n} seeds a searcher. ProxylessNAS in mode `two` pays",
-        "`add#linear` with the official lambda of 0.1, REINFORCE's reward is acc (T / ms)^0.1; T = 11.21 ms, the mean over uniformly",
-        "drawn cells. Both fixed beforehand, nothing tuned. The most probable cell is trained from scratch for 4 epochs.",
+        "Shared weights on the embedded task (8,000 training images), preset `small` (10 epochs), the",
+        f"measured latency of whole cells on pixel3 (HELP's table), {n} seeds a searcher. ProxylessNAS in",
+        "mode `two` pays `add#linear` with the official lambda of 0.1, REINFORCE's reward is acc (T /",
+        "ms)^0.1; T = 11.21 ms, the mean over uniformly drawn cells. Both fixed beforehand, nothing tuned.",
+        "The most probable cell is trained from scratch for 4 epochs.",
         "",
         f"{machine['processor']}, {machine['cores']} cores that other work shared, one thread a search; "
         f"torch {versions['torch']}, commit {record['commit'][:12]}. Commands: in `results/latency_digits.py`.",
