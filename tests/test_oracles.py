@@ -4,21 +4,24 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = (ROOT / "docs" / "oracles.md").read_text()
+PARTS = (ROOT / "docs" / "oracles.md").read_text().split("\n# ")  # a part a reference
 
 
 def _tests_in(file: Path) -> set[str]:
     return {node.name for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.FunctionDef)}
 
 
-def test_every_oracle_has_its_row_and_every_test_that_it_names_is_there() -> None:
-    rows = [line for line in PAGE.splitlines() if re.match(r"\| \d+ ", line)]
-    assert [int(re.match(r"\| (\d+)", row).group(1)) for row in rows] == list(range(1, 26))
+@pytest.mark.parametrize(("part", "count"), [(0, 25), (1, 23)])
+def test_every_oracle_has_its_row_and_every_test_that_it_names_is_there(part: int, count: int) -> None:
+    rows = [line for line in PARTS[part].splitlines() if re.match(r"\| \d+ ", line)]
+    assert [int(row.split()[1]) for row in rows] == list(range(1, count + 1))
     for row in rows:
         file: Path | None = None
         names = re.findall(r"`([^`]+)`", row.rsplit("|", 2)[1])
-        assert names, row
+        assert names or row.endswith("| not here |"), row
         for name in names:
             path, colons, test = name.rpartition("::")
             if colons:
