@@ -20,9 +20,10 @@ from benchbed.studies.common import in_words, json_lines, markdown_table, write_
 SEARCHERS = ("proxyless", "reinforce")
 HERE = Path(__file__).parent
 READING = (  # of the run of 2026-11-25
-    "At this weight both end in cells that are nearly free of parameters. REINFORCE's are the faster ones in every seed,",
-    "ProxylessNAS' the more accurate ones in nine, by an amount whose interval holds 0: two points of one trade, and no",
-    "better or worse search. Half of the images and one weight a searcher; a front would need a sweep (`study front`).",
+    "At this weight both end in cells that are nearly free of parameters. REINFORCE's are the faster ones in",
+    "every seed, ProxylessNAS' the more accurate ones in nine, by an amount whose interval holds 0: two points",
+    "of one trade, and no better or worse search. Half of the images and one weight a searcher; a front would",
+    "need a sweep (`study front`).",
 )
 
 
