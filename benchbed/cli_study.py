@@ -191,7 +191,8 @@ def correlate(
     predictors: Annotated[
         list[str],
         typer.Option(
-            "--predictor", help="params, flops, [[TABLE:]DATASET/]SPLIT@EPOCHS, alpha:SEARCH or scores:RUN; several"
+            "--predictor",
+            help="params, flops, [[TABLE:]DATASET/]SPLIT@EPOCHS, alpha:SEARCH, supernet:SEARCH[@N], scores:RUN",
         ),
     ],
     top: Annotated[float, typer.Option(help="the fraction that is the top")] = 0.1,

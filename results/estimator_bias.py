@@ -22,20 +22,9 @@ import torch
 from torch import Tensor
 
 from benchbed import machine, stages
-from benchbed.config import RunConfig
-from benchbed.folder import load_checkpoint
-from benchbed.run import task_of
+from benchbed.studies.common import finished
 
 ESTIMATORS = ("exact", "full", "two", "darts")
-
-
-def load(search: Path) -> stages.Parts:
-    """The finished search, as a selector would find it."""
-    saved = json.loads((search / "config.json").read_text())
-    config = RunConfig.model_validate({**saved, "selector": {"name": "magnitude", "options": {}, "sha256": None}})
-    parts = stages.build(config, task_of(config), torch.device("cpu"))
-    parts.load_state(load_checkpoint(search / "checkpoint.pt")["tree"]["parts"])
-    return parts
 
 
 def through_softmax(p: Tensor, gradient: Tensor) -> Tensor:
@@ -116,7 +105,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=40, help="of the search's own validation batch size")
     parser.add_argument("--out", type=Path, default=Path("results/estimator-bias"))
     given = parser.parse_args()
-    parts = load(given.search)
+    parts = finished(given.search, torch.device("cpu"))
     batches = [(parts.searcher.sample(1)[0], parts.objective.batch("valid")) for _ in range(given.batches)]
     found = [expectations(parts, i, batches) for i in range(len(parts.space.positions))]
     print("| position | " + " | ".join(f"{name}, cosine (length)" for name in ESTIMATORS[1:]) + " |")

@@ -12,18 +12,22 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from ..errors import BenchbedError, unknown
 from ..files import one_line
 from ..folder import read_json
+from ..machine import pick_device
 from ..report.plots import Panel, scatters_svg
 from ..stats.agreement import Estimate, estimate, kendall, spearman, top_precision
 from ..tables.figures import Figure
 from ..tables.table import Table
-from .common import json_lines, markdown_table, write_files
+from .common import finished, json_lines, markdown_table, write_files
 
 FORMS = ("params", "flops", "SPLIT@EPOCHS", "DATASET/SPLIT@EPOCHS", "TABLE:DATASET/SPLIT@EPOCHS", "alpha:SEARCH",
-         "scores:RUN")  # fmt: skip
+         "scores:RUN", "supernet:SEARCH", "supernet:SEARCH@N")  # fmt: skip
+MEASURED = 200  # architectures whose paths a supernet is measured on, unless told otherwise
+AT_ONCE = 50  # of them
 LEAST_P = 1e-12  # below it a probability is as good as none
 _FIGURE = re.compile(r"(?:(?P<dataset>[^/@]+)/)?(?P<split>[^/@]+)@(?P<epochs>[1-9][0-9]*)")
 
@@ -91,6 +95,8 @@ def predictor(text: str, truth: Truth) -> Predictor:
         return Predictor(text, table.cost(text, dataset).reshape(-1).astype(np.float64))
     if form == "alpha":
         return Predictor(text, _summed(np.log(np.maximum(_probabilities(Path(rest), table), LEAST_P)), table))
+    if form == "supernet":
+        return Predictor(text, _by_supernet(rest, truth))
     if form == "scores":
         return Predictor(text, _summed(_scores(Path(rest), table), table))
     found = _FIGURE.fullmatch(rest if colon else text)
@@ -104,6 +110,30 @@ def predictor(text: str, truth: Truth) -> Predictor:
     if other.fingerprint == table.fingerprint and own == truth.figure:
         raise BenchbedError(f"predictor '{text}' is the truth itself: expected another figure")
     return Predictor(text, other.values(*own).reshape(-1))
+
+
+def _by_supernet(text: str, truth: Truth) -> np.ndarray:
+    """float64 (n,): validation accuracy of a supernet at one-hot gates, of randomly drawn architectures; NaN elsewhere.
+
+    They are drawn of those that have a truth, the same for every search.
+    """
+    path, at, number = text.rpartition("@") if re.search(r"@\d+$", text) else (text, "", "")
+    search, count = Path(path), int(number) if at else MEASURED
+    _of_its_space(search, truth.table)
+    parts = finished(search, pick_device("auto"))
+    if parts.config.objective != "supernet":
+        raise BenchbedError(f"predictor 'supernet:{text}': the search's objective is a table, there is no supernet")
+    known = np.flatnonzero(np.isfinite(truth.values))
+    if not 3 <= count <= len(known):
+        raise BenchbedError(f"predictor 'supernet:{text}': {count} architectures, expected 3 to {len(known):,}")
+    drawn = np.random.default_rng(0).choice(known, count, replace=False)
+    choices = np.stack(np.unravel_index(drawn, truth.table.shape), axis=1)
+    space, found = parts.space, np.full(truth.values.shape, np.nan)
+    for some in range(0, count, AT_ONCE):
+        cells = [space.architecture_of(tuple(map(int, row))) for row in choices[some : some + AT_ONCE]]
+        gates = torch.from_numpy(np.stack([space.gates(cell) for cell in cells]))
+        found[drawn[some : some + AT_ONCE]] = parts.objective.measure(gates).accuracy.double().numpy()
+    return found
 
 
 def _summed(of_each: np.ndarray, table: Table) -> np.ndarray:

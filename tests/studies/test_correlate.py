@@ -60,6 +60,28 @@ def test_probabilities_that_order_the_cells_as_the_truth_does(make_table: Any, t
     assert found.rows[0].top_tau.n == found.rows[0].top_rho.n == 1563  # a tenth, rounded up
 
 
+def test_a_supernet_ranks_what_it_was_trained_to(
+    make_table: Any, command: Callable[..., Any], tiny_flags: list[str], tmp_path: Path
+) -> None:
+    """A table that holds the supernet's own accuracies is ranked without an error; the same cells for every search."""
+    names = ("--searcher", "random", "--selector", "magnitude")
+    done = command("run", *names, *tiny_flags, "--table", "none", "--quiet", "--out", tmp_path)
+    assert done.status == 0, done.err
+    (search,) = (tmp_path / "searches").iterdir()
+    make_table("mine")
+    truth = room.study("mine", "cifar10", ["valid@200"], 0.1).truth
+    own = room.predictor(f"supernet:{search}@60", truth).values
+    assert np.isfinite(own).sum() == 60
+    make_table("other", test=np.where(np.isfinite(own), own, 0.0).reshape((5,) * 6))
+    (row,) = room.study("other", "cifar10", [f"supernet:{search}@60"], 0.1).rows
+    assert (row.tau.value, row.tau.n) == (pytest.approx(1), 60)
+    with pytest.raises(BenchbedError, match="2 architectures, expected 3 to 15,625"):
+        room.predictor(f"supernet:{search}@2", truth)
+    moved = search.rename(search.with_name("another"))
+    with pytest.raises(BenchbedError, match="was made with other code or data"):
+        room.predictor(f"supernet:{moved}", truth)
+
+
 def test_a_score_that_was_not_measured_leaves_its_cells_out(make_table: Any, tmp_path: Path) -> None:
     make_table("mine")
     scores = np.zeros((6, 5)).tolist()
@@ -103,6 +125,7 @@ def test_the_command_and_its_files(make_table: Any, command: Callable[..., Any],
         (["valid@200", "valid@200"], "predictor 'valid@200' is asked for twice"),
         (["alpha:nowhere"], "nowhere"),
         (["scores:nowhere"], "nowhere"),
+        (["supernet:nowhere"], "nowhere"),
     ],
 )
 def test_bad_input(make_table: Any, refused: Callable[..., str], asked: list[str], text: str) -> None:
