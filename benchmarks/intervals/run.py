@@ -4,8 +4,8 @@
 
 The pairs are a table's validation accuracy after its shortest training and its test accuracy after the longest. Ours is
 `benchbed.stats.agreement.estimate(kendall, ...)`, theirs `scipy.stats.bootstrap` of `scipy.stats.kendalltau`, paired
-and by percentiles. Rounds take turns in beginning; the CPU time of the process counts. Before anything is timed, tau and
-both intervals are compared: the resamples are others, so the ends agree to a fifth of the interval's width.
+and by percentiles. Rounds take turns in beginning; the CPU time of the process counts. Before anything is timed, tau
+and both intervals are compared: the resamples are others, so the ends agree to a fifth of the interval's width.
 """
 
 import argparse
