@@ -138,7 +138,7 @@ def test_a_configuration_file(command, flags, tmp_path, monkeypatch):
         (["--set", "scoring.bf61=true"], "unknown option of scoring 'bf61': did you mean 'bf16'"),
         (["--set", "searcher.alpha_lr=1"], "unknown configuration key of train 'searcher'"),
         (["--set", "scoring.warmup_epochs=3"], "warmup_epochs 3 leaves nothing of 3 epochs"),
-        (["--epochs", "0"], "scoring: epochs = 0"),
+        (["--set", "scoring.epochs=0"], "scoring: epochs = 0"),
         (["--seed", "-1"], "seed = -1: expected an integer of at least 0"),
         (["--set", "scoring.lr=1e30"], "training diverged: loss "),
         (["--device", "meta"], "device 'meta' cannot be used"),
