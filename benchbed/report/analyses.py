@@ -15,14 +15,15 @@ COLLAPSED = "#D55E00"
 def strength_svg(candidates: Sequence[tuple[str, str, float, float]]) -> bytes:
     """A panel an edge: every operation's probability against its discretisation accuracy, a point a search.
 
-    candidates: (edge, operation, probability, accuracy in percent). An operation has the same colour in all panels;
-    the accuracies share their axis, so that edges where the choice matters stand out.
+    candidates: (edge, operation, probability, accuracy minus the mean of that search's edge, in points). An operation
+    has the same colour in all panels, and the panels share the axis of accuracy: edges where the choice matters show.
     """
     edges = list(dict.fromkeys(edge for edge, *_ in candidates))
     names = list(dict.fromkeys(operation for _, operation, *_ in candidates))
     columns = min(len(edges), 3 if len(edges) <= 9 else MOST_COLUMNS)
     rows = math.ceil(len(edges) / columns)
-    figure = empty_figure(0.8 + 2.0 * columns, 1.2 + 1.8 * rows)
+    wide = 0.8 + 2.0 * columns
+    figure = empty_figure(wide, 1.2 + 1.9 * rows)
     all_axes = figure.subplots(rows, columns, sharey=True, squeeze=False).flatten()
     for axes, edge in zip(all_axes, edges, strict=False):
         for number, name in enumerate(names):
@@ -30,6 +31,7 @@ def strength_svg(candidates: Sequence[tuple[str, str, float, float]]) -> bytes:
             if own:
                 axes.scatter(*zip(*own, strict=True), s=22, c=PALETTE[number % len(PALETTE)], lw=0, label=name)
         axes.set_title(edge, fontsize=9, loc="left")
+        axes.axhline(0, lw=0.5, c="0.7", zorder=0)
         axes.tick_params(labelsize=7)
         axes.margins(x=0.12)
         axes.locator_params(axis="x", nbins=4)
@@ -37,10 +39,12 @@ def strength_svg(candidates: Sequence[tuple[str, str, float, float]]) -> bytes:
     for axes in all_axes[len(edges) :]:
         axes.set_visible(False)
     figure.supxlabel("probability", fontsize=9)
-    figure.supylabel("discretisation accuracy, %", fontsize=9)
+    figure.supylabel("discretisation accuracy,\nminus the edge's mean", fontsize=8)
     labelled = {label: h for axes in all_axes for h, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    wide = max(1, min(len(labelled), 2 * columns))
-    figure.legend(labelled.values(), labelled.keys(), loc="outside upper center", ncols=wide, frameon=False, fontsize=8)
+    abreast = max(1, int(wide / 1.5))
+    figure.legend(
+        labelled.values(), labelled.keys(), loc="outside upper left", ncols=abreast, frameon=False, fontsize=8
+    )
     return svg_bytes(figure)
 
 
@@ -76,6 +80,7 @@ def trajectory_svg(
         below.axhline(threshold, c=COLLAPSED, lw=0.6)
         below.set(ylim=(-0.03, 1.03), ylabel="parameter-free, argmax")
     panels[-1, 0].set_xlabel("epochs of the search")
+    panels[-1, 0].locator_params(axis="x", integer=True)
     handles = above.get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
     return svg_bytes(figure)

@@ -156,7 +156,12 @@ def write(found: Sequence[Found], place: Path) -> None:
     lines: list[dict[str, Any]] = [
         {"seed": one.seed, "supernet_accuracy": one.accuracy, **c._asdict()} for one in found for c in one.candidates
     ]
-    points = [(c.edge, c.operation, c.p, c.alone) for one in found for c in one.candidates]
+    points = [
+        (c.edge, c.operation, c.p, c.alone - float(np.mean([other.alone for other in candidates])))
+        for one in found
+        for candidates in one.by_edge().values()
+        for c in candidates
+    ]
     write_files(
         place,
         {

@@ -79,7 +79,8 @@ def study(
     Raises BenchbedError, before the first search, for whatever a configuration refuses, for an epoch that a search does
     not have, and for a finished search in `options.out` that kept no snapshot there.
     """
-    configs = {(c.seed, c.selector.name): c for c in expand(raw, [searcher], list(selectors), list(seeds))}
+    named = {**raw, "selector": {**raw.get("selector", {}), "name": ",".join(selectors)}}  # options go where they fit
+    configs = {(c.seed, c.selector.name): c for c in expand(named, [searcher], list(selectors), list(seeds))}
     first = next(iter(configs.values()))
     for epoch in epochs:
         if not 1 <= epoch <= first.epochs:
