@@ -133,7 +133,7 @@ def foretold(lab: Lab, config: RunConfig, seeds: int, edges: Sequence[int], tuni
     tunings = seeds * int(space.selectable[edges].sum())
     hours = [tunings * epochs * per_epoch / 3600 for epochs in (tuning.min_epochs, tuning.epochs)]
     return (
-        f"strength: {len(edges)} edges of {seeds} searches are {tunings} tunings of {tuning.min_epochs} to "
+        f"strength: edges {len(edges)}, searches {seeds}: {tunings} tunings of {tuning.min_epochs} to "
         f"{tuning.epochs} epochs, {hours[0]:.2g} to {hours[1]:.2g} hours on {lab.options.device.type} from {TIMED} "
         f"measured steps of {1000 * per_step:.0f} ms; the searches, and what is done before, not counted"
     )

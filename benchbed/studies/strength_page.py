@@ -101,10 +101,11 @@ def markdown(found: Sequence[Found]) -> list[str]:
     ]
     lines.append(["perturbation - alpha", *differences, ""])
     epochs = [c.epochs for one in found for c in one.candidates]
-    edges = len(found[0].by_edge())
+    tuned = f"{min(epochs)} to {max(epochs)}" if min(epochs) < max(epochs) else str(max(epochs))
+    accuracy = _interval([one.accuracy for one in found])
     return [
-        f"{len(found)} supernets of {_interval([one.accuracy for one in found], digits=2)} % validation accuracy, "
-        f"{edges} edges, {len(epochs)} candidates, each tuned for {min(epochs)} to {max(epochs)} epochs.",
+        f"Supernets: {len(found)}, of {accuracy} % validation accuracy. Edges: {len(found[0].by_edge())}. Candidates: "
+        f"{len(epochs)}, each tuned for {tuned} epochs.",
         "",
         *markdown_table(head, lines),
         "",
@@ -124,7 +125,8 @@ def _by_edge(found: Sequence[Found]) -> list[str]:
     lines = []
     for edge in found[0].by_edge():
         own = [one.by_edge()[edge] for one in found]
-        cells = [edge, _counted(Counter(max(c, key=lambda x: x.alone).operation for c in own))]
+        best = (x.operation for c in own for x in c if x.alone == max(y.alone for y in c))
+        cells = [edge, _counted(Counter(best))]
         for name in ("alpha", "perturbation"):
             each = [edge_row(c, SCORES[name]) for c in own]
             cells.append(_counted(Counter(max(c, key=SCORES[name]).operation for c in own)))
@@ -138,15 +140,15 @@ def _counted(counts: Counter[str]) -> str:
     return ", ".join(name if count == 1 else f"{name} {count}" for name, count in counts.most_common())
 
 
-def _figure(value: float, digits: int = 2) -> str:
-    return f"{value:.{digits}f}" if math.isfinite(value) else ""
+def _figure(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else ""
 
 
-def _interval(values: Sequence[float], signed: bool = False, digits: int = 2) -> str:
+def _interval(values: Sequence[float], signed: bool = False) -> str:
     there = [v for v in values if math.isfinite(v)]
     if not there:
         return ""
-    i, form = mean_interval(there), f"{'+' if signed else ''}.{digits}f"
+    i, form = mean_interval(there), "+.2f" if signed else ".2f"
     known = math.isfinite(i.low) and math.isfinite(i.high)
     return f"{i.mean:{form}}" + (f" ({i.low:{form}} to {i.high:{form}})" if known else "")
 

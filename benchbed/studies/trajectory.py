@@ -16,7 +16,7 @@ from .. import stages
 from ..config import RunConfig, identity
 from ..errors import BenchbedError
 from ..files import one_line
-from ..folder import Folder, load_checkpoint, snapshot_path
+from ..folder import Folder, read_json, snapshot_path
 from ..report.analyses import trajectory_svg
 from ..report.plots import Curve
 from ..run import Options, expand
@@ -76,8 +76,9 @@ def study(
 ) -> Found:
     """A search a seed with snapshots after `epochs`, and every selector on each; what is done is not done again.
 
-    Raises BenchbedError, before the first search, for whatever a configuration refuses, for an epoch that a search does
-    not have, and for a finished search in `options.out` that kept no snapshot there.
+    A search that is found finished without some of the snapshots is made once more for them, beside itself. Raises
+    BenchbedError, before the first search, for whatever a configuration refuses and for an epoch that a search does not
+    have.
     """
     named = {**raw, "selector": {**raw.get("selector", {}), "name": ",".join(selectors)}}  # options go where they fit
     configs = {(c.seed, c.selector.name): c for c in expand(named, [searcher], list(selectors), list(seeds))}
@@ -89,17 +90,16 @@ def study(
         raise BenchbedError(f"--collapse {threshold:g}: expected a share above 0 and at most 1")
     lab = Lab(options._replace(snapshots=tuple(epochs)))
     lab.check(configs.values())
-    for config in configs.values():
-        _check_kept(options.out / "searches" / stages.search_id(config, lab.task(config)), epochs, config.epochs)
     records = lab.records(configs, lambda key: f"seed {key[0]}, {key[1]}")
     points = []
     for number, ((seed, selector), config) in enumerate(configs.items(), 1):
+        kept = _kept(lab, config, records[seed, selector]["search"], epochs)
         for epoch in epochs:
             if epoch == config.epochs:
                 record = records[seed, selector]
             else:
                 options.reporter.line(f"{selector}, seed {seed}, after {epoch} epochs ({number} of {len(configs)})")
-                record = _selected(lab, config, records[seed, selector]["search"], epoch)
+                record = _selected(lab, config, snapshot_path(kept, epoch), epoch)
             share = _free(lab.space(config), record["architecture"])
             points.append(Point(seed, epoch, selector, record["architecture"], record["test_accuracy"], share))
     free = {}
@@ -110,21 +110,33 @@ def study(
     return Found(points, free, threshold)
 
 
-def _check_kept(search: Path, epochs: Sequence[int], whole: int) -> None:
-    """Raises BenchbedError where the search is past an epoch of which it kept nothing."""
-    if not (search / "checkpoint.pt").exists():
-        return
-    done = load_checkpoint(search / "checkpoint.pt")["tree"]["epochs"]
-    for epoch in epochs:
-        if epoch < done and epoch != whole and not snapshot_path(search, epoch).exists():
-            raise BenchbedError(
-                f"{search} is past epoch {epoch} and kept no snapshot of it: give another --out, where it is searched "
-                "with snapshots"
-            )
+def _kept(lab: Lab, config: RunConfig, search: str, epochs: Sequence[int]) -> Path:
+    """A search's folder with all the snapshots: its own, or that of the same search made once more for them.
+
+    Raises BenchbedError where it ends elsewhere the second time, as it may on another machine or an accelerator.
+    """
+    options, own = lab.options, lab.options.out / "searches" / search
+    earlier = [epoch for epoch in epochs if epoch < config.epochs]
+    if all(snapshot_path(own, epoch).exists() for epoch in earlier):
+        return own
+    again = options.out / "trajectory" / "searches" / search
+    with Folder(again, stages.SEARCH_KEYS) as folder:
+        if not all(snapshot_path(again, epoch).exists() for epoch in earlier):
+            options.reporter.line(f"{own} kept no snapshot of some epochs: searched once more, in {again}")
+            if folder.record is not None:
+                folder.clear()
+        made = stages.search(stages.build(config, lab.task(config), options.device), folder, options.reporter, earlier)
+    if made["state_sha256"] != read_json(own / "record.json", stages.SEARCH_KEYS)["state_sha256"]:
+        raise BenchbedError(
+            f"{own} kept no snapshot of some epochs, and searched once more it ended elsewhere: give another --out, "
+            "where it is searched with snapshots"
+        )
+    return again
 
 
-def _selected(lab: Lab, config: RunConfig, search: str, epoch: int) -> dict[str, Any]:
+def _selected(lab: Lab, config: RunConfig, snapshot: Path, epoch: int) -> dict[str, Any]:
     """The selector's choice at the snapshot, and its test accuracy; in a folder of its own, resumable."""
+    search = stages.search_id(config, lab.task(config))
     names = f"{config.selector.name}-e{epoch}-{search}"
     key = [search, epoch, config.selector.model_dump(), config.scoring_key()]
     options = lab.options
@@ -132,8 +144,7 @@ def _selected(lab: Lab, config: RunConfig, search: str, epoch: int) -> dict[str,
         if folder.record is not None:
             return folder.record
         parts = stages.build(config, lab.task(config), options.device)
-        kept = snapshot_path(options.out / "searches" / search, epoch)
-        selection, figures = stages.select(parts, kept, folder, options.reporter)
+        selection, figures = stages.select(parts, snapshot, folder, options.reporter)
         chosen = selection.architecture
         record = {
             "search": search,

@@ -166,7 +166,7 @@ def test_the_command(command: Callable[..., Any], tiny_flags: list[str], tmp_pat
     words = ["study", "strength", "--seeds", "0:1", "--edges", 1, "--tune-epochs", 1, "--out", out, *tiny_flags]
     done = command(*words)
     assert done.status == 0, done.err
-    assert "1 edges of 1 searches are 5 tunings of 1 to 1 epochs" in done.err
+    assert "edges 1, searches 1: 5 tunings of 1 to 1 epochs" in done.err
     assert done.err.index("tunings") < done.err.index("epoch   1/2"), "told before anything is made"
     lines = [json.loads(line) for line in (out / "strength.jsonl").read_text().splitlines()]
     assert [line["operation"] for line in lines] == list(NB201().positions[0].operations)
