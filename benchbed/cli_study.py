@@ -1,4 +1,4 @@
-"""The commands about studies: `study proxy`, `front`, `devices`, `correlate`, `estimators`, `skip`, and others."""
+"""The commands about studies: `study NAME`, each a question that takes many runs; docs/studies.md has them all."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
