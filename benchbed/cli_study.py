@@ -1,4 +1,4 @@
-"""The commands about studies: `study proxy`, `front`, `devices`, `correlate`, `estimators` and `skip`."""
+"""The commands about studies: `study NAME`, each a question that takes many runs; docs/studies.md has them all."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -257,3 +257,78 @@ def skip(
         study.write(found, out)
     print("\n".join(study.markdown(found)))
     print(f"\nwritten: {', '.join(f'{out}/skip.{ending}' for ending in ('md', 'jsonl', 'svg'))}")
+
+
+@study_app.command()
+def strength(
+    searcher: Searcher = "darts",
+    seeds: Seeds = "0:3",
+    edges: Annotated[int | None, typer.Option(help="so many, drawn at random  [default: all]")] = None,
+    most: Annotated[int, typer.Option("--tune-epochs", help="most tuning epochs of a candidate")] = 20,
+    least: Annotated[
+        int | None, typer.Option("--min-tune-epochs", help="fewest  [default: 5, or as many as the most]")
+    ] = None,
+    patience: Annotated[int, typer.Option(help="tuning ends after so many epochs without a better accuracy")] = 2,
+    space: SpaceName = None,
+    task: TaskName = None,
+    data: Data = None,
+    table: TableName = None,
+    dataset: Dataset = None,
+    epochs: Epochs = None,
+    out: Out = Path("runs"),
+    device: Device = "auto",
+    settings: Settings = None,
+    quiet: Quiet = False,
+) -> None:
+    """Alpha, and the cheap score of perturbation, against discretisation accuracy on every edge."""
+    from .config import seed_range
+    from .studies import strength as study
+    from .studies import strength_page as page
+
+    raw = _raw(settings, space=space, task=task, data=data, table=table, dataset=dataset, epochs=epochs)
+    tuning = {"epochs": most, "patience": patience, **({} if least is None else {"min_epochs": least})}
+    with _options(out, device, quiet) as options:
+        found = study.study(raw, searcher, list(seed_range(seeds)), tuning, edges, options)
+        page.write(found, out)
+    print("\n".join(page.markdown(found)))
+    print(f"\nwritten: {', '.join(f'{out}/strength.{ending}' for ending in ('md', 'jsonl', 'svg'))}")
+
+
+@study_app.command()
+def trajectory(
+    at: Annotated[str, typer.Option(help="epochs of a search after which its state is kept, e.g. 2,5,10")],
+    searcher: Searcher = "darts",
+    selector: Annotated[str, typer.Option(help="selectors, with commas")] = "magnitude,perturb",
+    seeds: Seeds = "0:3",
+    collapse: Annotated[
+        float, typer.Option(help="share of parameter-free operations in the most probable cell that is a collapse")
+    ] = 0.75,
+    space: SpaceName = None,
+    task: TaskName = None,
+    objective: ObjectiveName = None,
+    data: Data = None,
+    table: TableName = None,
+    dataset: Dataset = None,
+    epochs: Epochs = None,
+    out: Out = Path("runs"),
+    device: Device = "auto",
+    settings: Settings = None,
+    quiet: Quiet = False,
+) -> None:
+    """Selectors on a search's snapshots: what each would have chosen after fewer epochs, and where alpha collapses."""
+    from .config import seed_range
+    from .studies import trajectory as study
+    from .studies.common import numbers
+
+    snapshots = numbers(at, "--at")
+    if any(e != int(e) for e in snapshots):
+        raise BenchbedError(f"--at '{at}': expected whole numbers with commas, such as 2,5,10")
+    names = [name.strip() for name in selector.split(",")]
+    raw = _raw(settings, objective=objective, space=space, task=task, data=data, table=table, dataset=dataset,
+               epochs=epochs)  # fmt: skip
+    with _options(out, device, quiet) as options:
+        chosen = sorted({int(e) for e in snapshots})
+        found = study.study(raw, searcher, names, list(seed_range(seeds)), chosen, collapse, options)
+        study.write(found, out)
+    print("\n".join(study.markdown(found)))
+    print(f"\nwritten: {', '.join(f'{out}/trajectory.{ending}' for ending in ('md', 'jsonl', 'svg'))}")

@@ -2,7 +2,8 @@
 
 `history.jsonl` gets a line per epoch or decision, appended and flushed. `checkpoint.pt` is replaced atomically and
 holds the history's length, so that a stage killed between the two resumes with a history that fits. `record.json` is
-written last, under a temporary name, and renamed: a record that exists is whole.
+written last, under a temporary name, and renamed: a record that exists is whole. `snapshots/` holds earlier
+checkpoints, where a search was asked to keep some.
 """
 
 import fcntl
@@ -22,6 +23,7 @@ from .errors import BenchbedError
 from .files import one_line, write_atomic
 from .objective import Tree
 
+SNAPSHOTS = "snapshots"
 AGAIN = "remove it, or run again with --force"
 
 
@@ -116,6 +118,8 @@ class Folder:
         with one_line(self.path, "clear"):
             for name in ("history.jsonl", "checkpoint.pt", "record.json"):
                 (self.path / name).unlink(missing_ok=True)
+            for kept in self.path.glob(f"{SNAPSHOTS}/*.pt"):
+                kept.unlink()
 
     @property
     def record(self) -> dict[str, Any] | None:
@@ -140,6 +144,14 @@ class Folder:
         torch.save({"history": length, "tree": tree}, buffer)
         write_atomic(self.path / "checkpoint.pt", buffer.getvalue())
 
+    def keep(self, epoch: int) -> None:
+        """The checkpoint of now once more, as the snapshot of that epoch, which later saves leave alone."""
+        path = snapshot_path(self.path, epoch)
+        with one_line(path, "write"):
+            path.parent.mkdir(exist_ok=True)
+            data = (self.path / "checkpoint.pt").read_bytes()
+        write_atomic(path, data)
+
     def load(self) -> Tree | None:
         """The checkpoint's tree, or None; cuts the history back to the moment of the checkpoint."""
         path, history = self.path / "checkpoint.pt", self.path / "history.jsonl"
@@ -157,6 +169,11 @@ class Folder:
             if length:
                 os.truncate(history, saved["history"])
         return saved["tree"]
+
+
+def snapshot_path(search: Path, epoch: int) -> Path:
+    """Where a search keeps its state after so many epochs, if it was asked to; a file as its checkpoint is."""
+    return search / SNAPSHOTS / f"epoch-{epoch:04d}.pt"
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

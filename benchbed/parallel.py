@@ -193,6 +193,9 @@ class SharedFolder(Folder):
     def save(self, tree: Tree) -> None:
         self.group.from_leader(lambda: super(SharedFolder, self).save(tree))
 
+    def keep(self, epoch: int) -> None:
+        self.group.from_leader(lambda: super(SharedFolder, self).keep(epoch))
+
 
 def started() -> Group:
     """The group that torchrun has put this process into; alone without it. Nothing is connected yet."""

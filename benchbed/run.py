@@ -43,6 +43,7 @@ class Options(NamedTuple):
     force: bool = False
     reporter: Reporter = Reporter(quiet=True)
     group: Group = ALONE
+    snapshots: tuple[int, ...] = ()  # numbers of epochs after which a search's state is kept
 
 
 def run_all(configs: list[RunConfig], options: Options) -> list[dict[str, Any]]:
@@ -121,7 +122,7 @@ def run(config: RunConfig, task: Task, options: Options, redone: set[Path] | Non
                 write_json(folder_path / "config.json", config.model_dump())
             if group.leader and (fresh_search or not (search_path / "config.json").exists()):  # `select` scores so too
                 write_json(search_path / "config.json", config.model_dump(exclude={"selector"}))
-            searched = stages.search(parts, search_folder, reporter)
+            searched = stages.search(parts, search_folder, reporter, options.snapshots)
             selection, figures = stages.select(parts, search_path / "checkpoint.pt", folder, reporter)
         if "over_the_limit" in selection.notes:
             reporter.line(f"over the limit of {selection.notes['limit']:g}: {selection.notes['over_the_limit']} costs "

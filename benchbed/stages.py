@@ -1,6 +1,7 @@
 """The three stages of a run, each in a folder of its own, each resumable: search, selection, scoring."""
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -159,10 +160,11 @@ def run_id(config: RunConfig, task: Task) -> str:
 # -- search --------------------------------------------------------------------------------------------------------
 
 
-def search(parts: Parts, folder: Folder, reporter: Reporter) -> dict[str, Any]:
+def search(parts: Parts, folder: Folder, reporter: Reporter, snapshots: Collection[int] = ()) -> dict[str, Any]:
     """Trains the supernet and the searcher, an epoch at a time; the record of the finished search.
 
-    A finished search costs nothing again. A killed one goes on from its last epoch.
+    A finished search costs nothing again. A killed one goes on from its last epoch. Its state after each number of
+    epochs in `snapshots` is kept; a finished search keeps no more.
     """
     if folder.record is not None:
         return folder.record
@@ -171,6 +173,8 @@ def search(parts: Parts, folder: Folder, reporter: Reporter) -> dict[str, Any]:
     total = parts.objective.steps_per_epoch
     reporter.begin(f"search {config.searcher.name}", epochs * total, done * total)
     for epoch in range(done, epochs):
+        if epoch in snapshots:
+            folder.keep(epoch)  # here, before the next epoch: a kill between saving and keeping loses nothing
         began = time.perf_counter()
 
         def show(clock: Clock, loss: float) -> None:
@@ -240,15 +244,13 @@ def _check_finite(parts: Parts, when: str) -> None:
 
 
 def _diverged(error: NonFiniteLoss, parts: Parts, folder: Folder) -> BenchbedError:
-    o, searcher = parts.config.supernet, parts.config.searcher
-    kept = folder.path / "checkpoint.pt"
+    o, kept = parts.config.supernet, folder.path / "checkpoint.pt"
     where = f"the last good checkpoint is {kept}" if kept.exists() else "no epoch was finished"
-    if o is None:
-        return parts.group.refusal(f"{error}: searcher {searcher.name}, seed {parts.config.seed}; {where}")
-    return parts.group.refusal(
-        f"{error}: searcher {searcher.name}, supernet.lr={o.lr}, supernet.clip={o.clip}, "
-        f"supernet.batch={o.batch}, seed {parts.config.seed}; {where}; try a smaller supernet.lr"
-    )
+    how = f"searcher {parts.config.searcher.name}"
+    if o is not None:
+        how += f", supernet.lr={o.lr}, supernet.clip={o.clip}, supernet.batch={o.batch}"
+        where += "; try a smaller supernet.lr"
+    return parts.group.refusal(f"{error}: {how}, seed {parts.config.seed}; {where}")
 
 
 def supernet_accuracy(parts: Parts, mode: EvaluationMode, paths: int) -> float:
@@ -287,11 +289,13 @@ def select(
     else:
         parts.load_state(saved["parts"])
         if "selection" in saved:
-            return _restored(parts.space, saved["selection"]), saved["figures"]
+            kept = saved["selection"]
+            chosen = parts.space.architecture_of(tuple(kept["choices"]))
+            return Selection(chosen, kept["scores"].numpy(), kept["notes"]), saved["figures"]
         selector.load_state(saved["selector"])
         seconds, steps = saved["seconds"], saved["steps"]
         reporter.line(f"select {config.selector.name}: goes on after step {steps}")
-    context = _context(parts, folder, reporter)
+    context = selection_context(parts, folder, reporter)
     reporter.begin(f"select {config.selector.name}", selector.steps(parts.space), steps)
     while True:
         began = time.perf_counter()
@@ -307,25 +311,17 @@ def select(
             selection = within_limit(selection, parts.searcher.probabilities(), parts.cost, config.cost)
             break
         folder.save(tree)
-    figures = {
-        "seconds": seconds,
-        "state_sha256": parts.digest(),
-        "peak_memory_bytes": peak_memory(parts.objective.device),
-    }
-    kept = {
-        "choices": list(selection.architecture.choices),
-        "scores": torch.from_numpy(selection.scores),
-        "notes": selection.notes,
-    }
+    memory = peak_memory(parts.objective.device)
+    figures = {"seconds": seconds, "state_sha256": parts.digest(), "peak_memory_bytes": memory}
+    choices, scores = list(selection.architecture.choices), torch.from_numpy(selection.scores)
+    kept = {"choices": choices, "scores": scores, "notes": selection.notes}
     folder.save({**tree, "selection": kept, "figures": figures})
     return selection, figures
 
 
-def _restored(space: Space, kept: dict[str, Any]) -> Selection:
-    return Selection(space.architecture_of(tuple(kept["choices"])), kept["scores"].numpy(), kept["notes"])
+def selection_context(parts: Parts, folder: Folder, reporter: Reporter) -> Context:
+    """What a selector works on; its history goes to the folder."""
 
-
-def _context(parts: Parts, folder: Folder, reporter: Reporter) -> Context:
     def log(values: dict[str, Any]) -> None:
         folder.log(values)
         if "operation" in values:

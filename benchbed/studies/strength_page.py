@@ -1,0 +1,174 @@
+"""What `study strength` writes: rank correlations, agreement and regret of alpha and of perturbation, beside chance."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..report.analyses import strength_svg
+from ..stats.agreement import kendall, spearman
+from ..stats.interval import mean_interval
+from .common import json_lines, markdown_table, write_files
+from .strength import Candidate, Found
+
+Score = Callable[[Candidate], float]
+# Higher is stronger. `chance` gives every operation the same score.
+SCORES: dict[str, Score] = {
+    "alpha": lambda c: c.p,
+    "perturbation": lambda c: -c.without,
+    "chance": lambda c: 0.0,
+}
+KEYS = ("rho", "tau", "rho_all", "agree", "regret")
+# Figures 1 and 2 of the paper, as its text has them; not verified, and not measured here.
+PAPER = (
+    "The paper's figure 1 shows three random edges of a DARTS supernet, where the largest alpha is repeatedly not the "
+    "best operation's; in its figure 2, on S2, magnitude prefers the skip connection on 12 of 14 edges while strength "
+    "prefers sep_conv_3x3 on half of them (from the paper's text, unverified; it tabulates no number)."
+)
+
+
+def edge_row(candidates: Sequence[Candidate], score: Score) -> dict[str, float]:
+    """One edge: rank correlations of the score with discretisation accuracy, agreement and regret.
+
+    agree: how often the operation of greatest score is a best one. regret: the accuracy, in points, that its choice
+    gives away. Where several have the greatest score it is drawn among them: both are the mean over the draws.
+    """
+    x, y = np.array([score(c) for c in candidates]), np.array([c.alone for c in candidates])
+    top = x == x.max()
+    return {
+        "rho": spearman(x, y),
+        "tau": kendall(x, y),
+        "agree": float((y[top] == y.max()).mean()),
+        "regret": float(y.max() - y[top].mean()),
+    }
+
+
+def pooled(edges: Iterable[Sequence[Candidate]], score: Score) -> float:
+    """Spearman's rho over all operations of all edges, each figure relative to the mean of its edge."""
+    x, y = list[float](), list[float]()
+    for candidates in edges:
+        for values, out in (([score(c) for c in candidates], x), ([c.alone for c in candidates], y)):
+            out += list(np.array(values) - np.mean(values))
+    return spearman(np.round(x, 9), np.round(y, 9))
+
+
+def rows(found: Sequence[Found]) -> dict[str, list[dict[str, float]]]:
+    """By score, a row a seed: the means over the edges."""
+    table: dict[str, list[dict[str, float]]] = {}
+    for name, score in SCORES.items():
+        for one in found:
+            edges = one.by_edge()
+            each = [edge_row(candidates, score) for candidates in edges.values()]
+            row = {key: _mean(r[key] for r in each) for key in ("rho", "tau", "agree", "regret")}
+            table.setdefault(name, []).append({"seed": one.seed, **row, "rho_all": pooled(edges.values(), score)})
+    return table
+
+
+def _mean(values: Iterable[float]) -> float:
+    """Of those that are there."""
+    there = [v for v in values if math.isfinite(v)]
+    return float(np.mean(there)) if there else math.nan
+
+
+def chosen(found: Sequence[Found], score: Score) -> Counter[str]:
+    """How often each operation has the greatest score of its edge, ties to the first."""
+    return Counter(max(edge, key=score).operation for one in found for edge in one.by_edge().values())
+
+
+def markdown(found: Sequence[Found]) -> list[str]:
+    """The page: the scores against discretisation accuracy, then edge by edge, then what the paper says."""
+    table = rows(found)
+    head = [
+        "score",
+        "rho of an edge",
+        "tau of an edge",
+        "rho of all",
+        "best operation chosen",
+        "regret, points",
+        "chooses",
+    ]
+    lines = []
+    for name, per_seed in table.items():
+        picks = "" if name == "chance" else _counted(chosen(found, SCORES[name]))
+        lines.append([name, *(_interval([r[key] for r in per_seed]) for key in KEYS), picks])
+    lines.append(["discretisation accuracy", "", "", "", "", "", _counted(chosen(found, lambda c: c.alone))])
+    differences = [
+        _interval([a[key] - b[key] for a, b in zip(table["perturbation"], table["alpha"], strict=True)], signed=True)
+        for key in KEYS
+    ]
+    lines.append(["perturbation - alpha", *differences, ""])
+    epochs = [c.epochs for one in found for c in one.candidates]
+    tuned = f"{min(epochs)} to {max(epochs)}" if min(epochs) < max(epochs) else str(max(epochs))
+    accuracy = _interval([one.accuracy for one in found])
+    return [
+        f"Supernets: {len(found)}, of {accuracy} % validation accuracy. Edges: {len(found[0].by_edge())}. Candidates: "
+        f"{len(epochs)}, each tuned for {tuned} epochs.",
+        "",
+        *markdown_table(head, lines),
+        "",
+        *_by_edge(found),
+        "",
+        "Each figure is a mean over the edges, and over the seeds with its 95 % interval where there are several. rho, "
+        "tau: Spearman's and Kendall's, of an edge with three operations or more; rho of all: over all operations of "
+        "all edges, each relative to its edge's mean. Regret: the discretisation accuracy that a score's choice gives "
+        "away. Chance draws the operation.",
+        "",
+        PAPER,
+    ]
+
+
+def _by_edge(found: Sequence[Found]) -> list[str]:
+    head = ["edge", "best operations", "alpha chooses", "rho", "regret", "perturbation chooses", "rho", "regret"]
+    lines = []
+    for edge in found[0].by_edge():
+        own = [one.by_edge()[edge] for one in found]
+        best = (x.operation for c in own for x in c if x.alone == max(y.alone for y in c))
+        cells = [edge, _counted(Counter(best))]
+        for name in ("alpha", "perturbation"):
+            each = [edge_row(c, SCORES[name]) for c in own]
+            cells.append(_counted(Counter(max(c, key=SCORES[name]).operation for c in own)))
+            cells += [_figure(_mean(r[key] for r in each)) for key in ("rho", "regret")]
+        lines.append(cells)
+    return markdown_table(head, lines)
+
+
+def _counted(counts: Counter[str]) -> str:
+    """The names, with how often where it is more than once."""
+    return ", ".join(name if count == 1 else f"{name} {count}" for name, count in counts.most_common())
+
+
+def _figure(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else ""
+
+
+def _interval(values: Sequence[float], signed: bool = False) -> str:
+    there = [v for v in values if math.isfinite(v)]
+    if not there:
+        return ""
+    i, form = mean_interval(there), "+.2f" if signed else ".2f"
+    known = math.isfinite(i.low) and math.isfinite(i.high)
+    return f"{i.mean:{form}}" + (f" ({i.low:{form}} to {i.high:{form}})" if known else "")
+
+
+def write(found: Sequence[Found], place: Path) -> None:
+    """strength.jsonl, a line a candidate, strength.md and strength.svg into the folder; each whole or not at all."""
+    lines: list[dict[str, Any]] = [
+        {"seed": one.seed, "supernet_accuracy": one.accuracy, **c._asdict()} for one in found for c in one.candidates
+    ]
+    points = [
+        (c.edge, c.operation, c.p, c.alone - float(np.mean([other.alone for other in candidates])))
+        for one in found
+        for candidates in one.by_edge().values()
+        for c in candidates
+    ]
+    write_files(
+        place,
+        {
+            "strength.jsonl": json_lines(lines),
+            "strength.md": "\n".join(markdown(found)) + "\n",
+            "strength.svg": strength_svg(points),
+        },
+    )

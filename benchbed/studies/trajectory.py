@@ -1,0 +1,252 @@
+"""What would each selector have chosen earlier? DARTS-PT's figure 4 (Wang et al., ICLR 2021).
+
+Every search keeps its state at given epochs; on each such snapshot every selector runs as it does on the finished
+search, and what it selects is scored. A search *collapses* at the first epoch from which, to its end, the share of
+parameter-free operations in its most probable cell is at a threshold or above.
+
+Tuning on a snapshot goes as on a finished search: fresh optimiser, the searcher's clock at its end.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .. import stages
+from ..config import RunConfig, identity
+from ..errors import BenchbedError
+from ..files import one_line
+from ..folder import Folder, read_json, snapshot_path
+from ..report.analyses import trajectory_svg
+from ..report.plots import Curve
+from ..run import Options, expand
+from ..space import Space
+from ..stats.interval import mean_interval
+from .common import Lab, in_words, json_lines, markdown_table, write_files
+
+POINT_KEYS = ("architecture", "test_accuracy")
+# Figure 4 of the paper, as its text has it; it tabulates no number.
+PAPER = (
+    "In the paper's figure 4, on NAS-Bench-201, magnitude's cells grow worse with the search's epochs while "
+    "perturbation's stay about level (from the paper's text, unverified)."
+)
+
+
+class Point(NamedTuple):
+    """What one selector chose at one snapshot. accuracy: of the chosen on test, in percent; free: None: not told."""
+
+    seed: int
+    epoch: int
+    selector: str
+    architecture: str
+    accuracy: float
+    free: float | None
+
+
+class Found(NamedTuple):
+    """points: of every seed, epoch and selector. free: by seed, (epoch, parameter-free share) of the argmax cell."""
+
+    points: list[Point]
+    free: dict[int, list[tuple[int, float]]]
+    threshold: float
+
+    def collapses(self) -> dict[int, int | None]:
+        """By seed, the epoch of its collapse."""
+        return {seed: collapse(shares, self.threshold) for seed, shares in self.free.items()}
+
+
+def collapse(shares: Sequence[tuple[int, float]], threshold: float) -> int | None:
+    """The first epoch from which on every share is at the threshold or above; None where the last is below."""
+    since = None
+    for epoch, share in reversed(shares):
+        if share < threshold:
+            break
+        since = epoch
+    return since
+
+
+def study(
+    raw: Mapping[str, Any],
+    searcher: str,
+    selectors: Sequence[str],
+    seeds: Sequence[int],
+    epochs: Sequence[int],
+    threshold: float,
+    options: Options,
+) -> Found:
+    """A search a seed with snapshots after `epochs`, and every selector on each; what is done is not done again.
+
+    A search that is found finished without some of the snapshots is made once more for them, beside itself. Raises
+    BenchbedError, before the first search, for whatever a configuration refuses and for an epoch that a search does not
+    have.
+    """
+    named = {**raw, "selector": {**raw.get("selector", {}), "name": ",".join(selectors)}}  # options go where they fit
+    configs = {(c.seed, c.selector.name): c for c in expand(named, [searcher], list(selectors), list(seeds))}
+    first = next(iter(configs.values()))
+    for epoch in epochs:
+        if not 1 <= epoch <= first.epochs:
+            raise BenchbedError(f"--at {epoch}: the searches have epochs 1 to {first.epochs}")
+    if not 0 < threshold <= 1:
+        raise BenchbedError(f"--collapse {threshold:g}: expected a share above 0 and at most 1")
+    lab = Lab(options._replace(snapshots=tuple(epochs)))
+    lab.check(configs.values())
+    records = lab.records(configs, lambda key: f"seed {key[0]}, {key[1]}")
+    points = []
+    for number, ((seed, selector), config) in enumerate(configs.items(), 1):
+        kept = _kept(lab, config, records[seed, selector]["search"], epochs)
+        for epoch in epochs:
+            if epoch == config.epochs:
+                record = records[seed, selector]
+            else:
+                options.reporter.line(f"{selector}, seed {seed}, after {epoch} epochs ({number} of {len(configs)})")
+                record = _selected(lab, config, snapshot_path(kept, epoch), epoch)
+            share = _free(lab.space(config), record["architecture"])
+            points.append(Point(seed, epoch, selector, record["architecture"], record["test_accuracy"], share))
+    free = {}
+    for (seed, _), config in configs.items():
+        shares = _free_over(lab.space(config), options.out / "searches" / records[seed, config.selector.name]["search"])
+        if shares:
+            free[seed] = shares
+    return Found(points, free, threshold)
+
+
+def _kept(lab: Lab, config: RunConfig, search: str, epochs: Sequence[int]) -> Path:
+    """A search's folder with all the snapshots: its own, or that of the same search made once more for them.
+
+    Raises BenchbedError where it ends elsewhere the second time, as it may on another machine or an accelerator.
+    """
+    options, own = lab.options, lab.options.out / "searches" / search
+    earlier = [epoch for epoch in epochs if epoch < config.epochs]
+    if all(snapshot_path(own, epoch).exists() for epoch in earlier):
+        return own
+    again = options.out / "trajectory" / "searches" / search
+    with Folder(again, stages.SEARCH_KEYS) as folder:
+        if not all(snapshot_path(again, epoch).exists() for epoch in earlier):
+            options.reporter.line(f"{own} kept no snapshot of some epochs: searched once more, in {again}")
+            if folder.record is not None:
+                folder.clear()
+        made = stages.search(stages.build(config, lab.task(config), options.device), folder, options.reporter, earlier)
+    if made["state_sha256"] != read_json(own / "record.json", stages.SEARCH_KEYS)["state_sha256"]:
+        raise BenchbedError(
+            f"{own} kept no snapshot of some epochs, and searched once more it ended elsewhere: give another --out, "
+            "where it is searched with snapshots"
+        )
+    return again
+
+
+def _selected(lab: Lab, config: RunConfig, snapshot: Path, epoch: int) -> dict[str, Any]:
+    """The selector's choice at the snapshot, and its test accuracy; in a folder of its own, resumable."""
+    search = stages.search_id(config, lab.task(config))
+    names = f"{config.selector.name}-e{epoch}-{search}"
+    key = [search, epoch, config.selector.model_dump(), config.scoring_key()]
+    options = lab.options
+    with Folder(options.out / "trajectory" / identity(names, *key), POINT_KEYS) as folder:
+        if folder.record is not None:
+            return folder.record
+        parts = stages.build(config, lab.task(config), options.device)
+        selection, figures = stages.select(parts, snapshot, folder, options.reporter)
+        chosen = selection.architecture
+        record = {
+            "search": search,
+            "epoch": epoch,
+            "selector": config.selector.name,
+            "architecture": str(chosen),
+            "test_accuracy": lab.test_accuracy(config, chosen),
+            "notes": selection.notes,
+            "seconds": figures["seconds"],
+        }
+        folder.finish(record)
+        return record
+
+
+def _free(space: Space, text: str) -> float | None:
+    share = space.facts(space.parse(text)).get("parameter_free")
+    return None if share is None else float(share)
+
+
+def _free_over(space: Space, search: Path) -> list[tuple[int, float]]:
+    """(epoch, parameter-free share of the argmax architecture) of every epoch; empty where the space does not tell."""
+    with one_line(search / "history.jsonl", "read"):
+        text = (search / "history.jsonl").read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    shares = [(x["epoch"], _free(space, x["architecture"])) for x in lines if "epoch" in x]
+    return [(epoch, share) for epoch, share in shares if share is not None]
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------
+
+
+def by_selector(points: Sequence[Point]) -> dict[str, dict[int, dict[int, Point]]]:
+    """selector -> epoch -> seed -> point."""
+    table: dict[str, dict[int, dict[int, Point]]] = {}
+    for point in points:
+        table.setdefault(point.selector, {}).setdefault(point.epoch, {})[point.seed] = point
+    return table
+
+
+def markdown(found: Found) -> list[str]:
+    """Test accuracy by selector and epoch, the change from the first to the last, and which searches collapsed."""
+    table = by_selector(found.points)
+    epochs, seeds = sorted({p.epoch for p in found.points}), len({p.seed for p in found.points})
+    head = ["selector", *(f"epoch {e}" for e in epochs), *([f"{epochs[-1]} minus {epochs[0]}"] if epochs[1:] else [])]
+    lines = []
+    for selector, of in table.items():
+        cells = [in_words(mean_interval([p.accuracy for p in of[e].values()])) for e in epochs]
+        if epochs[1:]:
+            first, last = of[epochs[0]], of[epochs[-1]]
+            change = mean_interval([last[seed].accuracy - first[seed].accuracy for seed in first])
+            cells.append(in_words(change, signed=True))
+        lines.append([selector, *cells])
+    return [
+        *markdown_table(head, lines),
+        "",
+        *_free_table(table, epochs),
+        f"Test accuracy in percent of what is selected at each snapshot; {seeds} searches, "
+        "95 % intervals over them where there are several; the last column is paired by seed.",
+        _collapsed(found),
+        PAPER,
+    ]
+
+
+def _free_table(table: Mapping[str, Mapping[int, Mapping[int, Point]]], epochs: Sequence[int]) -> list[str]:
+    """The parameter-free share of what was selected."""
+    lines = []
+    for selector, of in table.items():
+        shares = [[p.free for p in of[e].values() if p.free is not None] for e in epochs]
+        if not all(shares):
+            return []
+        lines.append([selector, *(f"{sum(s) / len(s):.0%}" for s in shares)])
+    head = ["parameter-free operations", *(f"epoch {e}" for e in epochs)]
+    return [*markdown_table(head, lines), ""]
+
+
+def _collapsed(found: Found) -> str:
+    collapses = found.collapses()
+    if not collapses:
+        return "The space does not tell which of its operations are parameter-free: no collapse is marked."
+    gone = {seed: epoch for seed, epoch in collapses.items() if epoch is not None}
+    rule = f"{found.threshold:.0%} or more of the most probable cell parameter-free from there to the end"
+    where = "; ".join(f"seed {seed} at epoch {epoch}" for seed, epoch in gone.items())
+    return f"Collapsed ({rule}): {len(gone)} of {len(collapses)} searches{': ' + where if where else ''}."
+
+
+def curves(points: Sequence[Point]) -> list[Curve]:
+    """A curve a selector."""
+    return [
+        Curve(name, [(e, mean_interval([p.accuracy for p in of[e].values()])) for e in sorted(of)])
+        for name, of in by_selector(points).items()
+    ]
+
+
+def write(found: Found, place: Path) -> None:
+    """trajectory.jsonl, a line a selection, trajectory.md and trajectory.svg; each whole or not at all."""
+    free = {f"seed {seed}": [(float(e), s) for e, s in shares] for seed, shares in found.free.items()}
+    collapsed = [epoch for epoch in found.collapses().values() if epoch is not None]
+    write_files(
+        place,
+        {
+            "trajectory.jsonl": json_lines(p._asdict() for p in found.points),
+            "trajectory.md": "\n".join(markdown(found)) + "\n",
+            "trajectory.svg": trajectory_svg(curves(found.points), free, found.threshold, collapsed),
+        },
+    )

@@ -1,0 +1,33 @@
+"""docs/studies.md names every study, and its commands are ones that the command line takes."""
+
+import re
+import shlex
+from pathlib import Path
+
+import typer
+
+from benchbed.cli_study import study_app
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "studies.md").read_text()
+
+
+def test_the_page_names_every_study() -> None:
+    named = re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)
+    assert sorted(named) == sorted(
+        command.callback.__name__ for command in study_app.registered_commands if command.callback
+    )
+
+
+def test_every_option_of_its_commands_exists() -> None:
+    commands = re.findall(r"^    python -m benchbed study (.*)$", PAGE, re.MULTILINE)
+    assert len(commands) == 8
+    group = typer.main.get_command(study_app)
+    for line in commands:
+        name, *words = shlex.split(line)
+        options = {option for parameter in group.commands[name].params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= options, line
+
+
+def test_its_links_lead_somewhere() -> None:
+    for link in re.findall(r"\]\(([^)#]+)\)", PAGE):
+        assert (Path(__file__).resolve().parents[2] / "docs" / link).exists(), link
