@@ -33,10 +33,10 @@ def checklist(found: Collection, groups: Sequence[Group]) -> list[Item]:
 
 def _release(found: Collection) -> list[Item]:
     commits = sorted({r.commit for r in found.records if r.commit})
-    clean = len(commits) == 1 and not commits[0].endswith("+") and all(r.commit for r in found.records)
     named = f"made at commit {', '.join(short(c) for c in commits)}" if commits else "no record names a commit"
     named += "; '+': with changed files, which no commit holds" if any(c.endswith("+") for c in commits) else ""
-    code = YES if clean else PARTLY if commits else OPEN
+    named += "; that it is released is the author's to say"
+    code = PARTLY if commits else OPEN
     seeds = f"each record holds its complete configuration and seed ({len(found.records)} of them)"
     trained = sum(r.scored_by == "training" for r in found.records)
     pipeline = f"{trained} run(s) trained by it, {len(found.records) - trained} scored by a table"
@@ -76,7 +76,7 @@ def _compare(found: Collection, groups: Sequence[Group]) -> list[Item]:
         Item(COMPARE, "Compared with random search", YES if len(random) == len(groups) else PARTLY if random else NO,
              f"in {len(random)} of {len(groups)} table(s); where it is missing the table says which command adds it"),
         Item(COMPARE, "Several runs, seeds reported", runs,
-             f"{counts[0]} to {counts[-1]} seeds a row, in every record"),
+             f"{counts[0]} to {counts[-1]} seeds a row" if len(counts) > 1 else f"{counts[0]} seed(s) a row"),
         Item(COMPARE, "Tabular or surrogate benchmarks for depth", YES if tabled else NO,
              f"{len(tabled)} of {len(groups)} table(s) scored by a benchmark table"),
     ]  # fmt: skip

@@ -131,7 +131,7 @@ def _record(path: Path) -> Record:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise BenchbedError(f"{path} is damaged ({name} = {str(first['input'])[:60]!r}: {first['msg']})") from None
+        raise BenchbedError(f"{path} is damaged ({name} = {repr(first['input'])[:60]}: {first['msg']})") from None
     numbers = {"test_accuracy": record.test_accuracy, **record.seconds}
     for name, value in numbers.items():
         if not math.isfinite(value):
@@ -159,9 +159,7 @@ def _counted_once(records: Iterable[Record], problems: list[str]) -> list[Record
     for record in sorted(records, key=lambda r: r.finished):
         key = json.dumps([settings(record), record.seed, record.task_facts.get("fingerprint")], sort_keys=True)
         if key in last:
-            problems.append(
-                f"{last[key].id} has the settings and the seed of {record.id}: only the later one is counted"
-            )
+            problems.append(f"{last[key].id} has the settings and seed of {record.id}: only the later one is counted")
         last[key] = record
     return sorted(last.values(), key=lambda r: (r.searcher, r.selector, r.seed, r.id))
 

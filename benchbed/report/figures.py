@@ -192,7 +192,7 @@ def trajectories(runs: Sequence[Sequence[Epoch]], space: Space) -> Any:
         axes.set_visible(False)
     figure.supxlabel("epoch", fontsize=8)
     figure.supylabel("probability", fontsize=8)
-    figure.legend(shown.values(), shown.keys(), loc="outside upper center", ncols=4, frameon=False, fontsize=8)
+    figure.legend(shown.values(), shown.keys(), loc="outside upper center", ncols=5, frameon=False, fontsize=8)
     return figure
 
 

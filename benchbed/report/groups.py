@@ -171,17 +171,16 @@ def _unlike(titles: list[str]) -> list[str]:
 
 def _group(title: str, records: list[Record]) -> Group:
     first = records[0]
-    flat = {r.id: {k: v for k, v in settings(r).items() if not k.startswith(("scoring.", "table."))} for r in records}
     by_setting: dict[str, list[Record]] = defaultdict(list)
     for record in records:
-        by_setting[json.dumps(flat[record.id], sort_keys=True, default=str)].append(record)
+        by_setting[json.dumps(_own(record), sort_keys=True, default=str)].append(record)
     alike: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-    for members in by_setting.values():
-        alike[members[0].searcher, members[0].selector].append(flat[members[0].id])
+    for one, *_ in by_setting.values():
+        alike[one.searcher, one.selector].append(_own(one))
     rows = []
     for members in by_setting.values():
         one = members[0]
-        note = _difference(flat[one.id], alike[one.searcher, one.selector])
+        note = _difference(_own(one), alike[one.searcher, one.selector])
         accuracy = mean_interval([r.test_accuracy for r in members])
         ordered = tuple(sorted(members, key=lambda r: r.seed))
         rows.append(Row(one.searcher, one.selector, note, control(one.searcher, one.selector), ordered, accuracy))
@@ -190,6 +189,11 @@ def _group(title: str, records: list[Record]) -> Group:
     task = str((first.table or {}).get("dataset", first.task)) if first.scored_by == "table" else first.task
     options = first.config.get("space_options") or {}
     return Group(title, slug(title), first.space, options, task, tuple(_tested(rows)))
+
+
+def _own(record: Record) -> dict[str, Any]:
+    """The settings in which records of one group can differ."""
+    return {key: value for key, value in settings(record).items() if not key.startswith(("scoring.", "table."))}
 
 
 def _difference(own: Mapping[str, Any], alike: Sequence[Mapping[str, Any]]) -> str:
