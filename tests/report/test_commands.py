@@ -73,7 +73,7 @@ def test_the_operation_of_a_constant_cell(space: str, operation: str | None) -> 
 
 
 def test_what_is_written_as_toml_is_read_back() -> None:
-    values = {"a": 'x "y" \\ ü', "b": 1, "c": 2.5e-7, "d": True, "e": None, "s": {"f": None, "g": [1, 2], "h i": {"j": 1}},
-              "t": {}}  # fmt: skip
+    inner = {"g": [1, 2], "h i": {"j": 1}}
+    values = {"a": 'x "y" \\ ü', "b": 1, "c": 2.5e-7, "d": True, "e": None, "s": {"f": None, **inner}, "t": {}}
     back = tomllib.loads(toml(values))
-    assert back == {"a": 'x "y" \\ ü', "b": 1, "c": 2.5e-7, "d": True, "s": {"f": "none", "g": [1, 2], "h i": {"j": 1}}}
+    assert back == {"a": 'x "y" \\ ü', "b": 1, "c": 2.5e-7, "d": True, "s": {"f": "none", **inner}}

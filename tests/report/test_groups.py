@@ -19,10 +19,11 @@ def records(made: Path) -> list[Record]:
 def retold(records: list[Record], **by_pairing: list[float]) -> list[Record]:
     """The records with other test accuracies, by searcher and selector and in the order of the seeds."""
     given = {name: iter(values) for name, values in by_pairing.items()}
-    return [
-        r.model_copy(update={"test_accuracy": next(given[name])}) if (name := f"{r.searcher}_{r.selector}") in given else r
-        for r in sorted(records, key=lambda r: r.seed)
-    ]  # fmt: skip
+    found = []
+    for record in sorted(records, key=lambda r: r.seed):
+        values = given.get(f"{record.searcher}_{record.selector}")
+        found.append(record if values is None else record.model_copy(update={"test_accuracy": next(values)}))
+    return found
 
 
 def test_one_space_and_table_is_one_group_of_rows_over_seeds(records: list[Record]) -> None:
