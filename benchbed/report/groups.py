@@ -152,7 +152,7 @@ def _title(record: Record) -> str:
         table = record.table or {}
         return f"{space}, {table.get('dataset')} by table {table.get('name')}"
     scoring = record.config.get("scoring") or {}
-    return f"{space}, {record.task}, trained for {scoring.get('epochs')} epochs"
+    return f"{space}, {record.task}, trained for {scoring.get('epochs')} epoch(s)"
 
 
 def _words(values: Mapping[str, Any]) -> str:

@@ -53,7 +53,8 @@ def test_what_was_changed_by_hand_is_found(record: Path) -> None:
     text = "\n".join(found.lines())
     assert len(found.differences) == 4
     for words in (f"now {whole['architecture']}", f"test accuracy 99.0, now {whole['test_accuracy']}",
-                  "1 score(s), by up to 0.25", "state after the selection 000000000000, now", "made elsewhere: torch 1.0",
+                  "1 score(s), by up to 0.25", "state after the selection 000000000000, now",
+                  "made elsewhere: torch 1.0",
                   "4 difference(s): figures repeat bit for bit only with the same versions"):  # fmt: skip
         assert words in text
     assert "state after the search" in "\n".join(found.same)
@@ -69,7 +70,7 @@ def test_other_code_data_or_no_search_is_refused(record: Path, monkeypatch: pyte
     with pytest.raises(BenchbedError, match="changed: the task's data"):
         verified(record)
     change(record, config={**whole["config"], "epochs": "x"})
-    with pytest.raises(BenchbedError, match="damaged, or of another version .config.epochs"):
+    with pytest.raises(BenchbedError, match=r"damaged, or of another version \(config\.epochs"):
         verified(record)
     change(record, config={**whole["config"], "processes": 2})
     with pytest.raises(BenchbedError, match="made by 2 processes"):
@@ -82,7 +83,7 @@ def test_other_code_data_or_no_search_is_refused(record: Path, monkeypatch: pyte
 def test_a_damaged_checkpoint_is_one_line(runs: Path, record: Path) -> None:
     search = json.loads(record.read_text())["search"]
     (runs / "searches" / search / "checkpoint.pt").write_bytes(b"no zip")
-    with pytest.raises(BenchbedError, match="checkpoint.pt is damaged"):
+    with pytest.raises(BenchbedError, match=r"checkpoint\.pt is damaged"):
         verified(record)
 
 
