@@ -87,7 +87,7 @@ CURVES = (
 def _searches(group: Group, histories: Mapping[str, Sequence[Epoch]]) -> dict[str, list[Sequence[Epoch]]]:
     """The histories of each setting of a searcher, a search once, whatever selectors used it."""
     by_setting: dict[str, dict[str, Sequence[Epoch]]] = {}
-    for row in group.rows:
+    for row in sorted(group.rows, key=lambda row: bool(row.control)):  # a control has no settings of a search to name
         runs = {r.search: histories[r.search] for r in row.records if r.search in histories}
         if runs:
             known = next((name for name, other in by_setting.items() if other.keys() & runs.keys()), None)
@@ -114,7 +114,8 @@ def curves(searches: Mapping[str, Sequence[Sequence[Epoch]]]) -> Any:
         axes.plot(seconds, mean, style, c=colour, lw=1.4, marker=dots, ms=3, label=name)
         if len(runs) > 1:
             reach = stats.t.ppf(0.975, len(runs) - 1) * accuracy.std(0, ddof=1) / math.sqrt(len(runs))
-            axes.fill_between(seconds, mean - reach, mean + reach, color=colour, alpha=0.15, lw=0)
+            low, high = np.clip([mean - reach, mean + reach], 0, 100)  # no accuracy lies beyond
+            axes.fill_between(seconds, low, high, color=colour, alpha=0.15, lw=0)
         longest, shortest = max(longest, float(seconds[-1])), min(shortest, float(seconds[0]))
     if shortest > 0 and longest / shortest > 50:
         axes.set_xscale("log")

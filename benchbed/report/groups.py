@@ -1,5 +1,6 @@
 """What can be compared: records of one space, scored the same way, in rows of one setting over seeds; and the tests."""
 
+import hashlib
 import json
 import math
 import re
@@ -18,6 +19,7 @@ LEVEL = 0.05
 RESAMPLES = 9_999  # of a permutation test of many seeds
 CONSTANT, RANDOM_CELL, RANDOM_SEARCH = "constant cell", "random cell", "random search"
 UNIFORM = "random"  # the searcher that trains uniform paths (RSPS): a random search where a selector looks for the best
+LONGEST = 70  # letters of a part of a file's name
 ANY = "any"  # a searcher's name where several gave the same
 PURE_RANDOM = ("random-search", "random_search")  # searchers that are random search by themselves
 
@@ -74,7 +76,7 @@ class Row(NamedTuple):
 
     @property
     def unit(self) -> str:
-        return next((f"{r.cost['unit']} on {r.cost['device']}" for r in self.records if r.cost), "")
+        return next((f"{r.cost['device']}, {r.cost['unit']}" for r in self.records if r.cost), "")
 
 
 class Group(NamedTuple):
@@ -197,9 +199,28 @@ def _own(record: Record) -> dict[str, Any]:
 
 
 def _difference(own: Mapping[str, Any], alike: Sequence[Mapping[str, Any]]) -> str:
-    """The settings of `own` that are not the same in all that are alike, in words."""
+    """The settings of `own` that are not the same in all that are alike, in words.
+
+    A section that some lack, such as a cost, is said to be there or not, and not told option by option.
+    """
     keys = [key for key in sorted({k for one in alike for k in one}) if len({str(one.get(key)) for one in alike}) > 1]
-    return _words({key.removeprefix("searcher.").removeprefix("selector."): own.get(key) for key in keys})
+    words: dict[str, None] = {}
+    for key in keys:
+        section, dot, _ = key.partition(".")
+        partial = dot and not all(any(k.startswith(f"{section}.") for k in one) for one in alike)
+        if not partial:
+            words[f"{key.removeprefix('searcher.').removeprefix('selector.')}={_short(own.get(key))}"] = None
+        elif any(k.startswith(f"{section}.") for k in own):
+            words[f"{section}.target={own[f'{section}.target']}" if f"{section}.target" in own else section] = None
+        else:
+            words[f"no {section}"] = None
+    return ", ".join(words)
+
+
+def _short(value: Any) -> str:
+    """A setting in words; of a fingerprint the first digits."""
+    text = str(value)
+    return text[:8] if re.fullmatch(r"[0-9a-f]{32,}", text) else text
 
 
 def control(searcher: str, selector: str) -> str:
@@ -255,5 +276,8 @@ def _tested(rows: Sequence[Row]) -> list[Row]:
 
 
 def slug(text: str) -> str:
-    """A file's name of a title: small letters, digits and single hyphens."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    """A file's name of a title: small letters, digits and single hyphens; a long one ends in a hash instead."""
+    name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    if len(name) <= LONGEST:
+        return name
+    return f"{name[: LONGEST - 9].rstrip('-')}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -89,6 +89,7 @@ def _cost(row: dict[str, Any]) -> str:
 
 
 ACCURACY = "test accuracy, %"
+NARROW = {"settings": r"p{32mm}"}  # columns that break their lines
 COLUMNS = (
     Column("searcher", lambda r: str(r["searcher"]), False),
     Column("selector", lambda r: str(r["selector"]), False),
@@ -143,7 +144,7 @@ def latex(table: "pd.DataFrame", caption: str, label: str) -> str:
     style = shown.style.hide(axis="index").apply(lambda _: styles, axis=None)
     text: str = style.to_latex(
         hrules=True,
-        column_format="".join("r" if c.figure else "l" for c in columns),
+        column_format="".join("r" if c.figure else NARROW.get(c.heading, "l") for c in columns),
         caption=in_latex(caption),
         label=label,
         position="htbp",

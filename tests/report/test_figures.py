@@ -55,10 +55,12 @@ def test_a_curve_is_the_mean_over_seeds_as_far_as_all_have_come() -> None:
     (line,) = axes.lines
     assert line.get_xdata().tolist() == [2, 4]
     assert line.get_ydata().tolist() == [20, 40]
-    # 95 % t interval of two values 20 apart at the first epoch: 20 +- 12.7062 * 10
-    low, high = axes.collections[0].get_paths()[0].vertices[:, 1].min(), 20 + 12.7062 * 10
-    assert low == pytest.approx(40 - 12.7062 * 20, rel=1e-4)
-    assert high == pytest.approx(147.06, rel=1e-3)
+    band = axes.collections[0].get_paths()[0].vertices[:, 1]
+    assert (band.min(), band.max()) == (0, 100)  # 20 +- 12.7 * 10 is wider than accuracies are
+    close = [[Epoch(1.0, accuracy, ())] for accuracy in (50.0, 51.0)]
+    band = curves({"one": close}).axes[0].collections[0].get_paths()[0].vertices[:, 1]
+    # the 95 % t interval of two values: 50.5 +- 12.7062 * 0.5
+    assert (band.min(), band.max()) == pytest.approx((50.5 - 6.3531, 50.5 + 6.3531), rel=1e-4)
 
 
 @pytest.mark.parametrize(("name", "panels"), [("nb201", 6), ("darts", 28)])
@@ -88,7 +90,7 @@ def test_a_paid_cost_has_a_front_of_its_own(found: Collection) -> None:
     drawn, _ = figures(group, {})
     names = [figure.name.removeprefix(f"{group.slug}-") for figure in drawn if figure.kind == "front"]
     assert names[0] == "front-pixel"
-    assert group.rows[0].unit == "ms on pixel"
+    assert group.rows[0].unit == "pixel, ms"
 
 
 def test_the_favourite_is_what_most_seeds_chose(found: Collection) -> None:

@@ -96,6 +96,19 @@ def test_other_settings_are_other_rows_and_say_what_differs(records: list[Record
     assert all(row.note == "" for row in group.rows if row.searcher != "darts")
 
 
+def test_a_section_that_some_lack_is_told_in_a_word(records: list[Record]) -> None:
+    cost = {"target": 60.0, "weight": 0.1, "fingerprint": "ab" * 32, "table": "macs"}
+    paying = [r.model_copy(update={"config": {**r.config, "cost": cost}}) for r in records if r.searcher == "darts"]
+    (group,) = groups([*records, *paying])
+    notes = {row.note for row in group.rows if (row.searcher, row.selector) == ("darts", "magnitude")}
+    assert notes == {"no cost", "cost.target=60.0"}
+    dearer = [r.model_copy(update={"config": {**r.config, "cost": {**cost, "fingerprint": "cd" * 32}}}) for r in paying]
+    (group,) = groups([*paying, *dearer])
+    assert {row.note for row in group.rows if not row.control} == {
+        f"cost.fingerprint={'ab' * 4}", f"cost.fingerprint={'cd' * 4}"
+    }  # fmt: skip
+
+
 def test_what_cannot_be_compared_is_in_groups_of_its_own(records: list[Record]) -> None:
     table = {"fingerprint": "another", "dataset": "cifar10", "name": "other"}
     moved = [r.model_copy(update={"config": {**r.config, "table": table}, "table": table}) for r in records[:3]]
@@ -158,3 +171,6 @@ def test_the_noise_of_training_is_pooled_within_architectures(records: list[Reco
 
 def test_a_slug_is_a_file_name() -> None:
     assert slug("nb201 (a=1), npz:tiny.npz / 3") == "nb201-a-1-npz-tiny-npz-3"
+    long = [slug("x" * 300 + end) for end in ("a", "b")]
+    assert max(map(len, long)) == 70
+    assert long[0] != long[1]
