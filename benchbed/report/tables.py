@@ -89,7 +89,7 @@ def _cost(row: dict[str, Any]) -> str:
 
 
 ACCURACY = "test accuracy, %"
-NARROW = {"settings": r"p{32mm}"}  # columns that break their lines
+NARROW = {"settings": r"p{22mm}"}  # columns that break their lines
 COLUMNS = (
     Column("searcher", lambda r: str(r["searcher"]), False),
     Column("selector", lambda r: str(r["selector"]), False),
