@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from .cli_latency import latency_app
+from .cli_report import report, verify
 from .cli_study import study_app
 from .cli_table import describe_in, query, table_app
 from .cli_train import train
@@ -27,6 +28,8 @@ app.add_typer(study_app, name="study")
 app.add_typer(latency_app, name="latency")
 app.command()(query)
 app.command()(train)
+app.command()(report)
+app.command()(verify)
 
 Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="a Python file with your own plug-in")]
 Set = Annotated[

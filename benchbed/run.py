@@ -203,12 +203,11 @@ def _what_came_out(
 
     What a table says beyond them (`benchbed.tables.score.Score`) is None where the cell was trained from scratch.
     """
-    scores = [[None if np.isnan(x) else round(float(x), 6) for x in row] for row in selection.scores]
     return {
         "architecture": str(selection.architecture),
         "facts": parts.space.facts(selection.architecture),
         **cost_figures(parts.cost, parts.config.cost, selection.architecture, searched.get("expected_cost")),
-        "scores": scores,
+        "scores": in_json(selection.scores),
         "notes": selection.notes,
         "supernet_accuracy": searched["supernet_accuracy"],
         "supernet": {k: v for k, v in searched.items() if k.startswith(("supernet_", "evaluation", "skipped"))},
@@ -222,6 +221,11 @@ def _what_came_out(
         ),
         "state_sha256": {"search": searched["state_sha256"], "selection": figures["state_sha256"]},
     }
+
+
+def in_json(scores: np.ndarray) -> list[list[float | None]]:
+    """A selection's scores (P, O) as a record holds them: six decimals, None where nothing was measured."""
+    return [[None if np.isnan(x) else round(float(x), 6) for x in row] for row in scores]
 
 
 def expand(raw: Mapping[str, Any], searchers: list[str], selectors: list[str], seeds: list[int]) -> list[RunConfig]:
@@ -288,7 +292,7 @@ def select_again(search_path: Path, raw: Mapping[str, Any], selector: str, optio
             f"{search_path} was searched by {made_by} processes, here are {options.group.size}: "
             + ("start without torchrun" if made_by == 1 else f"start with torchrun --nproc-per-node {made_by}")
         )
-    whole = _as_given(saved, raw)
+    whole = as_given(saved, raw)
     config = resolve(whole, saved["searcher"]["name"], selector, saved["seed"])
     (config,) = _shared([config], options.group)
     stages.check(config)
@@ -311,7 +315,7 @@ def select_foreign(raw: Mapping[str, Any], selectors: list[str], options: Option
     return run_all(expand(raw, [searcher], selectors, [raw.get("seed", 0)]), options)
 
 
-def _as_given(saved: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
+def as_given(saved: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
     """A search's saved configuration as a user would have given it, with what `select` was given over it.
 
     The resolved options are complete, so they pass through `resolve`. The scoring is by default that of the search's

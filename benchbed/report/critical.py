@@ -1,4 +1,4 @@
-"""The critical-difference diagram of mean ranks (Demsar, JMLR 7, 2006, figure 1), as SVG."""
+"""The critical-difference diagram of mean ranks (Demsar, JMLR 7, 2006, figure 1)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +11,11 @@ LETTER = 0.082  # inches of a letter at most
 
 
 def critical_difference_svg(names: Sequence[str], found: Ranks) -> bytes:
+    """`critical_difference_figure` as SVG."""
+    return svg_bytes(critical_difference_figure(names, found))
+
+
+def critical_difference_figure(names: Sequence[str], found: Ranks) -> Any:
     """Mean ranks on a line, best at the left; bars join methods that one critical difference does not tell apart.
 
     names: the methods in the order of `found.mean`. Raises ValueError for another number of names.
@@ -43,7 +48,7 @@ def critical_difference_svg(names: Sequence[str], found: Ranks) -> bytes:
             axes.plot([at(mean[i]), at(mean[i]), edge], [0, y, y], c="0.35", lw=0.8)
             gap = -0.06 if place == "left" else 0.06
             axes.text(edge + gap, y, f"{names[i]}  {mean[i]:.2f}", ha=align, va="center", fontsize=9)
-    return svg_bytes(figure)
+    return figure
 
 
 def _axis(axes: Any, k: int, at: Any, found: Ranks) -> None:

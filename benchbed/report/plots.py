@@ -175,11 +175,20 @@ def _figure(rows: int, wide: float, high: float, sharex: bool = True) -> tuple[A
 
 def svg_bytes(figure: Any) -> bytes:
     """The same figure gives the same bytes."""
+    return _saved(figure, "svg", {"Date": None})
+
+
+def pdf_bytes(figure: Any) -> bytes:
+    """The figure for a paper, its text as text (fonts of type 42). The same figure gives the same bytes."""
+    return _saved(figure, "pdf", {"CreationDate": None})
+
+
+def _saved(figure: Any, ending: str, undated: dict[str, None]) -> bytes:
     from matplotlib import rc_context
 
-    with rc_context({"svg.hashsalt": "study", "font.family": "DejaVu Sans", "text.usetex": False}):
+    with rc_context({"svg.hashsalt": "study", "pdf.fonttype": 42, "font.family": "DejaVu Sans", "text.usetex": False}):
         out = io.BytesIO()
-        figure.savefig(out, format="svg", dpi=150, metadata={"Date": None})
+        figure.savefig(out, format=ending, dpi=150, metadata=undated)
     return out.getvalue()
 
 

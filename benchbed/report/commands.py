@@ -1,0 +1,130 @@
+"""The commands that make a row of a table again, and those that add a control that is missing, as TOML files."""
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import BenchbedError
+from ..run import as_given
+from ..spaces.load import load_space
+from .collect import Record
+from .groups import CONSTANT, RANDOM_SEARCH, UNIFORM, Group, Row, slug
+
+LIKED = ("nor_conv_3x3", "sep_conv_3x3", "conv_3x3")  # the operation of a constant cell, where a space has it
+IDLE = ("none", "zero", "identity", "skip_connect", "noise")
+
+
+class Command(NamedTuple):
+    """What to type; `file`: the name of the TOML file that it reads, and `text` its content."""
+
+    line: str
+    file: str
+    text: str
+
+
+def remake(group: Group, row: Row, place: Path, folder: Path) -> Command:
+    """The command that makes a row's runs; where they are done it finds them done.
+
+    place: the folder of the runs; folder: where the file will lie.
+    """
+    one = row.records[0]
+    given = _given(one, place) | {
+        "searcher": {"name": one.searcher, **one.config["searcher"]["options"]},
+        "selector": {"name": one.selector, **one.config["selector"]["options"]},
+    }
+    return _command(given, list(row.seeds), folder, slug(f"{group.slug} {row.name}"), one.config.get("processes", 1))
+
+
+def missing_controls(group: Group, place: Path, folder: Path) -> list[tuple[str, Command | None]]:
+    """For each control that no record of the group is of: a line that says so, and the command that adds it.
+
+    Where no operation stands at every position there is no constant cell, and no command.
+    """
+    there, model = {row.control for row in group.rows}, _model(group)
+    one, seeds = model.records[0], list(model.seeds)
+    found: list[tuple[str, Command | None]] = []
+    if RANDOM_SEARCH not in there:
+        given = _given(one, place) | {"searcher": {"name": UNIFORM}, "selector": {"name": "best-of"}}
+        words = f"random search at the cost of {model.searcher} ({UNIFORM} x best-of, the same epochs)"
+        found.append((words, _command(given, seeds, folder, f"{group.slug}-control-random")))
+    if CONSTANT not in there:
+        operation = constant_operation(group.space, group.space_options)
+        if operation is None:
+            found.append((f"a constant cell: no operation of {group.space} stands at every position", None))
+        else:
+            given = _given(one, place) | {
+                "searcher": {"name": one.searcher, **one.config["searcher"]["options"]},
+                "selector": {"name": "constant", "operation": operation},
+            }
+            words = f"the constant cell ({operation} everywhere)"
+            found.append((words, _command(given, seeds, folder, f"{group.slug}-control-constant")))
+    return found
+
+
+def _model(group: Group) -> Row:
+    """The row whose settings a control takes over: the best that is no control itself, else the best."""
+    return next((row for row in group.rows if not row.control), group.rows[0])
+
+
+def constant_operation(space: str, options: Mapping[str, Any]) -> str | None:
+    """An operation that may be selected at every position and does something; a 3x3 convolution where there is one."""
+    try:
+        positions = load_space(space, dict(options)).positions
+    except BenchbedError:  # a user's own space whose file is not given here
+        return None
+    allowed = [
+        [name for name, ok in zip(p.operations, p.selectable, strict=True) if ok and name not in IDLE]
+        for p in positions
+    ]  # fmt: skip
+    everywhere = [name for name in allowed[0] if all(name in names for names in allowed)]
+    return next((name for name in LIKED if name in everywhere), everywhere[0] if everywhere else None)
+
+
+def _given(record: Record, place: Path) -> dict[str, Any]:
+    """A record's configuration as a user would give it, but for the names and the seeds."""
+    return {**as_given(record.config, {}), "out": str(place)}
+
+
+def _command(given: Mapping[str, Any], seeds: Sequence[int], folder: Path, name: str, processes: int = 1) -> Command:
+    file = f"{name[:100]}.toml"
+    start = "python -m benchbed" if processes == 1 else f"torchrun --nproc-per-node {processes} -m benchbed"
+    line = f"{start} run --config {shlex.quote(str(folder / file))}"
+    if list(seeds) == list(range(seeds[0], seeds[0] + len(seeds))):
+        return Command(line, file, toml({**given, "seeds": f"{seeds[0]}:{seeds[-1] + 1}"}))
+    return Command(f"for s in {' '.join(map(str, seeds))}; do {line} --seed $s; done", file, toml(given))
+
+
+def toml(values: Mapping[str, Any]) -> str:
+    """Plain values, and one level of tables below them, as TOML; a None is left out, in a table it is 'none'.
+
+    That is what `run` reads as no value: TOML has none.
+    """
+    lines = [f"{key} = {_literal(value)}" for key, value in values.items() if not _table(value) and value is not None]
+    for key, value in values.items():
+        if _table(value) and value:
+            lines += ["", f"[{key}]"]
+            lines += [f"{_key(k)} = {_literal('none' if v is None else v)}" for k, v in value.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _table(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _key(key: str) -> str:
+    return key if key.replace("_", "").replace("-", "").isalnum() else json.dumps(key)
+
+
+def _literal(value: Any) -> str:
+    """A TOML value: strings, numbers and booleans are written as JSON writes them, but that DEL is no raw letter."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_key(k)} = {_literal(v)}" for k, v in value.items() if v is not None) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_literal(v) for v in value) + "]"
+    if isinstance(value, np.generic):
+        value = value.item()
+    return json.dumps(value)

@@ -1,0 +1,278 @@
+"""The figures of a report: what the searches did over time, how methods rank, which cells they chose, and fronts."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from ..errors import BenchbedError
+from ..space import Space
+from ..spaces.load import load_space
+from ..stats.pareto import front
+from ..stats.ranks import ranks
+from .collect import Epoch, Record
+from .critical import critical_difference_figure
+from .draw import PALETTE, colours_of, draw_cell, text_drawing
+from .groups import Group, Row, slug
+from .plots import empty_figure, pdf_bytes, svg_bytes
+
+MOST_THIN = 20  # seeds whose own trajectories are drawn beside their mean
+MOST_RANKED = 30  # methods of a critical-difference diagram
+LINES = ("-", "--", ":", "-.")
+
+
+class Figure(NamedTuple):
+    """A figure in both formats; `text` instead where there is nothing to draw but words. kind: what it shows."""
+
+    name: str  # of its files
+    kind: str  # curves, ranks, alpha, cell or front
+    caption: str
+    svg: bytes = b""
+    pdf: bytes = b""
+    text: str = ""
+
+
+def figures(group: Group, histories: Mapping[str, Sequence[Epoch]]) -> tuple[list[Figure], list[str]]:
+    """(every figure of a group that its records allow, a line for each that they do not)."""
+    found: list[Figure] = []
+    absent: list[str] = []
+    searches = _searches(group, histories)
+    space = _space(group)
+    if searches:
+        found.append(_drawn(f"{group.slug}-curves", "curves", CURVES, curves(searches)))
+    else:
+        absent.append("no anytime curves: no search's history.jsonl is there")
+    for kind, axis, x in _axes(group):
+        found.append(_drawn(f"{group.slug}-{kind}", "front", FRONT, pareto(group, axis, x)))
+    try:
+        found.append(_ranks(group))
+    except ValueError as error:
+        absent.append(f"no critical-difference diagram: {error}")
+    if space is None:
+        absent.append(f"no trajectories and drawings: space '{group.space}' is not known here (add --plugin FILE)")
+    else:
+        for name, runs in searches.items():
+            if any(np.shape(run[0].probabilities) != space.mask.shape for run in runs):
+                absent.append(f"no trajectory of {name}: its probabilities are not of the shape of '{group.space}'")
+            elif _moves(runs):
+                found.append(_alpha(group, name, runs, space))
+        found += _cells(group, space)
+    return found, absent
+
+
+def _drawn(name: str, kind: str, caption: str, figure: Any) -> Figure:
+    return Figure(name, kind, caption, svg_bytes(figure), pdf_bytes(figure))
+
+
+def _space(group: Group) -> Space | None:
+    try:
+        return load_space(group.space, dict(group.space_options))
+    except BenchbedError:
+        return None
+
+
+# -- anytime curves --------------------------------------------------------------------------------------------------
+
+CURVES = (
+    "Anytime curves: validation accuracy at the searcher's evaluation gates (a supernet's, or a table's of what the "
+    "search leans to) over the seconds of the search; mean over seeds with its 95 % t interval, epoch by epoch."
+)
+
+
+def _searches(group: Group, histories: Mapping[str, Sequence[Epoch]]) -> dict[str, list[Sequence[Epoch]]]:
+    """The histories of each setting of a searcher, a search once, whatever selectors used it."""
+    by_setting: dict[str, dict[str, Sequence[Epoch]]] = {}
+    for row in sorted(group.rows, key=lambda row: bool(row.control)):  # a control has no settings of a search to name
+        runs = {r.search: histories[r.search] for r in row.records if r.search in histories}
+        if runs:
+            known = next((name for name, other in by_setting.items() if other.keys() & runs.keys()), None)
+            name = known or _free(row.searcher + (f" ({row.note})" if row.note else ""), by_setting)
+            by_setting.setdefault(name, {}).update(runs)
+    return {name: list(runs.values()) for name, runs in sorted(by_setting.items())}
+
+
+def _free(name: str, taken: Mapping[str, Any]) -> str:
+    return name if name not in taken else next(f"{name} {i}" for i in range(2, 1000) if f"{name} {i}" not in taken)
+
+
+def curves(searches: Mapping[str, Sequence[Sequence[Epoch]]]) -> Any:
+    """Mean validation accuracy over mean seconds, epoch by epoch, as far as every seed of a searcher has come."""
+    figure = empty_figure(6.0, 3.6)
+    axes = figure.subplots()
+    longest, shortest = 0.0, math.inf
+    for number, (name, runs) in enumerate(searches.items()):
+        epochs = min(map(len, runs))
+        seconds = np.array([[e.seconds for e in run[:epochs]] for run in runs]).mean(0)
+        accuracy = np.array([[e.accuracy for e in run[:epochs]] for run in runs])
+        colour, style = PALETTE[number % 8], LINES[number // 8 % 4]
+        mean, dots = accuracy.mean(0), "o" if epochs < 3 else ""
+        axes.plot(seconds, mean, style, c=colour, lw=1.4, marker=dots, ms=3, label=name)
+        if len(runs) > 1:
+            reach = stats.t.ppf(0.975, len(runs) - 1) * accuracy.std(0, ddof=1) / math.sqrt(len(runs))
+            low, high = np.clip([mean - reach, mean + reach], 0, 100)  # no accuracy lies beyond
+            axes.fill_between(seconds, low, high, color=colour, alpha=0.15, lw=0)
+        longest, shortest = max(longest, float(seconds[-1])), min(shortest, float(seconds[0]))
+    if shortest > 0 and longest / shortest > 50:
+        axes.set_xscale("log")
+    axes.set(xlabel="seconds of search", ylabel="validation accuracy, %")
+    _tidy(axes)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    return figure
+
+
+def _tidy(axes: Any) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8)
+    axes.grid(alpha=0.2, lw=0.6)
+
+
+# -- ranks -----------------------------------------------------------------------------------------------------------
+
+
+def _ranks(group: Group) -> Figure:
+    """Raises ValueError, in words, where the records do not allow a diagram."""
+    seeds = group.shared_seeds
+    if len(group.rows) < 2:
+        raise ValueError("there is one setting only")
+    if len(seeds) < 2:
+        raise ValueError(f"the settings share {len(seeds)} seed(s), it needs two")
+    rows = group.rows[:MOST_RANKED]
+    scores = np.array([[row.seeds[s].test_accuracy for row in rows] for s in seeds])
+    found = ranks(scores)
+    caption = (
+        f"Critical-difference diagram (Demsar, 2006): mean ranks of test accuracy over {len(seeds)} shared seeds; "
+        f"Friedman p = {found.p:.3g}, Iman and Davenport p = {found.p_F:.3g}; a bar joins settings that Nemenyi's test "
+        f"does not tell apart at {found.level:g}."
+    )
+    if len(rows) < len(group.rows):
+        caption += f" The best {len(rows)} of {len(group.rows)} settings."
+    return _drawn(f"{group.slug}-ranks", "ranks", caption, critical_difference_figure([r.name for r in rows], found))
+
+
+# -- alpha -----------------------------------------------------------------------------------------------------------
+
+
+def _moves(runs: Sequence[Sequence[Epoch]]) -> bool:
+    """Whether the search's probabilities ever change: those of uniform sampling do not."""
+    return any(len(run) > 1 and any(e.probabilities != run[0].probabilities for e in run) for run in runs)
+
+
+def _alpha(group: Group, name: str, runs: Sequence[Sequence[Epoch]], space: Space) -> Figure:
+    caption = (
+        f"Alpha of {name}: probability of each operation at each position over epochs; mean over {len(runs)} search(es)"
+        + (", each of them thin." if 1 < len(runs) <= MOST_THIN else ".")
+    )
+    return _drawn(f"{group.slug}-alpha-{slug(name)}", "alpha", caption, trajectories(runs, space))
+
+
+def trajectories(runs: Sequence[Sequence[Epoch]], space: Space) -> Any:
+    """A panel a position, a line an operation: probabilities (P, O) after each epoch that every run has come to."""
+    epochs = min(map(len, runs))
+    values = np.array([[e.probabilities for e in run[:epochs]] for run in runs])  # (runs, epochs, P, O)
+    count = len(space.positions)
+    columns, wide, high = (7, 1.45, 1.15) if count > 12 else (min(3, count), 2.3, 1.6)  # inches a panel
+    rows = math.ceil(count / columns)
+    figure = empty_figure(wide * columns, 0.6 + high * rows)
+    all_axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten()
+    colours, at, shown = colours_of(space), np.arange(1, epochs + 1), {}
+    for i, (position, axes) in enumerate(zip(space.positions, all_axes, strict=False)):
+        for k, operation in enumerate(position.operations):
+            if 1 < len(runs) <= MOST_THIN:
+                axes.plot(at, values[:, :, i, k].T, c=colours[operation], lw=0.4, alpha=0.35)
+            (shown[operation],) = axes.plot(at, values[:, :, i, k].mean(0), c=colours[operation], lw=1.6)
+        axes.set_title(position.name, fontsize=8, loc="left")
+        _tidy(axes)
+        axes.set_ylim(0, 1)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    for axes in all_axes[count:]:
+        axes.set_visible(False)
+    figure.supxlabel("epoch", fontsize=8)
+    figure.supylabel("probability", fontsize=8)
+    figure.legend(shown.values(), shown.keys(), loc="outside upper center", ncols=5, frameon=False, fontsize=8)
+    return figure
+
+
+# -- cells -----------------------------------------------------------------------------------------------------------
+
+
+def _cells(group: Group, space: Space) -> list[Figure]:
+    """What each setting chose most often, drawn once where several settings chose the same."""
+    chosen: dict[str, list[str]] = {}
+    for row in group.rows:
+        architecture, times = favourite(row)
+        chosen.setdefault(architecture, []).append(f"{row.name} ({times} of {len(row.records)} seeds)")
+    found = []
+    for number, (architecture, names) in enumerate(chosen.items(), 1):
+        name, caption = f"{group.slug}-cell-{number}", f"Chosen most often by {'; '.join(names)}: {architecture}"
+        try:
+            arch = space.parse(architecture)
+        except BenchbedError as error:
+            found.append(Figure(name, "cell", caption, text=f"not drawn: {error}"))
+            continue
+        try:
+            with TemporaryDirectory() as scratch:
+                files = {ending: Path(scratch) / f"cell.{ending}" for ending in ("svg", "pdf")}
+                for file in files.values():
+                    draw_cell(space, arch, file)
+                found.append(Figure(name, "cell", caption, files["svg"].read_bytes(), files["pdf"].read_bytes()))
+        except BenchbedError:  # positions that are no graph: listed
+            found.append(Figure(name, "cell", caption, text=text_drawing(space, arch)))
+    return found
+
+
+def favourite(row: Row) -> tuple[str, int]:
+    """(the architecture that a setting chose in most seeds, in how many); of equals the best by validation accuracy."""
+    counts = Counter(r.architecture for r in row.records)
+    valid = {r.architecture: r.valid_accuracy or 0.0 for r in row.records}
+    best = max(counts, key=lambda text: (counts[text], valid[text], text))
+    return best, counts[best]
+
+
+# -- fronts ----------------------------------------------------------------------------------------------------------
+
+FRONT = (
+    "Cost and test accuracy of every run's architecture; the line is their Pareto front: no run is cheaper and better."
+)
+
+
+def _axes(group: Group) -> list[tuple[str, str, dict[str, float]]]:
+    """(kind, words of the axis, cost by run) of each cost that the records have."""
+    found = []
+    units = dict.fromkeys((r.cost["device"], r.cost["unit"]) for r in group.records if r.cost)
+    for device, unit in units:
+        paid = [r for r in group.records if r.cost and (r.cost["device"], r.cost["unit"]) == (device, unit)]
+        costs = {r.id: float(r.cost["chosen"]) for r in paid if r.cost}
+        found.append((f"front-{slug(str(device))}", f"{device}, {unit}", costs))
+    counted = {r.id: r.facts["params"] / 1e6 for r in group.records if _counted(r)}
+    if len(set(counted.values())) > 1:
+        found.append(("front-params", "parameters, millions", counted))
+    return found
+
+
+def _counted(record: Record) -> bool:
+    return isinstance(record.facts.get("params"), int | float)
+
+
+def pareto(group: Group, axis: str, costs: Mapping[str, float]) -> Any:
+    """A point a run, a colour a setting; the front over all of them as steps."""
+    figure = empty_figure(6.0, 4.0)
+    axes = figure.subplots()
+    everything = [r for r in group.records if r.id in costs]
+    x, y = np.array([costs[r.id] for r in everything]), np.array([r.test_accuracy for r in everything])
+    best = front(x, y)
+    axes.step(x[best], y[best], where="post", c="0.3", lw=1, zorder=1, label="Pareto front")
+    for number, row in enumerate(group.rows):
+        own = [r for r in row.records if r.id in costs]
+        if own:
+            points = [costs[r.id] for r in own], [r.test_accuracy for r in own]
+            marker = "osD^vPX*"[number // 8 % 8]
+            axes.scatter(*points, s=22, color=PALETTE[number % 8], marker=marker, lw=0, alpha=0.7, label=row.name)
+    axes.set(xlabel=axis, ylabel="test accuracy, %")
+    _tidy(axes)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    return figure

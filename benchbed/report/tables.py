@@ -1,0 +1,210 @@
+"""One pandas frame, and what it becomes: CSV for machines, Markdown, HTML, and booktabs LaTeX for a paper."""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .groups import LEVEL, RESAMPLES, Group, Row
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HOUR = 3600.0
+
+
+def frame(groups: Iterable[Group]) -> "pd.DataFrame":
+    """A row a setting, groups one after the other; plain numbers, NaN where there is none.
+
+    Accuracies, deviation, interval and regret in percent or points, seconds and hours of the search and selection
+    (means), p after Holm against the group's best.
+    """
+    import pandas as pd
+
+    return pd.DataFrame([_figures(group, row) for group in groups for row in group.rows])
+
+
+def _figures(group: Group, row: Row) -> dict[str, Any]:
+    cost, seconds = row.cost(), row.search_seconds()
+    return {
+        "group": group.title,
+        "space": group.space,
+        "data": group.task,
+        "scored_by": row.records[0].scored_by,
+        "searcher": row.searcher,
+        "selector": row.selector,
+        "settings": row.note,
+        "control": row.control,
+        "n": row.accuracy.n,
+        "mean": row.accuracy.mean,
+        "deviation": row.accuracy.deviation,
+        "low": row.accuracy.low,
+        "high": row.accuracy.high,
+        "p": row.p,
+        "pairs": row.pairs,
+        "best": row.best,
+        "not_worse": row.not_worse,
+        "valid": row.mean_of("valid_accuracy"),
+        "regret": row.mean_of("regret"),
+        "median_rank": row.median_rank(),
+        "cost": math.nan if cost is None else cost.mean,
+        "cost_deviation": math.nan if cost is None else cost.deviation,
+        "cost_unit": row.unit,
+        "search_seconds": seconds,
+        "search_hours": seconds / HOUR,
+    }
+
+
+class Column(NamedTuple):
+    """A printed column: its heading, what stands in a row, and whether it is a figure."""
+
+    heading: str
+    text: Callable[[dict[str, Any]], str]
+    figure: bool = True
+
+
+def number(value: float, digits: int = 2) -> str:
+    """A figure, or a dash where there is none."""
+    return "-" if value is None or math.isnan(value) else f"{value:,.{digits}f}"
+
+
+def brief(value: float) -> str:
+    """Seconds or hours: three figures of it, whole from a hundred on."""
+    if math.isnan(value):
+        return "-"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}" if value >= 0.001 or value == 0 else "< 0.001"
+
+
+def _accuracy(row: dict[str, Any]) -> str:
+    spread = "" if math.isnan(row["deviation"]) else f" ± {row['deviation']:.2f}"
+    return f"{row['mean']:.2f}{spread}"
+
+
+def _interval(row: dict[str, Any]) -> str:
+    return "-" if math.isnan(row["low"]) else f"{row['low']:.2f} to {row['high']:.2f}"
+
+
+def _cost(row: dict[str, Any]) -> str:
+    spread = "" if math.isnan(row["cost_deviation"]) else f" ± {row['cost_deviation']:.3g}"
+    return "-" if math.isnan(row["cost"]) else f"{row['cost']:.4g}{spread}"
+
+
+ACCURACY = "test accuracy, %"
+NARROW = {"settings": r"p{22mm}"}  # columns that break their lines
+COLUMNS = (
+    Column("searcher", lambda r: str(r["searcher"]), False),
+    Column("selector", lambda r: str(r["selector"]), False),
+    Column("settings", lambda r: str(r["settings"]), False),
+    Column("control", lambda r: str(r["control"]), False),
+    Column("n", lambda r: str(r["n"])),
+    Column(ACCURACY, _accuracy),
+    Column("95 % interval", _interval),
+    Column("p", lambda r: "-" if math.isnan(r["p"]) else f"{r['p']:.3f}" if r["p"] >= 0.001 else "< 0.001"),
+    Column("regret", lambda r: number(r["regret"])),
+    Column("median rank", lambda r: number(r["median_rank"], 0)),
+    Column("cost", _cost),
+    Column("search, s", lambda r: brief(r["search_seconds"])),
+    Column("search, h", lambda r: brief(r["search_hours"])),
+)
+
+
+def printed(table: "pd.DataFrame") -> tuple[list[Column], list[list[str]]]:
+    """The columns of one group's rows that say something, and their texts, a list a row."""
+    rows = table.to_dict("records")
+    texts = [[column.text(row) for column in COLUMNS] for row in rows]
+    kept = [k for k in range(len(COLUMNS)) if any(line[k] not in ("", "-") for line in texts)]
+    return [COLUMNS[k] for k in kept], [[line[k] for k in kept] for line in texts]
+
+
+def markdown(table: "pd.DataFrame") -> list[str]:
+    """The lines of one group's table; the best bold, what is not significantly worse underlined."""
+    from ..studies.common import markdown_table
+
+    columns, texts = printed(table)
+    place = [c.heading for c in columns].index(ACCURACY)
+    for row, text in zip(table.to_dict("records"), texts, strict=True):
+        text[place] = marked(row, text[place], "**{}**", "<u>{}</u>")
+    return markdown_table([c.heading for c in columns], [[t.replace("|", "\\|") for t in line] for line in texts])
+
+
+def marked(row: dict[str, Any], text: str, best: str, not_worse: str) -> str:
+    return (best if row["best"] else not_worse if row["not_worse"] else "{}").format(text)
+
+
+def latex(table: "pd.DataFrame", caption: str, label: str) -> str:
+    """A booktabs table (packages booktabs and, for nothing else, none) of one group's rows, through pandas' Styler."""
+    import pandas as pd
+
+    columns, texts = printed(table)
+    headings = [in_latex(c.heading) for c in columns]
+    shown = pd.DataFrame([[in_latex(t) for t in line] for line in texts], columns=headings)
+    place = [c.heading for c in columns].index(ACCURACY)
+    styles = pd.DataFrame("", index=shown.index, columns=headings)
+    for i, row in enumerate(table.to_dict("records")):
+        styles.iloc[i, place] = marked(row, "", "textbf:--rwrap;", "underline:--rwrap;")
+    style = shown.style.hide(axis="index").apply(lambda _: styles, axis=None)
+    text: str = style.to_latex(
+        hrules=True,
+        column_format="".join("r" if c.figure else NARROW.get(c.heading, "l") for c in columns),
+        caption=in_latex(caption),
+        label=label,
+        position="htbp",
+        position_float="centering",
+    )
+    # the widest tables have a dozen columns: small letters and tight columns fit them on a page
+    return text.replace("\\begin{tabular}", "\\footnotesize\\setlength{\\tabcolsep}{4pt}\n\\begin{tabular}", 1)
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$",
+    "_": r"\_\allowbreak{}", "|": r"\textbar{}\allowbreak{}",  # an architecture's string may be broken there
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "<": r"$<$", ">": r"$>$",
+}  # fmt: skip
+
+
+def in_latex(text: str) -> str:
+    """Text as LaTeX prints it, in any engine: what is no ASCII and not known here becomes a question mark."""
+    return "".join(_LATEX.get(letter, letter if letter.isascii() else "?") for letter in text)
+
+
+# -- the words around a table -----------------------------------------------------------------------------------------
+
+
+def caption(group: Group) -> str:
+    """What the figures are, and which test says what is underlined."""
+    seeds = sorted({row.accuracy.n for row in group.rows})
+    many = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    parts = [f"{group.title}. Mean test accuracy ± sample deviation over n = {many} seeds, 95 % bootstrap interval."]
+    if group.comparisons:
+        parts.append(
+            f"Bold: the best mean. p: two-sided paired permutation test against it over shared seeds "
+            f"(exact up to 20, else {RESAMPLES:,} draws), Holm's correction for {group.comparisons} comparison(s). "
+            f"Underlined: not significantly worse, p > {LEVEL:g}."
+        )
+        if group.least_p > LEVEL:
+            parts.append(
+                f"So few seeds give no corrected p below {min(group.least_p, 1):.3g}: no difference can be significant."
+            )
+    if any(row.records[0].regret is not None for row in group.rows):
+        parts.append("Regret: points below the table's best cell; rank among the table's cells.")
+    if units := sorted({row.unit for row in group.rows if row.unit}):
+        parts.append(f"Cost of the chosen architecture: {', '.join(units)}.")
+    parts.append("Search: the search and the selection, mean over seeds; a constant or random cell pays for no search.")
+    return " ".join(parts)
+
+
+def noise_line(group: Group) -> str:
+    """The noise floor of a group, or that it is not known and what would tell it."""
+    floors = sorted({(r.noise_floor, r.cells) for r in group.records if r.noise_floor is not None and r.cells})
+    if floors:
+        told, cells = floors[0]
+        return (
+            f"Noise floor: {told:,} of the table's {cells:,} cells cannot be told from its best at their seeds' spread."
+        )
+    if found := group.noise():
+        return (
+            "Noise floor: one architecture's test accuracy varies from seed to seed with a deviation of "
+            f"{found[0]:.2f} points (pooled over {found[1]} architecture(s) that several seeds trained)."
+        )
+    if group.by_table:
+        return "Noise floor: not known, the table has no per-seed test accuracies."
+    return "Noise floor: not known, no architecture was trained from two seeds (a constant cell on two seeds tells it)."

@@ -1,0 +1,146 @@
+"""`report`: the records of a folder as tables, figures, a page and a document, all from one frame."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..studies.common import markdown_table, write_files
+from .checklist import Item, checklist
+from .collect import Collection, collect
+from .commands import missing_controls, remake
+from .figures import Figure, figures
+from .groups import groups
+from .page import Part, lead, letters, page, published_row
+from .published import Published, beside
+from .tables import caption, frame, in_latex, latex, markdown, noise_line
+
+
+class Report:
+    """A report of one folder of runs, ready to be written; `parts` a group each."""
+
+    def __init__(self, place: Path, out: Path, given: Path | None = None):
+        """place: of the runs; out: where it will be written; given: what the user named, for the command.
+
+        Raises BenchbedError where there is no finished run.
+        """
+        self.out = out
+        self.found: Collection = collect(place)
+        compared = groups(self.found.records)
+        table = frame(compared)
+        self.frame = table
+        self.parts = []
+        for group in compared:
+            drawn, absent = figures(group, self.found.histories)
+            configs = out / "configs"
+            made = [(row.name, remake(group, row, place, configs)) for row in group.rows]
+            missing = missing_controls(group, place, configs)
+            rows = table[table["group"] == group.title]
+            self.parts.append(Part(group, rows, drawn, absent, missing, beside(group), made))
+        self.items: list[Item] = checklist(self.found, compared)
+        self.command = f"python -m benchbed report {shlex.quote(str(given or place))} --out {shlex.quote(str(out))}"
+
+    def write(self) -> list[Path]:
+        """Everything below `out`, each file whole or not at all; the paths of the four that begin it."""
+        text: dict[str, str | bytes] = {
+            "report.csv": self.frame.to_csv(index=False),
+            "report.md": "\n".join(self.markdown()) + "\n",
+            "report.tex": document(self.parts),
+            "report.html": page(self.found, self.parts, self.items, self.command),
+        }
+        tables: dict[str, str | bytes] = {}
+        pictures: dict[str, str | bytes] = {}
+        configs: dict[str, str | bytes] = {}
+        for part in self.parts:
+            slug = part.group.slug
+            tables[f"{slug}.md"] = "\n".join(markdown(part.table)) + "\n"
+            tables[f"{slug}.tex"] = latex(part.table, " ".join([caption(part.group), *_words(part)]), f"tab:{slug}")
+            if part.published:
+                tables[f"{slug}-published.tex"] = published_latex(part)
+            pictures |= _files(part.figures)
+            commands = [command for _, command in (*part.commands, *part.missing) if command is not None]
+            configs |= {command.file: command.text for command in commands}
+        for folder, files in (("tables", tables), ("figures", pictures), ("configs", configs), ("", text)):
+            write_files(self.out / folder, files)
+        return [self.out / name for name in text]
+
+    def markdown(self) -> list[str]:
+        """The page's words and tables; the figures as links to their files."""
+        lines = [f"# {self.found.place.resolve().name}", "", lead(self.found), ""]
+        if self.found.problems:
+            lines += ["Not in this report, or odd:", "", *[f"- {line}" for line in self.found.problems], ""]
+        for part in self.parts:
+            lines += [f"## {part.group.title}", "", *markdown(part.table), "", caption(part.group), ""]
+            lines += [f"- {line}" for line in (*_words(part), *part.absent)] + [""]
+            for words, command in part.missing:
+                lines += [f"Control missing: {words}." + (f" Add it: `{command.line}`" if command else ""), ""]
+            if part.published:
+                lines += ["Published by others, not made by these runs:", "", *_published_markdown(part.published), ""]
+            for figure in part.figures:
+                picture = f"![{figure.kind}](figures/{figure.name}.svg)" if figure.svg else f"```\n{figure.text}\n```"
+                lines += [picture, "", figure.caption, ""]
+        lines += ["## NAS best-practice checklist (Lindauer and Hutter, JMLR 2020)", ""]
+        head = ["part", "item", "answer", "what the records say"]
+        return lines + markdown_table(head, [list(item) for item in self.items])
+
+
+def _words(part: Part) -> list[str]:
+    """What a table must say beside its figures: the noise floor, and which controls it lacks."""
+    lacking = [f"Control missing: {words}." for words, _ in part.missing]
+    return [noise_line(part.group), *lacking]
+
+
+def _files(drawn: Sequence[Figure]) -> Mapping[str, bytes]:
+    return {f"{f.name}.{kind}": data for f in drawn for kind, data in (("svg", f.svg), ("pdf", f.pdf)) if data}
+
+
+PUBLISHED_HEAD = ["method", "test accuracy, %", "validation, %", "search, s", "status", "source"]
+
+
+def _published_rows(rows: Sequence[Published]) -> list[list[str]]:
+    return [list(published_row(row, rows).values()) for row in rows]
+
+
+def _sources(rows: Sequence[Published]) -> str:
+    return "; ".join(f"({letter}) {source}" for source, letter in letters(rows).items())
+
+
+def _published_markdown(rows: Sequence[Published]) -> list[str]:
+    return [*markdown_table(PUBLISHED_HEAD, _published_rows(rows)), "", f"{_sources(rows)}."]
+
+
+def published_latex(part: Part) -> str:
+    """The published figures as a booktabs table; the sources in its caption, by letter."""
+    lines = _published_rows(part.published)
+    body = "\n".join(" & ".join(map(in_latex, line)) + r" \\" for line in lines)
+    words = f"Published on {part.group.space}, {part.group.task}; not made by these runs. {_sources(part.published)}."
+    head = " & ".join(map(in_latex, PUBLISHED_HEAD))
+    return (
+        "\\begin{table}[htbp]\n\\centering\n"
+        f"\\caption{{{in_latex(words)}}}\n\\label{{tab:{part.group.slug}-published}}\n"
+        "\\footnotesize\n\\begin{tabular}{lrrrll}\n\\toprule\n"
+        f"{head} \\\\\n\\midrule\n{body}\n\\bottomrule\n\\end{{tabular}}\n\\end{{table}}\n"
+    )
+
+
+def document(parts: Sequence[Part]) -> str:
+    """A LaTeX document that takes in every table and figure; compiled in its own folder by pdflatex."""
+    lines = [
+        r"\documentclass[10pt,a4paper]{article}",
+        r"\usepackage[margin=15mm]{geometry}",
+        r"\usepackage{booktabs,graphicx}",
+        r"\begin{document}",
+    ]
+    for part in parts:
+        lines += [f"\\section*{{{in_latex(part.group.title)}}}", f"\\input{{tables/{part.group.slug}.tex}}"]
+        if part.published:
+            lines.append(f"\\input{{tables/{part.group.slug}-published.tex}}")
+        for figure in part.figures:
+            if figure.pdf:
+                size = "width=\\linewidth,height=0.6\\textheight,keepaspectratio"
+                lines += [
+                    "\\begin{figure}[htbp]\n\\centering",
+                    f"\\includegraphics[{size}]{{figures/{figure.name}.pdf}}",
+                    f"\\caption{{{in_latex(figure.caption)}}}\n\\end{{figure}}",
+                ]
+        lines.append(r"\clearpage")
+    return "\n".join([*lines, r"\end{document}"]) + "\n"

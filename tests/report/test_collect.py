@@ -1,0 +1,151 @@
+"""What is read of a folder of runs, and what is said of everything in it that is damaged or odd."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchbed.errors import BenchbedError
+from benchbed.report.collect import collect, history, place_of
+
+
+def change(path: Path, key: str, value: Any) -> None:
+    record = json.loads(path.read_text())
+    record[key] = value
+    path.write_text(json.dumps(record))
+
+
+def without(key: str) -> Callable[[Path], None]:
+    def drop(path: Path) -> None:
+        record = json.loads(path.read_text())
+        del record[key]
+        path.write_text(json.dumps(record))
+
+    return drop
+
+
+def test_every_finished_run_is_read_with_the_history_of_its_search(made: Path) -> None:
+    found = collect(made)
+    assert found.problems == []
+    assert sorted(r.id for r in found.records) == sorted(p.parent.name for p in made.glob("*/record.json"))
+    assert len(found.records) == 12
+    assert sorted(found.histories) == sorted(p.name for p in (made / "searches").iterdir())
+    for search, epochs in found.histories.items():
+        lines = [json.loads(x) for x in (made / "searches" / search / "history.jsonl").read_text().splitlines()]
+        assert [e.accuracy for e in epochs] == [line["accuracy"] for line in lines]
+        assert [e.seconds for e in epochs] == [line["seconds"] for line in lines]
+        assert [[list(row) for row in e.probabilities] for e in epochs] == [line["probabilities"] for line in lines]
+    for record in found.records:
+        on_disk = json.loads((made / record.id / "record.json").read_text())
+        assert record.test_accuracy == on_disk["test_accuracy"]
+        assert record.search_seconds == on_disk["seconds"]["search"] + on_disk["seconds"]["selection"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda p: p.write_text(p.read_text()[:300]), "is not valid JSON"),
+        (lambda p: p.write_bytes(b"\xff\xfe\x00"), "is not valid JSON"),
+        (lambda p: p.write_text("[]"), "no JSON object"),
+        (without("architecture"), "no 'architecture' in it"),
+        (lambda p: change(p, "test_accuracy", "high"), "test_accuracy = 'high'"),
+        (lambda p: change(p, "test_accuracy", 9361), "test_accuracy = 9361"),
+        (lambda p: change(p, "test_accuracy", float("nan")), "test_accuracy"),
+        (lambda p: change(p, "seconds", 3), "seconds = 3"),
+        (lambda p: change(p, "config", {}), "no options of its searcher"),
+        (lambda p: change(p, "id", "another"), "is the record of another folder"),
+    ],
+)
+def test_a_damaged_record_is_one_line_and_the_others_are_still_there(
+    runs: Path, damage: Callable[[Path], None], words: str
+) -> None:
+    broken = min(runs.glob("*/record.json"))
+    damage(broken)
+    found = collect(runs)
+    assert len(found.records) == 11
+    (line,) = found.problems
+    assert str(broken) in line
+    assert words in line
+    assert "\n" not in line
+
+
+def test_what_is_not_finished_is_named(runs: Path) -> None:
+    gone = min(runs.glob("*/record.json"))
+    gone.unlink()
+    found = collect(runs)
+    assert found.problems == [f"1 run(s) without a record.json, begun and not finished: {gone.parent.name}"]
+    assert len(found.records) == 11
+
+
+def test_a_copied_folder_does_not_count_twice(runs: Path) -> None:
+    one = min(runs.glob("*/record.json")).parent
+    shutil.copytree(one, runs / "a-copy")
+    found = collect(runs)
+    assert len(found.records) == 12
+    assert "a-copy" in found.problems[0]
+
+
+def test_the_same_run_under_a_name_of_another_version_counts_once(runs: Path) -> None:
+    one = min(runs.glob("*/record.json")).parent
+    other = Path(shutil.copytree(one, runs / f"{one.name}x"))
+    change(other / "record.json", "id", other.name)
+    change(other / "record.json", "finished", "2999-01-01T00:00:00+00:00")
+    found = collect(runs)
+    assert len(found.records) == 12
+    assert other.name in {r.id for r in found.records}
+    assert found.problems == [f"{one.name} has the settings and seed of {other.name}: only the later one is counted"]
+
+
+def test_records_of_two_versions_are_said_to_be_mixed_and_all_reported(runs: Path) -> None:
+    first = min(runs.glob("*/record.json"))
+    versions = json.loads(first.read_text())["versions"]
+    change(first, "versions", {**versions, "benchbed": "0.0.9"})
+    found = collect(runs)
+    assert len(found.records) == 12
+    (line,) = found.problems
+    assert "several versions of benchbed" in line
+    assert "0.0.9 (1 run(s), " + first.parent.name in line
+    assert f"{versions['benchbed']} (11 run(s), " in line
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"epoch": 1}\n', '{"epoch": 1, "seconds": 1, "accuracy": "x"}\n'])
+def test_a_damaged_history_is_named_and_costs_its_curve_only(runs: Path, text: str) -> None:
+    path = min(runs.glob("searches/*/history.jsonl"))
+    path.write_text(text)
+    found = collect(runs)
+    assert len(found.records) == 12
+    assert path.parent.name not in found.histories
+    assert len(found.histories) == 5
+    (line,) = found.problems
+    assert str(path) in line
+    assert "left out" in line
+
+
+def test_epochs_of_different_shapes_are_damage(tmp_path: Path) -> None:
+    epochs = [{"epoch": e, "seconds": e, "accuracy": 5, "probabilities": [[0.5] * e]} for e in (1, 2)]
+    (tmp_path / "h").write_text("\n".join(map(json.dumps, epochs)))
+    with pytest.raises(BenchbedError, match="damaged in line 2"):
+        history(tmp_path / "h")
+
+
+def test_a_folder_without_a_finished_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BenchbedError, match="holds no finished run"):
+        collect(tmp_path)
+
+
+def test_the_place_of_a_file_is_where_it_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("mine", "runs"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "a.toml").write_text('out = "mine"\n')
+    (tmp_path / "b.toml").write_text("seed = 1\n")
+    (tmp_path / "c.toml").write_text('out = "nowhere"\n')
+    assert place_of(Path("mine")) == Path("mine")
+    assert place_of(Path("a.toml")) == Path("mine")
+    assert place_of(Path("b.toml")) == Path("runs")
+    for name, words in (("c.toml", "nowhere"), ("absent", "no folder of runs"), ("absent.toml", "cannot read")):
+        with pytest.raises(BenchbedError, match=words):
+            place_of(Path(name))
