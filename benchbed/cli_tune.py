@@ -9,6 +9,8 @@ import typer
 from .errors import BenchbedError
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from optuna.storages import BaseStorage
 
     from .progress import Reporter
@@ -49,7 +51,8 @@ def tune(
         if dry_run:
             _dry(found, options, reporter)
         elif worker:
-            _work(found, _storage(found), options, reporter)
+            with _storage(found) as opened:
+                _work(found, opened, options, reporter)
         else:
             _study(found, options, reporter, workers)
 
@@ -61,13 +64,13 @@ def _study(study: "Study", options: "Options", reporter: "Reporter", workers: in
 
     if workers > 1 and not shared(study.options.storage):
         raise BenchbedError(f"--workers {workers} share no storage 'memory': add --storage journal:FILE, or a database")
-    storage = _storage(study)
-    made = prepare(study, storage)
-    if workers > 1:
-        start_workers([sys.executable, "-m", "benchbed", *sys.argv[1:], "--worker"], workers, reporter)
-    else:
-        _work(study, storage, options, reporter)
-    slots, trials = queue_of(study, storage, made).look(), made.get_trials(deepcopy=False)
+    with _storage(study) as storage:
+        made = prepare(study, storage)
+        if workers > 1:
+            start_workers([sys.executable, "-m", "benchbed", *sys.argv[1:], "--worker"], workers, reporter)
+        else:
+            _work(study, storage, options, reporter)
+        slots, trials = queue_of(study, storage, made).look(), made.get_trials(deepcopy=False)
     files = write(study, slots, trials, options.out)
     print_page(study, slots, trials, _console())
     print("\nwritten: " + ", ".join(map(str, files[:2])) + (f" and {len(files) - 2} of the front" if files[2:] else ""))
@@ -96,10 +99,9 @@ def _dry(study: "Study", options: "Options", reporter: "Reporter") -> None:
     from .studies.tune_trial import Runner
     from .studies.tune_worker import Worker, prepare, queue_of
 
-    storage = _storage(study)
-    made = prepare(study, storage)
-    Worker(study, storage, Runner(study, options, dry=True), reporter).work()
-    with TemporaryDirectory(prefix="benchbed-dry-") as scratch:
+    with _storage(study) as storage, TemporaryDirectory(prefix="benchbed-dry-") as scratch:
+        made = prepare(study, storage)
+        Worker(study, storage, Runner(study, options, dry=True), reporter).work()
         slots = queue_of(study, storage, made).look()
         files = write(study, slots, made.get_trials(deepcopy=False), Path(scratch))
     print(f"dry run: {len(slots)} trials of {len(study.seeds)} seed(s) went from the space to "
@@ -116,15 +118,15 @@ def _status(study: "Study") -> None:
     file = journal_file(study.options.storage)
     if file is not None and not file.exists():
         raise BenchbedError(f"--status: there is no {file} yet")
-    storage = _storage(study)
-    made = existing(study, storage)
-    print_page(study, queue_of(study, storage, made).look(), made.get_trials(deepcopy=False), _console())
+    with _storage(study) as storage:
+        made = existing(study, storage)
+        print_page(study, queue_of(study, storage, made).look(), made.get_trials(deepcopy=False), _console())
 
 
-def _storage(study: "Study") -> "BaseStorage":
-    from .studies.tune_storage import open_storage
+def _storage(study: "Study") -> "AbstractContextManager[BaseStorage]":
+    from .studies.tune_storage import opened
 
-    return open_storage(study.options.storage, study.options.heartbeat, study.options.grace)
+    return opened(study.options.storage, study.options.heartbeat, study.options.grace)
 
 
 def _options(study: "Study", out: Path | None, device: str | None) -> "Options":

@@ -125,7 +125,11 @@ def read_study(path: Path, settings: Sequence[str] = (), over: Mapping[str, Any]
     given = raw.pop("tune", None)
     if not isinstance(given, dict):
         raise BenchbedError(f"{path} has no section [tune]: a study is a run's configuration with one added")
-    options = typed(TuneOptions, {"name": path.stem, **given, **(over or {})}, "tune")
+    given = {"name": path.stem, **given, **(over or {})}
+    for key in ("trials", "space"):
+        if key not in given:
+            raise BenchbedError(f"{path}: {key} is missing in [tune]")
+    options = typed(TuneOptions, given, "tune")
     return checked(options, with_settings(raw, list(settings)))
 
 

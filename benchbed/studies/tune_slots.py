@@ -25,11 +25,12 @@ from typing import Any, NamedTuple
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages import BaseStorage, RDBStorage, fail_stale_trials
+from optuna.storages import BaseStorage, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ..errors import BenchbedError
 from .tune_named import experimental
+from .tune_storage import database
 
 SLOT, ERROR, SUPERSEDED, STOPPED = "slot", "error", "superseded", "stopped"  # keys of a trial's user attributes
 RETRIED = "retry_of"
@@ -119,7 +120,7 @@ class Queue:
     def _claim(self, trial: FrozenTrial) -> bool:
         if self.locks is not None and not self.locks.take(trial.number):
             return False
-        pulse = Pulse(self.storage, trial._trial_id) if _database(self.storage) is not None else None
+        pulse = Pulse(self.storage, trial._trial_id) if database(self.storage) is not None else None
         if pulse is not None:
             pulse.beat()
         try:
@@ -203,17 +204,11 @@ class Locks:
                 self.folder.rmdir()
 
 
-def _database(storage: BaseStorage) -> RDBStorage | None:
-    """The database below the cache that Optuna puts before it; None for another storage."""
-    backend = getattr(storage, "_backend", None)
-    return backend if isinstance(backend, RDBStorage) else None
-
-
 class Pulse:
     """Renews a trial's heartbeat from a thread, until stopped. (Optuna's own ends at the first lost connection.)"""
 
     def __init__(self, storage: BaseStorage, trial_id: int):
-        backend = _database(storage)
+        backend = database(storage)
         assert backend is not None
         self.database = backend
         self.trial_id = trial_id

@@ -9,7 +9,8 @@ import fcntl
 import functools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,26 @@ def shown(storage: str) -> str:
     """The storage's name as it may be printed: without a password."""
     try:
         return make_url(storage).render_as_string(hide_password=True) if "://" in storage else storage
-    except exc.ArgumentError:
+    except (exc.ArgumentError, ValueError):
         return storage.split("://")[0] + "://..."
+
+
+@contextmanager
+def opened(storage: str, heartbeat: int, grace: int) -> Iterator[BaseStorage]:
+    """`open_storage`, with a database's connections closed in the end."""
+    found = open_storage(storage, heartbeat, grace)
+    try:
+        yield found
+    finally:
+        if (below := database(found)) is not None:
+            below.scoped_session.remove()
+            below.engine.dispose()
+
+
+def database(storage: BaseStorage) -> RDBStorage | None:
+    """The database below the cache that Optuna puts before it; None for another storage."""
+    backend = getattr(storage, "_backend", None)
+    return backend if isinstance(backend, RDBStorage) else None
 
 
 def open_storage(storage: str, heartbeat: int, grace: int) -> BaseStorage:
@@ -184,7 +203,7 @@ for _name in [*BaseStorage.__abstractmethods__, "record_heartbeat", "_get_stale_
 def _database(storage: str, heartbeat: int, grace: int) -> BaseStorage:
     try:
         url = make_url(storage)
-    except exc.ArgumentError:
+    except (exc.ArgumentError, ValueError):
         raise BenchbedError(f"tune: storage '{shown(storage)}' is no database's URL") from None
     if url.drivername == "postgresql":  # the driver that the extra installs
         url = url.set(drivername="postgresql+psycopg")

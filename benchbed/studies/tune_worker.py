@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ..errors import BenchbedError
 from ..progress import Reporter
 from .tune import Study
-from .tune_named import experimental, make_pruner, make_sampler
+from .tune_named import make_pruner, make_sampler
 from .tune_report import short
 from .tune_slots import ERROR, SLOT, STOPPED, Queue, Slot
 from .tune_space import suggest
@@ -43,10 +43,10 @@ def prepare(study: Study, storage: BaseStorage) -> optuna.Study:
     Raises BenchbedError, naming what differs, where a study of another space or configuration has its name.
     """
     made_by, name = study.identity(), study.options.name
-    with experimental():
-        found = optuna.create_study(
-            study_name=name, storage=storage, directions=study.directions, load_if_exists=True, sampler=None
-        )
+    try:
+        found = optuna.load_study(study_name=name, storage=storage)
+    except KeyError:
+        found = optuna.create_study(study_name=name, storage=storage, directions=study.directions, load_if_exists=True)
     before = found.user_attrs.get(MADE_BY)
     if before is None:
         if found.get_trials(deepcopy=False):
@@ -149,8 +149,7 @@ class Worker:
         made = self._fresh(frozen)
         self.storage.set_trial_user_attr(frozen._trial_id, WORKER, f"{platform.node()}:{os.getpid()}")
         trial = optuna.Trial(made, frozen._trial_id)
-        with experimental():
-            parameters = {name: suggest(trial, name, found) for name, found in self.study.distributions.items()}
+        parameters = {name: suggest(trial, name, found) for name, found in self.study.distributions.items()}
         single = len(self.study.directions) == 1
         report = Report(trial, self.study.base.epochs, self.study.prunes)
         try:
