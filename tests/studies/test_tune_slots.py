@@ -53,12 +53,12 @@ def queues(storage_name: str, keep: Callable[..., BaseStorage]) -> Callable[...,
     """`queues(workers, count)`: as many views of a new study, each as another process has it."""
     name = f"study {time.monotonic_ns()}"
 
-    def make(workers: int, count: int, retries: int = 1) -> list[Queue]:
+    def make(workers: int, count: int, grace: int = 2) -> list[Queue]:
         found = []
         for _ in range(workers):
-            storage = keep(storage_name, 1, 2)
+            storage = keep(storage_name, 1, grace)
             study = optuna.create_study(study_name=name, storage=storage, load_if_exists=True)
-            found.append(Queue(study, storage, count, retries, journal_file(storage_name)))
+            found.append(Queue(study, storage, count, 1, journal_file(storage_name)))
         return found
 
     return make
@@ -93,7 +93,7 @@ def test_many_workers_end_with_exactly_the_count(queues: Callable[..., list[Queu
         except BaseException as error:
             errors.append(error)
 
-    found = queues(4, 12)
+    found = queues(4, 12, grace=120)
     threads = [threading.Thread(target=work, args=(queue,)) for queue in found]
     for thread in threads:
         thread.start()
