@@ -126,8 +126,9 @@ def read_study(path: Path, settings: Sequence[str] = (), over: Mapping[str, Any]
     if not isinstance(given, dict):
         raise BenchbedError(f"{path} has no section [tune]: a study is a run's configuration with one added")
     given = {"name": path.stem, **given, **(over or {})}
+    unknown_keys = [key for key in given if key not in TuneOptions.model_fields]
     for key in ("trials", "space"):
-        if key not in given:
+        if key not in given and not unknown_keys:
             raise BenchbedError(f"{path}: {key} is missing in [tune]")
     options = typed(TuneOptions, given, "tune")
     return checked(options, with_settings(raw, list(settings)))

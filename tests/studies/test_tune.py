@@ -172,8 +172,8 @@ LR = '"searcher.alpha_lr" = '
     [
         ("trials = 3", "trails = 3", ("unknown option of tune 'trails'", "'trials'")),
         ("trials = 3", "trials = 0", ("tune: trials = 0", "greater than or equal to 1")),
-        ("[tune]", "[tuna]", ("trials is missing in [tune]",)),
-        ("[tune.space]", "[tune.spaces]", ("space is missing in [tune]",)),
+        ("[tune]\ntrials = 3", "[tune]", ("trials is missing in [tune]",)),
+        ("[tune.space]", "[tune.spaces]", ("unknown option of tune 'spaces'", "'space'")),
         ("epochs = 2", "epoch = 2", ("unknown configuration key 'epoch'", "'epochs'")),
         ("searcher.alpha_lr", "searcher.alpha_lrr", ("unknown parameter in tune.space", "'searcher.alpha_lr'")),
         ("searcher.alpha_lr", "selector.draws", ("unknown parameter in tune.space 'selector.draws'",)),
