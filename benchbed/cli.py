@@ -12,6 +12,7 @@ from .cli_report import report, verify
 from .cli_study import study_app
 from .cli_table import describe_in, query, table_app
 from .cli_train import train
+from .cli_tune import tune
 from .errors import BenchbedError, unknown
 
 INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT
@@ -30,6 +31,7 @@ app.command()(query)
 app.command()(train)
 app.command()(report)
 app.command()(verify)
+app.command()(tune)
 
 Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="a Python file with your own plug-in")]
 Set = Annotated[

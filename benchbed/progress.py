@@ -3,6 +3,7 @@
 import sys
 import time
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -54,6 +55,9 @@ class Reporter:
         if self._bar is not None and self._task is not None and now - self._shown > 0.1:
             self._shown = now
             self._bar.update(self._task, completed=done, status=status)
+
+    def epoch(self, line: dict[str, Any]) -> None:
+        """An epoch of a search is over and saved; `line` is its line of the history. For whoever watches: no output."""
 
     def line(self, text: str) -> None:
         self.console.print(text, markup=False)

@@ -8,6 +8,7 @@ import ast
 import inspect
 import sys
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
@@ -110,9 +111,14 @@ def is_ours(plugin: Plugin) -> bool:
 def summary_of(file: Path) -> str:
     """The first line of the file's docstring, without importing it."""
     try:
-        text = ast.get_docstring(_parsed(file)) or ""
+        return _summary(file, file.stat().st_mtime_ns)
     except OSError as error:
         raise BenchbedError(f"cannot read plug-in file {file}: {error.strerror}") from None
+
+
+@cache  # every look for a name passes all files: a study would parse them a hundred times a run
+def _summary(file: Path, modified: int) -> str:
+    text = ast.get_docstring(_parsed(file)) or ""
     return text.split("\n")[0].strip() or "(no description)"
 
 

@@ -44,6 +44,7 @@ class Options(NamedTuple):
     reporter: Reporter = Reporter(quiet=True)
     group: Group = ALONE
     snapshots: tuple[int, ...] = ()  # numbers of epochs after which a search's state is kept
+    wait: bool = False  # for a process that holds a folder of this run, in place of a refusal
 
 
 def run_all(configs: list[RunConfig], options: Options) -> list[dict[str, Any]]:
@@ -108,12 +109,12 @@ def run(config: RunConfig, task: Task, options: Options, redone: set[Path] | Non
     fresh_search = options.force and search_path not in redone
     redone.add(search_path)
     group = options.group
-    with group.folder(folder_path, RECORD_KEYS) as folder:
+    with group.folder(folder_path, RECORD_KEYS, options.wait) as folder:
         if not options.force and (record := folder.record) is not None:
             reporter.line(f"done before: {folder_path} (again from the start with --force)")
             return record
         parts = stages.build(config, task, options.device, group)
-        with group.folder(search_path, stages.SEARCH_KEYS) as search_folder:
+        with group.folder(search_path, stages.SEARCH_KEYS, options.wait) as search_folder:
             if options.force:  # both locks are held: nothing is thrown away for a run that is then refused
                 folder.clear()
             if fresh_search:

@@ -198,6 +198,7 @@ def search(parts: Parts, folder: Folder, reporter: Reporter, snapshots: Collecti
         }
         folder.log(line)
         folder.save({"epochs": epoch + 1, "seconds": seconds, "parts": parts.state()})
+        reporter.epoch(line)
         reporter.line(
             f"epoch {epoch + 1:>3}/{epochs}  loss {means['loss']:.3f}  accuracy {accuracy:5.2f} %  "
             f"{seconds:5.0f} s  {line['architecture']}"
