@@ -9,6 +9,7 @@ import typer
 
 from .cli_latency import latency_app
 from .cli_study import study_app
+from .cli_sweep import sweep
 from .cli_table import describe_in, query, table_app
 from .cli_train import train
 from .errors import BenchbedError, unknown
@@ -27,6 +28,7 @@ app.add_typer(study_app, name="study")
 app.add_typer(latency_app, name="latency")
 app.command()(query)
 app.command()(train)
+app.command()(sweep)
 
 Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="a Python file with your own plug-in")]
 Set = Annotated[
