@@ -38,7 +38,7 @@ def sweep(
     """Run a study: a grid of searchers, selectors, tasks and seeds. The same command again goes on."""
     _check_flags(executor, workers, address, retries)
     if status:
-        sys.exit(_status(study, out))
+        raise typer.Exit(_status(study, out))
     if study is None:
         raise BenchbedError("no study given: sweep STUDY.toml")
     from .progress import Reporter
@@ -54,8 +54,8 @@ def sweep(
             _print_plan(found, place, workers or 1)
             return
         if dry_run:
-            sys.exit(_dry(found, executor, workers, address, retries, reporter))
-        sys.exit(_sweep(found, place, executor, workers, address, shard, retries, extend, reporter))
+            raise typer.Exit(_dry(found, executor, workers, address, retries, reporter))
+        raise typer.Exit(_sweep(found, place, executor, workers, address, shard, retries, extend, reporter))
 
 
 def _check_flags(executor: str, workers: int | None, address: str | None, retries: int) -> None:
