@@ -68,10 +68,15 @@ def records(out: Path) -> dict[str, dict[str, Any]]:
     return {path.parent.name: steady(json.loads(path.read_text())) for path in out.glob("*/record.json")}
 
 
+WHOLE: dict[str, dict[str, Any]] = {}
+
+
 def one_process(study: Path, out: Path) -> dict[str, dict[str, Any]]:
-    """What `run` makes of the study's runs, all in this process."""
-    made = run_all([run.config for run in read_study(study).runs], Options(out, torch.device("cpu")))
-    return {record["id"]: json.loads(json.dumps(steady(record))) for record in made}
+    """What `run` makes of the study's runs, all in this process; once for every test, the table is always the same."""
+    if not WHOLE:
+        made = run_all([run.config for run in read_study(study).runs], Options(out, torch.device("cpu")))
+        WHOLE.update({record["id"]: json.loads(json.dumps(steady(record))) for record in made})
+    return WHOLE
 
 
 @pytest.fixture
@@ -106,7 +111,7 @@ def search_at_work(out: Path, process: "subprocess.Popen[str]", timeout: float =
 def test_a_worker_killed_with_sigkill_loses_nothing(
     tmp_path: Path, study: Callable[[int], Path], child_env: dict[str, str]
 ) -> None:
-    file, out = study(60), tmp_path / "out"
+    file, out = study(12), tmp_path / "out"
     sweep = start(file, out, child_env, "--workers", "2")
     os.kill(search_at_work(out, sweep), signal.SIGKILL)
     printed, said = sweep.communicate(timeout=300)
@@ -120,7 +125,7 @@ def test_a_worker_killed_with_sigkill_loses_nothing(
 def test_ctrl_c_stops_and_the_same_command_goes_on(
     tmp_path: Path, study: Callable[[int], Path], child_env: dict[str, str], command: Callable[..., Any]
 ) -> None:
-    file, out = study(60), tmp_path / "out"
+    file, out = study(12), tmp_path / "out"
     sweep = start(file, out, child_env)
     worker = search_at_work(out, sweep)
     sweep.send_signal(signal.SIGINT)
