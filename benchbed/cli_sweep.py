@@ -161,18 +161,22 @@ def _sweep(
     from .sweep.tell import summary
 
     runs = study.shard(*_part(shard))
-    claim(out, study, extend)
     before = standing(out, saved_runs(runs), look_for_work=False)
     left = [run for run in runs if run.id not in before.records and run.id not in before.damaged]
+    crew, size = _crew(study, out, executor, workers, address) if left else (None, 0)  # refuses before anything is made
+    try:
+        claim(out, study, extend)
+    except BaseException:
+        if crew is not None:
+            crew.close()
+        raise
     done = f"; done before: {len(before.records):,}" if before.records else ""
     reporter.line(f"{counts(study, runs)}{done}, in {out}")
     failures = {id_: Failure(id_, reason) for id_, reason in before.damaged.items()}
     for failure in failures.values():
-        reporter.line(f"failed: {failure.run}: {failure.reason}")
         note_failure(out, failure)
     records = dict(before.records)
-    if left:
-        crew, size = _crew(study, out, executor, workers, address)
+    if crew is not None:
         with Board(reporter, len(runs), len(before.records), size) as board:
             made = Sweep(out, crew, size, retries, board).run(left)
             reporter.line(board.words)

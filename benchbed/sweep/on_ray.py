@@ -72,7 +72,6 @@ class RayCrew(Crew):
         self._ray = _started(address or os.environ.get("RAY_ADDRESS"), needs, workers or 1)
         self.workers = workers or _room(self._ray.cluster_resources(), needs)
         self._out, self._token = Path(begin["out"]), f".sweep-{secrets.token_hex(8)}"
-        (self._out / self._token).touch()
         self._begin = json.dumps({**begin, "token": self._token, "cwd": os.getcwd()})
         memory = {} if needs.memory_gb is None else {"memory": int(needs.memory_gb * 2**30)}
         root = str(Path(__file__).resolve().parents[2])
@@ -93,6 +92,7 @@ class RayCrew(Crew):
         self._hired = 0
 
     def hire(self) -> int:
+        (self._out / self._token).touch()
         self._hired += 1
         actor = self._actors[self._hired] = self._actor.remote(self._begin)
         self._waiting[actor.ready.remote()] = self._hired
