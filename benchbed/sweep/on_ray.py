@@ -9,6 +9,7 @@ is pickled: Ray is given the actor's class by name.
 import json
 import os
 import secrets
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
@@ -103,7 +104,9 @@ class RayCrew(Crew):
         self._waiting[self._actors[worker].work.remote(json.dumps(message), files)] = worker
 
     def events(self, timeout: float) -> list[Event]:
-        waiting = list(self._waiting)
+        if not (waiting := list(self._waiting)):  # all that is left is held by other processes
+            time.sleep(timeout)
+            return []
         done, _ = self._ray.wait(waiting, num_returns=1, timeout=timeout)
         if done:  # and whatever else is there by now
             done, _ = self._ray.wait(waiting, num_returns=len(waiting), timeout=0)
@@ -134,7 +137,8 @@ class RayCrew(Crew):
         busy = set(self._waiting.values())
         with suppress(Exception):  # a cluster that is gone needs no goodbye
             leaving = [actor.leave.remote() for worker, actor in self._actors.items() if worker not in busy]
-            self._ray.wait(leaving, num_returns=len(leaving), timeout=GOODBYE)
+            if leaving:
+                self._ray.wait(leaving, num_returns=len(leaving), timeout=GOODBYE)
             for worker in list(self._actors):
                 self.dismiss(worker)
         self._ray.shutdown()

@@ -128,7 +128,8 @@ def standing(out: Path, runs: list[dict[str, Any]], look_for_work: bool = True) 
                 at_work.append(run["id"])
         except BenchbedError as error:
             damaged[run["id"]] = str(error)
-    failed = {f.run: f for f in _failures(out) if f.run not in records}
+    ids = {run["id"] for run in runs}
+    failed = {f.run: f for f in _failures(out) if f.run in ids and f.run not in records}
     return Standing(runs, records, damaged, failed, at_work)
 
 

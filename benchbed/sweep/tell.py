@@ -37,7 +37,7 @@ def status_lines(saved: Mapping[str, Any], now: Standing, out: Path) -> list[str
     lines += [f"at work: {id_} ({in_words(points[id_])})" for id_ in now.at_work]
     lines += [f"damaged: {id_}: {reason}" for id_, reason in now.damaged.items()]
     for id_, failure in now.failures.items():
-        if id_ in points and id_ not in now.damaged and id_ not in now.at_work:
+        if id_ not in now.damaged and id_ not in now.at_work:
             lines.append(f"failed: {id_}: {failure.reason} (tried {failure.attempts} times)")
     if (mixed := mixed_versions(now.records.values())) is not None:
         lines.append(f"warning: {mixed}")

@@ -108,8 +108,11 @@ def _serve(replies: IO[str]) -> None:
         print(json.dumps({"status": "refused", "reason": str(error)}), file=replies, flush=True)
         return
     print(json.dumps({"status": "ready"}), file=replies, flush=True)
-    for line in sys.stdin:
-        print(json.dumps(station.work(json.loads(line))), file=replies, flush=True)
+    try:
+        for line in sys.stdin:
+            print(json.dumps(station.work(json.loads(line))), file=replies, flush=True)
+    finally:
+        station.close()
 
 
 def _leave_with(parent: int) -> None:

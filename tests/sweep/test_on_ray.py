@@ -45,6 +45,7 @@ def test_a_node_that_sees_the_folder_works_in_it(tmp_path: Path, study: Study) -
     assert json.loads(text)["status"] == "done"
     assert files == {}
     assert (tmp_path / study.runs[0].id / "record.json").exists()
+    worker.leave()
 
 
 def test_a_node_that_does_not_returns_its_files(tmp_path: Path, study: Study) -> None:
@@ -87,6 +88,7 @@ def test_another_benchbed_or_other_data_is_refused(tmp_path: Path, study: Study)
     other["config"]["searcher"]["sha256"] = "0"
     text, _ = worker.work(json.dumps(other), {})
     assert "searcher 'darts' is another file here" in json.loads(text)["reason"]
+    worker.leave()
 
 
 STUDY = """

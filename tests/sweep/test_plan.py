@@ -110,6 +110,6 @@ def test_the_seeds_by_a_given_deviation_or_not_yet(study: Callable[..., Study]) 
 
 
 def test_methods_on_different_data_are_not_compared(study: Callable[..., Study]) -> None:
-    whole = study(epochs=[2, 3], selector=["magnitude"], effect=1.0, deviation=2.0)
+    whole = study(steps=[10, 20], selector=["magnitude"], effect=1.0, deviation=2.0)
     (line,) = seeds_in_words(whole, {})
     assert "over 2 comparisons" in line
