@@ -111,7 +111,7 @@ def search_at_work(out: Path, process: "subprocess.Popen[str]", timeout: float =
 def test_a_worker_killed_with_sigkill_loses_nothing(
     tmp_path: Path, study: Callable[[int], Path], child_env: dict[str, str]
 ) -> None:
-    file, out = study(12), tmp_path / "out"
+    file, out = study(8), tmp_path / "out"
     sweep = start(file, out, child_env, "--workers", "2")
     os.kill(search_at_work(out, sweep), signal.SIGKILL)
     printed, said = sweep.communicate(timeout=300)
@@ -125,7 +125,7 @@ def test_a_worker_killed_with_sigkill_loses_nothing(
 def test_ctrl_c_stops_and_the_same_command_goes_on(
     tmp_path: Path, study: Callable[[int], Path], child_env: dict[str, str], command: Callable[..., Any]
 ) -> None:
-    file, out = study(12), tmp_path / "out"
+    file, out = study(8), tmp_path / "out"
     sweep = start(file, out, child_env)
     worker = search_at_work(out, sweep)
     sweep.send_signal(signal.SIGINT)
