@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Any, Literal, NamedTuple
@@ -75,10 +75,12 @@ class LocalCrew(Crew):
         reader.start()
         return self._hired
 
-    def _listen(self, worker: int, replies: IO[str]) -> None:
-        for line in replies:
-            self._said.put((worker, line))
-        self._said.put((worker, None))
+    def _listen(self, worker: int, replies: Iterable[str]) -> None:
+        try:
+            for line in replies:
+                self._said.put((worker, line))
+        finally:
+            self._said.put((worker, None))
 
     def send(self, worker: int, message: dict[str, Any]) -> None:
         self._workers[worker].write(json.dumps(message))
