@@ -10,6 +10,7 @@ import typer
 from .cli_latency import latency_app
 from .cli_report import report, verify
 from .cli_study import study_app
+from .cli_sweep import sweep
 from .cli_table import describe_in, query, table_app
 from .cli_train import train
 from .cli_tune import tune
@@ -32,6 +33,7 @@ app.command()(train)
 app.command()(report)
 app.command()(verify)
 app.command()(tune)
+app.command()(sweep)
 
 Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="a Python file with your own plug-in")]
 Set = Annotated[

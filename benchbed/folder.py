@@ -27,6 +27,10 @@ SNAPSHOTS = "snapshots"
 AGAIN = "remove it, or run again with --force"
 
 
+class HeldError(BenchbedError):
+    """Another living process works in the folder."""
+
+
 def write_json(path: Path, value: Any) -> None:
     write_atomic(path, (json.dumps(value, indent=2) + "\n").encode())
 
@@ -80,9 +84,7 @@ class Folder:
                 holder = lock.read().strip() or "unknown"
                 lock.close()
                 self._made.clear()  # the holder's now
-                raise BenchbedError(
-                    f"{self.path} is held by process {holder}: wait for it, or use another --out"
-                ) from None
+                raise HeldError(f"{self.path} is held by process {holder}: wait for it, or use another --out") from None
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(lock.fileno()), os.stat(self.path / ".lock")):
                     break

@@ -258,17 +258,19 @@ def dry_run(configs: list[RunConfig], options: Options) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="benchbed-dry-") as scratch:
         small = options._replace(out=Path(scratch), force=False)
         for config in {(c.searcher.name, c.selector.name): c for c in configs}.values():
-            small_parts: dict[str, Any] = {"epochs": 1}
-            if config.supernet is not None:
-                few = {"batch": batch, "valid_batch": batch, "eval_batch": 64}
-                small_parts["supernet"] = config.supernet.model_copy(update=few)
-            if config.scoring is not None:
-                small_parts["scoring"] = config.scoring.model_copy(
-                    update={"epochs": 1, "warmup_epochs": 0, "batch": batch}
-                )
-            shortened = config.model_copy(update=small_parts)
-            records.append(run(shortened, truncated(task_of(config), DRY_IMAGES), small))
+            records.append(run(shortened(config, batch), truncated(task_of(config), DRY_IMAGES), small))
     return records
+
+
+def shortened(config: RunConfig, batch: int) -> RunConfig:
+    """The run on one epoch of batches of `batch` images."""
+    parts: dict[str, Any] = {"epochs": 1}
+    if config.supernet is not None:
+        few = {"batch": batch, "valid_batch": batch, "eval_batch": 64}
+        parts["supernet"] = config.supernet.model_copy(update=few)
+    if config.scoring is not None:
+        parts["scoring"] = config.scoring.model_copy(update={"epochs": 1, "warmup_epochs": 0, "batch": batch})
+    return config.model_copy(update=parts)
 
 
 def select_again(search_path: Path, raw: Mapping[str, Any], selector: str, options: Options) -> dict[str, Any]:

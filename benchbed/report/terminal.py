@@ -201,7 +201,10 @@ def paired_summary(records: Sequence[Mapping[str, Any]], console: Console) -> No
             pairs = [
                 accuracy[searcher, first, seed] - accuracy[searcher, other, seed]
                 for seed in dict.fromkeys(r["seed"] for r in records)
+                if {(searcher, first, seed), (searcher, other, seed)} <= accuracy.keys()  # a sweep may lack some
             ]
+            if not pairs:
+                continue
             i = mean_interval(pairs)
             table.add_row(
                 searcher,

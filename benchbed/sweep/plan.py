@@ -1,0 +1,198 @@
+"""What a sweep will take, before anything runs: searches, selections, hours, memory, and the seeds for an effect.
+
+Seconds are those of the folder's own records where a method has some. Else each pairing of searcher and selector is
+walked once: one epoch on a few batches of images, its selection, an epoch of its scoring; extrapolated by epochs and
+batches.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from statistics import fmean
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import stages
+from ..config import RunConfig
+from ..machine import pick_device
+from ..run import Options, run
+from ..stats.paired import seeds_needed
+from ..task import Task
+from .crew import GIB
+from .show import span
+from .study import Run, Study, place, task_for
+
+BATCHES = 4  # of images a split that a measured epoch goes through
+FEWEST = 3  # seeds that two methods must share before the deviation of their difference is taken from records
+POWER, LEVEL = 0.8, 0.05
+Key = tuple[Any, ...]
+
+
+class Cost(NamedTuple):
+    """Seconds of a run's three stages, what lies between them, and the process's peak bytes."""
+
+    search: float
+    selection: float
+    scoring: float
+    between: float
+    bytes: float
+    measured: bool
+
+
+class Plan(NamedTuple):
+    """searches, selections: in all, and those left. hours: of one worker. lines: the plan in words."""
+
+    searches: int
+    selections: int
+    searches_left: int
+    selections_left: int
+    hours: float
+    peak_gib: float
+    lines: list[str]
+
+
+def plan(study: Study, records: Mapping[str, Mapping[str, Any]], workers: int) -> Plan:
+    """records: of the runs that are done. Raises BenchbedError for whatever a measured run refuses."""
+    left = [run for run in study.runs if run.id not in records]
+    searched = {str(record["search"]) for record in records.values()}
+    costs = _known(study, records) if records else {}
+    costs.update(_measured(study, [run for run in left if _method(run) not in costs]))
+    seconds, begun = 0.0, set(searched)
+    for run_ in left:
+        cost = costs[_method(run_)]
+        seconds += cost.selection + cost.scoring + cost.between
+        if run_.search not in begun:
+            begun.add(run_.search)
+            seconds += cost.search
+    peak = max((costs[_method(run_)].bytes for run_ in left), default=0.0) / GIB
+    total, more = len(study.searches), len({run_.search for run_ in left} - searched)
+    how = _how([costs[_method(run_)] for run_ in left])
+    lines = [f"left: {more:,} searches, {len(left):,} selections"]
+    if left:
+        crew = min(workers, max(more, 1))
+        together = f", {span(seconds / crew)} with {crew}" if crew > 1 else ""
+        lines += [
+            f"time: about {span(seconds)} with one worker{together}{how}",
+            f"memory: at least {peak:.1f} GiB a worker{f', {peak * crew:.1f} with {crew}' if crew > 1 else ''}",
+        ]
+    lines += [f"asked for a run: {_asked(study)}", *seeds_in_words(study, records)]
+    return Plan(total, len(study.runs), more, len(left), seconds / 3600, peak, lines)
+
+
+def counts(study: Study, runs: Sequence[Run]) -> str:
+    """The sweep's first line."""
+    searches = len({run_.search for run_ in runs})
+    part = "" if len(runs) == len(study.runs) else f" (of {len(study.searches):,} and {len(study.runs):,})"
+    return f"study {study.name}: {searches:,} searches, {len(runs):,} selections{part}"
+
+
+def _method(run_: Run) -> Key:
+    """What runs that cost the same share: everything but the seed."""
+    return tuple((key, str(value)) for key, value in run_.point.items() if key != "seed")
+
+
+def _how(costs: Iterable[Cost]) -> str:
+    kinds = {cost.measured for cost in costs}
+    words = {True: "extrapolated from measured steps", False: "by finished runs"}
+    return f"; {' and '.join(words[kind] for kind in sorted(kinds))}" if kinds else ""
+
+
+def _asked(study: Study) -> str:
+    needs = study.needs
+    asked = [f"{needs.cpus} thread{'s' if needs.cpus > 1 else ''}", *([f"{needs.gpus:g} GPUs"] if needs.gpus else [])]
+    asked += [f"{needs.memory_gb:g} GB"] if needs.memory_gb else []
+    return ", ".join(asked)
+
+
+def _known(study: Study, records: Mapping[str, Mapping[str, Any]]) -> dict[Key, Cost]:
+    """The mean cost of each method that has records."""
+    found: dict[Key, list[Mapping[str, Any]]] = {}
+    for run_ in study.runs:
+        if run_.id in records:
+            found.setdefault(_method(run_), []).append(records[run_.id])
+    costs = {}
+    for key, group in found.items():
+        stages_ = ("search", "selection", "scoring")
+        search, selection, scoring = (fmean(record["seconds"][stage] for record in group) for stage in stages_)
+        costs[key] = Cost(search, selection, scoring, 0.0, max(record["peak_memory_bytes"] for record in group), False)
+    return costs
+
+
+def _measured(study: Study, runs: Sequence[Run]) -> dict[Key, Cost]:
+    """One short run of each method, the selectors of a searcher on the same search."""
+    costs: dict[Key, Cost] = {}
+    tasks: dict[str, Task] = {}
+    with tempfile.TemporaryDirectory(prefix="benchbed-plan-") as scratch:
+        options = Options(Path(scratch), pick_device(study.device))
+        for run_ in runs:
+            if _method(run_) not in costs:
+                costs[_method(run_)] = _walk(run_.config, tasks, options)
+    return costs
+
+
+def _walk(config: RunConfig, tasks: dict[str, Task], options: Options) -> Cost:
+    whole, part, short, images = task_for(tasks, config, None), 1.0, config, None
+    if config.supernet is not None:
+        images = BATCHES * max(config.supernet.batch, config.supernet.valid_batch)
+        part = max(1.0, len(whole.train) / images)
+    changes: dict[str, Any] = {"epochs": 1}
+    if config.scoring is not None:
+        changes["scoring"] = config.scoring.model_copy(update={"epochs": 1, "warmup_epochs": 0})
+    short = config.model_copy(update=changes)
+    task = whole if images is None else stages.truncated(whole, images)
+    began = time.perf_counter()
+    record = run(short, task, options)
+    elapsed, seconds = time.perf_counter() - began, record["seconds"]
+    scoring = seconds["scoring"] * (1 if config.scoring is None else config.scoring.epochs * part)
+    between = max(0.0, elapsed - sum(seconds.values()))
+    return Cost(seconds["search"] * config.epochs * part, seconds["selection"] * part, scoring, between,
+                record["peak_memory_bytes"], True)  # fmt: skip
+
+
+# -- seeds -------------------------------------------------------------------------------------------------------------
+
+
+def seeds_in_words(study: Study, records: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """How many seeds it takes to tell two methods apart that differ by the study's `effect`; [] where none is wanted.
+
+    By the deviation of their difference, seed by seed: the study's own `deviation`, else the greatest one of any two
+    methods in the records. Each pair of methods is a comparison (Bonferroni, the hardest step of Holm's correction).
+    """
+    if study.effect is None:
+        return []
+    methods = {_method(run_): place(run_.point) for run_ in study.runs}
+    comparisons = max(1, sum(a == b for a, b in combinations(methods.values(), 2)))
+    deviation, source = study.deviation, "as given"
+    if deviation is None:
+        deviation, source = greatest_deviation(study, records), "the greatest of any two methods so far"
+    have = len({run_.config.seed for run_ in study.runs})
+    if not deviation:
+        return [
+            f"seeds: how many an effect of {study.effect:g} points needs is known once two methods have {FEWEST} seeds "
+            f"each, or with grid.deviation (of a paired difference, in points); the study has {have}"
+        ]
+    try:
+        needed = f"{seeds_needed(study.effect, deviation, POWER, LEVEL, comparisons):,}"
+    except ValueError as error:
+        needed = str(error)
+    return [
+        f"seeds: {needed} for a difference of {study.effect:g} points at power {POWER:g}, level {LEVEL:g} over "
+        f"{comparisons} comparisons, if paired differences deviate by {deviation:.2f} ({source}); the study has {have}"
+    ]
+
+
+def greatest_deviation(study: Study, records: Mapping[str, Mapping[str, Any]]) -> float | None:
+    """The greatest standard deviation of two methods' paired differences of test accuracy; None if too few seeds."""
+    accuracy: dict[tuple[Key, Key], dict[int, float]] = {}
+    for run_ in study.runs:
+        if run_.id in records:
+            of_method = accuracy.setdefault((place(run_.point), _method(run_)), {})
+            of_method[run_.config.seed] = records[run_.id]["test_accuracy"]
+    found = []
+    for ((at, _), a), ((other, _), b) in combinations(accuracy.items(), 2):
+        if at == other and len(shared := a.keys() & b.keys()) >= FEWEST:
+            found.append(float(np.std([a[seed] - b[seed] for seed in shared], ddof=1)))
+    return max(found, default=None)

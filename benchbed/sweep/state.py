@@ -1,0 +1,197 @@
+"""What a sweep's folder holds: whose study it is, which runs are done, damaged or failed, and which are at work.
+
+    study.json      the study: its id, its file's content, every run's id and place in the grid
+    failures.jsonl  a line for each run that failed, appended
+    RUN/, searches/ and scores/ are those of `run`
+
+Everything is read from these files alone; a run is done when its record says so.
+"""
+
+import fcntl
+import json
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import BenchbedError
+from ..files import one_line, write_atomic
+from ..folder import AGAIN, read_json
+from ..machine import versions
+from ..run import RECORD_KEYS
+from .study import Run, Study, in_words
+
+FORMAT = 1
+STUDY_KEYS = ("format", "id", "name", "runs")
+RUN_KEYS = ("id", "search", "point")
+
+
+class Failure(NamedTuple):
+    """Why a run has no record: `reason` is one line, `attempts` how often it was tried."""
+
+    run: str
+    reason: str
+    attempts: int = 1
+
+
+class Standing(NamedTuple):
+    """How far a study is. records: of the runs that are done; damaged: id -> what is wrong; at_work: ids now held."""
+
+    runs: list[dict[str, Any]]
+    records: dict[str, dict[str, Any]]
+    damaged: dict[str, str]
+    failures: dict[str, Failure]
+    at_work: list[str]
+
+    @property
+    def searches_done(self) -> int:
+        """Searches that have a finished run; of the runs' `search`."""
+        return len({run["search"] for run in self.runs if run["id"] in self.records})
+
+
+def claim(out: Path, study: Study, extend: bool = False) -> None:
+    """Makes the folder this study's, or finds it so. Raises BenchbedError if it is another's.
+
+    extend: a study that holds every run of the folder's own takes it over.
+    """
+    with one_line(out, "write to"):
+        out.mkdir(parents=True, exist_ok=True)
+    path, own = out / "study.json", _as_saved(study)
+    if path.exists():
+        saved = read_study_file(out)
+        if saved["id"] == study.id:
+            return
+        _compare(path, saved, study, extend)
+    write_atomic(path, (json.dumps(own, indent=1) + "\n").encode())
+
+
+def saved_runs(runs: Iterable[Run]) -> list[dict[str, Any]]:
+    """The runs as study.json names them."""
+    return [{"id": run.id, "search": run.search, "point": run.point} for run in runs]
+
+
+def _as_saved(study: Study) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "id": study.id,
+        "name": study.name,
+        "study": study.raw,
+        "versions": versions(),
+        "runs": saved_runs(study.runs),
+    }
+
+
+def _compare(path: Path, saved: Mapping[str, Any], study: Study, extend: bool) -> None:
+    """Raises BenchbedError that names the first difference, unless the study only adds runs and `extend`."""
+    there, here = {run["id"]: run for run in saved["runs"]}, {run.id: run for run in study.runs}
+    lost = [run for id_, run in there.items() if id_ not in here]
+    more = [run for id_, run in here.items() if id_ not in there]
+    if not lost and extend:
+        return
+    if not lost:
+        raise BenchbedError(
+            f"{path} is of a study with {len(there)} of these {len(here)} runs, without {more[0].id} "
+            f"({in_words(more[0].point)}): give another --out, or --extend to add to it"
+        )
+    raise BenchbedError(
+        f"{path} is of another study, '{saved['name']}': its {lost[0]['id']} ({in_words(lost[0]['point'])}) is none of "
+        f"this one's {len(here)} runs; give another --out, or the same settings, data and plug-ins"
+    )
+
+
+def read_study_file(out: Path) -> dict[str, Any]:
+    """study.json of a sweep's folder. Raises BenchbedError if there is none, or it is damaged."""
+    path = out / "study.json"
+    if not path.is_file():
+        raise BenchbedError(f"{out} holds no study (no study.json): give the --out of a sweep that has begun")
+    saved = read_json(path, STUDY_KEYS)
+    if saved["format"] != FORMAT:
+        raise BenchbedError(f"{path} is of format {saved['format']!r}: this benchbed reads {FORMAT}")
+    runs = saved["runs"]
+    if not isinstance(runs, list) or not all(isinstance(r, dict) and all(k in r for k in RUN_KEYS) for r in runs):
+        raise BenchbedError(f"{path} is damaged (its 'runs'): remove it, and start the sweep again: no run is lost")
+    return saved
+
+
+def standing(out: Path, runs: list[dict[str, Any]], look_for_work: bool = True) -> Standing:
+    """How far the runs are, read from the folder; a damaged one is named and hides no other."""
+    records: dict[str, dict[str, Any]] = {}
+    damaged: dict[str, str] = {}
+    at_work = []
+    for run in runs:
+        path = out / run["id"]
+        try:
+            if (record := record_of(path)) is not None:
+                records[run["id"]] = record
+            elif look_for_work and held(path):
+                at_work.append(run["id"])
+        except BenchbedError as error:
+            damaged[run["id"]] = str(error)
+    ids = {run["id"] for run in runs}
+    failed = {f.run: f for f in _failures(out) if f.run in ids and f.run not in records}
+    return Standing(runs, records, damaged, failed, at_work)
+
+
+def record_of(path: Path) -> dict[str, Any] | None:
+    """A run folder's record, None where it is not finished. Raises BenchbedError if it is damaged."""
+    file = path / "record.json"
+    if not file.exists():
+        return None
+    try:
+        record = read_json(file, RECORD_KEYS)
+        if record["id"] != path.name:
+            raise BenchbedError(f"{file} is damaged (it is the record of {record['id']})")
+        if not isinstance(record["test_accuracy"], int | float) or not isinstance(record["seconds"], dict):
+            raise BenchbedError(f"{file} is damaged (its test_accuracy or seconds)")
+    except BenchbedError as error:
+        again = f"remove {path}, and the same command makes it again"
+        raise BenchbedError(f"{str(error).removesuffix(': ' + AGAIN)}; {again}") from None
+    return record
+
+
+def held(path: Path) -> bool:
+    """Whether a living process works in a run's folder."""
+    try:
+        with open(path / ".lock") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def note_failure(out: Path, failure: Failure, details: str = "") -> None:
+    """Appends a line to the folder's failures; `details`: a traceback."""
+    line = {**failure._asdict(), "time": round(time.time()), **({"details": details} if details else {})}
+    path = out / "failures.jsonl"
+    with one_line(path, "write"), open(path, "a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def _failures(out: Path) -> list[Failure]:
+    """Every failure, oldest first; a line that a kill has torn says nothing."""
+    path, found = out / "failures.jsonl", []
+    if not path.exists():
+        return []
+    with one_line(path, "read"):
+        lines = path.read_text(errors="replace").splitlines()
+    for line in lines:
+        try:
+            value = json.loads(line)
+            found.append(Failure(value["run"], value["reason"], value["attempts"]))
+        except (ValueError, KeyError, TypeError):
+            continue
+    return found
+
+
+def mixed_versions(records: Iterable[Mapping[str, Any]]) -> str | None:
+    """One line that says which versions made how many runs, where there is more than one; else None."""
+    made = [{**record.get("versions", {}), "commit": (record.get("commit") or "unknown")[:10]} for record in records]
+    parts = []
+    for name in dict.fromkeys(key for one in made for key in one):
+        counts = Counter(str(one.get(name, "unknown")) for one in made)
+        if len(counts) > 1:
+            parts.append(f"{name} " + ", ".join(f"{value} ({n} runs)" for value, n in counts.most_common()))
+    return f"records of different versions are mixed: {'; '.join(parts)}" if parts else None

@@ -1,0 +1,280 @@
+"""A study file: a configuration of `run` and a [grid] of lists over it, as the runs that it stands for.
+
+epochs = 5                               # what `run --config` takes, shared by every run
+[grid]
+searcher = ["darts", "proxyless"]        # a key of `run`, now with a list
+selector = ["magnitude", "perturb"]
+seeds = "0:5"                            # or [3, 7, 11]
+"searcher.alpha_lr" = [0.01, 0.1]        # an option, spelled as in --set; for those searchers that have it
+effect = 1.0                             # points of accuracy that should be told apart; `--plan` says the seeds
+[grid.needs]
+gpus = 1                                 # of one run, as cpus and memory_gb
+"""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from .. import registry, stages
+from ..config import PLAIN, SECTIONS, RunConfig, identity, read_toml, resolve, seed_range, typed, with_settings
+from ..errors import BenchbedError, unknown
+from ..latency.penalty import check_cost, configured
+from ..run import DRY_IMAGES, check_sizes, shortened, task_in
+from ..task import Task
+
+OF_OTHERS = ("tune",)  # sections that other commands read from the same file
+AXES = ("searcher", "selector", *(key for key in PLAIN if key not in ("seed", "seeds", "device", "out")))
+OF_GRID = ("seeds", "effect", "deviation", "needs")  # and no axes
+
+
+class Needs(BaseModel):
+    """What one run needs of a machine. A run stays in one process; half a GPU is a GPU that two runs share."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cpus: int = Field(1, ge=1, description="threads of a run")
+    gpus: float = Field(0.0, ge=0)
+    memory_gb: float | None = Field(None, gt=0, description="main memory; none: not looked at")
+
+
+class Run(NamedTuple):
+    """One search and selection. `point` says where in the grid: searcher, selector, seed and every axis' value."""
+
+    id: str
+    search: str
+    config: RunConfig
+    point: dict[str, Any]
+
+
+class Study(NamedTuple):
+    """The runs in the order in which they are made, seed by seed, those of one search together.
+
+    raw: the file's own configuration and grid. images: a dry run's, a split; None: all of them. effect, deviation: in
+    points of test accuracy, None where not given.
+    """
+
+    name: str
+    raw: dict[str, Any]
+    runs: list[Run]
+    needs: Needs
+    effect: float | None
+    deviation: float | None
+    images: int | None = None
+
+    @property
+    def id(self) -> str:
+        """By content: two studies with the same runs are the same, wherever their files lie."""
+        return identity("study", sorted(run.id for run in self.runs))
+
+    @property
+    def searches(self) -> dict[str, list[Run]]:
+        """The runs of each search."""
+        found: dict[str, list[Run]] = {}
+        for run in self.runs:
+            found.setdefault(run.search, []).append(run)
+        return found
+
+    @property
+    def device(self) -> str:
+        return str(self.raw.get("device", "auto"))
+
+    def shard(self, index: int, of: int) -> list[Run]:
+        """The runs of every `of`-th search, from the `index`-th on, counted from 1."""
+        chosen = list(self.searches.values())[index - 1 :: of]
+        return [run for runs in chosen for run in runs]
+
+
+def read_study(path: Path) -> Study:
+    """The study in a TOML file. Raises BenchbedError of one line for whatever any of its runs would refuse."""
+    raw = read_toml(path)
+    known = (*SECTIONS, *PLAIN, "grid", *OF_OTHERS)
+    for key in raw:
+        if key not in known:
+            raise unknown(f"key in {path}", key, known)
+    if not isinstance(raw.get("grid"), dict):
+        raise BenchbedError(f"{path} has no [grid]: a section with lists, such as seeds = '0:5' and searcher = [...]")
+    base = {key: value for key, value in raw.items() if key not in ("grid", *OF_OTHERS)}
+    return expand_study(path.stem, base, raw["grid"])
+
+
+def expand_study(name: str, base: Mapping[str, Any], grid: Mapping[str, Any]) -> Study:
+    """The study of a base configuration and a grid: see `read_study`."""
+    raw = with_settings(base, [])
+    axes, rest = _axes(raw, grid), {key: grid[key] for key in OF_GRID if key in grid}
+    needs = typed(Needs, _table("needs", rest.get("needs", {})), "grid.needs")
+    seeds = _seeds(raw, rest.get("seeds"))
+    study = Study(name, {**raw, "grid": dict(grid)}, [], needs, _points(rest, "effect"), _points(rest, "deviation"))
+    tasks: dict[str, Task] = {}
+    first = [_checked(run, tasks) for run in _runs(raw, axes, seeds[0])]
+    every = [_seeded(run, seed, tasks, None) for seed in seeds for run in first]
+    return study._replace(runs=_distinct(every))
+
+
+def dry(study: Study) -> Study:
+    """One seed of everything, cut down to an epoch on a few images: the whole way, in seconds."""
+    tasks: dict[str, Task] = {}
+    seed = study.runs[0].config.seed
+    first = [run._replace(config=shortened(run.config, 32)) for run in study.runs if run.config.seed == seed]
+    runs = [_seeded(run, seed, tasks, DRY_IMAGES) for run in first]
+    return study._replace(runs=list({run.id: run for run in runs}.values()), images=DRY_IMAGES)
+
+
+def task_for(tasks: dict[str, Task], config: RunConfig, images: int | None) -> Task:
+    """The run's task, whole or cut to `images` a split; loaded once for all runs that share `tasks`."""
+    task = task_in(tasks, config)
+    return task if images is None or config.supernet is None else stages.truncated(task, images)
+
+
+# -- the grid ----------------------------------------------------------------------------------------------------------
+
+
+def _axes(raw: Mapping[str, Any], grid: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The values of each axis. Raises BenchbedError for a key that is none, an empty list, a key given twice."""
+    if not grid:
+        raise BenchbedError("[grid] is empty: give at least searcher = [...], selector = [...] or seeds = 'FIRST:END'")
+    axes: dict[str, list[Any]] = {}
+    for key, values in grid.items():
+        if key in OF_GRID:
+            continue
+        section, dot, option = key.partition(".")
+        if not (key in AXES or (dot and section in SECTIONS and option and option != "name")):
+            raise unknown("key of [grid]", key, (*AXES, *OF_GRID, *(f"{s}.OPTION" for s in SECTIONS)))
+        if not isinstance(values, list):
+            raise BenchbedError(f"grid.{key} = {values!r}: expected a list; one value for every run goes above [grid]")
+        if not values:
+            raise BenchbedError(f"grid.{key} is an empty list: the study would have no run")
+        given = raw.get(section, {}).get(option or "name") if section in SECTIONS else raw.get(key)
+        if given is not None:
+            raise BenchbedError(f"'{key}' is given both in [grid] and above it: keep one of them")
+        axes[key] = values
+    for kind in ("searcher", "selector"):
+        if kind not in axes:
+            axes[kind] = [n.strip() for n in str(raw.get(kind, {}).get("name", "")).split(",") if n.strip()]
+        if not axes[kind]:
+            raise BenchbedError(f"no {kind} given: add {kind} = ['NAME', ...] to [grid]")
+        for name in axes[kind]:
+            registry.find(kind, name)
+    return axes
+
+
+def _seeds(raw: Mapping[str, Any], given: Any) -> Sequence[int]:
+    if given is None:
+        return seed_range(str(raw["seeds"])) if "seeds" in raw else [raw.get("seed", 0)]
+    for key in ("seed", "seeds"):
+        if key in raw:
+            raise BenchbedError(f"'{key}' is given above [grid], which has seeds: keep one of them")
+    if isinstance(given, str):
+        return seed_range(given)
+    if isinstance(given, list) and given and all(type(seed) is int and seed >= 0 for seed in given):
+        return given
+    raise BenchbedError(f"grid.seeds = {given!r}: expected a range such as '0:5', or a list of integers from 0 on")
+
+
+def _runs(raw: Mapping[str, Any], axes: Mapping[str, list[Any]], seed: int) -> Iterator[Run]:
+    """Each point of the grid at one seed; an axis that a searcher or selector lacks is passed over once."""
+    base = dict(raw)
+    for kind in ("searcher", "selector"):  # an option goes to those that have it: `resolve` looks at all names
+        base[kind] = {**base.get(kind, {}), "name": ",".join(dict.fromkeys(axes[kind]))}
+    others = [key for key in axes if key not in ("searcher", "selector")]
+    for key in others:  # an option of nobody is refused below, by the name that has it nearest
+        _refuse_nobodys(key, axes)
+    for searcher in axes["searcher"]:
+        for selector in axes["selector"]:
+            own = [key for key in others if _has(key, {"searcher": searcher, "selector": selector})]
+            for values in itertools.product(*(axes[key] for key in own)):
+                at = dict(zip(own, values, strict=True))
+                merged = _laid_over(base, at)
+                check_sizes(merged, merged.get("space", "nb201"))
+                config = resolve(merged, searcher, selector, seed)
+                yield Run("", "", config, {"searcher": searcher, "selector": selector, "seed": seed, **at})
+
+
+def _options_of(kind: str, name: str) -> set[str]:
+    return set(registry.load(kind, name).Options.model_fields) | ({"preset"} if kind == "selector" else set())
+
+
+def _has(key: str, names: Mapping[str, str]) -> bool:
+    kind, _, option = key.partition(".")
+    return kind not in names or option in _options_of(kind, names[kind])
+
+
+def _refuse_nobodys(key: str, axes: Mapping[str, list[Any]]) -> None:
+    kind, _, option = key.partition(".")
+    if kind in ("searcher", "selector"):
+        known = set().union(*(_options_of(kind, name) for name in axes[kind]))
+        if option not in known:
+            raise unknown(f"option of {kind}s {','.join(axes[kind])}:", option, known)
+
+
+def _laid_over(base: Mapping[str, Any], at: Mapping[str, Any]) -> dict[str, Any]:
+    """The base configuration with a point's values, typed as a file's would be."""
+    raw = dict(base)
+    for key, value in at.items():
+        section, dot, option = key.partition(".")
+        if dot:
+            raw[section] = {**raw.get(section, {}), option: value}
+        else:
+            raw[key] = value
+    return with_settings(raw, [])
+
+
+def _checked(run: Run, tasks: dict[str, Task]) -> Run:
+    """The run, if its parts go together; before anything is made."""
+    config = run.config
+    stages.check(config)
+    space = stages.space_of(config, task_in(tasks, config))
+    check_cost(configured(config.cost, space, config.space), config.cost)
+    return run
+
+
+def _seeded(run: Run, seed: int, tasks: dict[str, Task], images: int | None) -> Run:
+    """The same point of the grid at another seed, with its identities."""
+    config = run.config.model_copy(update={"seed": seed})
+    task = task_for(tasks, config, images)
+    search, own = stages.search_id(config, task), stages.run_id(config, task)
+    return Run(own, search, config, {**run.point, "seed": seed})
+
+
+def _distinct(runs: list[Run]) -> list[Run]:
+    """The runs, those of a search together. Raises BenchbedError where two points of the grid are one run."""
+    seen: dict[str, Run] = {}
+    for run in runs:
+        if (other := seen.setdefault(run.id, run)) is not run:
+            raise BenchbedError(
+                f"two runs of the grid have one id, {run.id}: {in_words(other.point)}, and {in_words(run.point)}"
+            )
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.search, []).append(run)
+    return [run for group in groups.values() for run in group]
+
+
+def place(point: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """The axes whose values two methods must share to be compared: all but the searcher, the selector, their options
+    and the seed."""
+    own = ("searcher", "selector", "seed")
+    return tuple((key, str(value)) for key, value in point.items() if key.partition(".")[0] not in own)
+
+
+def in_words(point: Mapping[str, Any]) -> str:
+    """A point of the grid, such as `darts x perturb, seed 3, searcher.alpha_lr 0.1`."""
+    rest = [f"{key} {value}" for key, value in point.items() if key not in ("searcher", "selector")]
+    return ", ".join([f"{point['searcher']} x {point['selector']}", *rest])
+
+
+def _table(name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise BenchbedError(f"grid.{name} = {value!r}: expected a section [grid.{name}]")
+    return value
+
+
+def _points(grid: Mapping[str, Any], key: str) -> float | None:
+    if (value := grid.get(key)) is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+        raise BenchbedError(f"grid.{key} = {value!r}: expected points of test accuracy, a number above 0")
+    return float(value)

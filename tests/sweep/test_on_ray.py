@@ -1,0 +1,154 @@
+"""Runs on Ray: files of a node that does not see the sweep's folder, and a cluster that loses a node."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchbed.sweep.on_ray import RayStation, gathered, put_down
+from benchbed.sweep.study import Run, Study, expand_study
+
+CHANGES = {"seconds", "peak_memory_bytes", "versions", "commit", "machine", "finished"}
+BASE = {"objective": "table", "table": "mine", "dataset": "cifar10", "epochs": 2}
+
+
+def steady(path: Path) -> dict[str, Any]:
+    return {key: value for key, value in json.loads(path.read_text()).items() if key not in CHANGES}
+
+
+@pytest.fixture
+def study(make_table: Callable[..., Any]) -> Study:
+    make_table("mine")
+    return expand_study("s", BASE, {"searcher": ["darts"], "selector": ["magnitude", "random"]})
+
+
+def station(out: Path, token: str) -> RayStation:
+    begin = {"study": "s", "out": str(out), "device": "cpu", "plugins": {}, "images": None, "token": token, "cwd": ""}
+    return RayStation(json.dumps(begin))
+
+
+def message(run: Run) -> str:
+    return json.dumps({"run": run.id, "search": run.search, "config": run.config.model_dump(mode="json")})
+
+
+def test_a_node_that_sees_the_folder_works_in_it(tmp_path: Path, study: Study) -> None:
+    (tmp_path / "token").touch()
+    worker = station(tmp_path, "token")
+    assert json.loads(worker.ready()) == {"status": "ready", "shared": True}
+    text, files = worker.work(message(study.runs[0]), {})
+    assert json.loads(text)["status"] == "done"
+    assert files == {}
+    assert (tmp_path / study.runs[0].id / "record.json").exists()
+    worker.leave()
+
+
+def test_a_node_that_does_not_returns_its_files(tmp_path: Path, study: Study) -> None:
+    """Another such node goes on with the search from them, and nothing of it is searched again."""
+    out, run = tmp_path / "out", study.runs[0]
+    out.mkdir()
+    first, second = station(out, "nothing"), station(out, "nothing")
+    assert json.loads(first.ready()) == {"status": "ready", "shared": False}
+    text, files = first.work(message(run), {})
+    assert not any(out.iterdir())
+    put_down(out, files)
+    assert json.loads((out / run.id / "record.json").read_text()) == json.loads(text)["record"]
+    assert {path.name for path in (out / "searches" / run.search).iterdir()} >= {"checkpoint.pt", "history.jsonl"}
+    second.ready()
+    text, more = second.work(message(study.runs[1]), gathered(out, [f"searches/{run.search}", study.runs[1].id]))
+    assert json.loads(text)["record"]["state_sha256"] == json.loads((out / run.id / "record.json").read_text())[
+        "state_sha256"
+    ] | {"selection": json.loads(text)["record"]["state_sha256"]["selection"]}
+    assert {name.split("/")[0] for name in more} == {study.runs[1].id}  # the search was only read
+    first.leave()
+    second.leave()
+
+
+def test_a_finished_folder_is_never_written_again(tmp_path: Path) -> None:
+    put_down(tmp_path, {"run/history.jsonl": b"half"})
+    put_down(tmp_path, {"run/record.json": b"first", "run/history.jsonl": b"whole"})
+    put_down(tmp_path, {"run/record.json": b"second", "run/history.jsonl": b"other"})
+    assert (tmp_path / "run" / "record.json").read_bytes() == b"first"
+    assert (tmp_path / "run" / "history.jsonl").read_bytes() == b"whole"
+
+
+def test_another_benchbed_or_other_data_is_refused(tmp_path: Path, study: Study) -> None:
+    (tmp_path / "token").touch()
+    worker = station(tmp_path, "token")
+    worker.ready()
+    wrong = json.loads(message(study.runs[0])) | {"run": "darts-magnitude-nb201-x"}
+    text, _ = worker.work(json.dumps(wrong), {})
+    assert "this worker has other data or another benchbed" in json.loads(text)["reason"]
+    other = json.loads(message(study.runs[0]))
+    other["config"]["searcher"]["sha256"] = "0"
+    text, _ = worker.work(json.dumps(other), {})
+    assert "searcher 'darts' is another file here" in json.loads(text)["reason"]
+    worker.leave()
+
+
+STUDY = """
+objective = "table"
+table = "mine"
+dataset = "cifar10"
+epochs = 15
+[grid]
+searcher = ["darts", "proxyless"]
+selector = ["magnitude", "random"]
+seeds = "0:2"
+"""
+
+
+@pytest.mark.slow
+def test_a_cluster_of_two_nodes_that_loses_one(
+    tmp_path: Path, make_table: Callable[..., Any], child_env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing lost, nothing counted twice, the same records as in one process."""
+    pytest.importorskip("ray", reason="needs Ray: pip install 'benchbed[ray]'")
+    for name in ("RAY_USAGE_STATS_ENABLED", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"):
+        monkeypatch.setenv(name, "0")
+    from ray.cluster_utils import Cluster
+
+    make_table("mine")
+    (tmp_path / "study.toml").write_text(STUDY)
+    env = {**child_env, "BENCHBED_HOME": os.environ["BENCHBED_HOME"]}
+    command = [sys.executable, "-m", "benchbed", "sweep", str(tmp_path / "study.toml"), "--out"]
+    node = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
+    cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    try:
+        lost = cluster.add_node(**node)
+        out = tmp_path / "out"
+        options = [str(out), "--executor", "ray", "--workers", "2", "--address", cluster.address]
+        sweep = subprocess.Popen(command + options, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        _wait_for_two(out, sweep)
+        cluster.remove_node(lost, allow_graceful=False)
+        _, said = sweep.communicate(timeout=500)
+    finally:
+        cluster.shutdown()
+    assert sweep.returncode == 0, said
+    assert "its worker died" in said
+    assert "8 of 8 runs done" in said
+    whole = tmp_path / "whole"
+    subprocess.run([*command, str(whole), "--quiet"], env=env, check=True, capture_output=True)
+    made = {path.parent.name: steady(path) for path in out.glob("*/record.json")}
+    assert made == {path.parent.name: steady(path) for path in whole.glob("*/record.json")}
+    assert len(made) == 8
+    assert sorted(p.name for p in (out / "searches").iterdir()) == sorted(
+        p.name for p in (whole / "searches").iterdir()
+    )
+
+
+def _wait_for_two(out: Path, sweep: "subprocess.Popen[str]") -> None:
+    """Until two searches have saved an epoch and neither is done."""
+    end = time.monotonic() + 300
+    while time.monotonic() < end:
+        assert sweep.poll() is None, sweep.communicate()
+        begun = [path.parent for path in out.glob("searches/*/checkpoint.pt")]
+        if sum(not (folder / "record.json").exists() for folder in begun) == 2:
+            return
+        time.sleep(0.05)
+    raise AssertionError("two searches were never at work together")

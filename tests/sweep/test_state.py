@@ -1,0 +1,118 @@
+"""A sweep's folder: whose it is, what is done, damaged or failed, and whose versions are mixed."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchbed.errors import BenchbedError
+from benchbed.folder import Folder
+from benchbed.sweep.state import Failure, claim, mixed_versions, note_failure, read_study_file, saved_runs, standing
+from benchbed.sweep.study import Study, expand_study
+
+BASE = {"objective": "table", "table": "mine", "dataset": "cifar10"}
+RECORD = {
+    **dict.fromkeys(("search", "searcher", "selector", "seed", "architecture", "facts"), 0),
+    "test_accuracy": 90.0,
+    "seconds": {},
+}
+
+
+@pytest.fixture
+def study(make_table: Callable[..., Any]) -> Callable[[str], Study]:
+    make_table("mine")
+    grid = {"searcher": ["darts"], "selector": ["magnitude", "random"]}
+    return lambda seeds: expand_study("s", BASE, {**grid, "seeds": seeds})
+
+
+def finish(out: Path, run: str, **changes: Any) -> Path:
+    (out / run).mkdir(parents=True, exist_ok=True)
+    (out / run / "record.json").write_text(json.dumps({**RECORD, "id": run, **changes}))
+    return out / run / "record.json"
+
+
+def test_the_folder_is_the_study_s(tmp_path: Path, study: Callable[[str], Study]) -> None:
+    claim(tmp_path, study("0:2"))
+    text = (tmp_path / "study.json").read_text()
+    claim(tmp_path, study("0:2"))
+    assert (tmp_path / "study.json").read_text() == text
+    saved = read_study_file(tmp_path)
+    assert saved["runs"][0]["point"] == {"searcher": "darts", "selector": "magnitude", "seed": 0}
+    assert saved["study"]["grid"]["seeds"] == "0:2"
+
+
+def test_another_study_is_refused_and_changes_nothing(tmp_path: Path, study: Callable[[str], Study]) -> None:
+    claim(tmp_path, study("0:2"))
+    text = (tmp_path / "study.json").read_text()
+    with pytest.raises(BenchbedError, match=r"is of another study, 's': its darts-.*seed 0\) is none of this one's 4"):
+        claim(tmp_path, study("5:7"), True)
+    with pytest.raises(BenchbedError, match=r"with 4 of these 6 runs, without darts-.*-s2-.* or --extend"):
+        claim(tmp_path, study("0:3"))
+    assert (tmp_path / "study.json").read_text() == text
+    claim(tmp_path, study("0:3"), True)
+    assert len(read_study_file(tmp_path)["runs"]) == 6
+
+
+def test_standing(tmp_path: Path, study: Callable[[str], Study]) -> None:
+    """One run of each kind; a damaged one hides no other."""
+    runs = study("0:3").runs
+    done, broken, moved, failed, held, untouched = (run.id for run in runs)
+    finish(tmp_path, done)
+    finish(tmp_path, broken).write_text('{"id": ')
+    finish(tmp_path, moved, id=done)
+    note_failure(tmp_path, Failure(failed, "no luck", 3), "Traceback")
+    note_failure(tmp_path, Failure(done, "it was made later", 1))
+    with open(tmp_path / "failures.jsonl", "a") as file:
+        file.write('{"run": "torn')
+    with Folder(tmp_path / held):
+        now = standing(tmp_path, saved_runs(runs))
+    assert now.records.keys() == {done}
+    assert now.damaged.keys() == {broken, moved}
+    assert "is not valid JSON" in now.damaged[broken]
+    assert now.damaged[broken].endswith(f"remove {tmp_path / broken}, and the same command makes it again")
+    assert f"it is the record of {done}" in now.damaged[moved]
+    assert now.failures == {failed: Failure(failed, "no luck", 3)}
+    assert now.at_work == [held]
+    assert now.searches_done == 1
+    assert standing(tmp_path, saved_runs(runs)).at_work == []
+    assert untouched not in now.failures
+
+
+@pytest.mark.parametrize("change", [{"test_accuracy": "high"}, {"seconds": 3}])
+def test_a_record_of_the_wrong_kind_is_damaged(
+    tmp_path: Path, study: Callable[[str], Study], change: dict[str, Any]
+) -> None:
+    run = study("0:1").runs[0]
+    finish(tmp_path, run.id, **change)
+    assert "is damaged (its test_accuracy or seconds)" in standing(tmp_path, saved_runs([run])).damaged[run.id]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "holds no study"),
+        ("{", "is not valid JSON"),
+        ('{"id": 1}', "no 'format' in it"),
+        ('{"format": 7, "id": "", "name": "", "runs": []}', "of format 7"),
+        ('{"format": 1, "id": "", "name": "", "runs": [{}]}', "damaged (its 'runs')"),
+    ],
+)
+def test_a_damaged_study_file(tmp_path: Path, text: str | None, words: str) -> None:
+    if text is not None:
+        (tmp_path / "study.json").write_text(text)
+    with pytest.raises(BenchbedError) as refused:
+        read_study_file(tmp_path)
+    assert words in str(refused.value)
+
+
+def test_mixed_versions_are_said_with_their_numbers() -> None:
+    one = {"versions": {"torch": "2.13.0", "numpy": "2.4"}, "commit": "a" * 40}
+    other = {"versions": {"torch": "2.11.0", "numpy": "2.4"}, "commit": "a" * 40}
+    assert mixed_versions([one, one]) is None
+    assert mixed_versions([]) is None
+    assert mixed_versions([one, other, one]) == (
+        "records of different versions are mixed: torch 2.13.0 (2 runs), 2.11.0 (1 runs)"
+    )
+    assert "commit aaaaaaaaaa (1 runs), unknown (1 runs)" in str(mixed_versions([one, {**one, "commit": None}]))
