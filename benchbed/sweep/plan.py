@@ -15,12 +15,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import stages
 from ..config import RunConfig
 from ..machine import pick_device
 from ..run import Options, run
 from ..stats.paired import seeds_needed
-from ..task import Task
+from ..task import Task, truncated
 from .crew import GIB
 from .show import span
 from .study import Run, Study, place, task_for
@@ -142,7 +141,7 @@ def _walk(config: RunConfig, tasks: dict[str, Task], options: Options) -> Cost:
     if config.scoring is not None:
         changes["scoring"] = config.scoring.model_copy(update={"epochs": 1, "warmup_epochs": 0})
     short = config.model_copy(update=changes)
-    task = whole if images is None else stages.truncated(whole, images)
+    task = whole if images is None else truncated(whole, images)
     began = time.perf_counter()
     record = run(short, task, options)
     elapsed, seconds = time.perf_counter() - began, record["seconds"]

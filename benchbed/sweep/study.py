@@ -24,7 +24,7 @@ from ..config import PLAIN, SECTIONS, RunConfig, identity, read_toml, resolve, s
 from ..errors import BenchbedError, unknown
 from ..latency.penalty import check_cost, configured
 from ..run import DRY_IMAGES, check_sizes, shortened, task_in
-from ..task import Task
+from ..task import Task, truncated
 
 OF_OTHERS = ("tune",)  # sections that other commands read from the same file
 AXES = ("searcher", "selector", *(key for key in PLAIN if key not in ("seed", "seeds", "device", "out")))
@@ -126,7 +126,7 @@ def dry(study: Study) -> Study:
 def task_for(tasks: dict[str, Task], config: RunConfig, images: int | None) -> Task:
     """The run's task, whole or cut to `images` a split; loaded once for all runs that share `tasks`."""
     task = task_in(tasks, config)
-    return task if images is None or config.supernet is None else stages.truncated(task, images)
+    return task if images is None or config.supernet is None else truncated(task, images)
 
 
 # -- the grid ----------------------------------------------------------------------------------------------------------
