@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from .space import Space
+from .errors import BenchbedError
+from .space import Architecture, Space
 
 Tree = dict[str, Any]  # tensors, numbers, strings, lists, dicts: what torch.load(weights_only=True) gives back
 
@@ -38,11 +39,18 @@ class Measure(NamedTuple):
     images: int
 
 
+class Evaluation(NamedTuple):
+    """An architecture trained on its own: validation accuracy in percent, and the simulated seconds that it took."""
+
+    accuracy: float
+    seconds: float
+
+
 class Objective(ABC):
     """A function of gates that a searcher descends and a selector measures."""
 
     space: Space
-    provides: frozenset[str] = frozenset()  # of 'weights', 'network': what plug-ins may need
+    provides: frozenset[str] = frozenset()  # of 'weights', 'network', 'fidelity': what plug-ins may need
     steps_per_epoch: int
     network: nn.Module | None = None
 
@@ -76,6 +84,14 @@ class Objective(ABC):
     @abstractmethod
     def measure(self, gates: Float[Tensor, "*K P O"], batch: Batch | None = None) -> Measure:
         """Loss and accuracy of each set of gates, on one batch or, with None, on all of the validation split."""
+
+    def evaluate(self, architecture: Architecture, fidelity: int) -> Evaluation:
+        """What training this architecture alone for `fidelity` epochs gives, and takes; the same at every call.
+
+        Only where 'fidelity' is provided: a table that knows seconds. Raises BenchbedError where the table lacks
+        either at this fidelity, and here, where nothing is known of single architectures.
+        """
+        raise BenchbedError(f"{type(self).__name__} evaluates no single architectures: it provides no fidelity")
 
     @abstractmethod
     def weight_step(self, gates: Float[Tensor, "P O"], batch: Batch | None) -> Tensor:
@@ -162,6 +178,10 @@ class DecidedObjective(Objective):
 
     def measure(self, gates: Tensor, batch: Batch | None = None) -> Measure:
         return self.base.measure(self.decisions.apply(gates), batch)
+
+    def evaluate(self, architecture: Architecture, fidelity: int) -> Evaluation:
+        gates = self.decisions.apply(torch.from_numpy(self.space.gates(architecture)))
+        return self.base.evaluate(self.space.architecture(gates.numpy()), fidelity)
 
     def weight_step(self, gates: Tensor, batch: Batch | None) -> Tensor:
         return self.base.weight_step(self.decisions.apply(gates), batch)

@@ -48,6 +48,11 @@ def add_file(path: Path) -> None:
     _USER_FILES[name] = path
 
 
+def user_files() -> tuple[Path, ...]:
+    """The files that `add_file` registered, for a process that is to know them too."""
+    return tuple(_USER_FILES.values())
+
+
 def plugins(kind: str) -> list[Plugin]:
     """Every plug-in of a kind, by name; a user's file comes before an entry point, and that before our own."""
     found: dict[str, Plugin] = {}

@@ -122,7 +122,7 @@ def check(config: RunConfig) -> None:
             raise BenchbedError(f"space '{config.space}': its {role} cannot be imported: {error}") from None
     selector_class(selector_class.Options(**config.selector.options)).check(space)
     if config.objective == "table":
-        _table_objective(config)
+        searcher_class.check(searcher_class.Options(**config.searcher.options), _table_objective(config))
     if type(space).for_images is Space.for_images:  # others are counted for the task's images, when it is there
         check_cost(configured(config.cost, space, config.space), config.cost)
 
@@ -183,6 +183,7 @@ def search(parts: Parts, folder: Folder, reporter: Reporter) -> dict[str, Any]:
             **means,
             "accuracy": accuracy,
             **parts.expected_cost(),
+            **parts.searcher.progress(),
             "architecture": str(argmax_architecture(parts)),
             "probabilities": [[round(x, 6) for x in row] for row in parts.searcher.probabilities().tolist()],
             "seconds": seconds,
@@ -200,12 +201,15 @@ def search(parts: Parts, folder: Folder, reporter: Reporter) -> dict[str, Any]:
         "supernet_sampled_accuracy": supernet_accuracy(parts, "sampled", FINAL_PATHS),
         "evaluation": parts.searcher.evaluation,
         **parts.expected_cost(),
+        **parts.searcher.progress(),
         "state_sha256": parts.digest(),
         "seconds": seconds,
         "peak_memory_bytes": peak_memory(parts.objective.device),
     }
     if isinstance(parts.objective, SupernetObjective) and (broken := parts.objective.skipped()):
         record["skipped"] = broken
+    if curve := parts.searcher.anytime():
+        record["anytime"] = [list(point) for point in curve]
     folder.finish(record)
     return record
 
