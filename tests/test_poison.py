@@ -20,6 +20,7 @@ from benchbed.tasks.load import load_task
 PAIRINGS = [
     (searcher.name, selector.name)
     for searcher in registry.plugins("searcher")
+    if "fidelity" not in registry.load("searcher", searcher.name).needs  # those use no images
     for selector in registry.plugins("selector")
 ]
 
