@@ -2,8 +2,7 @@
 
 Akiba et al., "Optuna: A Next-generation Hyperparameter Optimization Framework", KDD 2019; the default sampler is the
 tree-structured Parzen estimator of Bergstra et al., NeurIPS 2011. A study in memory is asked for one architecture after
-the other and told its reward. Each proposal has a sampler of its own, seeded from the run's stream, so that a search
-which is continued makes the proposals that it would have made.
+the other and told its reward; the sampler's seed is a draw of the run's stream.
 """
 
 from functools import cached_property
@@ -22,11 +21,10 @@ from benchbed.streams import Streams
 class Options(BlackBoxOptions):
     """Which sampler, at its own defaults."""
 
-    sampler: Literal["tpe", "random", "gp"] = Field("tpe", description="of Optuna, at its defaults")
+    sampler: Literal["tpe", "random", "gp", "nsgaii"] = Field("tpe", description="of Optuna, at its defaults")
 
 
-# Those that need nothing but the finished trials: NSGA-II, say, keeps its generations in the study.
-SAMPLERS = {"tpe": "TPESampler", "random": "RandomSampler", "gp": "GPSampler"}
+SAMPLERS = {"tpe": "TPESampler", "random": "RandomSampler", "gp": "GPSampler", "nsgaii": "NSGAIISampler"}
 
 
 class OptunaSearch(BlackBoxSearcher):
@@ -37,8 +35,14 @@ class OptunaSearch(BlackBoxSearcher):
     def __init__(self, space: Space, options: Any, streams: Streams):
         super().__init__(space, options, streams)
         self.optuna = _optuna()
-        self.told: list[dict[str, int]] = []  # the parameters of each trial, in its order
-        self.asked: dict[str, int] = {}  # and of the pending one
+        self.begin(int(self.draws().integers(2**31)))
+
+    def begin(self, seed: int) -> None:
+        """A study without a trial, whose sampler has this seed."""
+        self.seed = seed
+        sampler = getattr(self.optuna.samplers, SAMPLERS[self.options.sampler])(seed=seed)
+        self.study = self.optuna.create_study(direction="maximize", sampler=sampler)
+        self.open: Any = None  # the study's trial of the pending architecture
 
     @cached_property
     def distributions(self) -> dict[str, Any]:
@@ -51,44 +55,38 @@ class OptunaSearch(BlackBoxSearcher):
                 found[f"inputs of node {n}"] = categorical(list(range(len(kept))))
         return found
 
-    @cached_property
-    def study(self) -> Any:
-        """The study as it stands after the trials that were told."""
-        study = self.optuna.create_study(direction="maximize")
-        for params, trial in zip(self.told, self.trials, strict=False):
-            self._tell(study, params, trial)
-        return study
-
     def propose(self) -> Architecture:
-        seed = int(self.draws().integers(2**31))
-        self.study.sampler = getattr(self.optuna.samplers, SAMPLERS[self.options.sampler])(seed=seed)
-        trial = self.study.ask(self.distributions)
-        self.asked = {name: int(value) for name, value in trial.params.items()}
-        # told later as a trial of its own, as it is where a search continues: this one must not stay open
-        self.study.tell(trial, state=self.optuna.trial.TrialState.FAIL)
-        choices = [self.asked[position.name] for position in self.space.positions]
+        self.open = self.study.ask(self.distributions)
+        asked = self.open.params
+        choices = [asked[position.name] for position in self.space.positions]
         for n, node in enumerate(self.space.nodes):
-            kept = list(combinations(node.incoming, node.keep))[self.asked.get(f"inputs of node {n}", 0)]
+            kept = list(combinations(node.incoming, node.keep))[asked.get(f"inputs of node {n}", 0)]
             for i in set(node.incoming) - set(kept):
                 choices[i] = -1
         return self.space.architecture_of(tuple(choices))
 
     def observe(self, trial: Trial) -> None:
-        study = self.study  # before `told` grows: made after that, it would hold the trial already
-        self.told.append(self.asked)
-        self._tell(study, self.asked, trial)
-
-    def _tell(self, study: Any, params: dict[str, int], trial: Trial) -> None:
-        given = {"params": params, "distributions": self.distributions, "value": trial.reward}
-        study.add_trial(self.optuna.trial.create_trial(**given))
+        self.study.tell(self.open, trial.reward)
 
     def state(self) -> Tree:
-        return {**super().state(), "told": [dict(params) for params in self.told], "asked": dict(self.asked)}
+        return {**super().state(), "seed": self.seed}
 
     def load_state(self, tree: Tree) -> None:
+        """Asks and tells a new study all that was asked and told: a sampler's own state is not to be had.
+
+        Raises BenchbedError where it now asks for something else, as another version of Optuna may.
+        """
         super().load_state(tree)
-        self.told, self.asked = [dict(params) for params in tree["told"]], dict(tree["asked"])
-        self.__dict__.pop("study", None)
+        self.begin(tree["seed"])
+        done = [trial.architecture for trial in self.trials]
+        for n, architecture in enumerate([*done, self.pending] if self.pending is not None else done):
+            if (found := self.propose()) != architecture:
+                raise BenchbedError(
+                    f"searcher 'optuna': sampler {self.options.sampler} proposes {found} where this search had "
+                    f"{architecture}: it was begun with another version of optuna; make it again with --force"
+                )
+            if n < len(done):
+                self.observe(self.trials[n])
 
 
 def _optuna() -> Any:

@@ -22,7 +22,7 @@ QUICK: dict[str, list[dict[str, Any]]] = {
     "darts": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0}],
     "gdas": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0}],  # gradient=sampled: tests/searchers/test_gdas.py
     "local-search": [BRIEF],
-    "optuna": [{**BRIEF, "sampler": sampler} for sampler in ("tpe", "random")],
+    "optuna": [{**BRIEF, "sampler": sampler} for sampler in ("tpe", "nsgaii")],
     "proxyless": [{"alpha_lr": 0.05, "warmup": 0.0, "mode": mode} for mode in ("two", "full", "echo")]
     + [{"alpha_lr": 0.05, "warmup": 0.0, "mode": "two", "paid": "all"}],
     "random-search": [BRIEF],
