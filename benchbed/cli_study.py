@@ -332,3 +332,30 @@ def trajectory(
         study.write(found, out)
     print("\n".join(study.markdown(found)))
     print(f"\nwritten: {', '.join(f'{out}/trajectory.{ending}' for ending in ('md', 'jsonl', 'svg'))}")
+
+
+@study_app.command()
+def tabular(
+    table: Annotated[str, typer.Option(help="the table that stands for training")],
+    dataset: Annotated[str, typer.Option(help="of the table")],
+    asked: Annotated[
+        list[str], typer.Option("--searcher", help="a table-only searcher, NAME or NAME:KEY=VALUE[,...]; several")
+    ],
+    seeds: Annotated[str, typer.Option(help="a range such as 0:500")] = "0:500",
+    budget: Annotated[float | None, typer.Option(help="simulated seconds of a search  [default: 12000]")] = None,
+    fidelity: Annotated[int | None, typer.Option(help="training epochs of an evaluation  [default: 12]")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="processes")] = 1,
+    out: Annotated[Path, typer.Option(help="where the study's files go")] = Path("runs"),
+) -> None:
+    """Hundreds of seeds of table-only searchers on the table's simulated clock: accuracy, regret, anytime curves."""
+    from .config import seed_range
+    from .studies import tabular as study
+
+    given = {"budget": budget, "fidelity": fidelity}
+    shared = {key: value for key, value in given.items() if value is not None}
+    entries = [study.parse_entry(text, shared) for text in asked]
+    found = study.study(table, dataset, entries, list(seed_range(seeds)), workers)
+    study.write(found, out)
+    print("\n".join(study.markdown(found)))
+    endings = ("tabular.md", "tabular.jsonl", "tabular-summary.jsonl", "tabular.svg")
+    print(f"\nwritten: {', '.join(f'{out}/{name}' for name in endings)}")

@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from .space import Space
+from .errors import BenchbedError
+from .space import Architecture, Space
 
 Tree = dict[str, Any]  # tensors, numbers, strings, lists, dicts: what torch.load(weights_only=True) gives back
 
@@ -45,11 +46,18 @@ class Outcomes(NamedTuple):
     correct: Float[Tensor, "*K n"]
 
 
+class Evaluation(NamedTuple):
+    """An architecture trained on its own: validation accuracy in percent, and the simulated seconds that it took."""
+
+    accuracy: float
+    seconds: float
+
+
 class Objective(ABC):
     """A function of gates that a searcher descends and a selector measures."""
 
     space: Space
-    provides: frozenset[str] = frozenset()  # of 'weights', 'network', 'images': what plug-ins may need
+    provides: frozenset[str] = frozenset()  # of 'weights', 'network', 'images', 'fidelity': what plug-ins may need
     parts: int = 0  # that `measure` takes validation in, of nearly equal size; 0 without images
     validation_images: int = 0  # in all parts
     steps_per_epoch: int
@@ -92,6 +100,14 @@ class Objective(ABC):
         Only where `provides` names 'images'; the parts and their order are always the same.
         """
         raise NotImplementedError(f"{type(self).__name__} has no images")
+
+    def evaluate(self, architecture: Architecture, fidelity: int) -> Evaluation:
+        """What training this architecture alone for `fidelity` epochs gives, and takes; the same at every call.
+
+        Only where 'fidelity' is provided: a table that knows seconds. Raises BenchbedError where the table lacks
+        either at this fidelity, and here, where nothing is known of single architectures.
+        """
+        raise BenchbedError(f"{type(self).__name__} evaluates no single architectures: it provides no fidelity")
 
     @abstractmethod
     def weight_step(self, gates: Float[Tensor, "P O"], batch: Batch | None) -> Tensor:
@@ -182,6 +198,10 @@ class DecidedObjective(Objective):
 
     def outcomes(self, gates: Tensor, part: int) -> Outcomes:
         return self.base.outcomes(self.decisions.apply(gates), part)
+
+    def evaluate(self, architecture: Architecture, fidelity: int) -> Evaluation:
+        gates = self.decisions.apply(torch.from_numpy(self.space.gates(architecture)))
+        return self.base.evaluate(self.space.architecture(gates.numpy()), fidelity)
 
     def weight_step(self, gates: Tensor, batch: Batch | None) -> Tensor:
         return self.base.weight_step(self.decisions.apply(gates), batch)

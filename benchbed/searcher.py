@@ -89,6 +89,22 @@ class Searcher(ABC):
         """
         return None
 
+    @classmethod
+    def check(cls, options: Any, objective: Objective) -> None:
+        """Raises BenchbedError where the options do not fit the objective; before a search on a table is begun."""
+        return None
+
+    def progress(self) -> dict[str, Any]:
+        """What an epoch's line of the history says of this searcher alone. Default: nothing."""
+        return {}
+
+    def anytime(self) -> list[tuple[float, float, str]]:
+        """(simulated seconds, validation accuracy, architecture) of each new incumbent, for the record.
+
+        Default: none. The seconds of a search that shares weights are those of its history's lines.
+        """
+        return []
+
     @abstractmethod
     def state(self) -> Tree: ...
 

@@ -133,7 +133,7 @@ def check(config: RunConfig) -> None:
     if config.scoring is not None:
         check_recipe(space, config.scoring.recipe(), config.scoring.channels, config.scoring.cells)
     if config.objective == "table":
-        _table_objective(config)
+        searcher_class.check(searcher_class.Options(**config.searcher.options), _table_objective(config))
     if type(space).for_images is Space.for_images:  # others are counted for the task's images, when it is there
         check_cost(configured(config.cost, space, config.space), config.cost)
 
@@ -192,6 +192,7 @@ def search(parts: Parts, folder: Folder, reporter: Reporter, snapshots: Collecti
             **means,
             "accuracy": accuracy,
             **parts.expected_cost(),
+            **parts.searcher.progress(),
             "architecture": str(argmax_architecture(parts)),
             "probabilities": [[round(x, 6) for x in row] for row in parts.searcher.probabilities().tolist()],
             "seconds": seconds,
@@ -210,12 +211,15 @@ def search(parts: Parts, folder: Folder, reporter: Reporter, snapshots: Collecti
         "supernet_sampled_accuracy": supernet_accuracy(parts, "sampled", FINAL_PATHS),
         "evaluation": parts.searcher.evaluation,
         **parts.expected_cost(),
+        **parts.searcher.progress(),
         "state_sha256": parts.digest(),
         "seconds": seconds,
         "peak_memory_bytes": peak_memory(parts.objective.device),
     }
     if isinstance(parts.objective, SupernetObjective) and (broken := parts.objective.skipped()):
         record["skipped"] = broken
+    if curve := parts.searcher.anytime():
+        record["anytime"] = [list(point) for point in curve]
     folder.finish(record)
     return record
 

@@ -168,7 +168,10 @@ def test_a_searcher_of_ones_own_with_every_kind_of_selector(
     assert perturbed["notes"]["gates"] == "sampled"  # the mode that the searcher says
 
 
-@pytest.mark.parametrize("searcher", [p.name for p in registry.plugins("searcher")] + ["my-halves"])
+SHARING = [p.name for p in registry.plugins("searcher") if "fidelity" not in registry.load("searcher", p.name).needs]
+
+
+@pytest.mark.parametrize("searcher", [*SHARING, "my-halves"])
 def test_a_space_of_ones_own_with_every_searcher(
     files: Path, command: Command, tmp_path: Path, tiny_flags: list[str], searcher: str
 ) -> None:

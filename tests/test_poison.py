@@ -18,6 +18,7 @@ from benchbed.task import Seal, Split, Task
 from benchbed.tasks.load import load_task
 
 NAMES = {kind: [p.name for p in registry.plugins(kind)] for kind in ("searcher", "selector")}
+NAMES["searcher"] = [s for s in NAMES["searcher"] if "fidelity" not in registry.load("searcher", s).needs]  # no images
 FEW = [(s, t) for s in NAMES["searcher"] for t in NAMES["selector"] if s == "darts" or t == "perturb"]
 OTHERS = [(s, t) for s in NAMES["searcher"] for t in NAMES["selector"] if (s, t) not in FEW]
 pytestmark = pytest.mark.xdist_group("poison")  # one process makes the runs

@@ -14,13 +14,22 @@ from benchbed.searchers.random import RandomSampling
 from benchbed.testing import searcher_suite
 from benchbed.testing.searcher_suite import CHECKS, check_searcher
 
+BRIEF = {"budget": 150.0, "fidelity": 1}  # of the table-only searchers: 150 evaluations
+
 # Options under which a searcher learns a toy within the suite's budget. One that is not named runs with its defaults.
 QUICK: dict[str, list[dict[str, Any]]] = {
     "blank": [{"alpha_init": 1e-3}],  # the exactly uniform default is the same for every seed
     "darts": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0}],
     "gdas": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0}],  # gradient=sampled: tests/searchers/test_gdas.py
+    "local-search": [BRIEF],
+    "optuna": [{**BRIEF, "sampler": sampler} for sampler in ("tpe", "nsgaii")],
     "proxyless": [{"alpha_lr": 0.05, "warmup": 0.0, "mode": mode} for mode in ("two", "full", "echo")]
     + [{"alpha_lr": 0.05, "warmup": 0.0, "mode": "two", "paid": "all"}],
+    "random-search": [BRIEF],
+    "regularised-evolution": [{**BRIEF, "population": 5}],
+    "reinforce-search": [
+        {"budget": 400.0, "fidelity": 1, "alpha_lr": 0.1, "result": result} for result in ("best", "policy")
+    ],
     "reinforce": [
         {"alpha_lr": 0.05, "warmup": 0.0, "baseline": baseline} for baseline in ("ema", "leave-one-out", "official")
     ],

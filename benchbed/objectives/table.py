@@ -10,6 +10,8 @@ studying estimators of dL/dalpha: the gradient is exact, the same in every run, 
 searchers: every exact method climbs to the same one or two cells.
 """
 
+from collections.abc import Callable
+from functools import partial
 from math import prod
 from typing import Literal
 
@@ -19,12 +21,13 @@ from torch import Tensor
 
 from ..errors import BenchbedError
 from ..multilinear import Multilinear
-from ..objective import Batch, Keep, Measure, Objective, Tree
-from ..space import Space
+from ..objective import Batch, Evaluation, Keep, Measure, Objective, Tree
+from ..space import Architecture, Space
 from ..tables.figures import Figure
 from ..tables.table import Table
 from ..task import Seal, Split, Task
 
+Trainings = Callable[[int], tuple[np.ndarray, np.ndarray]]  # epochs -> (accuracy in percent, seconds) of every cell
 STEPS = 30  # steps in an epoch of the search: nothing but how often it reports
 
 
@@ -35,12 +38,22 @@ class TableObjective(Objective):
     is `none`, and has no gradient. There are no weights, hence nothing to tune.
     """
 
-    provides = frozenset[str]()
+    provides = frozenset({"fidelity"})
 
-    def __init__(self, space: Space, accuracy: np.ndarray, name: str = "table", steps: int = STEPS):
-        """`accuracy`: percent, one axis a position of `space`; `steps`: of an epoch. Raises BenchbedError where a cell
-        is missing."""
-        self.steps_per_epoch = steps
+    def __init__(
+        self,
+        space: Space,
+        accuracy: np.ndarray,
+        name: str = "table",
+        steps: int = STEPS,
+        trainings: Trainings | None = None,
+    ):
+        """`accuracy`: percent, one axis a position of `space`; `steps`: of an epoch; `trainings`: what `evaluate`
+        reads, None where single trainings are not known. Raises BenchbedError where a cell is missing."""
+        self.steps_per_epoch, self.trainings = steps, trainings
+        if trainings is None:
+            self.provides = frozenset()
+        self._trained: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         gaps = int(np.isnan(accuracy).sum())
         if gaps:
             raise BenchbedError(
@@ -57,7 +70,8 @@ class TableObjective(Objective):
         Raises BenchbedError if the table lacks the figure or a cell of it.
         """
         figure = Figure(dataset, "valid", epochs or table.full_epochs)
-        return cls(table.space, table.values(*figure), f"{figure.words} in table {table.name}", steps or STEPS)
+        name, trainings = f"{figure.words} in table {table.name}", partial(trainings_of, table, dataset)
+        return cls(table.space, table.values(*figure), name, steps or STEPS, trainings)
 
     def value(self, gates: Tensor) -> Tensor:
         """The accuracy in percent, float64 (K,), of gates (K, P, O); differentiable."""
@@ -84,6 +98,14 @@ class TableObjective(Objective):
             values = self.value(gates.reshape(-1, *gates.shape[-2:])).reshape(gates.shape[:-2])
         return Measure((1 - values / 100).float(), values.float(), 0)
 
+    def evaluate(self, architecture: Architecture, fidelity: int) -> Evaluation:
+        if fidelity not in self._trained:
+            if self.trainings is None:
+                return super().evaluate(architecture, fidelity)
+            self._trained[fidelity] = self.trainings(fidelity)
+        accuracy, seconds = self._trained[fidelity]
+        return Evaluation(float(accuracy[architecture.choices]), float(seconds[architecture.choices]))
+
     def weight_step(self, gates: Tensor, batch: Batch | None) -> Tensor:
         """The loss; there is nothing to step. The search loop never asks."""
         return self.loss(gates.detach(), batch)
@@ -102,6 +124,26 @@ class TableObjective(Objective):
 
     def load_state(self, tree: Tree) -> None:
         """Nothing: a table does not change."""
+
+
+def trainings_of(table: Table, dataset: str, epochs: int) -> tuple[np.ndarray, np.ndarray]:
+    """(validation accuracy in percent, seconds) of every cell trained for so many epochs, one axis a position.
+
+    Where the table has the seconds of its full training alone, the shorter one takes its share of them: an epoch takes
+    as long in either (in NATS-Bench's own files to the last digit). Validation is not in the seconds. Raises
+    BenchbedError where the table lacks the accuracy, any seconds, or a cell.
+    """
+    figure = Figure(dataset, "valid", epochs)
+    accuracy, share = table.values(*figure), 1.0
+    if f"seconds/{figure}" not in table.arrays and epochs < table.full_epochs:
+        figure, share = figure._replace(epochs=table.full_epochs), epochs / table.full_epochs
+    seconds = share * table.train_seconds(*figure).astype(np.float64)
+    for what, values in (("validation accuracies", accuracy), ("training seconds", seconds)):
+        if gaps := int(np.isnan(values).sum()):
+            raise BenchbedError(f"table {table.name} lacks {gaps:,} of {values.size:,} {what} of {figure}")
+    if not (seconds > 0).all():
+        raise BenchbedError(f"table {table.name}: training seconds of {figure} are not all above 0")
+    return accuracy, seconds
 
 
 def imageless(name: str, table: str, dataset: str, fingerprint: str) -> Task:

@@ -132,8 +132,10 @@ def check_samples(searcher_class: SearcherClass, options: Mapping[str, Any], spa
     _require_one_hot(drawn, torch.from_numpy(searcher.space.mask), searcher, "samples")
     again = searcher.sample(n, torch.Generator().manual_seed(1))
     _require_same(drawn, again, "two samples from equal generators differ")
-    require(not torch.equal(drawn, searcher.sample(n)), "the searcher's own stream gives a foreign generator's draws")
     p = searcher.probabilities().double()
+    certain = bool(((p == 0) | (p == 1)).all())  # an incumbent: every draw is the same
+    own = searcher.sample(n)
+    require(certain or not torch.equal(drawn, own), "the searcher's own stream gives a foreign generator's draws")
     deviations = (drawn.double().mean(0) - p).abs() / (p * (1 - p) / n).sqrt().clamp_min(1 / n)
     require(bool(deviations.max() < 5), f"frequencies are up to {float(deviations.max()):.1f} standard errors from p")
 
@@ -251,9 +253,11 @@ def _learned(searcher_class: SearcherClass, options: Mapping[str, Any], problem:
 
 def _objective(searcher_class: SearcherClass) -> ToyTable:
     """The additive toy; with weights, of little effect on the loss, for a searcher that needs some."""
-    require(searcher_class.needs <= {"weights"}, f"the toys have no {', '.join(searcher_class.needs - {'weights'})}")
+    missing = searcher_class.needs - ToyNetwork.provides
+    require(not missing, f"the toys have no {', '.join(missing)}")
     table = ToyTable.of_costs(ToySpace(), LOSSES)
-    return ToyNetwork(table.space, table.losses, Streams(0), share=0.01) if searcher_class.needs else table
+    weighted = "weights" in searcher_class.needs
+    return ToyNetwork(table.space, table.losses, Streams(0), share=0.01) if weighted else table
 
 
 def check_better_operation_wins(searcher_class: SearcherClass, options: Mapping[str, Any]) -> None:

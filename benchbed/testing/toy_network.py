@@ -21,7 +21,7 @@ class ToyNetwork(ToyTable):
     Weights train by SGD with momentum and decay. Images are (n, 1, 1, 3), labels zero: the targets follow from x.
     """
 
-    provides = frozenset({"weights"})
+    provides = frozenset({"weights", "fidelity"})
     lr, momentum, decay = 0.1, 0.9, 1e-2
 
     def __init__(self, space: Space, losses: Tensor, streams: Streams, share: float = 0.1):

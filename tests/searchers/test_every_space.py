@@ -14,7 +14,9 @@ from benchbed.testing.tree import difference, through_file
 EPOCHS = 2
 # With a warm-up of half the epochs the other half makes architecture steps.
 OPTIONS = {"proxyless": {"warmup": 0.5}, "reinforce": {"warmup": 0.5, "samples": 2}, "sgas": {"operation": "perturb"}}
-NAMES = [(plugin.name, {}) for plugin in registry.plugins("searcher")] + [("darts", {"order": 2})]
+SEARCHERS = [plugin.name for plugin in registry.plugins("searcher")]
+ALONE = [name for name in SEARCHERS if "fidelity" in registry.load("searcher", name).needs]  # refused on a supernet
+NAMES = [(name, {}) for name in SEARCHERS if name not in ALONE] + [("darts", {"order": 2})]
 FAST = ("nb201", "nb201-untied", "macro", "mbconv", "darts-s2")
 SPACES = [
     plugin.name if plugin.name in FAST else pytest.param(plugin.name, marks=pytest.mark.slow)

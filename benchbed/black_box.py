@@ -1,0 +1,151 @@
+"""Searchers that train one architecture after the other, on a simulated clock: random search, evolution and their kin.
+
+Such a searcher proposes an architecture, is told its validation accuracy after a few epochs of training by itself,
+proposes the next. It shares no weights, so it needs an objective that provides 'fidelity' (a table), and its time is
+the table's: each evaluation takes the seconds that the training took, also if the architecture was trained before.
+
+The loop's steps stand for equal parts of the budget. An evaluation that does not end within the steps made so far goes
+on in the next, and one that does not end within the budget is never made: the budget is not overshot, and what a search
+finds does not depend on how many steps and epochs the loop has.
+"""
+
+from abc import abstractmethod
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from pydantic import BaseModel, Field
+from torch import Tensor
+
+from .cost import Problem
+from .errors import BenchbedError
+from .objective import Batch, Objective, Tree
+from .searcher import Clock, EvaluationMode, Options, Searcher
+from .space import Architecture, Space
+from .streams import Streams
+
+
+class BlackBoxOptions(Options):
+    """The budget and what it buys."""
+
+    budget: float = Field(12000.0, gt=0, description="simulated seconds of the search (NAS-Bench-201: 12,000)")
+    fidelity: int = Field(12, ge=1, description="training epochs of an evaluation (NAS-Bench-201: 12)")
+
+
+class Trial(NamedTuple):
+    """A finished evaluation: validation accuracy in percent, what is maximised, and the clock at its end."""
+
+    architecture: Architecture
+    accuracy: float
+    reward: float
+    seconds: float
+
+
+class BlackBoxSearcher(Searcher):
+    """Base of the searchers that see whole architectures alone.
+
+    A subclass gives `propose`, and `observe` where it keeps anything beside `trials`. Its randomness is the stream
+    'search' (`self.draws()`), its probabilities are the incumbent's: the trial of greatest reward, the earliest of
+    equal ones.
+    """
+
+    Options: ClassVar[type[BaseModel]] = BlackBoxOptions
+    needs: ClassVar[frozenset[str]] = frozenset({"fidelity"})
+
+    def __init__(self, space: Space, options: Any, streams: Streams):
+        super().__init__(space, options, streams)
+        self.trials: list[Trial] = []
+        self.pending: Architecture | None = None  # proposed, its evaluation not ended yet
+        self.incumbent: Trial | None = None
+
+    @classmethod
+    def check(cls, options: Any, objective: Objective) -> None:
+        try:
+            first = objective.space.architecture_of(tuple(int(row.argmax()) for row in objective.space.selectable))
+            objective.evaluate(first, options.fidelity)
+        except BenchbedError as error:
+            raise BenchbedError(f"searcher.fidelity = {options.fidelity}: {error}") from None
+
+    @abstractmethod
+    def propose(self) -> Architecture | None:
+        """The next architecture to evaluate; None where there is nothing left to look at."""
+
+    def observe(self, trial: Trial) -> None:
+        """What to remember of a finished evaluation beside `trials`, which has it already. Default: nothing."""
+        return None
+
+    @property
+    def seconds(self) -> float:
+        """The simulated clock at the end of the last evaluation."""
+        return self.trials[-1].seconds if self.trials else 0.0
+
+    def draws(self) -> np.random.Generator:
+        """A generator for one proposal, from the stream 'search'."""
+        return self.streams.numpy("search")
+
+    def arch_step(self, problem: Problem, batch: Batch | None, clock: Clock) -> dict[str, float]:
+        """Every evaluation that ends within this step's part of the budget. Logs the means of loss and reward."""
+        done, total = clock.epoch * clock.steps_per_epoch + clock.step + 1, clock.epochs * clock.steps_per_epoch
+        until = self.options.budget * (done / total)
+        before = len(self.trials)
+        while True:
+            if self.pending is None:
+                self.pending = self.propose()
+            if self.pending is None or (trial := self._evaluated(problem, self.pending)).seconds > until:
+                break
+            self.pending = None
+            self.trials.append(trial)
+            if self.incumbent is None or trial.reward > self.incumbent.reward:
+                self.incumbent = trial
+            self.observe(trial)
+        new = self.trials[before:]
+        if not new:
+            return {}
+        accuracy = sum(trial.accuracy for trial in new) / len(new)
+        return {"loss": 1 - accuracy / 100, "reward": sum(trial.reward for trial in new) / len(new)}
+
+    def _evaluated(self, problem: Problem, architecture: Architecture) -> Trial:
+        accuracy, seconds = problem.objective.evaluate(architecture, self.options.fidelity)
+        gates = torch.from_numpy(self.space.gates(architecture))[None]
+        reward = float(problem.reward(torch.tensor([accuracy]), gates))
+        return Trial(architecture, accuracy, reward, self.seconds + seconds)
+
+    def weight_gates(self, objective: Objective, batch: Batch | None, clock: Clock) -> Tensor:
+        """The incumbent's: an objective that has weights as well may train them there."""
+        return self.probabilities()
+
+    def probabilities(self) -> Tensor:
+        if self.incumbent is None:
+            return self.mask / self.mask.sum(1, keepdim=True)
+        return torch.from_numpy(self.space.gates(self.incumbent.architecture))
+
+    def evaluation_gates(self, allowed: Tensor, mode: EvaluationMode, uniforms: Tensor) -> Tensor:
+        """Nothing flows where the incumbent has dropped the position, whatever is allowed."""
+        return super().evaluation_gates(allowed & self.probabilities().any(1, keepdim=True), mode, uniforms)
+
+    def progress(self) -> dict[str, Any]:
+        shown = {"simulated_seconds": self.seconds, "evaluations": len(self.trials)}
+        if self.incumbent is None:
+            return shown
+        return {**shown, "incumbent": str(self.incumbent.architecture), "incumbent_accuracy": self.incumbent.accuracy}
+
+    def anytime(self) -> list[tuple[float, float, str]]:
+        found, best = [], -float("inf")
+        for trial in self.trials:
+            if trial.reward > best:
+                best = trial.reward
+                found.append((trial.seconds, trial.accuracy, str(trial.architecture)))
+        return found
+
+    def state(self) -> Tree:
+        return {
+            "choices": [list(trial.architecture.choices) for trial in self.trials],
+            "figures": [[trial.accuracy, trial.reward, trial.seconds] for trial in self.trials],
+            "pending": None if self.pending is None else list(self.pending.choices),
+        }
+
+    def load_state(self, tree: Tree) -> None:
+        pairs = zip(tree["choices"], tree["figures"], strict=True)
+        self.trials = [Trial(self.space.architecture_of(tuple(c)), *figures) for c, figures in pairs]
+        self.pending = None if tree["pending"] is None else self.space.architecture_of(tuple(tree["pending"]))
+        self.incumbent = max(self.trials, key=lambda trial: trial.reward, default=None)

@@ -1,0 +1,262 @@
+"""Many seeds of searchers that need a table alone, on its simulated clock: hundreds of runs in a minute.
+
+Each run is the very search that `run` makes with the same searcher, options and seed, without folders and checkpoints:
+the searcher is given its budget in one step (what it finds does not depend on the loop's steps). A run's result is its
+incumbent by validation accuracy after a few epochs; the incumbent's test accuracy after the table's full training is
+looked up when the search is over, as a score is. NAS-Bench-201's own protocol: 500 runs of 12,000 simulated seconds.
+"""
+
+import multiprocessing
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from .. import registry
+from ..black_box import BlackBoxSearcher
+from ..config import typed, with_settings
+from ..cost import without_cost
+from ..errors import BenchbedError
+from ..objectives.table import TableObjective
+from ..report.plots import Curve, curves_svg
+from ..searcher import Clock
+from ..stats.interval import Interval, mean_interval
+from ..streams import Streams
+from ..tables.table import Table
+from .common import json_lines, markdown_table, write_files
+
+WHOLE = Clock(0, 0, 1, 1)  # one step, which is all of the budget
+CHUNK = 25  # seeds that a worker is given at a time
+GRID = 24  # points of an anytime curve
+RESAMPLES = 999  # of the bootstrap at each of them
+
+
+class Entry(NamedTuple):
+    """A searcher with options. name: as asked for, such as 'optuna:sampler=tpe'."""
+
+    name: str
+    searcher: str
+    options: dict[str, Any]
+
+
+class Search(NamedTuple):
+    """A finished search. anytime: (simulated seconds, validation accuracy, architecture) of each new incumbent."""
+
+    searcher: str
+    seed: int
+    evaluations: int
+    distinct: int
+    seconds: float
+    anytime: list[tuple[float, float, str]]
+
+
+class Run(NamedTuple):
+    """A search and the figures of its result, in percent and points: `accuracy` is the one that it was chosen by."""
+
+    searcher: str
+    seed: int
+    architecture: str
+    accuracy: float
+    valid: float
+    test: float
+    regret: float
+    evaluations: int
+    distinct: int
+    seconds: float
+    anytime: list[tuple[float, float, float, str]]  # with the incumbent's test accuracy
+
+
+class Study(NamedTuple):
+    """A finished study. cpu: by searcher, processor seconds of all its searches."""
+
+    words: str
+    budgets: dict[str, float]
+    runs: list[Run]
+    cpu: dict[str, float]
+
+
+def parse_entry(text: str, shared: Mapping[str, Any]) -> Entry:
+    """The searcher of 'NAME' or 'NAME:KEY=VALUE[,KEY=VALUE...]', its options complete.
+
+    shared: options of every entry, below its own. Raises BenchbedError for what is no searcher on a table, or an option
+    that it does not have.
+    """
+    name, _, rest = text.partition(":")
+    loaded = registry.load("searcher", name)
+    if not issubclass(loaded, BlackBoxSearcher):
+        raise BenchbedError(f"searcher '{name}' trains no single architectures: it has no simulated clock; use 'run'")
+    given = with_settings({}, [f"searcher.{part.strip()}" for part in rest.split(",")] if rest else [])
+    options = {**shared, **given.get("searcher", {})}
+    return Entry(text, name, typed(loaded.Options, options, f"searcher '{text}'").model_dump())
+
+
+def search(entry: Entry, objective: TableObjective, seed: int) -> Search:
+    """One search to the end of its budget."""
+    loaded = registry.load("searcher", entry.searcher)
+    searcher = loaded(objective.space, loaded.Options(**entry.options), Streams(seed))
+    searcher.arch_step(without_cost(objective), None, WHOLE)
+    distinct = len({trial.architecture for trial in searcher.trials})
+    return Search(entry.name, seed, len(searcher.trials), distinct, searcher.seconds, searcher.anytime())
+
+
+def searches(entry: Entry, table: str, dataset: str, seeds: Sequence[int]) -> tuple[list[Search], float]:
+    """The searches of these seeds, and the processor seconds that they took."""
+    objective = TableObjective.of(Table.open(table), dataset)
+    began = time.process_time()
+    return [search(entry, objective, seed) for seed in seeds], time.process_time() - began
+
+
+def study(table: str, dataset: str, entries: Sequence[Entry], seeds: Sequence[int], workers: int = 1) -> Study:
+    """Every searcher on every seed, by `workers` processes (1: this one).
+
+    Raises BenchbedError, before the first search, where two entries are the same or the table lacks what one needs; and
+    where a search has no evaluation within its budget.
+    """
+    names = [entry.name for entry in entries]
+    if len(set(names)) < len(names):
+        raise BenchbedError(f"searcher '{next(n for n in names if names.count(n) > 1)}' is asked for twice")
+    opened = Table.open(table)
+    objective = TableObjective.of(opened, dataset)
+    for entry in entries:
+        loaded = registry.load("searcher", entry.searcher)
+        loaded.check(loaded.Options(**entry.options), objective)
+    chunks = [(entry, seeds[i : i + CHUNK]) for entry in entries for i in range(0, len(seeds), CHUNK)]
+    found, cpu = list[Search](), dict.fromkeys(names, 0.0)
+    for (entry, _), (done, seconds) in zip(chunks, _made(chunks, table, dataset, workers), strict=True):
+        found += done
+        cpu[entry.name] += seconds
+    words = f"{dataset}, table {opened.name} (fingerprint {opened.fingerprint[:16]})"
+    budgets = {entry.name: float(entry.options["budget"]) for entry in entries}
+    return Study(words, budgets, [scored(opened, dataset, one) for one in found], cpu)
+
+
+def _made(
+    chunks: Sequence[tuple[Entry, Sequence[int]]], table: str, dataset: str, workers: int
+) -> Iterator[tuple[list[Search], float]]:
+    """The chunks' searches, in their order."""
+    if workers == 1:
+        yield from (searches(entry, table, dataset, seeds) for entry, seeds in chunks)
+        return
+    spawned = multiprocessing.get_context("spawn")  # a fork would take locks of torch's threads along
+    with ProcessPoolExecutor(workers, spawned, _begin, (registry.user_files(),)) as pool:
+        jobs = [pool.submit(searches, entry, table, dataset, seeds) for entry, seeds in chunks]
+        try:
+            for job in jobs:
+                yield job.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin(files: Sequence[Path]) -> None:
+    """A worker's start: the user's plug-ins, one thread."""
+    torch.set_num_threads(1)
+    for file in files:
+        registry.add_file(file)
+
+
+def scored(table: Table, dataset: str, found: Search) -> Run:
+    """The search with what the table says of its incumbents. Only here is test accuracy read."""
+    if not found.anytime:
+        raise BenchbedError(
+            f"searcher '{found.searcher}', seed {found.seed}: no evaluation ends within its budget; give more"
+        )
+    full = table.full_epochs
+    _, accuracy, text = found.anytime[-1]
+    tests = [float(table.query(name, dataset, "test", full)) for _, _, name in found.anytime]
+    anytime = [(s, a, test, name) for (s, a, name), test in zip(found.anytime, tests, strict=True)]
+    valid = float(table.query(text, dataset, "valid", full))
+    regret = table.best(dataset, "test", full).value - tests[-1]
+    counts = (found.evaluations, found.distinct, found.seconds)
+    return Run(found.searcher, found.seed, text, accuracy, valid, tests[-1], regret, *counts, anytime)
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------
+
+COLUMNS = ("test", "valid", "accuracy", "regret", "evaluations", "distinct", "seconds")
+
+
+def summary(found: Study) -> dict[str, dict[str, Interval]]:
+    """By searcher, in the order asked for: the mean over seeds of each column."""
+    table = {}
+    for name in found.budgets:
+        own = [run for run in found.runs if run.searcher == name]
+        table[name] = {column: mean_interval([float(getattr(run, column)) for run in own]) for column in COLUMNS}
+    return table
+
+
+def markdown(found: Study) -> list[str]:
+    """A row a searcher."""
+    head = ["searcher", "test, %", "95 % interval", "regret", "validation, %", "chosen by, %", "evaluations",
+            "distinct", "simulated s", "CPU s"]  # fmt: skip
+    lines = []
+    for name, row in summary(found).items():
+        ci = row["test"]
+        lines.append([
+            name, _spread(row["test"]), f"{ci.low:.2f} to {ci.high:.2f}", _spread(row["regret"]),
+            _spread(row["valid"]), _spread(row["accuracy"]), f"{row['evaluations'].mean:.1f}",
+            f"{row['distinct'].mean:.1f}", f"{row['seconds'].mean:,.0f}", f"{found.cpu[name]:.0f}",
+        ])  # fmt: skip
+    seeds = len(found.runs) // len(found.budgets)
+    budgets = ", ".join(f"{budget:,.0f}" for budget in dict.fromkeys(found.budgets.values()))
+    about = f"{found.words}: {seeds} seeds each, a budget of {budgets} simulated seconds. Mean ± sample standard "
+    about += (
+        "deviation over seeds; the interval is of the mean (BCa bootstrap). Test, validation and regret (points to "
+    )
+    about += "the best cell by test accuracy) are of the full training; 'chosen by' is the validation accuracy of the "
+    about += "evaluations. CPU seconds are the processor time of all searches of the row."
+    return [*markdown_table(head, lines), "", about]
+
+
+def _spread(i: Interval) -> str:
+    return f"{i.mean:.2f} ± {i.deviation:.2f}"
+
+
+def curves(found: Study) -> dict[str, list[Curve]]:
+    """Two panels over simulated seconds: test accuracy of the incumbent, and the accuracy that it is chosen by.
+
+    A point is the mean over all seeds, from the first time on at which each of them has an incumbent.
+    """
+    panels: dict[str, list[Curve]] = {}
+    for title, column in (("test accuracy of the incumbent, %", 2), ("its validation accuracy as evaluated, %", 1)):
+        panels[title] = []
+        for name, budget in found.budgets.items():
+            own = [run.anytime for run in found.runs if run.searcher == name]
+            times = [budget * k / GRID for k in range(1, GRID + 1)]
+            started = [t for t in times if all(curve[0][0] <= t for curve in own)]
+            points = [(t, mean_interval([at(curve, t)[column] for curve in own], resamples=RESAMPLES)) for t in started]
+            panels[title].append(Curve(name, points))
+    return panels
+
+
+def at(anytime: Sequence[tuple[float, float, float, str]], seconds: float) -> tuple[float, float, float]:
+    """(seconds, accuracy, test) of the incumbent at a time that is not before the first."""
+    place = int(np.searchsorted([point[0] for point in anytime], seconds, side="right")) - 1
+    return anytime[place][:3]
+
+
+def write(found: Study, place: Path) -> None:
+    """tabular.jsonl (a line a run), tabular-summary.jsonl (a line a searcher), .md and .svg, each whole or not."""
+    page = "\n".join(markdown(found)) + "\n"
+    runs = json_lines({**run._asdict(), "of": found.words} for run in found.runs)
+    rows = json_lines(
+        {
+            "searcher": name,
+            "budget": found.budgets[name],
+            "of": found.words,
+            "cpu_seconds": round(found.cpu[name], 2),
+            **{column: interval._asdict() for column, interval in row.items()},
+        }
+        for name, row in summary(found).items()
+    )
+    picture = curves_svg(curves(found), "simulated seconds")
+    files: dict[str, str | bytes] = {
+        "tabular.jsonl": runs,
+        "tabular-summary.jsonl": rows,
+        "tabular.md": page,
+        "tabular.svg": picture,
+    }
+    write_files(place, files)
