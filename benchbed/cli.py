@@ -106,6 +106,10 @@ def run(
     from .spaces.load import load_space
 
     configs = expand(raw, _names(raw, "searcher"), _names(raw, "selector"), _seeds(raw))
+    if full_cost:
+        from .full_search import check_timeable
+
+        check_timeable(raw)
     console = _console()
     with joined(raw.get("device", "auto")) as (group, where), Reporter(quiet or not group.leader) as reporter:
         options = Options(Path(raw.get("out", "runs")), where, force, reporter, group)

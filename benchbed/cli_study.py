@@ -48,6 +48,13 @@ def _options(out: Path, device: str, quiet: bool) -> Iterator["Options"]:
         yield Options(out, pick_device(device), False, reporter)
 
 
+def _check_full(raw: dict[str, Any], full_cost: bool) -> None:
+    if full_cost:
+        from .full_search import check_timeable
+
+        check_timeable(raw)
+
+
 def _full(raw: dict[str, Any], searcher: str, selector: str, options: "Options") -> str:
     """What a full search takes here, without what is paid for in this study."""
     from .full_search import full_search
@@ -83,6 +90,7 @@ def proxy(
 
     raw = _raw(settings, objective=objective, space=space, task=task, data=data, table=table, dataset=dataset,
                epochs=epochs)  # fmt: skip
+    _check_full(raw, full_cost)
     with _options(out, device, quiet) as options:
         named = None if target is None else [t.strip() for t in target.split(",")]
         parsed = [study.parse_proxy(text) for text in proxies]
@@ -131,6 +139,7 @@ def front(
     raw = _raw(settings, objective=objective, space=space, task=task, data=data, table=table, dataset=dataset,
                epochs=epochs)  # fmt: skip
     raw["cost"] = {**raw.get("cost", {}), "table": latency, **({} if target is None else {"target": target})}
+    _check_full(raw, full_cost)
     with _options(out, device, quiet) as options:
         found = study.study(raw, searcher, selector, list(seed_range(seeds)), sweep, corner, options)
         study.write(found, out)
@@ -175,6 +184,7 @@ def devices(
     asked = numbers(target, "--target-ms") if target is not None else 0.5 if fraction is None else fraction
     raw = _raw(settings, objective=objective, space=space, task=task, data=data, table=table, dataset=dataset,
                epochs=epochs)  # fmt: skip
+    _check_full(raw, full_cost)
     with _options(out, device, quiet) as options:
         crossed = study.study(raw, searcher, selector, list(seed_range(seeds)), latency, asked, options)
         study.write(crossed, out)

@@ -11,6 +11,7 @@ import torch
 
 from . import stages
 from .config import resolve
+from .errors import BenchbedError
 from .run import Options, task_of
 from .searcher import Clock
 
@@ -50,6 +51,7 @@ def full_search(raw: Mapping[str, Any], searcher: str, selector: str, options: O
     raw: a run's configuration, whose size, epochs and preset give way to the paper's. The steps are those of the last
     epoch, when warm-ups are over. Raises BenchbedError for whatever such a search refuses.
     """
+    check_timeable(raw)
     dropped = ("epochs", "supernet", "preset", "objective", "steps", "fidelity")
     stripped = {key: value for key, value in raw.items() if key not in dropped}
     config = resolve({**stripped, "preset": "paper", "table": raw.get("table", "none")}, searcher, selector, 0)
@@ -66,6 +68,14 @@ def full_search(raw: Mapping[str, Any], searcher: str, selector: str, options: O
         parts.objective.weight_step(parts.searcher.weight_gates(parts.objective, batch, clock), batch)
     hours = (_now(options.device) - began) / TIMED * steps * config.epochs / 3600
     return FullSearch(searcher, hours, options.device.type, config.epochs, steps)
+
+
+def check_timeable(raw: Mapping[str, Any]) -> None:
+    """Raises BenchbedError where there are no steps to time: a table has no images, and no network."""
+    if raw.get("objective") == "table":
+        raise BenchbedError(
+            "--full-cost: the objective is a table, whose search has no paper's size; it goes with a task"
+        )
 
 
 def _now(device: torch.device) -> float:

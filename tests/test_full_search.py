@@ -59,6 +59,16 @@ def test_steps_are_of_the_papers_network_and_after_its_warm_up(
     assert all((g.sum(1) == 1).all() for g in gates)
 
 
+def test_a_table_has_no_steps_to_time(make_table: Any, refused: Callable[..., str]) -> None:
+    make_table("mine")
+    table = ("--objective", "table", "--table", "mine", "--dataset", "cifar10", "--full-cost")
+    said = "--full-cost: the objective is a table"
+    assert said in refused("run", *table, "--searcher", "darts", "--selector", "magnitude")
+    assert said in refused("study", "proxy", *table, "--proxy", "epochs=2")
+    assert said in refused("study", "front", *table, "--latency", "params", "--weights", "0.1")
+    assert said in refused("study", "devices", *table, "--latency", "params", "--latency", "macs")
+
+
 def test_the_command_adds_a_column(command: Callable[..., Any], tiny_flags: list[str], tmp_path: Path) -> None:
     names = ("--searcher", "random", "--selector", "magnitude,random")
     found = command("run", *names, *tiny_flags, "--full-cost", "--quiet", "--out", str(tmp_path))

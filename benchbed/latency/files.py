@@ -111,7 +111,10 @@ def _ours(path: Path, text: str, space: str) -> Entries:
     times = {}
     for key, found in tree["entries"].items():
         times[key] = check_time(path, key, found.get("median") if isinstance(found, dict) else found)
-    return Entries(times, str(tree.get("device_name", tree.get("device"))))
+    device = str(tree.get("device_name", tree.get("device")))
+    if not device.isprintable():
+        raise BenchbedError(f"latency table {path} has device_name {device!r}: expected printable characters")
+    return Entries(times, device)
 
 
 def read_whole(path: Path, column: str | None, space: Space) -> tuple[np.ndarray, str]:

@@ -70,7 +70,7 @@ def check_cost(cost: Cost | None, options: CostOptions | None) -> None:
         if value is not None and value < least.value:
             raise beyond(value, cost, what)
     if options.regulariser == "mul#log":
-        remedy = f"which mul#log divides by or takes the logarithm of: use cost.regulariser=add#linear on {cost.name}"
+        remedy = f"and mul#log takes a logarithm of it on {cost.name}: use cost.regulariser=add#linear"
         if options.target <= 1:
             raise BenchbedError(f"target of {options.target:g} {cost.unit} is not above 1 {cost.unit}, {remedy}")
         if least.value <= 1:

@@ -74,7 +74,11 @@ class JpegSplit(StoredSplit):
                 return pixels(central(image, self.side))
             return pixels(augmented(image, self.side, torch.Generator().manual_seed(seed)))
         except Exception as error:  # a damaged file can fail in any way that its decoder can
-            return (str(error) or type(error).__name__).splitlines()[0].replace(str(self.root / name), "the file")[:200]
+            return (
+                (str(error) or type(error).__name__)
+                .splitlines()[0]
+                .replace(repr(str(self.root / name)), "the file")[:200]
+            )
 
     def finish(self, reading: Reading) -> tuple[Tensor, Tensor]:
         found = [future.result() for future in reading.images]
