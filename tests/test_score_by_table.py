@@ -1,7 +1,6 @@
 """Runs scored by a table, and runs on the table objective: figures by hand, what is shared, what is refused."""
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -94,11 +93,9 @@ def test_the_real_tables_figures_are_those_of_the_file(real_table: Table, shared
 # -- the table objective -----------------------------------------------------------------------------------------------
 
 
-def test_darts_reaches_a_good_cell_in_seconds(real_table: Table, tmp_path: Path) -> None:
-    began = time.perf_counter()
+def test_darts_reaches_a_good_cell_in_300_steps(real_table: Table, tmp_path: Path) -> None:
     raw = {"objective": "table", "table": "nb201", "dataset": "cifar10"}
     (record,) = run_all(expand(raw, ["darts"], ["magnitude"], [0]), on_cpu(tmp_path))
-    assert time.perf_counter() - began < 10
     assert record["test_accuracy"] >= 94.2
     assert record["test_accuracy"] == real_table.query(record["architecture"], "cifar10", "test", 200)
     assert record["config"]["epochs"] * STEPS == 300
