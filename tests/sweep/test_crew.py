@@ -165,7 +165,7 @@ def test_failed_and_damaged_runs_are_named_and_the_rest_goes_on(
     assert len(failed) == 2
     assert failed[0].endswith(": no such luck")
     assert "ZeroDivisionError: by zero (fails.py, line " in failed[1]
-    assert "4 runs done" not in made.err
+    assert "2 of 4 runs done, 2 failed" in made.err
     damaged = next(out.glob("random-magnitude-*/record.json"))
     damaged.write_text("{")
     again = command(*arguments)
@@ -186,6 +186,7 @@ def test_a_dry_run_keeps_nothing(tmp_path: Path, study: Callable[[int], Path], c
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_shards_fill_one_folder(tmp_path: Path, study: Callable[[int], Path], command: Callable[..., Any]) -> None:
     file, out = study(1), tmp_path / "out"
     assert command("sweep", file, "--out", out, "--shard", "2/2").status == 0
