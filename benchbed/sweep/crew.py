@@ -166,12 +166,17 @@ class _Process:
         return f"signal {-status}" if status < 0 else f"status {status}{', ' + last if last else ''}"
 
 
+def threads_of(needs: Needs) -> int:
+    """Of a worker: as many as a run needs, unless OMP_NUM_THREADS says otherwise."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return int(given) if given.isdecimal() and int(given) > 0 else needs.cpus
+
+
 def _environment(needs: Needs, slot: int) -> dict[str, str]:
     """So that a worker finds this benchbed, uses as many threads as a run needs, and sees its own GPUs."""
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-    threads = os.environ.get("OMP_NUM_THREADS", str(needs.cpus))
-    found = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": threads}
+    found = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": str(threads_of(needs))}
     if needs.gpus:
         first, each = int(slot * needs.gpus), max(1, round(needs.gpus))
         found["CUDA_VISIBLE_DEVICES"] = ",".join(_visible()[first : first + each])

@@ -19,7 +19,7 @@ from typing import Any
 from ..errors import BenchbedError
 from ..files import write_atomic
 from ..folder import Folder
-from .crew import Crew, Event, check_machine
+from .crew import Crew, Event, check_machine, threads_of
 from .study import Needs
 from .worker import Station
 
@@ -77,7 +77,7 @@ class RayCrew(Crew):
         memory = {} if needs.memory_gb is None else {"memory": int(needs.memory_gb * 2**30)}
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-        threads = os.environ.get("OMP_NUM_THREADS", str(needs.cpus))
+        threads = str(threads_of(needs))
         variables = {"PYTHONPATH": path, "OMP_NUM_THREADS": threads, "BENCHBED_HOME": os.environ.get("BENCHBED_HOME")}
         self._actor = self._ray.remote(RayStation).options(
             num_cpus=needs.cpus,

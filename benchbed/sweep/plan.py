@@ -14,13 +14,14 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from ..config import RunConfig
 from ..machine import pick_device
 from ..run import Options, run
 from ..stats.paired import seeds_needed
 from ..task import Task, truncated
-from .crew import GIB
+from .crew import GIB, threads_of
 from .show import span
 from .study import Run, Study, place, task_for
 
@@ -124,11 +125,16 @@ def _measured(study: Study, runs: Sequence[Run]) -> dict[Key, Cost]:
     """One short run of each method, the selectors of a searcher on the same search."""
     costs: dict[Key, Cost] = {}
     tasks: dict[str, Task] = {}
-    with tempfile.TemporaryDirectory(prefix="benchbed-plan-") as scratch:
-        options = Options(Path(scratch), pick_device(study.device))
-        for run_ in runs:
-            if _method(run_) not in costs:
-                costs[_method(run_)] = _walk(run_.config, tasks, options)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads_of(study.needs))  # as the workers will
+    try:
+        with tempfile.TemporaryDirectory(prefix="benchbed-plan-") as scratch:
+            options = Options(Path(scratch), pick_device(study.device))
+            for run_ in runs:
+                if _method(run_) not in costs:
+                    costs[_method(run_)] = _walk(run_.config, tasks, options)
+    finally:
+        torch.set_num_threads(threads)
     return costs
 
 
