@@ -50,9 +50,10 @@ class Point(NamedTuple):
 class Finding(NamedTuple):
     """One estimator at one point, over its draws g with mean m and exact gradient G.
 
-    cosine: of m and G. scale: <m, G> / <G, G>, 1 where the mean step is as long as the gradient (a searcher's own units
-    show here). bias: |m - scale G| / |scale G|, the part of the mean that points elsewhere, less what the noise of so
-    many draws adds to it. noise: sqrt(E|g - m|^2) / |m|. single: the mean cosine of one draw and G.
+    cosine: of m and G. scale: <m, G> / <G, G>, 1 where the mean step is as long as the gradient. bias: |m - scale G|
+    / |G|, the part of the mean that points elsewhere, less what the noise of so many draws adds to it. noise:
+    sqrt(E|g - m|^2) / |G|. single: the mean cosine of one draw and G. Where noise is far above the square root of the
+    number of draws, cosine, scale and bias are of the noise.
     """
 
     estimator: str
@@ -162,17 +163,17 @@ def compare(estimator: Estimator, draws: Tensor, point: Point) -> Finding:
     mean, n = g.mean(0), len(g)
     scale = float(mean @ exact / (exact @ exact))
     variance = float((g - mean).square().sum() / (n - 1))  # E |g - m|^2
-    length = float(mean.norm())
+    size = float(exact.norm())
     elsewhere = float((mean - scale * exact).square().sum()) - variance / n
     single = torch.nn.functional.cosine_similarity(g, exact[None], dim=1).mean()
     return Finding(
         estimator.name,
         point.seed,
         point.steps,
-        cosine=float(mean @ exact) / (length * float(exact.norm())),
+        cosine=float(mean @ exact) / (float(mean.norm()) * size),
         scale=scale,
-        bias=max(elsewhere, 0.0) ** 0.5 / abs(scale * float(exact.norm())),
-        noise=variance**0.5 / length,
+        bias=max(elsewhere, 0.0) ** 0.5 / size,
+        noise=variance**0.5 / size,
         single=float(single),
     )
 
@@ -201,8 +202,9 @@ def markdown(found: Compared) -> list[str]:
     seeds = len({f.seed for f in found.findings})
     stages = ", ".join(f"{p:.2f} after {step}" for step, p in found.confidence.items())
     about = f"Against the exact gradient of {found.words}, {found.draws:,} draws a point, means over {seeds} descents "
-    about += "with 95 % intervals (BCa bootstrap). Bias: the part of the mean that does not point along the gradient, "
-    about += "over the part that does; noise: a step's deviation from the mean over the mean's length. "
+    about += "with 95 % intervals (BCa bootstrap). Bias: the part of the mean that does not point along the gradient; noise: "
+    about += "a step's deviation from the mean; both over the gradient's length. A noise far above the square root of "
+    about += f"the draws, {found.draws**0.5:.0f}, leaves nothing to be read of the mean. "
     about += f"Mean greatest probability of a row: {stages} steps."
     return [*markdown_table(head, lines), "", about]
 
@@ -221,7 +223,7 @@ def picture(found: Compared) -> bytes:
         return [Curve(n, [(s, table[n, s][measure]) for m, s in table if m == n]) for n in names]
 
     panels = {"cosine of the mean step and the exact gradient": curves("cosine"),
-              "noise of a step over the mean's length": curves("noise")}  # fmt: skip
+              "noise of a step over the gradient's length": curves("noise")}  # fmt: skip
     return curves_svg(panels, "steps of the exact descent")
 
 
