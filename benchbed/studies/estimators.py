@@ -202,8 +202,8 @@ def markdown(found: Compared) -> list[str]:
     seeds = len({f.seed for f in found.findings})
     stages = ", ".join(f"{p:.2f} after {step}" for step, p in found.confidence.items())
     about = f"Against the exact gradient of {found.words}, {found.draws:,} draws a point, means over {seeds} descents "
-    about += "with 95 % intervals (BCa bootstrap). Bias: the part of the mean that does not point along the gradient; noise: "
-    about += "a step's deviation from the mean; both over the gradient's length. A noise far above the square root of "
+    about += "with 95 % intervals (BCa bootstrap). Bias: the part of the mean that does not point along the gradient; "
+    about += "noise: a step's deviation from the mean; both over the gradient's length. A noise far above the square root of "
     about += f"the draws, {found.draws**0.5:.0f}, leaves nothing to be read of the mean. "
     about += f"Mean greatest probability of a row: {stages} steps."
     return [*markdown_table(head, lines), "", about]
