@@ -139,8 +139,11 @@ class Curve(NamedTuple):
     points: Sequence[tuple[float, Interval]]
 
 
-def curves_svg(panels: Mapping[str, Sequence[Curve]], axis: str) -> bytes:
-    """A panel a title, one below the other over the same x; means with their intervals."""
+def curves_svg(panels: Mapping[str, Sequence[Curve]], axis: str, least: Mapping[str, float] | None = None) -> bytes:
+    """A panel a title, one below the other over the same x; means with their intervals.
+
+    least: by title, the panels on a logarithmic scale and the value at their foot; what is below is not shown.
+    """
     figure, all_axes = _figure(len(panels), 5.6, 0.9 + 2.1 * len(panels))
     for axes, (title, curves) in zip(all_axes, panels.items(), strict=True):
         for curve in curves:
@@ -148,6 +151,9 @@ def curves_svg(panels: Mapping[str, Sequence[Curve]], axis: str) -> bytes:
             reach = np.array([_reach(i) for _, i in curve.points]).T
             axes.errorbar(x, y, yerr=reach, label=curve.name, marker="o", ms=3, lw=1.2, capsize=2)
         axes.set_title(title, fontsize=9, loc="left")
+        if foot := (least or {}).get(title):
+            axes.set_yscale("log")
+            axes.set_ylim(bottom=foot)
     all_axes[-1].set_xlabel(axis)
     handles = all_axes[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8)

@@ -203,8 +203,8 @@ def markdown(found: Compared) -> list[str]:
     stages = ", ".join(f"{p:.2f} after {step}" for step, p in found.confidence.items())
     about = f"Against the exact gradient of {found.words}, {found.draws:,} draws a point, means over {seeds} descents "
     about += "with 95 % intervals (BCa bootstrap). Bias: the part of the mean that does not point along the gradient; "
-    about += "noise: a step's deviation from the mean; both over the gradient's length. A noise far above the square root of "
-    about += f"the draws, {found.draws**0.5:.0f}, leaves nothing to be read of the mean. "
+    about += "noise: a step's deviation from the mean; both over the gradient's length. Noise far above the root of "
+    about += f"the number of draws, {found.draws**0.5:.0f}, leaves nothing to be read of the mean. "
     about += f"Mean greatest probability of a row: {stages} steps."
     return [*markdown_table(head, lines), "", about]
 
@@ -222,9 +222,9 @@ def picture(found: Compared) -> bytes:
     def curves(measure: str) -> list[Curve]:
         return [Curve(n, [(s, table[n, s][measure]) for m, s in table if m == n]) for n in names]
 
-    panels = {"cosine of the mean step and the exact gradient": curves("cosine"),
-              "noise of a step over the gradient's length": curves("noise")}  # fmt: skip
-    return curves_svg(panels, "steps of the exact descent")
+    noise = "noise of a step over the gradient's length"
+    panels = {"cosine of the mean step and the exact gradient": curves("cosine"), noise: curves("noise")}
+    return curves_svg(panels, "steps of the exact descent", {noise: 0.1})
 
 
 def write(found: Compared, place: Path) -> None:
