@@ -37,6 +37,8 @@ class LocalSearch(BlackBoxSearcher):
             best = max(around, key=lambda neighbour: self.known[neighbour.choices], default=self.here)
             better = self.known[best.choices] > self.known[self.here.choices]
             self.here = best if better else None
+        if len(self.known) >= self.space.size():
+            return None
         rng = self.draws()
         for _ in range(TRIES):
             start = self.space.random(rng)

@@ -1,7 +1,7 @@
 """No test image reaches a search or a selection: with NaN in their place nothing about them changes.
 
-For real: on clean data, and on a task whose test split is NaN until scoring begins. Every searcher with perturbation,
-which measures and tunes, and every selector on DARTS; under the slow marker every searcher with every selector.
+For real: on clean data, and on a task whose test split is NaN until scoring begins. Every searcher, and every selector
+on DARTS; under the slow marker every searcher with every selector.
 """
 
 from collections.abc import Iterator
@@ -19,9 +19,8 @@ from benchbed.tasks.load import load_task
 
 NAMES = {kind: [p.name for p in registry.plugins(kind)] for kind in ("searcher", "selector")}
 NAMES["searcher"] = [s for s in NAMES["searcher"] if "fidelity" not in registry.load("searcher", s).needs]  # no images
-FEW = [(s, t) for s in NAMES["searcher"] for t in NAMES["selector"] if s == "darts" or t == "perturb"]
+FEW = [(s, t) for s in NAMES["searcher"] for t in NAMES["selector"] if s == "darts" or t == "magnitude"]
 OTHERS = [(s, t) for s in NAMES["searcher"] for t in NAMES["selector"] if (s, t) not in FEW]
-pytestmark = pytest.mark.xdist_group("poison")  # one process makes the runs
 
 
 class Poisoned:

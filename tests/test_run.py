@@ -15,8 +15,6 @@ from benchbed.spaces.nb201 import NB201
 from benchbed.tasks.load import load_task
 from benchbed.training.train import Training
 
-pytestmark = pytest.mark.xdist_group("run")  # one process makes the grid
-
 SEARCHERS = ("darts", "proxyless", "reinforce")
 SELECTORS = ("magnitude", "perturb", "perturb-magnitude", "discretize", "best-of", "random", "constant")
 OPTIONS = {"name": ",".join(SELECTORS), "samples": 12, "draws": 4, "epochs": 1, "min_epochs": 1}

@@ -20,7 +20,7 @@ def test_the_page_names_every_study() -> None:
 
 def test_every_option_of_its_commands_exists() -> None:
     commands = re.findall(r"^    python -m benchbed study (.*)$", PAGE, re.MULTILINE)
-    assert len(commands) == 8
+    assert len(commands) == 9
     group = typer.main.get_command(study_app)
     for line in commands:
         name, *words = shlex.split(line)

@@ -122,6 +122,7 @@ def test_a_worker_killed_with_sigkill_loses_nothing(
     assert "test accuracy in percent, cifar10 in table mine" in printed
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_and_the_same_command_goes_on(
     tmp_path: Path, study: Callable[[int], Path], child_env: dict[str, str], command: Callable[..., Any]
 ) -> None:
