@@ -39,6 +39,7 @@ def raw(make_table: Callable[..., Any]) -> dict[str, Any]:
     return {"objective": "table", "table": "mine", "dataset": "cifar10", "searcher": {"mode": "full"}}
 
 
+@pytest.mark.slow
 def test_each_device_gets_the_operation_that_is_fast_there(raw: dict[str, Any], sheet: Path, tmp_path: Path) -> None:
     sources = [f"{sheet}:small", f"{sheet}:odd"]
     options = Options(tmp_path, torch.device("cpu"))

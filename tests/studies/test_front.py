@@ -36,6 +36,7 @@ def raw(make_table: Callable[..., Any], sheet: Path) -> dict[str, Any]:
     return {"objective": "table", "table": "mine", "dataset": "cifar10", "cost": {"table": f"{sheet}:phone"}}
 
 
+@pytest.mark.slow
 def test_a_sweep_of_weights_ends_at_the_dearest_and_at_the_cheapest(raw: dict[str, Any], tmp_path: Path) -> None:
     raw["searcher"] = {"mode": "full"}
     options = Options(tmp_path, torch.device("cpu"))
