@@ -1,5 +1,6 @@
 """Files, written whole or not at all; what the system refuses is said in one line."""
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -53,3 +54,15 @@ def atomic(path: Path, tag: str = "") -> Iterator[IO[bytes]]:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
+
+
+def held(path: Path) -> bool:
+    """Whether a living process holds a lock on the file; False where there is no file."""
+    try:
+        with open(path) as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from ..errors import BenchbedError
-from ..files import one_line
+from ..files import held, one_line
 from ..folder import read_json, write_json
 
 SHARD = 64  # results a shard: what a damaged one costs
@@ -173,7 +173,7 @@ class Ledger:
         worker = self._claims.get(job)
         if worker is None or worker in self._dead:
             return False
-        if worker == self.worker or _held(self.path / "workers" / worker):
+        if worker == self.worker or held(self.path / "workers" / worker):
             return True
         self._dead.add(worker)
         return False
@@ -215,18 +215,6 @@ def _hold(path: Path) -> IO[str]:
         file = open(path, "a")  # noqa: SIM115  its lock lasts as long as it is open
         fcntl.flock(file, fcntl.LOCK_EX)
     return file
-
-
-def _held(path: Path) -> bool:
-    """Whether a living process holds the file."""
-    try:
-        with open(path) as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
 
 
 def _compare(path: Path, there: dict[str, Any], wanted: dict[str, Any], place: str = "") -> None:

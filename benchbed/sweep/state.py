@@ -7,7 +7,6 @@
 Everything is read from these files alone; a run is done when its record says so.
 """
 
-import fcntl
 import json
 import time
 from collections import Counter
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import BenchbedError
-from ..files import one_line, write_atomic
+from ..files import held, one_line, write_atomic
 from ..folder import AGAIN, read_json
 from ..machine import versions
 from ..run import RECORD_KEYS
@@ -124,7 +123,7 @@ def standing(out: Path, runs: list[dict[str, Any]], look_for_work: bool = True) 
         try:
             if (record := record_of(path)) is not None:
                 records[run["id"]] = record
-            elif look_for_work and held(path):
+            elif look_for_work and held(path / ".lock"):
                 at_work.append(run["id"])
         except BenchbedError as error:
             damaged[run["id"]] = str(error)
@@ -148,18 +147,6 @@ def record_of(path: Path) -> dict[str, Any] | None:
         again = f"remove {path}, and the same command makes it again"
         raise BenchbedError(f"{str(error).removesuffix(': ' + AGAIN)}; {again}") from None
     return record
-
-
-def held(path: Path) -> bool:
-    """Whether a living process works in a run's folder."""
-    try:
-        with open(path / ".lock") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
 
 
 def note_failure(out: Path, failure: Failure, details: str = "") -> None:
