@@ -84,6 +84,7 @@ def test_the_best_cells_are_the_published_ones(
     assert round(found[1], 4) == best
 
 
+@pytest.mark.slow
 def test_the_best_cell_within_limits(api: Any, sheet: pd.DataFrame) -> None:
     for flops, params in ((50.0, None), (None, 0.3), (60.0, 0.4), (15.64737, None)):
         fits = sheet[(sheet.cifar10_flops_M <= (flops or 1e9)) & (sheet.cifar10_params_M <= (params or 1e9))]
