@@ -100,6 +100,18 @@ def finished(search: Path, device: torch.device) -> stages.Parts:
     return parts
 
 
+def last_probabilities(search: Path) -> list[list[float]]:
+    """The probabilities of a finished search's last epoch. Raises BenchbedError where its history is damaged."""
+    file = search / "history.jsonl"
+    with one_line(file, "read"):
+        lines = file.read_text().splitlines()
+    try:
+        p: list[list[float]] = json.loads(lines[-1])["probabilities"]
+    except (IndexError, KeyError, ValueError):
+        raise BenchbedError(f"{file} is damaged: its last line holds no probabilities; remove the search") from None
+    return p
+
+
 def settled(target: float, cost: Cost) -> float:
     """A derived target in a few digits, and never below the fastest architecture."""
     return max(float(f"{target:.{DIGITS}g}"), cost.least().value)

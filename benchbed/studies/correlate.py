@@ -5,7 +5,6 @@ test accuracy after its full training. Architectures are the unit, each once, al
 the published tables trained them separately. Ties: tau-b, mean ranks, and a top's edge counted in part.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,14 +14,13 @@ import numpy as np
 import torch
 
 from ..errors import BenchbedError, unknown
-from ..files import one_line
 from ..folder import read_json
 from ..machine import pick_device
 from ..report.plots import Panel, scatters_svg
 from ..stats.agreement import Estimate, estimate, kendall, spearman, top_precision
 from ..tables.figures import Figure
 from ..tables.table import Table
-from .common import finished, json_lines, markdown_table, write_files
+from .common import finished, json_lines, last_probabilities, markdown_table, write_files
 
 FORMS = ("params", "flops", "SPLIT@EPOCHS", "DATASET/SPLIT@EPOCHS", "TABLE:DATASET/SPLIT@EPOCHS", "alpha:SEARCH",
          "scores:RUN", "supernet:SEARCH", "supernet:SEARCH@N")  # fmt: skip
@@ -147,13 +145,7 @@ def _summed(of_each: np.ndarray, table: Table) -> np.ndarray:
 def _probabilities(search: Path, table: Table) -> np.ndarray:
     """(P, O) of a finished search's last epoch."""
     _of_its_space(search, table)
-    file = search / "history.jsonl"
-    with one_line(file, "read"):
-        lines = file.read_text().splitlines()
-    try:
-        return np.array(json.loads(lines[-1])["probabilities"], dtype=np.float64)
-    except (IndexError, KeyError, ValueError):
-        raise BenchbedError(f"{file} is damaged: its last line holds no probabilities; remove the search") from None
+    return np.array(last_probabilities(search), dtype=np.float64)
 
 
 def _scores(run: Path, table: Table) -> np.ndarray:

@@ -7,7 +7,6 @@ found for B, wherever B's is at most 0.3 points more accurate.
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from itertools import permutations
 from pathlib import Path
@@ -18,12 +17,11 @@ import numpy as np
 from ..config import RunConfig
 from ..cost import Cost
 from ..errors import BenchbedError
-from ..files import one_line
 from ..report.plots import preferences_svg
 from ..run import Options, expand
 from ..space import Space
 from ..stats.interval import Interval, mean_interval
-from .common import Lab, in_words, json_lines, markdown_table, settled, write_files
+from .common import Lab, in_words, json_lines, last_probabilities, markdown_table, settled, write_files
 
 NONE = "none"  # searched for no device: latency-ignorant
 CLOSE = 0.3  # points of accuracy within which the architecture found for a device must not be slower there
@@ -91,7 +89,7 @@ def study(
     for (name, seed), record in records.items():
         chosen = space.parse(record["architecture"])
         costs = {device.name: device.cost.of(chosen) for device in devices}
-        p = _probabilities(options.out / "searches" / record["search"])
+        p = last_probabilities(options.out / "searches" / record["search"])
         figures = (str(chosen), record["test_accuracy"], costs, p, record["seconds"]["search"])
         found.append(Found(name, seed, *figures))
     return Crossed(space, devices, found)
@@ -127,18 +125,6 @@ def _devices(lab: Lab, config: RunConfig, sources: Sequence[str], demand: float 
             target = settled(least + demand * (greatest - least), cost)
         devices.append(Device(name, source, cost, target))
     return devices
-
-
-def _probabilities(search: Path) -> list[list[float]]:
-    """The probabilities of a finished search's last epoch. Raises BenchbedError where its history is damaged."""
-    file = search / "history.jsonl"
-    with one_line(file, "read"):
-        lines = file.read_text().splitlines()
-    try:
-        p: list[list[float]] = json.loads(lines[-1])["probabilities"]
-    except (IndexError, KeyError, ValueError):
-        raise BenchbedError(f"{file} is damaged: its last line holds no probabilities; remove the search") from None
-    return p
 
 
 # -- the page ----------------------------------------------------------------------------------------------------------

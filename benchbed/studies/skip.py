@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from scipy.stats import spearmanr
 
 from .. import stages
 from ..config import RunConfig
@@ -24,6 +23,7 @@ from ..objectives.supernet import SupernetObjective
 from ..report.plots import skip_svg
 from ..run import Options, expand
 from ..spaces.nb201 import CONV1, CONV3, SKIP
+from ..stats.agreement import spearman
 from ..stats.interval import mean_interval
 from ..streams import derive
 from ..supernets.nb201 import NB201Supernet
@@ -105,10 +105,7 @@ def gap(p: np.ndarray) -> float:
 
 def rank_correlation(pairs: Sequence[tuple[float, float]]) -> float:
     """Spearman's rho; NaN of fewer than three pairs, or where one side is constant."""
-    x, y = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
-    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return math.nan
-    return float(spearmanr(x, y).statistic)
+    return spearman(*np.array(pairs, dtype=np.float64).reshape(-1, 2).T)
 
 
 def rows(found: Sequence[Found]) -> list[dict[str, Any]]:
