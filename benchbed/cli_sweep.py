@@ -136,15 +136,17 @@ def _dry(
     from .sweep.show import Board
     from .sweep.study import dry
     from .sweep.sweep import Sweep
+    from .sweep.tell import report_line
 
     small = dry(study)
     with tempfile.TemporaryDirectory(prefix="benchbed-dry-") as scratch:
         crew, size = _crew(small, Path(scratch), executor, workers, address)
         with Board(reporter, len(small.runs), 0, size) as board:
             made = Sweep(Path(scratch), crew, size, retries, board).run(small.runs)
+        report_line(Path(scratch), small)
     for failure in made.failures.values():
         print(f"benchbed: failed: {failure.run}: {failure.reason}", file=sys.stderr)
-    went = f"{len(made.records)} of {len(small.runs)} pairing(s) went from search to score"
+    went = f"{len(made.records)} of {len(small.runs)} pairing(s) went from search to report"
     print(f"dry run: {went}; nothing was kept")
     return FAILED if made.failures else 0
 
@@ -158,7 +160,7 @@ def _sweep(
     from .sweep.show import Board
     from .sweep.state import Failure, claim, mixed_versions, note_failure, saved_runs, standing
     from .sweep.sweep import Sweep
-    from .sweep.tell import summary
+    from .sweep.tell import report_line, summary
 
     runs = study.shard(*_part(shard))
     before = standing(out, saved_runs(runs), look_for_work=False)
@@ -186,4 +188,6 @@ def _sweep(
         print(f"benchbed: warning: {mixed}", file=sys.stderr)
     for failure in failures.values():
         print(f"benchbed: failed: {failure.run}: {failure.reason}", file=sys.stderr)
+    if (line := report_line(out, study)) is not None:
+        print(line)
     return FAILED if failures else 0

@@ -5,6 +5,7 @@ import platform
 import resource
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,22 @@ def versions() -> dict[str, str]:
     """Versions of what a figure depends on, as they are loaded now."""
     found = {"benchbed": __version__, "python": platform.python_version()}
     for name in ("torch", "numpy", "scipy", "scikit-learn", "pydantic", "pillow"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "missing"
+        found[name] = _version(name)
     return found
+
+
+@cache  # milliseconds a name, in each of a study's thousands of records
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "missing"
+
+
+@cache
+def loaded_commit() -> str | None:
+    """`commit` when this process first asked: its code stays that of its beginning, wherever the checkout moves."""
+    return commit()
 
 
 def commit() -> str | None:
@@ -58,9 +70,10 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 def made_with(device: torch.device) -> dict[str, Any]:
     """What every record names: versions, commit and machine."""
-    return {"versions": versions(), "commit": commit(), "machine": machine(device)}
+    return {"versions": versions(), "commit": loaded_commit(), "machine": machine(device)}
 
 
+@cache
 def _processor() -> str:
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():

@@ -16,7 +16,7 @@ from .config import RunConfig, resolve
 from .errors import BenchbedError
 from .folder import read_json, write_json
 from .latency.penalty import check_cost, configured, cost_figures
-from .machine import made_with
+from .machine import loaded_commit, made_with
 from .objectives.table import imageless
 from .parallel import ALONE, Group
 from .progress import Reporter
@@ -100,6 +100,7 @@ def run(config: RunConfig, task: Task, options: Options, redone: set[Path] | Non
 
     `redone` holds the shared folders that this call of the program has already made anew under `force`.
     """
+    loaded_commit()  # before the checkout can move
     redone = set() if redone is None else redone
     space = stages.space_of(config, task)  # refuses before anything is written, and so does the next line
     check_cost(configured(config.cost, space, config.space), config.cost)

@@ -8,8 +8,8 @@ from typing import Any
 from rich.console import Console
 
 from ..report.terminal import grid_summary
-from .state import Standing, mixed_versions
-from .study import Run, in_words, place
+from .state import Standing, mixed_versions, saved_runs, standing
+from .study import Run, Study, in_words, place
 
 
 def summary(runs: Sequence[Run], records: Mapping[str, Mapping[str, Any]]) -> None:
@@ -42,3 +42,20 @@ def status_lines(saved: Mapping[str, Any], now: Standing, out: Path) -> list[str
     if (mixed := mixed_versions(now.records.values())) is not None:
         lines.append(f"warning: {mixed}")
     return lines
+
+
+def report_line(out: Path, study: Study) -> str | None:
+    """Writes the report of the study's folder, once every run has a record or has failed, and says where it is.
+
+    Where other shards are still at it: says how the report is made later. None where no run has a record.
+    """
+    now = standing(out, saved_runs(study.runs), look_for_work=False)
+    ended = now.records.keys() | now.damaged.keys() | now.failures.keys()
+    if left := len(study.runs) - len(ended):
+        return f"report: not yet, {left:,} runs of the study are left; then: python -m benchbed report {out}"
+    if not now.records:
+        return None
+    from ..report.write import Report  # matplotlib is slow to load
+
+    written = Report(out, out / "report").write()
+    return f"report: {', '.join(map(str, written))}"

@@ -174,6 +174,7 @@ def test_failed_and_damaged_runs_are_named_and_the_rest_goes_on(
     assert f"failed: {damaged.parent.name}: {damaged} is not valid JSON" in again.err
     assert damaged.read_text() == "{"
     assert "fails" in again.out  # the good run is still reported
+    assert damaged.parent.name in (out / "report" / "report.md").read_text()
     shown = command("sweep", "--status", "--out", out)
     assert shown.status == 1
     assert "done 1, at work 0, failed 2, damaged 1, left 3" in shown.out
@@ -183,7 +184,7 @@ def test_failed_and_damaged_runs_are_named_and_the_rest_goes_on(
 def test_a_dry_run_keeps_nothing(tmp_path: Path, study: Callable[[int], Path], command: Callable[..., Any]) -> None:
     walked = command("sweep", study(50), "--out", tmp_path / "out", "--dry-run")
     assert walked.status == 0, walked.err
-    assert "dry run: 4 of 4 pairing(s) went from search to score" in walked.out
+    assert "dry run: 4 of 4 pairing(s) went from search to report" in walked.out
     assert not (tmp_path / "out").exists()
 
 
@@ -192,8 +193,12 @@ def test_shards_fill_one_folder(tmp_path: Path, study: Callable[[int], Path], co
     file, out = study(1), tmp_path / "out"
     assert command("sweep", file, "--out", out, "--shard", "2/2").status == 0
     assert len(records(out)) == 4
-    assert command("sweep", file, "--out", out, "--shard", "1/2").status == 0
+    assert not (out / "report").exists()
+    last = command("sweep", file, "--out", out, "--shard", "1/2")
+    assert last.status == 0
+    assert f"report: {out / 'report' / 'report.csv'}" in last.out
     assert records(out).keys() == {run["id"] for run in read_study_file(out)["runs"]}
+    assert (out / "report" / "report.csv").read_text().count("\n") > 1
 
 
 def test_what_this_machine_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
