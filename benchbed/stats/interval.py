@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import bootstrap
 
-
 BCA_UP_TO = 2000  # values; above, BCa's jackknife costs n passes and moves the bounds by less than the resampling does
 
 

@@ -27,7 +27,13 @@ def test_of_many_normal_values_it_is_the_normal_interval() -> None:
 
 @pytest.mark.parametrize(
     ("draw", "n", "least"),
-    [("normal", 5, 0.78), ("normal", 10, 0.88), ("normal", 40, 0.91), ("exponential", 10, 0.80), ("exponential", 40, 0.88)],
+    [
+        ("normal", 5, 0.78),
+        ("normal", 10, 0.88),
+        ("normal", 40, 0.91),
+        ("exponential", 10, 0.80),
+        ("exponential", 40, 0.88),
+    ],
 )
 def test_it_covers_the_mean_about_as_often_as_it_says(draw: str, n: int, least: float) -> None:
     """95 % nominal; a bootstrap of few values is known to be short, the more so the more they are skewed.
