@@ -18,7 +18,7 @@ from .collect import Record, settings
 LEVEL = 0.05
 RESAMPLES = 9_999  # of a permutation test of many seeds
 CONSTANT, RANDOM_CELL, RANDOM_SEARCH = "constant cell", "random cell", "random search"
-UNIFORM = "random"  # the searcher that trains uniform paths (RSPS): a random search where a selector looks for the best
+UNIFORM = "random"  # the searcher that trains uniform paths (RSPS): with best-of, a random search
 LONGEST = 70  # letters of a part of a file's name
 ANY = "any"  # a searcher's name where several gave the same
 PURE_RANDOM = ("random-search", "random_search")  # searchers that are random search by themselves
@@ -231,7 +231,7 @@ def control(searcher: str, selector: str) -> str:
         return RANDOM_SEARCH
     if selector == "random" or (searcher == UNIFORM and selector == "magnitude"):
         return RANDOM_CELL
-    return RANDOM_SEARCH if searcher == UNIFORM else ""
+    return RANDOM_SEARCH if searcher == UNIFORM and selector == "best-of" else ""  # perturbation is a method of its own
 
 
 def _merged(rows: Sequence[Row]) -> list[Row]:

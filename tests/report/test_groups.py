@@ -147,6 +147,7 @@ def test_a_control_that_no_searcher_changes_is_one_row(records: list[Record]) ->
         ("darts", "random", RANDOM_CELL),
         ("random", "magnitude", RANDOM_CELL),
         ("random", "best-of", RANDOM_SEARCH),
+        ("random", "perturb", ""),
         ("random-search", "magnitude", RANDOM_SEARCH),
     ],
 )
