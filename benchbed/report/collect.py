@@ -54,11 +54,13 @@ class Record(BaseModel):
     machine: dict[str, Any] = {}
     commit: str | None = None
     finished: str = ""
+    simulated_seconds: float | None = None  # of the search's record: what a search on a table alone has spent there
 
     @property
     def search_seconds(self) -> float:
-        """Of finding the architecture: the search and the selection, without the score."""
-        return self.seconds.get("search", 0.0) + self.seconds.get("selection", 0.0)
+        """Of finding the architecture: the search and the selection, without the score; on the table's clock if any."""
+        search = self.seconds.get("search", 0.0) if self.simulated_seconds is None else self.simulated_seconds
+        return search + self.seconds.get("selection", 0.0)
 
 
 class Epoch(NamedTuple):
@@ -69,12 +71,20 @@ class Epoch(NamedTuple):
     probabilities: tuple[tuple[float, ...], ...]  # (P, O), padding 0
 
 
+class Clock(NamedTuple):
+    """A search on a table's simulated clock. spent: seconds; incumbents: (since when, validation accuracy) of each."""
+
+    spent: float
+    incumbents: list[tuple[float, float]]
+
+
 class Collection(NamedTuple):
-    """What a folder holds. histories: by search; problems: a line each about what is not in the report, or odd."""
+    """What a folder holds. histories, clocks: by search; problems: a line each about what is left out, or odd."""
 
     place: Path
     records: list[Record]
     histories: dict[str, list[Epoch]]
+    clocks: dict[str, Clock]
     problems: list[str]
 
 
@@ -113,14 +123,18 @@ def collect(place: Path) -> Collection:
         why = f" ({problems[0]})" if problems else ""
         raise BenchbedError(f"{place} holds no finished run, which is a folder with a record.json{why}")
     problems += _mixed(records)
-    histories = {}
+    histories, clocks = {}, {}
     for search in dict.fromkeys(r.search for r in records):
-        path = place / "searches" / search / "history.jsonl"
+        folder = place / "searches" / search
         try:
-            histories[search] = history(path)
+            histories[search] = history(folder / "history.jsonl")
+            if (kept := clock(folder / "record.json")) is not None:
+                clocks[search] = kept
         except BenchbedError as error:
             problems.append(f"{error}: its curve and trajectory are left out")
-    return Collection(place, records, histories, problems)
+    spent = {search: kept.spent for search, kept in clocks.items()}
+    records = [r.model_copy(update={"simulated_seconds": spent.get(r.search)}) for r in records]
+    return Collection(place, records, histories, clocks, problems)
 
 
 def _record(path: Path) -> Record:
@@ -197,6 +211,18 @@ def history(path: Path) -> list[Epoch]:
     if not epochs:
         raise BenchbedError(f"{path} holds no epoch")
     return epochs
+
+
+def clock(path: Path) -> Clock | None:
+    """The clock of a search's record; None for a search that has none. Raises BenchbedError where it is damaged."""
+    raw = read_json(path, ()) if path.exists() else {}
+    if not raw.get("anytime"):
+        return None
+    try:
+        found = Clock(float(raw["simulated_seconds"]), [(float(at), float(best)) for at, best, _ in raw["anytime"]])
+    except (KeyError, TypeError, ValueError):
+        raise BenchbedError(f"{path} is damaged (its anytime or simulated_seconds)") from None
+    return found
 
 
 # What a record's configuration holds and its figures do not depend on, or that stands elsewhere in a comparison.

@@ -15,7 +15,7 @@ from ..space import Space
 from ..spaces.load import load_space
 from ..stats.pareto import front
 from ..stats.ranks import ranks
-from .collect import Epoch, Record
+from .collect import Clock, Epoch, Record
 from .critical import critical_difference_figure
 from .draw import PALETTE, colours_of, draw_cell, text_drawing
 from .groups import Group, Row, slug
@@ -37,14 +37,18 @@ class Figure(NamedTuple):
     text: str = ""
 
 
-def figures(group: Group, histories: Mapping[str, Sequence[Epoch]]) -> tuple[list[Figure], list[str]]:
+def figures(
+    group: Group, histories: Mapping[str, Sequence[Epoch]], clocks: Mapping[str, Clock] | None = None
+) -> tuple[list[Figure], list[str]]:
     """(every figure of a group that its records allow, a line for each that they do not)."""
     found: list[Figure] = []
     absent: list[str] = []
     searches = _searches(group, histories)
     space = _space(group)
     if searches:
-        found.append(_drawn(f"{group.slug}-curves", "curves", CURVES, curves(searches)))
+        stepped = {} if clocks is None else _searches(group, {k: on_grid(c) for k, c in clocks.items()})
+        caption = f"{CURVES} {STEPPED.format(', '.join(stepped))}" if stepped else CURVES
+        found.append(_drawn(f"{group.slug}-curves", "curves", caption, curves({**searches, **stepped})))
     else:
         absent.append("no anytime curves: no search's history.jsonl is there")
     for kind, axis, x in _axes(group):
@@ -82,6 +86,23 @@ CURVES = (
     "Anytime curves: validation accuracy at the searcher's evaluation gates (a supernet's, or a table's of what the "
     "search leans to) over the seconds of the search; mean over seeds with its 95 % t interval, epoch by epoch."
 )
+
+
+STEPPED = (
+    "Of {}, which search on a table alone, the incumbent's accuracy after the few epochs that a search buys, over the "
+    "table's seconds."
+)
+STEPS = 60  # of the simulated clock, equal parts of what was spent
+
+
+def on_grid(clock: Clock) -> list[Epoch]:
+    """The incumbent's accuracy at STEPS equal parts of the clock, so that seeds can be averaged; none before it."""
+    grid = clock.spent * np.arange(1, STEPS + 1) / STEPS
+    since = np.array([at for at, _ in clock.incumbents])
+    last = np.searchsorted(since, grid, side="right") - 1
+    return [
+        Epoch(float(at), clock.incumbents[k][1] if k >= 0 else math.nan, ()) for at, k in zip(grid, last, strict=True)
+    ]
 
 
 def _searches(group: Group, histories: Mapping[str, Sequence[Epoch]]) -> dict[str, list[Sequence[Epoch]]]:

@@ -189,6 +189,8 @@ def caption(group: Group) -> str:
     if units := sorted({row.unit for row in group.rows if row.unit}):
         parts.append(f"Cost of the chosen architecture: {', '.join(units)}.")
     parts.append("Search: the search and the selection, mean over seeds; a constant or random cell pays for no search.")
+    if simulated := sorted({row.searcher for row in group.rows if row.records[0].simulated_seconds is not None}):
+        parts.append(f"Of {', '.join(simulated)} it is the table's seconds of the trainings that the search bought.")
     return " ".join(parts)
 
 

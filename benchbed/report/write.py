@@ -30,7 +30,7 @@ class Report:
         self.frame = table
         self.parts = []
         for group in compared:
-            drawn, absent = figures(group, self.found.histories)
+            drawn, absent = figures(group, self.found.histories, self.found.clocks)
             configs = out / "configs"
             made = [(row.name, remake(group, row, place, configs)) for row in group.rows]
             missing = missing_controls(group, place, configs)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchbed.errors import BenchbedError
-from benchbed.report.collect import collect, history, place_of
+from benchbed.report.collect import Clock, collect, history, place_of
 
 
 def change(path: Path, key: str, value: Any) -> None:
@@ -149,3 +149,22 @@ def test_the_place_of_a_file_is_where_it_writes(tmp_path: Path, monkeypatch: pyt
     for name, words in (("c.toml", "nowhere"), ("absent", "no folder of runs"), ("absent.toml", "cannot read")):
         with pytest.raises(BenchbedError, match=words):
             place_of(Path(name))
+
+
+def test_a_search_on_a_table_has_the_tables_clock(runs: Path) -> None:
+    """Its seconds are those that it bought there; a damaged clock costs its curve alone."""
+    before = collect(runs)
+    assert before.clocks == {}
+    first, second = sorted(before.histories)[:2]
+    for search, spent in ((first, 900.0), (second, "much")):
+        file = runs / "searches" / search / "record.json"
+        raw = json.loads(file.read_text())
+        file.write_text(
+            json.dumps({**raw, "simulated_seconds": spent, "anytime": [[100.0, 70.0, "a"], [500, 80, "b"]]})
+        )
+    found = collect(runs)
+    assert found.clocks == {first: Clock(900.0, [(100.0, 70.0), (500.0, 80.0)])}
+    assert any(second in line and "is damaged (its anytime or simulated_seconds)" in line for line in found.problems)
+    for record, old in zip(found.records, before.records, strict=True):
+        bought = 900.0 + old.seconds["selection"] if record.search == first else old.search_seconds
+        assert record.search_seconds == pytest.approx(bought)

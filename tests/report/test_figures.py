@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from benchbed.report.collect import Collection, Epoch, collect
-from benchbed.report.figures import curves, favourite, figures, pareto, trajectories
+from benchbed.report.collect import Clock, Collection, Epoch, collect
+from benchbed.report.figures import curves, favourite, figures, on_grid, pareto, trajectories
 from benchbed.report.groups import groups
 from benchbed.spaces.load import load_space
 
@@ -103,3 +103,21 @@ def test_the_favourite_is_what_most_seeds_chose(found: Collection) -> None:
         r.model_copy(update={"architecture": f"x{k}", "valid_accuracy": 50.0 + k}) for k, r in enumerate((c, a, b))
     ]
     assert favourite(row._replace(records=tuple(split))) == ("x2", 1)
+
+
+def test_the_incumbents_of_a_table_search_are_steps_on_its_clock() -> None:
+    steps = on_grid(Clock(600.0, [(95.0, 50.0), (300.0, 60.0), (599.0, 70.0)]))
+    assert [e.seconds for e in steps[:2]] == [10, 20]
+    accuracy = {e.seconds: e.accuracy for e in steps}
+    assert np.isnan(accuracy[90.0])  # nothing was evaluated yet
+    assert [accuracy[at] for at in (100.0, 290.0, 300.0, 590.0, 600.0)] == [50, 50, 60, 60, 70]
+
+
+def test_both_kinds_of_search_share_the_axis_of_seconds(found: Collection) -> None:
+    (group,) = groups(found.records)
+    clocks = {r.search: Clock(600.0, [(100.0, 50.0 + r.seed)]) for r in found.records if r.searcher == "darts"}
+    (drawn,) = [figure for figure in figures(group, found.histories, clocks)[0] if figure.kind == "curves"]
+    assert "Of darts, which search on a table alone" in drawn.caption
+    (plain,) = [figure for figure in figures(group, found.histories)[0] if figure.kind == "curves"]
+    assert "alone" not in plain.caption
+    assert drawn.svg != plain.svg
