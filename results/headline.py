@@ -32,10 +32,6 @@ PAIRS = (  # searcher, selector, published accuracy (Wang et al., ICLR 2021, unv
 LARGEST = 16 * 2**20  # bytes of a file that comes back from a lent machine
 
 
-class TimeUpError(Exception):
-    """The minutes of this call are over."""
-
-
 def configurations(given: argparse.Namespace, device: torch.device) -> list[tuple[RunConfig, float | None]]:
     """Every run, seed by seed, with what was published of it."""
     raw: dict[str, Any] = {"task": given.task, "preset": "paper", "table": given.table, "dataset": "cifar10"}
@@ -53,7 +49,7 @@ def configurations(given: argparse.Namespace, device: torch.device) -> list[tupl
 
 
 def up(*_: object) -> None:
-    raise TimeUpError
+    raise KeyboardInterrupt  # what everything here can be stopped by, at any moment
 
 
 def line(record: dict[str, Any], published: float | None) -> str:
@@ -98,18 +94,16 @@ def main(arguments: list[str] | None = None) -> int:
             task = task_of(runs[0][0])
             for config, _ in runs:
                 records.append(run(config, task, Options(given.out, device, reporter=reporter)))
-    except TimeUpError:
-        print(f"time is up: {len(records)} of {len(runs)} runs are done; the same command goes on")
+    except KeyboardInterrupt:
+        print(f"stopped: {len(records)} of {len(runs)} runs are done; the same command goes on")
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
     for path in given.out.rglob("*"):
         if path.is_file() and path.stat().st_size > LARGEST:
             print(f"larger than a lent machine gives back: {path}, {path.stat().st_size / 2**20:.1f} MB")
     if records:
-        print(
-            "| searcher | selector | seed | test, % | published, unverified | rank | supernet, % | search, s | selection, s |"
-        )
-        print("|---|---|---|---|---|---|---|---|---|")
+        heads = ("searcher", "selector", "seed", "test, %", "published, unverified", "rank", "supernet, %", "search, s")
+        print(f"| {' | '.join((*heads, 'selection, s'))} |\n|{'---|' * 9}")
         for record, (_, published) in zip(records, runs, strict=False):
             print(line(record, published))
         print(json.dumps({key: records[-1][key] for key in ("commit", "machine", "versions")}))
