@@ -19,7 +19,7 @@ FAILED = 1  # exit status where a run failed and the rest went on
 
 
 def sweep(
-    study: Annotated[Path | None, typer.Argument(help="a TOML file: a run's configuration and a [grid]")] = None,
+    study: Annotated[Path | None, typer.Argument(help="a run's configuration and a section named grid")] = None,
     out: Annotated[Path | None, typer.Option(help="where results go  [default: runs/NAME of the study file]")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="say what it takes, and run nothing")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="walk every pairing on one epoch, keep nothing")] = False,
@@ -74,7 +74,10 @@ def _check_flags(executor: str, workers: int | None, address: str | None, retrie
 
 
 def _place(study: Path, out: Path | None, raw: dict[str, Any]) -> Path:
-    return out if out is not None else Path(raw["out"]) if "out" in raw else Path("runs") / study.stem
+    given = raw.get("out", str(Path("runs") / study.stem))
+    if not isinstance(given, str):
+        raise BenchbedError(f"configuration key 'out' is {given!r}: expected a string")
+    return out if out is not None else Path(given)
 
 
 def _part(text: str | None) -> tuple[int, int]:

@@ -1,66 +1,17 @@
 """The records of a folder of runs: what is whole is read, what is not is named in one line and left aside."""
 
 import json
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
 from ..config import read_toml
 from ..errors import BenchbedError
 from ..folder import read_json
-from ..run import RECORD_KEYS
+from .record import Record, amount, read_record
 
 DEFAULT_OUT = "runs"  # where a file that names no `out` has its runs
-
-
-class Record(BaseModel):
-    """What a report reads of a run's record.json; the types are checked, whatever else is in the file is kept out.
-
-    Accuracies and regret in percent, seconds by stage (search, selection, scoring). What older versions did not write
-    is None or empty.
-    """
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    id: str
-    search: str
-    searcher: str
-    selector: str
-    space: str
-    objective: str = "supernet"
-    task: str
-    task_facts: dict[str, Any] = {}
-    seed: int
-    architecture: str
-    facts: dict[str, Any] = {}
-    valid_accuracy: float | None = Field(None, ge=0, le=100)
-    test_accuracy: float = Field(ge=0, le=100)
-    scored_by: str = "training"
-    regret: float | None = None
-    rank: int | None = None
-    cells: int | None = None
-    noise_floor: int | None = None
-    n_seeds: int | None = None
-    best_test_accuracy: float | None = None
-    table: dict[str, Any] | None = None
-    cost: dict[str, Any] | None = None
-    seconds: dict[str, float]
-    config: dict[str, Any]
-    versions: dict[str, str] = {}
-    machine: dict[str, Any] = {}
-    commit: str | None = None
-    finished: str = ""
-    simulated_seconds: float | None = None  # of the search's record: what a search on a table alone has spent there
-
-    @property
-    def search_seconds(self) -> float:
-        """Of finding the architecture: the search and the selection, without the score; on the table's clock if any."""
-        search = self.seconds.get("search", 0.0) if self.simulated_seconds is None else self.simulated_seconds
-        return search + self.seconds.get("selection", 0.0)
 
 
 class Epoch(NamedTuple):
@@ -96,7 +47,8 @@ def place_of(given: Path) -> Path:
     if given.is_dir():
         return given
     if given.suffix.lower() == ".toml":
-        out = read_toml(given).get("out", DEFAULT_OUT)
+        raw = read_toml(given)
+        out = raw.get("out", str(Path(DEFAULT_OUT) / given.stem) if "grid" in raw else DEFAULT_OUT)
         if not isinstance(out, str) or not Path(out).is_dir():
             raise BenchbedError(
                 f"{given} writes to out = {out!r}, which is no folder: run it first, or give the folder"
@@ -114,10 +66,10 @@ def collect(place: Path) -> Collection:
     found: list[Record] = []
     for path in sorted(place.glob("*/record.json")):
         try:
-            found.append(_record(path))
+            found.append(read_record(path))
         except BenchbedError as error:
             problems.append(str(error))
-    problems += _unfinished(place)
+    problems += [*_unfinished(place), *_failed(place, {record.id for record in found})]
     records = _counted_once(found, problems)
     if not records:
         why = f" ({problems[0]})" if problems else ""
@@ -137,34 +89,19 @@ def collect(place: Path) -> Collection:
     return Collection(place, records, histories, clocks, problems)
 
 
-def _record(path: Path) -> Record:
-    """Raises BenchbedError that names the file and what is wrong in it."""
-    raw = read_json(path, RECORD_KEYS)
-    try:
-        record = Record.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise BenchbedError(f"{path} is damaged ({name} = {repr(first['input'])[:60]}: {first['msg']})") from None
-    numbers = {"test_accuracy": record.test_accuracy, **record.seconds}
-    for name, value in numbers.items():
-        if not math.isfinite(value):
-            raise BenchbedError(f"{path} is damaged ({name} = {value}: a finite number is needed)")
-    for kind in ("searcher", "selector"):
-        if not isinstance(record.config.get(kind), Mapping) or "options" not in record.config[kind]:
-            raise BenchbedError(f"{path} is damaged (no options of its {kind} in its config)")
-    if record.id != path.parent.name:
-        raise BenchbedError(
-            f"{path} is the record of another folder, {record.id}: left out, so that nothing counts twice"
-        )
-    return record
-
-
 def _unfinished(place: Path) -> list[str]:
     begun = [p.parent.name for p in sorted(place.glob("*/config.json")) if not (p.parent / "record.json").exists()]
     if not begun:
         return []
     return [f"{len(begun)} run(s) without a record.json, begun and not finished: {', '.join(begun)}"]
+
+
+def _failed(place: Path, finished: set[str]) -> list[str]:
+    """A line for each run that a sweep gave up and that no later one finished: a method that diverges is not absent."""
+    from ..sweep.state import failures  # which reads records as this module does
+
+    last = {failure.run: failure for failure in failures(place)}
+    return [f"{run} failed: {failure.reason}" for run, failure in last.items() if run not in finished]
 
 
 def _counted_once(records: Iterable[Record], problems: list[str]) -> list[Record]:
@@ -197,14 +134,19 @@ def history(path: Path) -> list[Epoch]:
         lines = path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise BenchbedError(f"cannot read {path}: {getattr(error, 'strerror', None) or 'no text'}") from None
-    epochs = []
+    epochs: list[Epoch] = []
+    last = 0
     for number, line in enumerate(lines, 1):
         try:
             raw = json.loads(line)
             if "epoch" in raw:  # whatever else a search may note between its epochs
-                rows = tuple(tuple(float(x) for x in row) for row in raw["probabilities"])
-                epochs.append(Epoch(float(raw["seconds"]), float(raw["accuracy"]), rows))
-                if list(map(len, rows)) != list(map(len, epochs[0].probabilities)):
+                rows = tuple(tuple(amount(x, 1 + 1e-3) for x in row) for row in raw["probabilities"])
+                one = Epoch(amount(raw["seconds"]), amount(raw["accuracy"], 100), rows)
+                if epochs and (raw["epoch"] <= last or one.seconds < epochs[-1].seconds):
+                    raise ValueError  # twice the same line, or in another order
+                last = raw["epoch"]
+                epochs.append(one)
+                if not rows or list(map(len, rows)) != list(map(len, epochs[0].probabilities)):
                     raise ValueError
         except (ValueError, KeyError, TypeError):
             raise BenchbedError(f"{path} is damaged in line {number}") from None
@@ -219,7 +161,10 @@ def clock(path: Path) -> Clock | None:
     if not raw.get("anytime"):
         return None
     try:
-        found = Clock(float(raw["simulated_seconds"]), [(float(at), float(best)) for at, best, _ in raw["anytime"]])
+        steps = [(amount(at), amount(best, 100)) for at, best, _ in raw["anytime"]]
+        found = Clock(amount(raw["simulated_seconds"]), steps)
+        if [at for at, _ in steps] != sorted(at for at, _ in steps):
+            raise ValueError
     except (KeyError, TypeError, ValueError):
         raise BenchbedError(f"{path} is damaged (its anytime or simulated_seconds)") from None
     return found

@@ -15,11 +15,12 @@ from ..space import Space
 from ..spaces.load import load_space
 from ..stats.pareto import front
 from ..stats.ranks import ranks
-from .collect import Clock, Epoch, Record
+from .collect import Clock, Epoch
 from .critical import critical_difference_figure
 from .draw import PALETTE, colours_of, draw_cell, text_drawing
 from .groups import Group, Row, slug
 from .plots import empty_figure, pdf_bytes, svg_bytes
+from .record import Record
 
 MOST_THIN = 20  # seeds whose own trajectories are drawn beside their mean
 MOST_RANKED = 30  # methods of a critical-difference diagram

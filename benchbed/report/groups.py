@@ -13,7 +13,8 @@ import numpy as np
 
 from ..stats.interval import Interval, mean_interval
 from ..stats.paired import holm, permutation
-from .collect import Record, settings
+from .collect import settings
+from .record import Record
 
 LEVEL = 0.05
 RESAMPLES = 9_999  # of a permutation test of many seeds

@@ -52,7 +52,7 @@ class TuneOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1, description="of the study in its storage; default: the file's")
-    trials: int = Field(ge=1, le=100_000, description="complete or pruned, in the end")
+    trials: int = Field(strict=True, ge=1, le=100_000, description="complete or pruned, in the end")
     objectives: list[str] = Field(default=["accuracy"], min_length=1, description="what a trial is judged by")
     sampler: dict[str, Any] = Field(default={"name": "tpe"}, description="a name, or a table of name and options")
     pruner: dict[str, Any] = Field(default={"name": NONE}, description="likewise; 'none' prunes nothing")

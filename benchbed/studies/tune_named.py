@@ -68,9 +68,13 @@ def named(given: Mapping[str, Any], kind: str) -> str:
 def _arguments(given: Mapping[str, Any], kind: str, known: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
     name, arguments = given["name"], {key: value for key, value in given.items() if key != "name"}
     accepted = [key for key in inspect.signature(known[name]).parameters if key != "seed"]
-    for key in arguments:
+    for key, value in arguments.items():
         if key not in accepted:
             raise unknown(f"option of {kind} '{name}'", key, accepted)
+        default = inspect.signature(known[name]).parameters[key].default
+        whole = isinstance(default, int) and not isinstance(default, bool)
+        if whole and (isinstance(value, bool) or not isinstance(value, int | float)):  # Optuna looks when it needs it
+            raise BenchbedError(f"tune: {kind} '{name}': {key} is {value!r}: expected a number, such as {default}")
     return arguments
 
 

@@ -97,7 +97,9 @@ def _journal(file: Path) -> BaseStorage:
         with open(file, "ab"):
             pass
     try:
-        return JournalStorage(JournalFileBackend(str(file), lock_obj=FileLock(file)))
+        found = JournalStorage(JournalFileBackend(str(file), lock_obj=FileLock(file)))
+        found.get_all_studies()  # reads it
+        return found
     except (ValueError, KeyError, TypeError) as error:
         raise BenchbedError(f"{file} is no journal of a study, or damaged ({error}): move it away") from None
 

@@ -18,12 +18,12 @@ from ..errors import BenchbedError
 from ..files import held, one_line, write_atomic
 from ..folder import AGAIN, read_json
 from ..machine import versions
+from ..report.record import checked
 from ..run import RECORD_KEYS
 from .study import Run, Study, in_words
 
 FORMAT = 1
 STUDY_KEYS = ("format", "id", "name", "runs")
-RUN_KEYS = ("id", "search", "point")
 
 
 class Failure(NamedTuple):
@@ -104,13 +104,24 @@ def read_study_file(out: Path) -> dict[str, Any]:
     path = out / "study.json"
     if not path.is_file():
         raise BenchbedError(f"{out} holds no study (no study.json): give the --out of a sweep that has begun")
-    saved = read_json(path, STUDY_KEYS)
+    try:
+        saved = read_json(path, STUDY_KEYS)
+    except BenchbedError as error:
+        raise BenchbedError(str(error).replace(AGAIN, "remove it, and start the sweep again: no run is lost")) from None
     if saved["format"] != FORMAT:
         raise BenchbedError(f"{path} is of format {saved['format']!r}: this benchbed reads {FORMAT}")
     runs = saved["runs"]
-    if not isinstance(runs, list) or not all(isinstance(r, dict) and all(k in r for k in RUN_KEYS) for r in runs):
+    if not isinstance(runs, list) or not all(map(_whole, runs)):
         raise BenchbedError(f"{path} is damaged (its 'runs'): remove it, and start the sweep again: no run is lost")
     return saved
+
+
+def _whole(run: Any) -> bool:
+    """Whether a run in study.json is what `saved_runs` writes."""
+    if not isinstance(run, dict) or not all(isinstance(run.get(key), str) for key in ("id", "search")):
+        return False
+    point = run.get("point")
+    return "/" not in run["id"] and isinstance(point, dict) and {"searcher", "selector", "seed"} <= point.keys()
 
 
 def standing(out: Path, runs: list[dict[str, Any]], look_for_work: bool = True) -> Standing:
@@ -128,7 +139,7 @@ def standing(out: Path, runs: list[dict[str, Any]], look_for_work: bool = True) 
         except BenchbedError as error:
             damaged[run["id"]] = str(error)
     ids = {run["id"] for run in runs}
-    failed = {f.run: f for f in _failures(out) if f.run in ids and f.run not in records}
+    failed = {f.run: f for f in failures(out) if f.run in ids and f.run not in records}
     return Standing(runs, records, damaged, failed, at_work)
 
 
@@ -139,10 +150,7 @@ def record_of(path: Path) -> dict[str, Any] | None:
         return None
     try:
         record = read_json(file, RECORD_KEYS)
-        if record["id"] != path.name:
-            raise BenchbedError(f"{file} is damaged (it is the record of {record['id']})")
-        if not isinstance(record["test_accuracy"], int | float) or not isinstance(record["seconds"], dict):
-            raise BenchbedError(f"{file} is damaged (its test_accuracy or seconds)")
+        checked(file, record)
     except BenchbedError as error:
         again = f"remove {path}, and the same command makes it again"
         raise BenchbedError(f"{str(error).removesuffix(': ' + AGAIN)}; {again}") from None
@@ -157,7 +165,7 @@ def note_failure(out: Path, failure: Failure, details: str = "") -> None:
         file.write(json.dumps(line) + "\n")
 
 
-def _failures(out: Path) -> list[Failure]:
+def failures(out: Path) -> list[Failure]:
     """Every failure, oldest first; a line that a kill has torn says nothing."""
     path, found = out / "failures.jsonl", []
     if not path.exists():

@@ -13,10 +13,14 @@ from benchbed.sweep.state import Failure, claim, mixed_versions, note_failure, r
 from benchbed.sweep.study import Study, expand_study
 
 BASE = {"objective": "table", "table": "mine", "dataset": "cifar10"}
+PLUGIN = {"name": "darts", "options": {}, "sha256": None}
 RECORD = {
-    **dict.fromkeys(("search", "searcher", "selector", "seed", "architecture", "facts"), 0),
+    **{"search": "a", "searcher": "darts", "selector": "magnitude", "seed": 0, "architecture": "a", "facts": {}},
     "test_accuracy": 90.0,
-    "seconds": {},
+    "space": "nb201",
+    "task": "digits",
+    "config": {"space": "nb201", "task": "digits", "epochs": 1, "searcher": PLUGIN, "selector": PLUGIN},
+    "seconds": {"search": 1.0, "selection": 0.0, "scoring": 0.0},
 }
 
 
@@ -80,13 +84,13 @@ def test_standing(tmp_path: Path, study: Callable[[str], Study]) -> None:
     assert untouched not in now.failures
 
 
-@pytest.mark.parametrize("change", [{"test_accuracy": "high"}, {"seconds": 3}])
+@pytest.mark.parametrize("change", [{"test_accuracy": "high"}, {"test_accuracy": float("nan")}, {"seconds": {}}])
 def test_a_record_of_the_wrong_kind_is_damaged(
     tmp_path: Path, study: Callable[[str], Study], change: dict[str, Any]
 ) -> None:
     run = study("0:1").runs[0]
     finish(tmp_path, run.id, **change)
-    assert "is damaged (its test_accuracy or seconds)" in standing(tmp_path, saved_runs([run])).damaged[run.id]
+    assert f"is damaged ({next(iter(change))} = " in standing(tmp_path, saved_runs([run])).damaged[run.id]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,148 @@
+"""What reports and sweeps read of a run's record.json: one notion of what is damaged."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ..errors import BenchbedError
+from ..folder import read_json
+from ..run import RECORD_KEYS
+
+STAGES = ("search", "selection", "scoring")
+# What every configuration holds, with its type, and the sections that some hold.
+ALWAYS = {"space": str, "task": str, "epochs": int, "searcher": dict, "selector": dict}
+SOMETIMES = {
+    "space_options": dict,
+    "task_options": dict,
+    "table": dict,
+    "scoring": dict,
+    "supernet": dict,
+    "cost": dict,
+}
+
+
+def amount(value: Any, most: float = math.inf) -> float:
+    """A finite number from 0 to `most`. Raises ValueError for anything else, a truth value too."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not (0 <= value <= most and math.isfinite(value))
+    ):
+        raise ValueError(f"{value!r} is no number from 0 to {most:g}")
+    return float(value)
+
+
+def _name(value: str) -> str:
+    if not value.isprintable() or "/" in value or value in ("", ".", ".."):
+        raise ValueError("the name of a folder is needed")
+    return value
+
+
+def _cost(value: dict[str, Any]) -> dict[str, Any]:
+    for key in ("chosen", "expected", "target"):
+        amount(value.get(key))
+    for key in ("device", "unit"):
+        if not isinstance(value.get(key), str):
+            raise ValueError(f"no {key}")
+    return value
+
+
+def _stages(value: dict[str, float]) -> dict[str, float]:
+    if missing := [stage for stage in STAGES if stage not in value]:
+        raise ValueError(f"no seconds of the {missing[0]}")
+    return value
+
+
+def _config(value: dict[str, Any]) -> dict[str, Any]:
+    for key, kind in ALWAYS.items():
+        if not isinstance(value.get(key), kind):
+            raise ValueError(f"its {key} is {value.get(key)!r:.40}")
+    for key in SOMETIMES:
+        if not isinstance(value.get(key), dict | None):
+            raise ValueError(f"its {key} is {value.get(key)!r:.40}")
+    for plugin in ("searcher", "selector"):
+        part: Mapping[str, Any] = value[plugin]
+        if not isinstance(part.get("name"), str) or not isinstance(part.get("sha256"), str | None):
+            raise ValueError(f"the name or sha256 of its {plugin}")
+        if not isinstance(part.get("options"), dict):
+            raise ValueError(f"no options of its {plugin}")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Seconds = Annotated[float, Field(ge=0)]
+
+
+class Record(BaseModel):
+    """What a report reads of a run's record.json; the types are checked, whatever else is in the file is kept out.
+
+    Accuracies and regret in percent, seconds by stage (search, selection, scoring). What older versions did not write
+    is None or empty.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True, allow_inf_nan=False)
+
+    id: Name
+    search: Name
+    searcher: str
+    selector: str
+    space: str
+    objective: str = "supernet"
+    task: str
+    task_facts: dict[str, Any] = {}
+    seed: int
+    architecture: str
+    facts: dict[str, Any] = {}
+    valid_accuracy: float | None = Field(None, ge=0, le=100)
+    test_accuracy: float = Field(ge=0, le=100)
+    scored_by: str = "training"
+    regret: float | None = None
+    rank: int | None = Field(None, ge=1)
+    cells: int | None = Field(None, ge=1)
+    noise_floor: int | None = Field(None, ge=0)
+    n_seeds: int | None = None
+    best_test_accuracy: float | None = None
+    table: dict[str, Any] | None = None
+    cost: Annotated[dict[str, Any], AfterValidator(_cost)] | None = None
+    seconds: Annotated[dict[str, Seconds], AfterValidator(_stages)]
+    config: Annotated[dict[str, Any], AfterValidator(_config)]
+    versions: dict[str, str] = {}
+    machine: dict[str, Any] = {}
+    commit: str | None = None
+    finished: str = ""
+    simulated_seconds: float | None = None  # of the search's record: what a search on a table alone has spent there
+
+    @model_validator(mode="after")
+    def _by_a_table(self) -> "Record":
+        if self.scored_by == "table" and None in (self.regret, self.rank, self.cells):
+            raise ValueError("scored by a table, and without regret, rank or cells")
+        return self
+
+    @property
+    def search_seconds(self) -> float:
+        """Of finding the architecture: the search and the selection, without the score; on the table's clock if any."""
+        search = self.seconds.get("search", 0.0) if self.simulated_seconds is None else self.simulated_seconds
+        return search + self.seconds.get("selection", 0.0)
+
+
+def read_record(path: Path) -> Record:
+    """A finished run's record. Raises BenchbedError that names the file and what is wrong in it."""
+    return checked(path, read_json(path, RECORD_KEYS))
+
+
+def checked(path: Path, raw: Mapping[str, Any]) -> Record:
+    """The record that `path` holds as `raw`. Raises BenchbedError as `read_record` does."""
+    try:
+        record = Record.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"]) or "the whole of it"
+        raise BenchbedError(f"{path} is damaged ({name} = {repr(first['input'])[:60]}: {first['msg']})") from None
+    if record.id != path.parent.name:
+        raise BenchbedError(
+            f"{path} is the record of another folder, {record.id}: left out, so that nothing counts twice"
+        )
+    return record
