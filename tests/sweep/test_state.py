@@ -76,7 +76,7 @@ def test_standing(tmp_path: Path, study: Callable[[str], Study]) -> None:
     assert now.damaged.keys() == {broken, moved}
     assert "is not valid JSON" in now.damaged[broken]
     assert now.damaged[broken].endswith(f"remove {tmp_path / broken}, and the same command makes it again")
-    assert f"it is the record of {done}" in now.damaged[moved]
+    assert f"is the record of another folder, {done}" in now.damaged[moved]
     assert now.failures == {failed: Failure(failed, "no luck", 3)}
     assert now.at_work == [held]
     assert now.searches_done == 1
