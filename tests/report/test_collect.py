@@ -10,6 +10,7 @@ import pytest
 
 from benchbed.errors import BenchbedError
 from benchbed.report.collect import Clock, collect, history, place_of
+from benchbed.sweep.state import Failure, note_failure
 
 
 def change(path: Path, key: str, value: Any) -> None:
@@ -174,3 +175,35 @@ def test_a_search_on_a_table_has_the_tables_clock(runs: Path) -> None:
     for record, old in zip(found.records, before.records, strict=True):
         bought = 900.0 + old.seconds["selection"] if record.search == first else old.search_seconds
         assert record.search_seconds == pytest.approx(bought)
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        {"epoch": 1, "seconds": 2, "accuracy": 5},  # the same epoch twice
+        {"epoch": 2, "seconds": 0.5, "accuracy": 5},  # back in time
+        {"epoch": 2, "seconds": 2, "accuracy": float("nan")},
+        {"epoch": 2, "seconds": 2, "accuracy": 101},
+        {"epoch": 2, "seconds": 2, "accuracy": True},
+    ],
+)
+def test_what_no_history_can_hold(tmp_path: Path, second: dict[str, Any]) -> None:
+    lines = [{"epoch": 1, "seconds": 1, "accuracy": 5}, second]
+    (tmp_path / "h").write_text("\n".join(json.dumps({**line, "probabilities": [[1.0]]}) for line in lines))
+    with pytest.raises(BenchbedError, match="damaged in line 2"):
+        history(tmp_path / "h")
+
+
+def test_runs_that_a_sweep_gave_up_are_named(runs: Path) -> None:
+    """And those that a later attempt finished are not."""
+    kept = collect(runs).records[0].id
+    note_failure(runs, Failure("proxyless-lost", "no luck", 3))
+    note_failure(runs, Failure(kept, "it was made later", 1))
+    assert collect(runs).problems == ["proxyless-lost failed: no luck"]
+
+
+def test_the_place_of_a_study_without_out_is_the_sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "s").mkdir(parents=True)
+    (tmp_path / "s.toml").write_text('[grid]\nseeds = "0:2"\n')
+    assert place_of(Path("s.toml")) == Path("runs/s")

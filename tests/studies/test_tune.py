@@ -139,6 +139,25 @@ def test_every_sampler_by_name(study_file: Files, command: Callable[..., Any], s
     assert outcome.out.startswith("dry run: 2 trials of 1 seed(s)")
 
 
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (
+            'sampler = { name = "tpe", n_startup_trials = "x" }',
+            "n_startup_trials is 'x': expected a number",
+        ),
+        ('sampler = { name = "tpe", n_startup_trials = true }', "n_startup_trials is True"),
+    ],
+)
+def test_a_samplers_option_of_another_type(
+    study_file: Files, command: Callable[..., Any], more: str, words: str
+) -> None:
+    outcome = command("tune", study_file(more=more), "--dry-run")
+    assert outcome.status == 2
+    assert words in outcome.err
+    assert "Traceback" not in outcome.err
+
+
 @pytest.mark.parametrize("pruner", ["median", "successive-halving", "hyperband", "none"])
 def test_every_pruner_by_name(study_file: Files, command: Callable[..., Any], pruner: str, tmp_path: Path) -> None:
     outcome = command("tune", study_file(more=f'pruner = "{pruner}"'), "--dry-run")

@@ -46,7 +46,9 @@ def test_a_journal_by_optuna_itself_is_read(tmp_path: Path) -> None:
     assert [t.value for t in theirs.trials] == [1.0, 2.0]
 
 
-@pytest.mark.parametrize(("content", "words"), [(b"{}\n", "damaged"), (b"PK\x03\x04\nx\n", "damaged")])
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"{}\n", "damaged"), (b"PK\x03\x04\nx\n", "damaged"), (b"garbage\n", "no journal")]
+)
 def test_a_file_that_is_no_journal(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "j").write_bytes(content)
     with pytest.raises(BenchbedError, match=words):
