@@ -7,6 +7,7 @@ that goes away for a while is waited for.
 
 import fcntl
 import functools
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -97,9 +98,11 @@ def _journal(file: Path) -> BaseStorage:
         with open(file, "ab"):
             pass
     try:
-        found = JournalStorage(JournalFileBackend(str(file), lock_obj=FileLock(file)))
-        found.get_all_studies()  # reads it
-        return found
+        with open(file, "rb") as opened:  # Optuna reads over a last line that it cannot parse, until another follows
+            first = opened.readline()
+        if first.endswith(b"\n"):
+            json.loads(first)
+        return JournalStorage(JournalFileBackend(str(file), lock_obj=FileLock(file)))
     except (ValueError, KeyError, TypeError) as error:
         raise BenchbedError(f"{file} is no journal of a study, or damaged ({error}): move it away") from None
 
