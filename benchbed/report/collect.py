@@ -79,8 +79,9 @@ def collect(place: Path) -> Collection:
     for search in dict.fromkeys(r.search for r in records):
         folder = place / "searches" / search
         try:
+            kept = clock(folder / "record.json")
             histories[search] = history(folder / "history.jsonl")
-            if (kept := clock(folder / "record.json")) is not None:
+            if kept is not None:
                 clocks[search] = kept
         except BenchbedError as error:
             problems.append(f"{error}: its curve and trajectory are left out")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import bootstrap
 
-BCA_UP_TO = 2000  # values; above, BCa's jackknife costs n passes and moves the bounds by less than the resampling does
+BCA_UP_TO = 2000  # values; above, BCa's jackknife, a mean without each value, grows with the square of their number
 
 
 class Interval(NamedTuple):

@@ -1,6 +1,5 @@
 """The headline's script, rehearsed: three steps of everything, stopped and carried to another folder in between."""
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
@@ -10,19 +9,15 @@ import pytest
 
 from benchbed.tables import store
 
-SCRIPT = Path(__file__).resolve().parents[2] / "results" / "headline.py"
+from .conftest import script
+
 SMALL = ["supernet.channels=2", "supernet.cells=1", "supernet.batch=8", "supernet.valid_batch=8"]
 SMALL += ["task_options.train=24", "task_options.valid=24", "task_options.test=24"]
 
 
 @pytest.fixture(scope="module")
 def headline() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("results_headline", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("headline")
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The page of published tables: nothing is claimed without a line of results behind it."""
 
-import importlib.util
 import json
 import tomllib
 from collections.abc import Callable
@@ -10,18 +9,14 @@ from typing import Any
 
 import pytest
 
-RESULTS = Path(__file__).resolve().parents[2] / "results"
+from .conftest import RESULTS, script
+
 TABLES = tomllib.loads((RESULTS / "published.toml").read_text())["table"]
 
 
 @pytest.fixture(scope="module")
 def published() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("results_published", RESULTS / "published.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("published")
 
 
 @pytest.fixture
