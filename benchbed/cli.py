@@ -20,6 +20,7 @@ INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT
 
 app = typer.Typer(
     add_completion=False,
+    rich_markup_mode="markdown",  # under the default words in [brackets] are taken for markup, and lost
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Search for an architecture, select one, score it: any searcher with any selector.",

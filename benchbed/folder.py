@@ -25,6 +25,7 @@ from .objective import Tree
 
 SNAPSHOTS = "snapshots"
 AGAIN = "remove it, or run again with --force"
+REMADE = "remove it and run it again"  # for commands that read what another one made
 
 
 class HeldError(BenchbedError):
@@ -35,19 +36,22 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
-def read_json(path: Path, needed: Sequence[str] = ()) -> dict[str, Any]:
-    """Raises BenchbedError that names the file if it is missing, is no JSON object or lacks a needed key."""
+def read_json(path: Path, needed: Sequence[str] = (), again: str = AGAIN) -> dict[str, Any]:
+    """Raises BenchbedError that names the file if it is missing, is no JSON object or lacks a needed key.
+
+    again: what the message advises.
+    """
     with one_line(path, "read"):
         data = path.read_bytes()
     try:
         value = json.loads(data)
     except ValueError as error:
-        raise BenchbedError(f"{path} is not valid JSON ({error}): {AGAIN}") from None
+        raise BenchbedError(f"{path} is not valid JSON ({error}): {again}") from None
     if not isinstance(value, dict):
-        raise BenchbedError(f"{path} holds no JSON object: {AGAIN}")
+        raise BenchbedError(f"{path} holds no JSON object: {again}")
     missing = [key for key in needed if key not in value]
     if missing:
-        raise BenchbedError(f"{path} is damaged (no '{missing[0]}' in it): {AGAIN}")
+        raise BenchbedError(f"{path} is damaged (no '{missing[0]}' in it): {again}")
     return value
 
 

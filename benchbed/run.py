@@ -217,6 +217,7 @@ def _what_came_out(
         "test_accuracy": scored["test_accuracy"],
         "scored_by": "training" if parts.config.table is None else "table",
         **{key: scored.get(key) for key in TABLE_KEYS},
+        **{key: searched[key] for key in ("simulated_seconds",) if key in searched},
         "seconds": {"search": searched["seconds"], "selection": figures["seconds"], "scoring": scored["seconds"]},
         "peak_memory_bytes": max(
             searched["peak_memory_bytes"], figures["peak_memory_bytes"], scored["peak_memory_bytes"]

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from benchbed import registry
+from benchbed.cli import app
 from benchbed.config import RunConfig
 from benchbed.errors import BenchbedError
 from benchbed.spaces.nb201 import NB201
@@ -258,6 +260,24 @@ def test_help(command: Command) -> None:
     assert nothing.status == 2
     assert "Usage" in nothing.out + nothing.err
     assert "benchbed: " not in nothing.err
+
+
+def test_help_loses_no_word(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Words in [brackets], the defaults among them, are text and no markup, in every command."""
+    monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", 1000)
+    seen = []
+    todo: list[tuple[tuple[str, ...], Any]] = [((), get_command(app))]
+    while todo:
+        names, one = todo.pop()
+        todo += [((*names, name), child) for name, child in getattr(one, "commands", {}).items()]
+        shown = " ".join(command(*names, "--help").out.split())
+        for parameter in one.params:
+            text = " ".join((getattr(parameter, "help", None) or "").split())
+            if text and not getattr(parameter, "hidden", False):
+                assert text in shown, (names, parameter.name)
+                seen.append(text)
+    assert len(seen) > 100
+    assert sum("[default: " in text for text in seen) > 10
 
 
 def test_a_bug_keeps_its_traceback(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

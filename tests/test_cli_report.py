@@ -32,6 +32,24 @@ def test_a_folder_of_runs_becomes_a_report_and_damage_is_named(
     assert (tmp_path / "elsewhere" / "report.csv").read_bytes() == (runs / "report" / "report.csv").read_bytes()
 
 
+def test_what_an_earlier_report_wrote_and_this_one_does_not_is_removed(
+    runs: Path, command: Callable[..., Any], tmp_path: Path
+) -> None:
+    out, outside = runs / "report", tmp_path / "figures.svg"
+    assert command("report", runs).status == 0
+    listed = (out / "files.txt").read_text()
+    whole = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    for file in (out / "figures" / "gone.svg", out / "figures" / "mine.svg", outside):
+        file.write_text("<svg/>")
+    (out / "files.txt").write_text(f"{listed}figures/gone.svg\n../../figures.svg\n{outside}\nfigures\n\n")
+    assert command("report", runs).status == 0
+    assert not (out / "figures" / "gone.svg").exists()
+    assert (out / "figures" / "mine.svg").exists()  # no report has listed it
+    assert outside.exists()
+    assert {p for p in out.rglob("*") if p.is_file()} == {*whole, out / "figures" / "mine.svg"}
+    assert (out / "files.txt").read_text() == listed
+
+
 def test_the_file_of_a_study_names_the_folder(runs: Path, command: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text(f'out = "{runs}"\n')
     outcome = command("report", tmp_path / "study.toml", "--out", tmp_path / "elsewhere")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ..config import read_toml
 from ..errors import BenchbedError
-from ..folder import read_json
+from ..folder import REMADE, read_json
 from .record import Record, amount, read_record
 
 DEFAULT_OUT = "runs"  # where a file that names no `out` has its runs
@@ -158,7 +158,7 @@ def history(path: Path) -> list[Epoch]:
 
 def clock(path: Path) -> Clock | None:
     """The clock of a search's record; None for a search that has none. Raises BenchbedError where it is damaged."""
-    raw = read_json(path, ()) if path.exists() else {}
+    raw = read_json(path, (), REMADE) if path.exists() else {}
     if not raw.get("anytime"):
         return None
     try:

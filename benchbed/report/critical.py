@@ -59,5 +59,5 @@ def _axis(axes: Any, k: int, at: Any, found: Ranks) -> None:
         axes.text(at(rank), 0.1, str(rank), ha="center", va="bottom", fontsize=8)
     end = at(1) + min(found.difference, k - 1) / (k - 1) * (at(k) - at(1))
     axes.plot([at(1), at(1), at(1), end, end, end], [0.42, 0.34, 0.38, 0.38, 0.34, 0.42], c="k", lw=1)
-    label = f"critical difference {found.difference:.2f} at {found.level:g}; mean ranks over {found.n}"
+    label = f"critical difference {found.difference:.2f} at {found.level:g}; mean ranks over {found.n} seeds"
     axes.text(at(1), 0.46, label, ha="left", va="bottom", fontsize=8)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..errors import BenchbedError
-from ..folder import read_json
+from ..folder import REMADE, read_json
 from ..run import RECORD_KEYS
 
 STAGES = ("search", "selection", "scoring")
@@ -130,7 +130,7 @@ class Record(BaseModel):
 
 def read_record(path: Path) -> Record:
     """A finished run's record. Raises BenchbedError that names the file and what is wrong in it."""
-    return checked(path, read_json(path, RECORD_KEYS))
+    return checked(path, read_json(path, RECORD_KEYS, REMADE))
 
 
 def checked(path: Path, raw: Mapping[str, Any]) -> Record:

@@ -4,12 +4,13 @@ import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .groups import LEVEL, RESAMPLES, Group, Row
+from .groups import LEVEL, RANDOM_SEARCH, RESAMPLES, Group, Row
 
 if TYPE_CHECKING:
     import pandas as pd
 
 HOUR = 3600.0
+UNEQUAL = 1.5  # times the cost: from there on a control is not at equal cost
 
 
 def frame(groups: Iterable[Group]) -> "pd.DataFrame":
@@ -174,6 +175,8 @@ def caption(group: Group) -> str:
     seeds = sorted({row.accuracy.n for row in group.rows})
     many = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     parts = [f"{group.title}. Mean test accuracy ± sample deviation over n = {many} seeds, 95 % bootstrap interval."]
+    if seeds == [1]:
+        parts = [f"{group.title}. Test accuracy of one seed: without a second there is no deviation and no test."]
     if group.comparisons:
         parts.append(
             f"Bold: the best mean. p: two-sided paired permutation test against it over shared seeds "
@@ -189,9 +192,24 @@ def caption(group: Group) -> str:
     if units := sorted({row.unit for row in group.rows if row.unit}):
         parts.append(f"Cost of the chosen architecture: {', '.join(units)}.")
     parts.append("Search: the search and the selection, mean over seeds; a constant or random cell pays for no search.")
+    if unequal := _unequal(group):
+        parts.append(unequal)
     if simulated := sorted({row.searcher for row in group.rows if row.records[0].simulated_seconds is not None}):
         parts.append(f"Of {', '.join(simulated)} it is the table's seconds of the trainings that the search bought.")
     return " ".join(parts)
+
+
+def _unequal(group: Group) -> str:
+    """That a random search cost much more or less than the best method: then it is no control at equal cost."""
+    method = next((row for row in group.rows if not row.control), None)
+    searched = [row for row in group.rows if row.control == RANDOM_SEARCH]
+    if method is None or not searched or method.search_seconds() == 0:
+        return ""
+    row = min(searched, key=lambda r: abs(math.log(max(r.search_seconds(), 1e-9) / method.search_seconds())))
+    times = row.search_seconds() / method.search_seconds()
+    if 1 / UNEQUAL <= times <= UNEQUAL:
+        return ""
+    return f"Random search ({row.name}) took {times:.2g} times the seconds of {method.name}: not at equal cost."
 
 
 def noise_line(group: Group) -> str:

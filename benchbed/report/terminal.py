@@ -57,6 +57,8 @@ def run_summary(
         notes = record["notes"]
         rows.append(("over the limit", f"the selector's own choice costs {notes['cost_of_that']:.4g}, the limit is "
                      f"{notes['limit']:g}: replaced by the most probable one within it"))  # fmt: skip
+    if "simulated_seconds" in record:
+        rows.append(("simulated seconds", f"{record['simulated_seconds']:,.0f} of the table's trainings"))
     rows.append(("seconds", "  ".join(f"{name} {value:.1f}" for name, value in seconds.items())))
     if found := full.get(record["searcher"]):
         rows.append((found.heading, f"{found.hours:.1f}, {found.how}"))
@@ -173,11 +175,13 @@ def grid_summary(
             *([f"{median(r['regret'] for r in group):.2f}"] if by_table else []),
             *([f"{sum(r['cost']['chosen'] for r in group) / i.n:.4g}"] if paid else []),
             f"{sum(free) / len(free):.0%}" if free else "",
-            f"{sum(r['seconds']['search'] for r in group) / i.n:.0f}",
+            f"{sum(map(_search_seconds, group)) / i.n:.0f}",
             f"{sum(r['seconds']['selection'] for r in group) / i.n:.0f}",
             *([f"{full[searcher].hours:.1f}"] if searcher in full else []),
         )
     console.print(table)
+    if simulated := dict.fromkeys(r["searcher"] for r in records if "simulated_seconds" in r):
+        console.print(f"search s of {', '.join(simulated)}: the table's seconds of the trainings that it bought")
     for found in full.values():
         console.print(str(found))
     if replaced := sum("over_the_limit" in r.get("notes", {}) for r in records):
@@ -185,6 +189,11 @@ def grid_summary(
         console.print(f"{of_all} probable architecture within it: those say nothing of their selector")
     if len({r["selector"] for r in records}) > 1 and len({r["seed"] for r in records}) > 1:
         paired_summary(records, console)
+
+
+def _search_seconds(record: Mapping[str, Any]) -> float:
+    """On the table's clock where the search has one, as in a report."""
+    return float(record.get("simulated_seconds", record["seconds"]["search"]))
 
 
 def paired_summary(records: Sequence[Mapping[str, Any]], console: Console) -> None:

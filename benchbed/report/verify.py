@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import torch
 from pydantic import ValidationError
 
-from .. import stages
-from ..config import RunConfig, file_sha256
+from .. import registry, stages
+from ..config import RunConfig, file_sha256, typed
 from ..errors import BenchbedError
-from ..folder import Folder, load_checkpoint, read_json
+from ..folder import REMADE, Folder, load_checkpoint, read_json
 from ..machine import made_with, pick_device
 from ..progress import Reporter
 from ..run import RECORD_KEYS, in_json, score_by_table, task_of
+from ..task import Task
 
 NEEDED = (*RECORD_KEYS, "config", "scores", "state_sha256")
 TABLE_FIGURES = ("valid_accuracy", "test_accuracy", "rank")
@@ -50,22 +51,14 @@ def verified(path: Path, device: str | None = None) -> Verified:
     the record or its search is damaged or missing, or where code or data are not what they were.
     """
     path = path / "record.json" if path.is_dir() else path
-    record = read_json(path, NEEDED)
+    record = read_json(path, NEEDED, REMADE)
     config = _config(path, record)
     search = path.resolve().parent.parent / "searches" / str(record["search"])
     if not (search / "record.json").exists():
         raise BenchbedError(f"{path} names the search {record['search']}, which is not finished in {search.parent}")
     stages.check(config)
     task = task_of(config)
-    changed = [
-        f"the {kind}'s file"
-        for kind, plugin in (("searcher", config.searcher), ("selector", config.selector))
-        if file_sha256(kind, plugin.name) != plugin.sha256
-    ]
-    if stages.search_id(config, task) != record["search"]:
-        changed.append("the task's data" if not changed else "perhaps the task's data")
-    if changed:
-        raise BenchbedError(f"{path} was made with other code or data: changed: {', '.join(changed)}")
+    _refuse_changed(path, record, config, task)
     made_on = (record.get("machine") or {}).get("device", "cpu")
     where = pick_device(device or ("cpu" if made_on == "cpu" else "cuda"))
     with _threads((record.get("machine") or {}).get("threads")), tempfile.TemporaryDirectory() as scratch:
@@ -93,9 +86,41 @@ def _config(path: Path, record: Mapping[str, Any]) -> RunConfig:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise BenchbedError(f"{path} is damaged, or of another version (config.{name}: {first['msg']})") from None
+    for kind, plugin in (("searcher", config.searcher), ("selector", config.selector)):
+        typed(registry.load(kind, plugin.name).Options, plugin.options, f"{kind} '{plugin.name}'")
     if config.processes > 1:
         raise BenchbedError(f"{path} was made by {config.processes} processes: verify repeats a selection in one")
     return config
+
+
+def _refuse_changed(path: Path, record: Mapping[str, Any], config: RunConfig, task: Task) -> None:
+    """Raises BenchbedError where code, data or table are not what they were, or the record contradicts itself."""
+    changed = [
+        f"the {kind}'s file"
+        for kind, plugin in (("searcher", config.searcher), ("selector", config.selector))
+        if file_sha256(kind, plugin.name) != plugin.sha256
+    ]
+    facts, table = record.get("task_facts"), record.get("table")
+    if isinstance(facts, Mapping) and facts.get("fingerprint") != task.fingerprint:
+        changed.append("the task's data")
+    if config.table is not None and isinstance(table, Mapping):
+        there, here = table.get("fingerprint"), config.table.open().fingerprint
+        if there != here:
+            changed.append(f"table {config.table.name} (fingerprint {there}, here {here})")
+    if changed:
+        raise BenchbedError(f"{path} was made with other code or data: changed: {', '.join(changed)}")
+    if record.get("seed") != config.seed:
+        raise BenchbedError(f"{path} contradicts itself: seed {record.get('seed')}, in its config {config.seed}")
+    if (search := stages.search_id(config, task)) != record["search"]:
+        raise BenchbedError(
+            f"{path} contradicts itself: with its config and this benchbed its search would be {search}, not "
+            f"{record['search']}: the config was edited, or another version made it"
+        )
+    if (run := stages.run_id(config, task)) != record["id"]:
+        raise BenchbedError(
+            f"{path} contradicts itself: with its config and this benchbed the run would be {run}, not {record['id']}: "
+            "the config was edited, or another version made it"
+        )
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..files import one_line
 from ..studies.common import markdown_table, write_files
 from .checklist import Item, checklist
 from .collect import Collection, collect
@@ -13,6 +14,8 @@ from .groups import groups
 from .page import Part, lead, letters, page, published_row
 from .published import Published, beside
 from .tables import caption, frame, in_latex, latex, markdown, noise_line
+
+LISTED = "files.txt"  # what the report consists of, so that the next one into the folder can remove what it lacks
 
 
 class Report:
@@ -59,8 +62,10 @@ class Report:
             pictures |= _files(part.figures)
             commands = [command for _, command in (*part.commands, *part.missing) if command is not None]
             configs |= {command.file: command.text for command in commands}
-        for folder, files in (("tables", tables), ("figures", pictures), ("configs", configs), ("", text)):
+        folders = {"tables": tables, "figures": pictures, "configs": configs, "": text}
+        for folder, files in folders.items():
             write_files(self.out / folder, files)
+        _leave_only(self.out, [str(Path(folder) / name) for folder, files in folders.items() for name in files])
         return [self.out / name for name in text]
 
     def markdown(self) -> list[str]:
@@ -81,6 +86,23 @@ class Report:
         lines += ["## NAS best-practice checklist (Lindauer and Hutter, JMLR 2020)", ""]
         head = ["part", "item", "answer", "what the records say"]
         return lines + markdown_table(head, [list(item) for item in self.items])
+
+
+def _leave_only(out: Path, written: Sequence[str]) -> None:
+    """Removes what an earlier report into `out` wrote and this one did not: a picture of a group that is gone.
+
+    Only what that report itself has listed goes, and only below `out`.
+    """
+    listed = out / LISTED
+    with one_line(listed, "read"):
+        before = listed.read_text(errors="replace").replace("\0", "").splitlines() if listed.is_file() else []
+    for name in sorted(set(before) - set(written)):
+        old = out / name
+        inside = old.resolve().is_relative_to(out.resolve())
+        if inside and old.is_file():
+            with one_line(old, "remove"):
+                old.unlink()
+    write_files(out, {LISTED: "".join(f"{name}\n" for name in sorted(written))})
 
 
 def _words(part: Part) -> list[str]:

@@ -188,7 +188,7 @@ def _row(predictor: Predictor, truth: Truth, top: float) -> Row:
 
 def markdown(found: Correlation) -> list[str]:
     """The table, and how to read it."""
-    share = f"{found.top:.0%}"
+    share = f"{100 * found.top:g}%"
     over_all = ["predictor", "n", "Kendall tau-b", "Spearman", f"top-{share} precision"]
     head = [*over_all, f"n of the top {share}", "tau-b there", "Spearman there"]
     lines = []

@@ -196,6 +196,7 @@ def start_workers(command: list[str], count: int, reporter: Reporter) -> None:
                 how = signal.Signals(-status).name if status < 0 else f"status {status}"
                 reporter.line(f"worker {number} (process {worker.pid}) ended by {how}; the others go on")
     except BaseException:
+        reporter.line(f"stopping: ending {count} worker(s), which takes some seconds")
         for worker in workers:
             worker.send_signal(signal.SIGINT)
         for worker in workers:

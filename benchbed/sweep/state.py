@@ -16,13 +16,14 @@ from typing import Any, NamedTuple
 
 from ..errors import BenchbedError
 from ..files import held, one_line, write_atomic
-from ..folder import AGAIN, read_json
+from ..folder import read_json
 from ..machine import versions
 from ..report.record import checked
 from ..run import RECORD_KEYS
 from .study import Run, Study, in_words
 
 FORMAT = 1
+ANEW = "remove it, and start the sweep again: no run is lost"
 STUDY_KEYS = ("format", "id", "name", "runs")
 
 
@@ -104,15 +105,12 @@ def read_study_file(out: Path) -> dict[str, Any]:
     path = out / "study.json"
     if not path.is_file():
         raise BenchbedError(f"{out} holds no study (no study.json): give the --out of a sweep that has begun")
-    try:
-        saved = read_json(path, STUDY_KEYS)
-    except BenchbedError as error:
-        raise BenchbedError(str(error).replace(AGAIN, "remove it, and start the sweep again: no run is lost")) from None
+    saved = read_json(path, STUDY_KEYS, ANEW)
     if saved["format"] != FORMAT:
         raise BenchbedError(f"{path} is of format {saved['format']!r}: this benchbed reads {FORMAT}")
     runs = saved["runs"]
     if not isinstance(runs, list) or not all(map(_whole, runs)):
-        raise BenchbedError(f"{path} is damaged (its 'runs'): remove it, and start the sweep again: no run is lost")
+        raise BenchbedError(f"{path} is damaged (its 'runs'): {ANEW}")
     return saved
 
 
@@ -148,12 +146,12 @@ def record_of(path: Path) -> dict[str, Any] | None:
     file = path / "record.json"
     if not file.exists():
         return None
+    again = f"remove {path}, and the same command makes it again"
+    record = read_json(file, RECORD_KEYS, again)
     try:
-        record = read_json(file, RECORD_KEYS)
         checked(file, record)
     except BenchbedError as error:
-        again = f"remove {path}, and the same command makes it again"
-        raise BenchbedError(f"{str(error).removesuffix(': ' + AGAIN)}; {again}") from None
+        raise BenchbedError(f"{error}: {again}") from None
     return record
 
 

@@ -67,6 +67,9 @@ class Sweep:
                 for event in self.crew.events(TICK):
                     self._take(event)
                 self.board.show()
+        except KeyboardInterrupt:
+            self.board.line(f"stopping: ending {len(self._hired)} worker(s), which takes some seconds")
+            raise
         finally:
             self.crew.close()
         return Outcome(self.records, self.failures)

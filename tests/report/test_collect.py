@@ -150,10 +150,16 @@ def test_the_place_of_a_file_is_where_it_writes(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "a.toml").write_text('out = "mine"\n')
     (tmp_path / "b.toml").write_text("seed = 1\n")
     (tmp_path / "c.toml").write_text('out = "nowhere"\n')
+    (tmp_path / "d.toml").write_text("out = 7\n")
     assert place_of(Path("mine")) == Path("mine")
     assert place_of(Path("a.toml")) == Path("mine")
     assert place_of(Path("b.toml")) == Path("runs")
-    for name, words in (("c.toml", "nowhere"), ("absent", "no folder of runs"), ("absent.toml", "cannot read")):
+    for name, words in (
+        ("c.toml", "nowhere"),
+        ("d.toml", "out = 7, which is no folder"),
+        ("absent", "no folder of runs"),
+        ("absent.toml", "cannot read"),
+    ):
         with pytest.raises(BenchbedError, match=words):
             place_of(Path(name))
 

@@ -167,8 +167,12 @@ def test_a_table_compiles_in_a_paper_of_its_own(written: Path, tmp_path: Path) -
 
 def test_every_file_of_the_report_is_there(written: Path) -> None:
     assert {p.name for p in written.iterdir()} == {
-        "report.html", "report.md", "report.csv", "report.tex", "tables", "figures", "configs"
+        "report.html", "report.md", "report.csv", "report.tex", "tables", "figures", "configs", "files.txt"
     }  # fmt: skip
+    listed = (written / "files.txt").read_text().splitlines()
+    assert {written / name for name in listed} == {p for p in written.rglob("*") if p.is_file()} - {
+        written / "files.txt"
+    }
     vectors = {kind: {p.stem for p in (written / "figures").glob(f"*.{kind}")} for kind in ("svg", "pdf")}
     assert vectors["svg"] == vectors["pdf"] != set()
     text = (written / "report.md").read_text()

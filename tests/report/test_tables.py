@@ -59,6 +59,8 @@ def test_one_seed_has_no_deviation_and_no_test(records: list[Record]) -> None:
     table = frame([group])
     assert "| 80.00 |" in markdown(table)[2].replace("**", "")
     assert "permutation" not in caption(group)
+    assert "Test accuracy of one seed" in caption(group)
+    assert "±" not in caption(group)
     assert "interval" not in markdown(table)[0]
 
 
@@ -70,6 +72,26 @@ def test_the_caption_names_the_test_and_what_so_few_seeds_can_show(records: list
         assert words in text
     many = [r.model_copy(update={"seed": 3 * k + r.seed}) for k in range(5) for r in records]
     assert "can be significant" not in caption(groups(many)[0])
+
+
+def test_a_random_search_at_another_cost_is_said_to_be_one(records: list[Record]) -> None:
+    given = [r.model_copy(update={"seconds": {**r.seconds, "search": 60.0, "selection": 0.0}}) for r in records]
+    methods = {"searcher": "random", "selector": "best-of"}
+
+    def as_control(one: Record, seconds: float) -> Record:
+        config = one.config | {kind: {**one.config[kind], "name": name} for kind, name in methods.items()}
+        new = {"id": f"c{one.seed}", "search": f"c{one.seed}", "seconds": {**one.seconds, "search": seconds}}
+        return one.model_copy(update={**methods, **new, "config": config})
+
+    def with_control(seconds: float) -> str:
+        like = [r for r in given if (r.searcher, r.selector) == ("darts", "magnitude")]
+        drawn = [as_control(r, seconds) for r in like]
+        return caption(groups([*given, *drawn])[0])
+
+    words = "(random x best-of) took {} times the seconds of darts x magnitude: not at equal cost"
+    assert words.format("0.25") in with_control(15.0)
+    assert words.format("3") in with_control(180.0)
+    assert "at equal cost" not in with_control(66.0)
 
 
 def test_the_noise_floor_is_the_tables_own_or_measured_or_not_known(records: list[Record]) -> None:

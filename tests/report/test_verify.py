@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from benchbed.config import file_sha256
 from benchbed.errors import BenchbedError
 from benchbed.report.verify import verified
 from benchbed.run import Options, expand, run_all
@@ -67,8 +68,26 @@ def test_other_code_data_or_no_search_is_refused(record: Path, monkeypatch: pyte
     with pytest.raises(BenchbedError, match="changed: the selector's file"):
         verified(record)
     change(record, config={**whole["config"], "epochs": 4})
-    with pytest.raises(BenchbedError, match="changed: the task's data"):
+    with pytest.raises(BenchbedError, match=r"contradicts itself: .* its search would be .* the config was edited"):
         verified(record)
+    other = {**whole["config"]["selector"], "options": {"by": "score"}}
+    change(record, config={**whole["config"], "selector": other})
+    with pytest.raises(BenchbedError, match="unknown option of selector 'magnitude' 'by'"):
+        verified(record)
+    another = {"name": "constant", "options": {"operation": "none"}, "sha256": file_sha256("selector", "constant")}
+    change(record, config={**whole["config"], "selector": another})
+    with pytest.raises(BenchbedError, match=r"the run would be darts-constant-.* the config was edited"):
+        verified(record)
+    change(record, config=whole["config"], seed=whole["seed"] + 1)
+    with pytest.raises(BenchbedError, match=f"contradicts itself: seed {whole['seed'] + 1}, in its config"):
+        verified(record)
+    change(record, seed=whole["seed"], task_facts={**whole["task_facts"], "fingerprint": "0" * 16})
+    with pytest.raises(BenchbedError, match=r"changed: the task's data$"):
+        verified(record)
+    change(record, task_facts=whole["task_facts"], table={**whole["table"], "fingerprint": "0" * 16})
+    with pytest.raises(BenchbedError, match=r"changed: table .* \(fingerprint 0{16}, here "):
+        verified(record)
+    change(record, table=whole["table"])
     change(record, config={**whole["config"], "epochs": "x"})
     with pytest.raises(BenchbedError, match=r"damaged, or of another version \(config\.epochs"):
         verified(record)

@@ -93,6 +93,10 @@ def test_a_record_of_the_wrong_kind_is_damaged(
     assert f"is damaged ({next(iter(change))} = " in standing(tmp_path, saved_runs([run])).damaged[run.id]
 
 
+HEAD = '"format": 1, "id": "", "name": ""'
+POINT = '{"searcher": "darts", "selector": "magnitude", "seed": 0}'
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -101,6 +105,12 @@ def test_a_record_of_the_wrong_kind_is_damaged(
         ('{"id": 1}', "no 'format' in it"),
         ('{"format": 7, "id": "", "name": "", "runs": []}', "of format 7"),
         ('{"format": 1, "id": "", "name": "", "runs": [{}]}', "damaged (its 'runs')"),
+        (f'{{{HEAD}, "runs": {{}}}}', "damaged (its 'runs')"),
+        (f'{{{HEAD}, "runs": [7]}}', "damaged (its 'runs')"),
+        (f'{{{HEAD}, "runs": [{{"id": 7, "search": "s", "point": {POINT}}}]}}', "damaged (its 'runs')"),
+        (f'{{{HEAD}, "runs": [{{"id": "../r", "search": "s", "point": {POINT}}}]}}', "damaged (its 'runs')"),
+        (f'{{{HEAD}, "runs": [{{"id": "r", "search": "s", "point": []}}]}}', "damaged (its 'runs')"),
+        (f'{{{HEAD}, "runs": [{{"id": "r", "search": "s", "point": {{"seed": 0}}}}]}}', "damaged (its 'runs')"),
     ],
 )
 def test_a_damaged_study_file(tmp_path: Path, text: str | None, words: str) -> None:
