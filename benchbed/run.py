@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from . import registry, stages
+from . import registry, scoring, stages
 from .config import RunConfig, resolve
 from .errors import BenchbedError
 from .folder import read_json, write_json
@@ -149,14 +149,14 @@ def trained(
     config: RunConfig, space: Space, task: Task, selection: Selection, options: Options, redone: set[Path]
 ) -> dict[str, Any]:
     """The chosen architecture's figures, trained from scratch as the run's are, or found trained before."""
-    path = options.out / "scores" / stages.score_id(config, task, selection.architecture)
+    path = options.out / "scores" / scoring.score_id(config, task, selection.architecture)
     fresh = options.force and path not in redone
     redone.add(path)
-    with options.group.folder(path, stages.SCORE_KEYS, wait=True) as folder:
+    with options.group.folder(path, scoring.SCORE_KEYS, wait=True) as folder:
         if fresh:
             folder.clear()
         where = (folder, options.device, options.reporter, options.group)
-        return stages.score(config, space, task, selection, *where)
+        return scoring.score(config, space, task, selection, *where)
 
 
 def score_by_table(config: RunConfig, selection: Selection, reporter: Reporter) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""The three stages of a run, each in a folder of its own, each resumable: search, selection, scoring."""
+"""The first two stages of a run, each in a folder of its own, each resumable: search and selection.
+
+The third, the score, is `benchbed.scoring`.
+"""
 
 import time
 from collections.abc import Collection
@@ -31,12 +34,10 @@ from .space import Architecture, Space
 from .spaces.load import load_space
 from .streams import Streams, derive
 from .task import Task
-from .training.cell import check_recipe, training_of
-from .training.train import evaluate
+from .training.cell import check_recipe
 
 # What a finished stage's record holds at least: a record without it is damaged.
 SEARCH_KEYS = ("supernet_accuracy", "evaluation", "state_sha256", "seconds", "peak_memory_bytes")
-SCORE_KEYS = ("valid_accuracy", "test_accuracy", "seconds", "peak_memory_bytes")
 REPORT_PATHS = 8  # sampled paths behind the accuracy of an epoch's line
 FINAL_PATHS = 32  # and behind a finished supernet's
 
@@ -347,57 +348,3 @@ def selection_context(parts: Parts, folder: Folder, reporter: Reporter) -> Conte
         reporter.line(f"tuning epoch {epoch + 1}/{epochs}  loss {means['loss']:.3f}")
 
     return Context(parts.space, parts.searcher, parts.objective, parts.streams, tune, log)
-
-
-# -- scoring -------------------------------------------------------------------------------------------------------
-
-
-def score_id(config: RunConfig, task: Task, architecture: Architecture) -> str:
-    key = [config.space_key(), task.name, task.fingerprint, str(architecture), config.scoring_key(), config.seed]
-    return identity(f"{config.space}-{task.name}-s{config.seed}", key)
-
-
-def score(
-    config: RunConfig,
-    space: Space,
-    task: Task,
-    selection: Selection,
-    folder: Folder,
-    device: torch.device,
-    reporter: Reporter,
-    group: Group = ALONE,
-) -> dict[str, Any]:
-    """Trains the chosen architecture from scratch, seeded by the run's seed; validation and test accuracy in percent.
-
-    Opens the test seal, after training. The same architecture, recipe and seed is trained once per output folder.
-    """
-    if folder.record is not None:
-        return folder.record
-    assert config.scoring is not None
-    recipe = config.scoring.recipe()
-    size: dict[str, Any] = {"channels": config.scoring.channels, "cells": config.scoring.cells}
-    seed, chosen = config.seed, selection.architecture
-    training = training_of(space, task, recipe, chosen, **size, seed=seed, device=device, group=group)
-    saved, seconds = folder.load(), 0.0
-    if saved is not None:
-        training.load_state(saved["training"])
-        seconds = saved["seconds"]
-    reporter.begin("score by training", recipe.epochs, training.epochs_done)
-    while not training.finished:
-        began = time.perf_counter()
-        line = training.epoch()
-        seconds += time.perf_counter() - began
-        folder.log(line)
-        folder.save({"training": training.state(), "seconds": seconds})
-        reporter.advance(training.epochs_done)
-    test = task.seal.open(selection)
-    record = {
-        "architecture": str(selection.architecture),
-        "valid_accuracy": evaluate(training.network, task.valid.to(device), group=group),
-        "test_accuracy": evaluate(training.network, test.to(device), group=group),
-        "seconds": seconds,
-        "peak_memory_bytes": peak_memory(device),
-    }
-    folder.finish(record)
-    reporter.line(f"trained the cell in {seconds:.0f} s: test accuracy {record['test_accuracy']:.2f} %")
-    return record

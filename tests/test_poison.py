@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchbed import registry, stages
+from benchbed import registry, scoring, stages
 from benchbed.run import Options, expand, run_all
 from benchbed.task import Seal, Split, Task
 from benchbed.tasks.load import load_task
@@ -75,7 +75,7 @@ def made(
     """The records on clean data, those on poisoned data, and the poisoned task."""
     clean = grid(pairings, tiny_file, tmp_path_factory.mktemp("clean"))
     poisoned = Poisoned(load_task(f"npz:{tiny_file}"))
-    search, select, score = stages.search, stages.select, stages.score
+    search, select, score = stages.search, stages.select, scoring.score
 
     def guarded(stage: Any) -> Any:
         def run(*arguments: Any) -> Any:
@@ -87,7 +87,7 @@ def made(
 
         return run
 
-    def scoring(*arguments: Any) -> Any:
+    def opened(*arguments: Any) -> Any:
         poisoned.cured = True
         return score(*arguments)
 
@@ -95,7 +95,7 @@ def made(
         patch.setattr("benchbed.run.load_task", lambda name, **options: poisoned.task)
         patch.setattr(stages, "search", guarded(search))
         patch.setattr(stages, "select", guarded(select))
-        patch.setattr(stages, "score", scoring)
+        patch.setattr(scoring, "score", opened)
         yield clean, grid(pairings, tiny_file, tmp_path_factory.mktemp("poisoned")), poisoned
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchbed import registry, stages
+from benchbed import registry, scoring, stages
 from benchbed.errors import BenchbedError
 from benchbed.run import Options, dry_run, expand, run_all, select_again
 from benchbed.spaces.nb201 import NB201
@@ -136,7 +136,7 @@ def test_the_same_again_costs_nothing(grid: Any, tiny_file: Path, monkeypatch: p
     out, records, _ = grid
     before = times(out)
     monkeypatch.setattr(stages, "build", None)  # nothing is even built
-    monkeypatch.setattr(stages, "score", None)
+    monkeypatch.setattr(scoring, "score", None)
     again = json.loads((out / records[0]["id"] / "config.json").read_text())
     raw = {key: again[key] for key in ("task", "epochs", "supernet", "scoring")}
     raw["selector"] = OPTIONS

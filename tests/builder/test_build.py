@@ -23,9 +23,9 @@ from benchbed.config import resolve
 from benchbed.errors import BenchbedError
 from benchbed.folder import Folder
 from benchbed.progress import Reporter
+from benchbed.scoring import SCORE_KEYS, score
 from benchbed.selector import Selection
 from benchbed.spaces.nb201 import NB201, flops, parameters
-from benchbed.stages import SCORE_KEYS, score
 from benchbed.tables import Table
 from benchbed.tasks.load import load_task
 
