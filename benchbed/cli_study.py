@@ -19,6 +19,7 @@ Selector = Annotated[str, typer.Option(help="one selector")]
 Seeds = Annotated[str, typer.Option(help="a range such as 0:10")]
 ObjectiveName = Annotated[str | None, typer.Option(help="supernet or table")]
 SpaceName = Annotated[str | None, typer.Option(help="the search space")]
+Preset = Annotated[str | None, typer.Option(help="small, paper or table; default: by task and objective")]
 TaskName = Annotated[str | None, typer.Option(help="digits, cifar10, ... : what is searched on")]
 Data = Annotated[str | None, typer.Option(help="the folder of a published data set's files")]
 TableName = Annotated[str | None, typer.Option(help="score by this table")]
@@ -73,6 +74,7 @@ def proxy(
     target: Annotated[str | None, typer.Option(help="data sets of the table that scores, with commas")] = None,
     objective: ObjectiveName = None,
     space: SpaceName = None,
+    preset: Preset = None,
     task: TaskName = None,
     data: Data = None,
     table: TableName = None,
@@ -88,8 +90,8 @@ def proxy(
     from .config import seed_range
     from .studies import proxy as study
 
-    raw = _raw(settings, objective=objective, space=space, task=task, data=data, table=table, dataset=dataset,
-               epochs=epochs)  # fmt: skip
+    raw = _raw(settings, objective=objective, space=space, preset=preset, task=task, data=data, table=table,
+               dataset=dataset, epochs=epochs)  # fmt: skip
     _check_full(raw, full_cost)
     with _options(out, device, quiet) as options:
         named = None if target is None else [t.strip() for t in target.split(",")]
@@ -118,6 +120,7 @@ def front(
     seeds: Seeds = "0:3",
     objective: ObjectiveName = None,
     space: SpaceName = None,
+    preset: Preset = None,
     task: TaskName = None,
     data: Data = None,
     table: TableName = None,
@@ -136,8 +139,8 @@ def front(
     sweep, corner = study.parse_sweep(targets, weights), study.parse_reference(reference)
     if targets is not None and target is not None:
         raise BenchbedError(f"--target-ms {target:g}: goes with --weights; --targets are the targets")
-    raw = _raw(settings, objective=objective, space=space, task=task, data=data, table=table, dataset=dataset,
-               epochs=epochs)  # fmt: skip
+    raw = _raw(settings, objective=objective, space=space, preset=preset, task=task, data=data, table=table,
+               dataset=dataset, epochs=epochs)  # fmt: skip
     raw["cost"] = {**raw.get("cost", {}), "table": latency, **({} if target is None else {"target": target})}
     _check_full(raw, full_cost)
     with _options(out, device, quiet) as options:
@@ -163,6 +166,7 @@ def devices(
     seeds: Seeds = "0:3",
     objective: ObjectiveName = None,
     space: SpaceName = None,
+    preset: Preset = None,
     task: TaskName = None,
     data: Data = None,
     table: TableName = None,
@@ -182,8 +186,8 @@ def devices(
     if target is not None and fraction is not None:
         raise BenchbedError(f"--fraction {fraction:g}: goes without --target-ms, which gives the targets themselves")
     asked = numbers(target, "--target-ms") if target is not None else 0.5 if fraction is None else fraction
-    raw = _raw(settings, objective=objective, space=space, task=task, data=data, table=table, dataset=dataset,
-               epochs=epochs)  # fmt: skip
+    raw = _raw(settings, objective=objective, space=space, preset=preset, task=task, data=data, table=table,
+               dataset=dataset, epochs=epochs)  # fmt: skip
     _check_full(raw, full_cost)
     with _options(out, device, quiet) as options:
         crossed = study.study(raw, searcher, selector, list(seed_range(seeds)), latency, asked, options)
@@ -249,6 +253,7 @@ def skip(
     seeds: Seeds = "0:3",
     swaps: Annotated[int, typer.Option(help="random swaps of two edges in every cell")] = 10,
     space: SpaceName = None,
+    preset: Preset = None,
     task: TaskName = None,
     data: Data = None,
     epochs: Epochs = None,
@@ -261,7 +266,7 @@ def skip(
     from .config import seed_range
     from .studies import skip as study
 
-    raw = _raw(settings, space=space, task=task, data=data, epochs=epochs)
+    raw = _raw(settings, space=space, preset=preset, task=task, data=data, epochs=epochs)
     with _options(out, device, quiet) as options:
         found = study.study(raw, searcher, list(seed_range(seeds)), swaps, options)
         study.write(found, out)
@@ -280,6 +285,7 @@ def strength(
     ] = None,
     patience: Annotated[int, typer.Option(help="tuning ends after so many epochs without a better accuracy")] = 2,
     space: SpaceName = None,
+    preset: Preset = None,
     task: TaskName = None,
     data: Data = None,
     table: TableName = None,
@@ -295,7 +301,8 @@ def strength(
     from .studies import strength as study
     from .studies import strength_page as page
 
-    raw = _raw(settings, space=space, task=task, data=data, table=table, dataset=dataset, epochs=epochs)
+    raw = _raw(settings, space=space, preset=preset, task=task, data=data, table=table, dataset=dataset,
+               epochs=epochs)  # fmt: skip
     tuning = {"epochs": most, "patience": patience, **({} if least is None else {"min_epochs": least})}
     with _options(out, device, quiet) as options:
         found = study.study(raw, searcher, list(seed_range(seeds)), tuning, edges, options)
@@ -314,6 +321,7 @@ def trajectory(
         float, typer.Option(help="share of parameter-free operations in the most probable cell that is a collapse")
     ] = 0.75,
     space: SpaceName = None,
+    preset: Preset = None,
     task: TaskName = None,
     objective: ObjectiveName = None,
     data: Data = None,
@@ -334,8 +342,8 @@ def trajectory(
     if any(e != int(e) for e in snapshots):
         raise BenchbedError(f"--at '{at}': expected whole numbers with commas, such as 2,5,10")
     names = [name.strip() for name in selector.split(",")]
-    raw = _raw(settings, objective=objective, space=space, task=task, data=data, table=table, dataset=dataset,
-               epochs=epochs)  # fmt: skip
+    raw = _raw(settings, objective=objective, space=space, preset=preset, task=task, data=data, table=table,
+               dataset=dataset, epochs=epochs)  # fmt: skip
     with _options(out, device, quiet) as options:
         chosen = sorted({int(e) for e in snapshots})
         found = study.study(raw, searcher, names, list(seed_range(seeds)), chosen, collapse, options)
