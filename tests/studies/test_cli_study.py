@@ -15,8 +15,8 @@ STUDIES = {
 }
 
 
-class Taken(Exception):  # noqa: N818  no error: it ends the command where the study would begin
-    pass
+class Taken(Exception):
+    """No error: it ends the command where the study would begin."""
 
 
 @pytest.mark.parametrize("name", STUDIES)
