@@ -58,7 +58,7 @@ def tune(
 
 
 def _study(study: "Study", options: "Options", reporter: "Reporter", workers: int) -> None:
-    from .studies.tune_report import print_page, write
+    from .studies.tune_report import claim, print_page, write
     from .studies.tune_storage import shared
     from .studies.tune_worker import Unfinished, given_up, prepare, queue_of, start_workers
 
@@ -66,6 +66,7 @@ def _study(study: "Study", options: "Options", reporter: "Reporter", workers: in
         raise BenchbedError(f"--workers {workers} share no storage 'memory': add --storage journal:FILE, or a database")
     with _storage(study) as storage:
         made = prepare(study, storage)
+        claim(study, options.out)
         if workers > 1:
             start_workers([sys.executable, "-m", "benchbed", *sys.argv[1:], "--worker"], workers, reporter)
         else:

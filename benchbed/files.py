@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +24,11 @@ def one_line(path: Path, doing: str) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise BenchbedError(f"cannot {doing} {path}: {reason}") from None
+
+
+def own_tag() -> str:
+    """A `tag` that no other process has, here or on a machine that shares the folder."""
+    return f".{socket.gethostname()[:40]}-{os.getpid()}"
 
 
 def write_atomic(path: Path, data: bytes, tag: str = "") -> None:

@@ -15,6 +15,7 @@ admitted as what they are, bags of attributes, the latter by an empty class of o
 
 import argparse
 import hashlib
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -86,11 +87,14 @@ def read(path: Path) -> Foreign:
         raise BenchbedError(f"{path} is no checkpoint of a known layout, it holds {held}: expected darts-pt's "
                             "(state_dict, alpha) or AutoDL's (search_model)")  # fmt: skip
     model = saved[LAYOUTS[layout]]
-    if not isinstance(model, dict) or not all(isinstance(value, Tensor) for value in model.values()):
-        raise BenchbedError(f"{path}: its {LAYOUTS[layout]} is no dict of tensors")
+    if not isinstance(model, dict) or not all(isinstance(v, Tensor) and isinstance(k, str) for k, v in model.items()):
+        raise BenchbedError(f"{path}: its {LAYOUTS[layout]} is no dict of tensors by name")
+    for key, value in model.items():
+        _check_plain(path, f"{LAYOUTS[layout]}.{key}", value)
     weights = {key: value for key, value in model.items() if not key.endswith(STATISTICS) and key not in ALPHA}
     alpha = _alpha(path, saved, model, layout)
-    adam = _adam(saved.get("arch_optimizer" if layout == "darts-pt" else "a_optimizer"), alpha)
+    optimiser = "arch_optimizer" if layout == "darts-pt" else "a_optimizer"
+    adam = _adam(path, optimiser, saved.get(optimiser), alpha)
     sizes = _sizes(path, weights)
     epoch = saved.get("epoch")
     config = ForeignConfig(
@@ -133,12 +137,31 @@ def _alpha(path: Path, saved: dict[str, Any], model: dict[str, Tensor], layout: 
     if (edges, operations) != (len(EDGES), len(OPERATIONS)):
         raise BenchbedError(f"{path} is of another space: its alpha has {edges} edges with {operations} operations, "
                             f"NAS-Bench-201 has {len(EDGES)} with {len(OPERATIONS)}")  # fmt: skip
-    if not bool(alpha.isfinite().all()):
-        raise BenchbedError(f"{path}: alpha under '{where}' is not finite")
-    return alpha.detach().float()
+    _check_plain(path, where, alpha)
+    return _finite(path, where, alpha)
 
 
-def _adam(optimiser: Any, alpha: Tensor) -> dict[str, Tensor] | None:
+def _check_plain(path: Path, key: str, value: Tensor) -> None:
+    """Raises BenchbedError where a tensor is none that a supernet holds: sparse, quantised, without data, complex."""
+    odd = {
+        "sparse": value.layout != torch.strided,
+        "quantised": value.is_quantized,
+        "without data (meta)": value.is_meta,
+        "complex": value.is_complex(),
+    }
+    if found := [name for name, is_so in odd.items() if is_so]:
+        raise BenchbedError(f"{path}: '{key}' is {found[0]}: expected a dense tensor of real numbers")
+
+
+def _finite(path: Path, key: str, value: Tensor) -> Tensor:
+    """The tensor as float32. Raises BenchbedError where that is not finite."""
+    single = value.detach().float()
+    if not bool(single.isfinite().all()):
+        raise BenchbedError(f"{path}: '{key}' is not finite in float32")
+    return single
+
+
+def _adam(path: Path, name: str, optimiser: Any, alpha: Tensor) -> dict[str, Tensor] | None:
     """Adam's state of alpha, its only parameter."""
     state = optimiser.get("state") if isinstance(optimiser, dict) else None
     slot = next(iter(state.values()), None) if isinstance(state, dict) else None
@@ -147,7 +170,17 @@ def _adam(optimiser: Any, alpha: Tensor) -> dict[str, Tensor] | None:
     moments = {name: slot[name] for name in ("exp_avg", "exp_avg_sq")}
     if any(not isinstance(m, Tensor) or m.shape != alpha.shape for m in moments.values()):
         return None
-    return {"step": torch.tensor(float(slot["step"])), **{name: m.detach().float() for name, m in moments.items()}}
+    for key, moment in moments.items():
+        _check_plain(path, f"{name}.{key}", moment)
+    given = {key: _finite(path, f"{name}.{key}", moment) for key, moment in moments.items()}
+    if bool((given["exp_avg_sq"] < 0).any()):
+        raise BenchbedError(f"{path}: '{name}.exp_avg_sq' is negative, which no mean of squares is")
+    step = slot["step"]
+    single = isinstance(step, Tensor) and step.numel() == 1 and not step.is_meta and not step.is_complex()
+    count = float(step) if single or type(step) in (int, float) else math.nan
+    if not (math.isfinite(count) and count >= 1):
+        raise BenchbedError(f"{path}: '{name}.step' is {str(step)[:40]!r}: expected a number of steps, 1 or more")
+    return {"step": torch.tensor(count), **given}
 
 
 def _sizes(path: Path, weights: dict[str, Tensor]) -> dict[str, int]:

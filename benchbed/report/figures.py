@@ -19,7 +19,7 @@ from .collect import Clock, Epoch
 from .critical import critical_difference_figure
 from .draw import PALETTE, colours_of, draw_cell, text_drawing
 from .groups import Group, Row, slug
-from .plots import empty_figure, pdf_bytes, svg_bytes
+from .plots import empty_figure, legend_below, pdf_bytes, svg_bytes
 from .record import Record
 
 MOST_THIN = 20  # seeds whose own trajectories are drawn beside their mean
@@ -143,7 +143,7 @@ def curves(searches: Mapping[str, Sequence[Sequence[Epoch]]]) -> Any:
         axes.set_xscale("log")
     axes.set(xlabel="seconds of search", ylabel="validation accuracy, %")
     _tidy(axes)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    legend_below(figure, 3)
     return figure
 
 
@@ -158,12 +158,15 @@ def _tidy(axes: Any) -> None:
 
 def _ranks(group: Group) -> Figure:
     """Raises ValueError, in words, where the records do not allow a diagram."""
-    seeds = group.shared_seeds
     if len(group.rows) < 2:
         raise ValueError("there is one setting only")
+    tested = [row for row in group.rows if row.best or not math.isnan(row.p)]
+    rows = tested[:MOST_RANKED]
+    if len(rows) < 2:
+        raise ValueError("no two settings share two seeds")
+    seeds = group._replace(rows=tuple(rows)).shared_seeds
     if len(seeds) < 2:
         raise ValueError(f"the settings share {len(seeds)} seed(s), it needs two")
-    rows = group.rows[:MOST_RANKED]
     scores = np.array([[row.seeds[s].test_accuracy for row in rows] for s in seeds])
     found = ranks(scores)
     caption = (
@@ -171,8 +174,10 @@ def _ranks(group: Group) -> Figure:
         f"Friedman p = {found.p:.3g}, Iman and Davenport p = {found.p_F:.3g}; a bar joins settings that Nemenyi's test "
         f"does not tell apart at {found.level:g}."
     )
-    if len(rows) < len(group.rows):
+    if len(rows) < len(tested):
         caption += f" The best {len(rows)} of {len(group.rows)} settings."
+    elif len(rows) < len(group.rows):
+        caption += f" Of {len(group.rows)} settings the {len(rows)} that share seeds with the best."
     return _drawn(f"{group.slug}-ranks", "ranks", caption, critical_difference_figure([r.name for r in rows], found))
 
 
@@ -296,5 +301,5 @@ def pareto(group: Group, axis: str, costs: Mapping[str, float]) -> Any:
             axes.scatter(*points, s=22, color=PALETTE[number % 8], marker=marker, lw=0, alpha=0.7, label=row.name)
     axes.set(xlabel=axis, ylabel="test accuracy, %")
     _tidy(axes)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    legend_below(figure, 2)
     return figure

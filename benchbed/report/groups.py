@@ -22,6 +22,7 @@ CONSTANT, RANDOM_CELL, RANDOM_SEARCH = "constant cell", "random cell", "random s
 UNIFORM = "random"  # the searcher that trains uniform paths (RSPS): with best-of, a random search
 LONGEST = 70  # letters of a part of a file's name
 ANY = "any"  # a searcher's name where several gave the same
+IMAGES = "images"  # the fingerprint of what was searched on
 PURE_RANDOM = ("random-search", "random_search")  # searchers that are random search by themselves
 
 
@@ -65,6 +66,11 @@ class Row(NamedTuple):
         if self.control in (CONSTANT, RANDOM_CELL):
             return mean(r.seconds.get("selection", 0.0) for r in self.records)
         return mean(r.search_seconds for r in self.records)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether its seconds are those of a table's clock."""
+        return self.control not in (CONSTANT, RANDOM_CELL) and self.records[0].simulated_seconds is not None
 
     def median_rank(self) -> float:
         found = [r.rank for r in self.records if r.rank is not None]
@@ -195,8 +201,12 @@ def _group(title: str, records: list[Record]) -> Group:
 
 
 def _own(record: Record) -> dict[str, Any]:
-    """The settings in which records of one group can differ."""
-    return {key: value for key, value in settings(record).items() if not key.startswith(("scoring.", "table."))}
+    """The settings in which records of one group can differ: of what a table scored, the images searched on too."""
+    own = {key: value for key, value in settings(record).items() if not key.startswith(("scoring.", "table."))}
+    if record.scored_by == "table" and record.objective == "supernet":
+        own |= {f"task_options.{key}": value for key, value in (record.config.get("task_options") or {}).items()}
+        own[IMAGES] = record.task_facts.get("fingerprint")
+    return own
 
 
 def _difference(own: Mapping[str, Any], alike: Sequence[Mapping[str, Any]]) -> str:
@@ -205,6 +215,8 @@ def _difference(own: Mapping[str, Any], alike: Sequence[Mapping[str, Any]]) -> s
     A section that some lack, such as a cost, is said to be there or not, and not told option by option.
     """
     keys = [key for key in sorted({k for one in alike for k in one}) if len({str(one.get(key)) for one in alike}) > 1]
+    if len(keys) > 1 and IMAGES in keys and any(key == "task" or key.startswith("task_options.") for key in keys):
+        keys.remove(IMAGES)  # what it says is said in words
     words: dict[str, None] = {}
     for key in keys:
         section, dot, _ = key.partition(".")
@@ -228,9 +240,11 @@ def control(searcher: str, selector: str) -> str:
     """Which control a pairing is, or ''. Uniform paths with magnitude draw the cell at random, as `random` does."""
     if selector == "constant":
         return CONSTANT
+    if selector == "random":  # whatever was searched before
+        return RANDOM_CELL
     if searcher in PURE_RANDOM:
         return RANDOM_SEARCH
-    if selector == "random" or (searcher == UNIFORM and selector == "magnitude"):
+    if searcher == UNIFORM and selector == "magnitude":
         return RANDOM_CELL
     return RANDOM_SEARCH if searcher == UNIFORM and selector == "best-of" else ""  # perturbation is a method of its own
 
@@ -252,28 +266,37 @@ def _merged(rows: Sequence[Row]) -> list[Row]:
         if kept is None:
             others.append(row)
         else:
-            others[others.index(kept)] = kept._replace(searcher=ANY)
+            shared = [words for words in kept.note.split(", ") if words in row.note.split(", ")]
+            others[others.index(kept)] = kept._replace(searcher=ANY, note=", ".join(shared))
     return found + [row for others in alike.values() for row in others]
 
 
 def _tested(rows: Sequence[Row]) -> list[Row]:
-    """Each row against the best, the first, over the seeds that both have; p corrected after Holm."""
-    best, *others = rows
+    """Each row against the best over the seeds that both have; p corrected after Holm.
+
+    The best is the first, or where that one shares no two seeds with another row the first that does.
+    """
+    best = next((row for row in rows if any(_shared(row, other) for other in rows if other is not row)), rows[0])
+    others = [row for row in rows if row is not best]
     found: dict[int, tuple[float, int]] = {}
     for number, row in enumerate(others):
-        shared = sorted(set(best.seeds) & set(row.seeds))
-        if len(shared) > 1:
+        shared = _shared(best, row)
+        if shared:
             a, b = best.seeds, row.seeds
             differences = [a[s].test_accuracy - b[s].test_accuracy for s in shared]
             found[number] = (permutation(differences, RESAMPLES).p, len(shared))
     corrected = dict(zip(found, holm([p for p, _ in found.values()]), strict=True)) if found else {}
-    return [
-        best._replace(best=True),
-        *(
-            row._replace(p=corrected[i], pairs=found[i][1]) if i in corrected else row
-            for i, row in enumerate(others)
-        ),
-    ]  # fmt: skip
+    tested = [
+        row._replace(p=corrected[i], pairs=found[i][1]) if i in corrected else row for i, row in enumerate(others)
+    ]
+    tested.insert(rows.index(best), best._replace(best=True))
+    return tested
+
+
+def _shared(a: Row, b: Row) -> list[int]:
+    """The seeds of both rows, where there are two or more: what a paired test needs."""
+    shared = sorted(set(a.seeds) & set(b.seeds))
+    return shared if len(shared) > 1 else []
 
 
 def slug(text: str) -> str:

@@ -15,6 +15,7 @@ from .draw import colours_of
 
 TICKS = 24  # positions with a name under them; of more, only every so many
 OWN, BLIND, DRAWN = "#0072B2", "#D55E00", "#888888"  # of Okabe and Ito's palette
+LETTER, HANDLE, ROW = 0.063, 0.55, 0.16  # inches of a legend: a letter at most, a handle and its gap, a row
 MARGIN = 1.0  # points of accuracy around what is shown
 
 
@@ -56,8 +57,22 @@ def front_svg(
     below = max(0.0, float(seen.min()) - 3 * MARGIN)
     axes.set(title=title, xlabel=axis, ylabel="test accuracy, %", ylim=(below, min(top + MARGIN, 101.0)))
     axes.set_xlim(left=0)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    legend_below(figure, 3)
     return svg_bytes(figure)
+
+
+def legend_below(figure: Any, most: int) -> None:
+    """A legend below the axes of at most so many columns: as many as its longest label leaves room for.
+
+    The figure grows with the rows, so that they take nothing from the axes.
+    """
+    labels = [label for axes in figure.axes for label in axes.get_legend_handles_labels()[1]]
+    if not labels:
+        return
+    column = LETTER * max(map(len, labels)) + HANDLE
+    columns = max(1, min(most, int(figure.get_figwidth() / column)))
+    figure.set_figheight(figure.get_figheight() + ROW * max(0, math.ceil(len(labels) / columns) - 2))
+    figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
 
 
 def _marks(axes: Any, marks: Sequence[Mark], colour: str, marker: str, label: str) -> None:

@@ -163,7 +163,7 @@ def grid_summary(
     ):
         table.add_column(heading, justify="right")
     for (searcher, selector), group in groups.items():
-        i = mean_interval([r["test_accuracy"] for r in group])
+        i = mean_interval([r["test_accuracy"] for r in sorted(group, key=lambda r: r["seed"])])  # as a report has it
         free = [r["facts"]["parameter_free"] for r in group if "parameter_free" in r["facts"]]
         table.add_row(
             searcher,

@@ -101,7 +101,7 @@ def _leave_only(out: Path, written: Sequence[str]) -> None:
         inside = old.resolve().is_relative_to(out.resolve())
         if inside and old.is_file():
             with one_line(old, "remove"):
-                old.unlink()
+                old.unlink(missing_ok=True)
     write_files(out, {LISTED: "".join(f"{name}\n" for name in sorted(written))})
 
 

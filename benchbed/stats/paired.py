@@ -12,6 +12,7 @@ import numpy as np
 from scipy import stats
 
 EXACT = 20  # pairs up to which every assignment of signs is counted: 2^20
+QUANTILES = 20_000  # of the chi-squared in `power`: its error is below 1e-4
 DIGITS = 9  # differences are rounded to so many decimals, so that ties are not broken by rounding errors
 
 
@@ -82,10 +83,17 @@ def power(n: int, effect: float, deviation: float, level: float = 0.05) -> float
     """The chance that a paired t test of n pairs finds a mean difference `effect` at `level`, two-sided.
 
     deviation: the differences' own standard deviation, in the effect's unit. By the noncentral t distribution (Cohen,
-    Statistical Power Analysis, 1988, chapter 2).
+    Statistical Power Analysis, 1988, chapter 2), as a mean over its chi-squared's quantiles: scipy's own is NaN for
+    great effects.
     """
     edge, shift = stats.t.ppf(1 - level / 2, n - 1), effect / deviation * math.sqrt(n)
-    return float(stats.nct.sf(edge, n - 1, shift) + stats.nct.cdf(-edge, n - 1, shift))
+    spread = edge * np.sqrt(stats.chi2.ppf((np.arange(QUANTILES) + 0.5) / QUANTILES, n - 1) / (n - 1))
+    return float((stats.norm.sf(spread - shift) + stats.norm.cdf(-spread - shift)).mean())
+
+
+def least_pairs(level: float = 0.05, comparisons: int = 1) -> int:
+    """The fewest pairs at which `permutation` can be significant: no p of k comparisons is below k/2^(n-1)."""
+    return 1 + math.ceil(math.log2(comparisons / level) - 1e-12)
 
 
 def seeds_needed(
@@ -93,6 +101,7 @@ def seeds_needed(
 ) -> int:
     """The least number of paired seeds at which a difference of `effect` is found with probability `wanted`.
 
+    By the paired t test's power, and never fewer than `least_pairs`, below which a report can tell nothing apart.
     comparisons: how many such tests share the level (Bonferroni: the hardest step of Holm's). Raises ValueError for an
     effect of zero, a deviation that is not positive, a probability outside (0, 1), and where more than `most` seeds are
     needed.
@@ -110,16 +119,16 @@ def seeds_needed(
     def enough(n: int) -> bool:
         return power(n, abs(effect), deviation, shared) >= wanted
 
-    high = 2
+    least = high = max(2, least_pairs(level, comparisons))
     while not enough(high):
         high *= 2
         if high > most:
             raise ValueError(f"more than {most:,} seeds are needed for {effect:g} at a deviation of {deviation:g}")
-    low = high // 2
+    low = max(high // 2, least - 1)
     while high - low > 1:  # power rises with n
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
-    return max(high, 2)
+    return high
 
 
 def _checked(values: Sequence[float]) -> np.ndarray:

@@ -13,7 +13,7 @@ from .. import stages
 from ..config import RunConfig, file_sha256
 from ..cost import Cost
 from ..errors import BenchbedError
-from ..files import one_line, write_atomic
+from ..files import one_line, own_tag, write_atomic
 from ..folder import load_checkpoint, read_json
 from ..latency.costs import AdditiveCost, WholeCost
 from ..latency.load import load_cost
@@ -158,5 +158,6 @@ def write_files(place: Path, files: Mapping[str, str | bytes]) -> None:
     """Files by name into the folder, each whole or not at all. Raises BenchbedError where the system refuses."""
     with one_line(place, "make"):
         place.mkdir(parents=True, exist_ok=True)
+    tag = own_tag()  # shards of a sweep report at the same time
     for name, content in files.items():
-        write_atomic(place / name, content.encode() if isinstance(content, str) else content)
+        write_atomic(place / name, content.encode() if isinstance(content, str) else content, tag)

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 from rich.table import Table
 
-from ..files import one_line, write_atomic
+from ..errors import BenchbedError
+from ..files import one_line, own_tag, write_atomic
 from .tune import OBJECTIVES, Study
 from .tune_slots import ERROR, RETRIED, SLOT, STOPPED, SUPERSEDED, Slot
 
@@ -90,6 +91,22 @@ def print_page(study: Study, slots: Sequence[Slot], trials: Sequence[FrozenTrial
     console.print(table)
 
 
+def claim(study: Study, out: Path) -> None:
+    """Refuses, before any trial, a folder that cannot be written to or holds another study's `best.toml`."""
+    with one_line(out, "write to"):
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    best = out / "best.toml"
+    with one_line(best, "read"):
+        begins = best.read_text(errors="replace").splitlines()[:1] if best.is_file() else []
+    own = f" of study {json.dumps(study.options.name)}: "
+    if begins and own not in begins[0]:
+        raise BenchbedError(
+            f"{best} is of another study than {json.dumps(study.options.name)} ({begins[0][:80]}): give another --out"
+        )
+
+
 def write(study: Study, slots: Sequence[Slot], trials: Sequence[FrozenTrial], out: Path) -> list[Path]:
     """`trials.csv`, `best.toml` where a trial is complete, and of several objectives `front/TRIAL.toml`. The paths."""
     with one_line(out, "write to"):
@@ -104,7 +121,11 @@ def write(study: Study, slots: Sequence[Slot], trials: Sequence[FrozenTrial], ou
         for trial in pareto(study, slots):
             files[out / "front" / f"{trial.number}.toml"] = best_toml(study, trial, len(best))
     for path, text in files.items():
-        write_atomic(path, text.encode(), f".{os.getpid()}")
+        write_atomic(path, text.encode(), own_tag())
+    for old in set((out / "front").glob("*.toml")) - files.keys():
+        if old.stem.isdecimal():  # a trial that has left the front
+            with one_line(old, "remove"):
+                old.unlink(missing_ok=True)
     return list(files)
 
 

@@ -7,6 +7,7 @@ batches.
 
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -164,12 +165,13 @@ def seeds_in_words(study: Study, records: Mapping[str, Mapping[str, Any]]) -> li
     """How many seeds it takes to tell two methods apart that differ by the study's `effect`; [] where none is wanted.
 
     By the deviation of their difference, seed by seed: the study's own `deviation`, else the greatest one of any two
-    methods in the records. Each pair of methods is a comparison (Bonferroni, the hardest step of Holm's correction).
+    methods in the records. As in a report, each method but the best is a comparison (Bonferroni, the hardest step of
+    Holm's correction); of several tables in a study the longest counts.
     """
     if study.effect is None:
         return []
     methods = {_method(run_): place(run_.point) for run_ in study.runs}
-    comparisons = max(1, sum(a == b for a, b in combinations(methods.values(), 2)))
+    comparisons = max(1, max(Counter(methods.values()).values()) - 1)
     deviation, source = study.deviation, "as given"
     if deviation is None:
         deviation, source = greatest_deviation(study, records), "the greatest of any two methods so far"
@@ -185,7 +187,8 @@ def seeds_in_words(study: Study, records: Mapping[str, Mapping[str, Any]]) -> li
         needed = str(error)
     return [
         f"seeds: {needed} for a difference of {study.effect:g} points at power {POWER:g}, level {LEVEL:g} over "
-        f"{comparisons} comparisons, if paired differences deviate by {deviation:.2f} ({source}); the study has {have}"
+        f"{comparisons} comparison(s), if paired differences deviate by {deviation:.2f} ({source}); "
+        f"the study has {have}"
     ]
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import BenchbedError
-from ..files import held, one_line, write_atomic
+from ..files import held, one_line, own_tag, write_atomic
 from ..folder import read_json
 from ..machine import versions
 from ..report.record import checked
@@ -63,7 +63,7 @@ def claim(out: Path, study: Study, extend: bool = False) -> None:
         if saved["id"] == study.id:
             return
         _compare(path, saved, study, extend)
-    write_atomic(path, (json.dumps(own, indent=1) + "\n").encode())
+    write_atomic(path, (json.dumps(own, indent=1) + "\n").encode(), own_tag())  # shards begin together
 
 
 def saved_runs(runs: Iterable[Run]) -> list[dict[str, Any]]:
@@ -93,6 +93,11 @@ def _compare(path: Path, saved: Mapping[str, Any], study: Study, extend: bool) -
         raise BenchbedError(
             f"{path} is of a study with {len(there)} of these {len(here)} runs, without {more[0].id} "
             f"({in_words(more[0].point)}): give another --out, or --extend to add to it"
+        )
+    if not more:
+        raise BenchbedError(
+            f"{path} is of a study with {len(lost)} more runs than these {len(here)}, such as {lost[0]['id']} "
+            f"({in_words(lost[0]['point'])}): give another --out, or the whole study"
         )
     raise BenchbedError(
         f"{path} is of another study, '{saved['name']}': its {lost[0]['id']} ({in_words(lost[0]['point'])}) is none of "

@@ -1,8 +1,11 @@
 """The sweep itself: searches handed to workers, what they say, what died tried again; the rest goes on."""
 
+import signal
+import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +19,23 @@ from .study import Run
 TICK = 0.5  # seconds that one wait for events takes at most
 PATIENCE = 5.0  # seconds before a folder that another process holds is tried again
 DEATHS = 5  # workers that may die one after the other before any is ready
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Within it SIGTERM, by which clusters stop a job, ends a sweep as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @dataclass
@@ -61,18 +81,22 @@ class Sweep:
         self._attempts: dict[str, int] = {}
         self._deaths = 0
         try:
-            while self._queue or self._busy:
-                self._hire()
-                self._hand_out()
-                for event in self.crew.events(TICK):
-                    self._take(event)
-                self.board.show()
+            self._work()
         except KeyboardInterrupt:
             self.board.line(f"stopping: ending {len(self._hired)} worker(s), which takes some seconds")
             raise
         finally:
             self.crew.close()
         return Outcome(self.records, self.failures)
+
+    def _work(self) -> None:
+        with _stoppable():
+            while self._queue or self._busy:
+                self._hire()
+                self._hand_out()
+                for event in self.crew.events(TICK):
+                    self._take(event)
+                self.board.show()
 
     def _hire(self) -> None:
         while len(self._hired) < min(self.workers, len(self._queue) + len(self._busy)):

@@ -38,7 +38,7 @@ def test_what_cannot_be_drawn_is_said(found: Collection) -> None:
     drawn, absent = figures(group, {})
     assert {figure.kind for figure in drawn} <= {"cell", "front"}
     assert "no anytime curves" in absent[0]
-    assert "the settings share 1 seed(s)" in absent[1]
+    assert "no two settings share two seeds" in absent[1]
     unknown = group._replace(space="absent")
     drawn, absent = figures(unknown, found.histories)
     assert "space 'absent' is not known here" in absent[-1]
@@ -46,6 +46,17 @@ def test_what_cannot_be_drawn_is_said(found: Collection) -> None:
     wrong = {name: [Epoch(1.0, 50.0, ((0.5, 0.5),))] * 2 for name in found.histories}
     _, absent = figures(group, wrong)
     assert any("are not of the shape of 'nb201'" in line for line in absent)
+
+
+def test_a_legend_of_long_names_stays_in_the_picture() -> None:
+    names = [f"regularised-evolution (budget={n}000.0, population=20)" for n in range(5)]
+    figure = curves({name: [[Epoch(1.0, 50.0, ()), Epoch(2.0, 60.0, ())]] for name in names})
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    box, whole = legend.get_window_extent(), figure.bbox
+    assert whole.x0 <= box.x0 < box.x1 <= whole.x1
+    assert whole.y0 <= box.y0
+    assert figure.axes[0].get_window_extent().height > 0.4 * whole.height
 
 
 def test_a_curve_is_the_mean_over_seeds_as_far_as_all_have_come() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from benchbed.report.collect import Record, collect
 from benchbed.report.groups import CONSTANT, RANDOM_CELL, RANDOM_SEARCH, Group, control, groups, slug
+from benchbed.report.tables import caption
 from benchbed.stats.paired import holm, permutation
 
 
@@ -66,6 +67,39 @@ def test_pairing_takes_the_shared_seeds_only(records: list[Record]) -> None:
     assert math.isnan(row.p)
     assert not row.not_worse  # nobody tested it
     assert math.isnan(row.accuracy.deviation)
+
+
+def test_one_seed_alone_takes_no_test_from_the_others(records: list[Record]) -> None:
+    some = [r for r in records if r.searcher != "darts" or (r.selector, r.seed) == ("magnitude", 1)]
+    (group,) = groups(retold(some, darts_magnitude=[99.0], proxyless_magnitude=[90.0, 80, 70]))
+    first, second, third = group.rows
+    assert (first.searcher, first.best, math.isnan(first.p)) == ("darts", False, True)
+    assert second.best
+    assert third.pairs == 3
+    assert "In no test, for want of two seeds shared with the best: darts x magnitude." in caption(group)
+
+
+def test_runs_that_searched_on_other_images_are_another_row(records: list[Record]) -> None:
+    def on(record: Record, train: int) -> Record:
+        config = record.config | {"objective": "supernet", "task": "digits", "task_options": {"train": train}}
+        facts = {"fingerprint": f"{train:064x}"}
+        new = {"config": config, "task_facts": facts, "objective": "supernet", "id": f"{record.id}{train}"}
+        return record.model_copy(update=new)
+
+    some = [r for r in records if r.selector == "magnitude"]
+    (group,) = groups([on(r, train) for r in some for train in (128, 256)])
+    assert {(row.searcher, row.note, row.accuracy.n) for row in group.rows} == {
+        (searcher, f"task_options.train={train}", 3) for searcher in ("darts", "proxyless") for train in (128, 256)
+    }
+    one = [on(r, 128) for r in some]
+    other = [r.model_copy(update={"task_facts": {"fingerprint": "a" * 64}, "id": f"{r.id}x"}) for r in one]
+    (group,) = groups(one + other)
+    assert {row.note for row in group.rows} == {f"images={'0' * 8}", f"images={'a' * 8}"}
+
+
+def test_a_random_choice_after_a_random_search_is_a_random_cell() -> None:
+    assert control("random-search", "random") == RANDOM_CELL
+    assert control("random-search", "magnitude") == RANDOM_SEARCH
 
 
 def test_with_many_seeds_a_worse_row_is_told_apart(records: list[Record]) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchbed.stats.paired import cliffs_delta, holm, permutation, power, seeds_needed, wilcoxon
+from benchbed.stats.paired import cliffs_delta, holm, least_pairs, permutation, power, seeds_needed, wilcoxon
 
 # Darwin's maize: cross- minus self-fertilised, eighths of an inch (Fisher, The Design of Experiments, 1935, table 3).
 MAIZE = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
@@ -94,7 +94,27 @@ def test_power_by_simulation() -> None:
 
 def test_more_comparisons_need_more_seeds() -> None:
     assert seeds_needed(0.5, 1.0, comparisons=6) > seeds_needed(0.5, 1.0)
-    assert seeds_needed(100.0, 1.0) == 2
+    assert [seeds_needed(100.0, 1.0, comparisons=k) for k in (1, 2, 4)] == [6, 7, 8]  # fewer can show nothing
+
+
+@pytest.mark.parametrize(("effect", "deviation", "comparisons"), [(5.0, 0.5, 5), (2.0, 0.2, 45), (2.0, 1.0, 1)])
+def test_the_seeds_needed_are_the_first_that_are_enough(effect: float, deviation: float, comparisons: int) -> None:
+    """Counted up one by one, where the test can be significant at all; a great effect has a power of one, no NaN."""
+    level = 0.05 / comparisons
+    able = [n for n in range(2, 60) if 2.0 ** (1 - n) <= level]
+    first = next(n for n in able if power(n, effect, deviation, level) >= 0.8)
+    assert seeds_needed(effect, deviation, comparisons=comparisons) == first
+    assert least_pairs(0.05, comparisons) == able[0]
+    assert all(0 <= power(n, effect, deviation, level) <= 1 for n in range(2, 60))
+    n = able[0]
+    assert permutation([1.0] * n).p * comparisons <= 0.05 < permutation([1.0] * (n - 1)).p * comparisons
+
+
+def test_power_is_the_noncentral_ts() -> None:
+    for n, shift in ((3, 0.5), (8, 1.0), (40, 0.3)):
+        edge = stats.t.ppf(0.975, n - 1)
+        own = stats.nct.sf(edge, n - 1, shift * n**0.5) + stats.nct.cdf(-edge, n - 1, shift * n**0.5)
+        assert power(n, shift, 1.0) == pytest.approx(own, abs=1e-4)
 
 
 @pytest.mark.parametrize(

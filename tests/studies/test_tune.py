@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from optuna.trial import create_trial
 
 from benchbed.studies.tune import read_study
-from benchbed.studies.tune_report import toml_text
+from benchbed.studies.tune_report import toml_text, write
+from benchbed.studies.tune_slots import Slot
 from benchbed.studies.tune_storage import open_storage
 from benchbed.studies.tune_trial import Report
 
@@ -106,6 +108,36 @@ def test_several_objectives_give_a_front(study_file: Files, tmp_path: Path, comm
     taken = next(row for row in sheet(out) if float(row["accuracy"]) == max(a for a, _, _ in rows))
     assert best["cost"]["weight"] in (0.0, 1.0, 30.0)
     assert best["searcher"]["alpha_lr"] == float(taken["searcher.alpha_lr"])
+
+
+def test_a_trial_that_has_left_the_front_leaves_its_folder(study_file: Files, tmp_path: Path) -> None:
+    study = read_study(study_file(more='objectives = ["accuracy", "seconds"]'), [], {})
+    trials = [create_trial(values=values, params={"searcher.alpha_lr": 0.01}, distributions=study.distributions)
+              for values in ([80.0, 2.0], [90.0, 1.0])]  # fmt: skip
+    for number, trial in enumerate(trials):
+        trial.number = number
+    slots = [Slot(number, trial, None, [], []) for number, trial in enumerate(trials)]
+    out = tmp_path / "own"
+    write(study, slots[:1], trials[:1], out)
+    (out / "front" / "mine.toml").write_text("")
+    write(study, slots, trials, out)
+    assert {p.name for p in (out / "front").iterdir()} == {"1.toml", "mine.toml"}
+
+
+def test_another_studys_results_are_not_replaced(
+    study_file: Files, tmp_path: Path, command: Callable[..., Any], refused: Callable[..., str]
+) -> None:
+    file = study_file()
+    assert command("tune", file).status == 0
+    before = {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    assert command("tune", file).status == 0  # its own
+    other = file.with_name("another.toml")
+    other.write_text(file.read_text())
+    outcome = command("tune", other)
+    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+    assert 'best.toml is of another study than "another" (# Trial' in outcome.err
+    changed = {p.name for p in before if p.read_bytes() != before[p]}
+    assert changed <= {"trials.csv"}  # the seconds of its own second start
 
 
 def test_a_pruned_search_stops_at_that_epoch(study_file: Files, tmp_path: Path, command: Callable[..., Any]) -> None:

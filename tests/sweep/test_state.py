@@ -1,6 +1,7 @@
 """A sweep's folder: whose it is, what is done, damaged or failed, and whose versions are mixed."""
 
 import json
+import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,30 @@ def test_another_study_is_refused_and_changes_nothing(tmp_path: Path, study: Cal
     assert (tmp_path / "study.json").read_text() == text
     claim(tmp_path, study("0:3"), True)
     assert len(read_study_file(tmp_path)["runs"]) == 6
+    with pytest.raises(
+        BenchbedError, match=r"of a study with 2 more runs than these 4, such as darts-.*the whole study"
+    ):
+        claim(tmp_path, study("0:2"))
+
+
+def test_shards_that_begin_together_claim_the_same_folder(tmp_path: Path, study: Callable[[str], Study]) -> None:
+    """As a job array does: each process writes study.json under a temporary name of its own."""
+    fork, one = multiprocessing.get_context("fork"), study("0:2")
+    begin = fork.Barrier(4)
+    workers = [fork.Process(target=_claim_often, args=(tmp_path, begin, one)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0] * 4
+    assert len(read_study_file(tmp_path / "0")["runs"]) == 4
+    assert {p.name for p in (tmp_path / "0").iterdir()} == {"study.json"}
+
+
+def _claim_often(place: Path, begin: Any, study: Study) -> None:
+    for number in range(25):
+        begin.wait(60)
+        claim(place / str(number), study)
 
 
 def test_standing(tmp_path: Path, study: Callable[[str], Study]) -> None:
