@@ -220,7 +220,10 @@ def describe(
     from .report.draw import draw_cell, text_drawing
     from .spaces.load import load_space
 
-    where = load_space(space, with_settings({}, settings or []).get("space_options"))
+    given = with_settings({}, settings or [])
+    if other := [section for section in given if section != "space_options"]:
+        raise BenchbedError(f"--set {other[0]}....: describe takes space_options.KEY=VALUE only")
+    where = load_space(space, given.get("space_options"))
     where, architecture = where.resolve(arch.strip())
     facts: dict[str, Any] = {"space": space, "architecture": str(architecture), **where.facts(architecture)}
     in_table = None if table is None else describe_in(table, space, architecture, as_json)

@@ -13,6 +13,7 @@ class BenchbedError(ValueError):
 def unknown(kind: str, value: object, known: Iterable[str]) -> BenchbedError:
     """The error for a name that is not in `known`: names the nearest one, then all of them."""
     names = sorted(known)
-    near = get_close_matches(str(value), names, n=1, cutoff=0.4)
+    alike = [name for name in names if name.casefold() == str(value).casefold()]
+    near = alike or get_close_matches(str(value), names, n=1, cutoff=0.4)
     hint = f"did you mean '{near[0]}'? " if near else ""
     return BenchbedError(f"unknown {kind} '{value}': {hint}known: {', '.join(names) or 'none'}")

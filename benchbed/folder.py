@@ -184,6 +184,8 @@ def snapshot_path(search: Path, epoch: int) -> Path:
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """{'history': bytes, 'tree': ...}. Raises BenchbedError if the file is damaged or missing."""
+    if not path.exists():
+        raise damaged(path)
     with one_line(path, "read"):
         data = path.read_bytes()
     try:
@@ -191,7 +193,17 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             if (bad := archive.testzip()) is not None:
                 raise zipfile.BadZipFile(f"the checksum of {bad} does not match")
         saved = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        if type(saved["history"]) is not int or not isinstance(saved["tree"], dict):
+            raise TypeError("its history or tree is of another type")
         return {"history": saved["history"], "tree": saved["tree"]}
     except Exception as error:  # a damaged pickle can fail in any way
         reason = (str(error) or type(error).__name__).splitlines()[0][:120]
-        raise BenchbedError(f"{path} is damaged ({reason}): {AGAIN}") from None
+        raise damaged(path, reason) from None
+
+
+def damaged(checkpoint: Path, reason: str = "") -> BenchbedError:
+    """What to do about a checkpoint that is damaged, or missing where no reason is given."""
+    what = f"is damaged ({reason})" if reason else "is missing"
+    return BenchbedError(
+        f"{checkpoint} {what}: remove {checkpoint.parent} and run again what made it, or run that with --force"
+    )

@@ -14,7 +14,7 @@ import torch
 from . import registry, scoring, stages
 from .config import RunConfig, resolve
 from .errors import BenchbedError
-from .folder import read_json, write_json
+from .folder import AGAIN, read_json, write_json
 from .latency.penalty import check_cost, configured, cost_figures
 from .machine import loaded_commit, made_with
 from .objectives.table import imageless
@@ -112,9 +112,11 @@ def run(config: RunConfig, task: Task, options: Options, redone: set[Path] | Non
     group = options.group
     with group.folder(folder_path, RECORD_KEYS, options.wait) as folder:
         if not options.force and (record := folder.record) is not None:
+            _check_record(folder_path / "record.json", record)
             reporter.line(f"done before: {folder_path} (again from the start with --force)")
             return record
         parts = stages.build(config, task, options.device, group)
+        stages.check_objective(parts)
         with group.folder(search_path, stages.SEARCH_KEYS, options.wait) as search_folder:
             if options.force:  # both locks are held: nothing is thrown away for a run that is then refused
                 folder.clear()
@@ -143,6 +145,16 @@ def run(config: RunConfig, task: Task, options: Options, redone: set[Path] | Non
         }
         folder.finish(record)
     return record
+
+
+def _check_record(path: Path, record: Mapping[str, Any]) -> None:
+    """Raises BenchbedError where a finished run's record holds what a report would refuse."""
+    from .report.record import checked  # which reads this module
+
+    try:
+        checked(path, record)
+    except BenchbedError as error:
+        raise BenchbedError(f"{error}: {AGAIN}") from None
 
 
 def trained(

@@ -67,6 +67,10 @@ class Selector(ABC):
         """Raises BenchbedError where the options do not fit the space; called before a search is begun."""
         return None
 
+    def check_objective(self, objective: Objective) -> None:
+        """Raises BenchbedError where the options do not fit what is measured on; called before a search is begun."""
+        return None
+
     @abstractmethod
     def step(self, context: Context) -> Selection | None:
         """One decision or one tuning epoch; the selection once it is complete."""

@@ -4,7 +4,8 @@ The third, the score, is `benchbed.scoring`.
 """
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from .config import PluginConfig, RunConfig, identity
 from .cost import Cost, Problem
 from .digest import digest
 from .errors import BenchbedError
-from .folder import Folder, load_checkpoint
+from .folder import AGAIN, Folder, damaged, load_checkpoint
 from .foreign.alpha import give
 from .foreign.nb201 import check_fit, take_over
 from .latency.penalty import check_cost, configured, with_cost, within_limit
@@ -77,9 +78,27 @@ class Parts:
         self.searcher.load_state(tree["searcher"])
         self.streams.load_state(tree["streams"])
 
+    def restore(self, checkpoint: Path) -> None:
+        """The state at the end of a search. Raises BenchbedError where its checkpoint is missing or damaged."""
+        saved = self.group.from_leader(lambda: load_checkpoint(checkpoint)["tree"])
+        with whole(checkpoint):
+            self.load_state(saved["parts"])
+
     def digest(self) -> str:
         """SHA-256 over the weights and the searcher's state: equal for two runs that went the same way."""
         return digest({"weights": self.objective.weights(), "searcher": self.searcher.state()})
+
+
+@contextmanager
+def whole(checkpoint: Path) -> Iterator[None]:
+    """A checkpoint's tree is unpacked within: whatever is missing or of another type in it is named as its damage."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError, RuntimeError) as error:
+        if isinstance(error, BenchbedError):
+            raise
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        raise damaged(checkpoint, reason) from None
 
 
 def build(config: RunConfig, task: Task, device: torch.device, group: Group = ALONE) -> Parts:
@@ -139,6 +158,13 @@ def check(config: RunConfig) -> None:
         check_cost(configured(config.cost, space, config.space), config.cost)
 
 
+def check_objective(parts: Parts) -> None:
+    """Raises BenchbedError where the selector cannot work on what the search will leave; before it is begun."""
+    chosen = parts.config.selector
+    selector_class = registry.load("selector", chosen.name)
+    selector_class(selector_class.Options(**chosen.options)).check_objective(parts.objective)
+
+
 def _check_needs(kind: str, plugin: PluginConfig, needs: frozenset[str], objective: str) -> None:
     provides = TableObjective.provides if objective == "table" else SupernetObjective.provides
     if missing := sorted(needs - provides):
@@ -167,8 +193,8 @@ def search(parts: Parts, folder: Folder, reporter: Reporter, snapshots: Collecti
     A finished search costs nothing again. A killed one goes on from its last epoch. Its state after each number of
     epochs in `snapshots` is kept; a finished search keeps no more.
     """
-    if folder.record is not None:
-        return folder.record
+    if (record := folder.record) is not None:
+        return _checked(folder.path / "record.json", record)
     config, epochs = parts.config, parts.config.epochs
     done, seconds = _begun(parts, folder, reporter)
     total = parts.objective.steps_per_epoch
@@ -222,6 +248,14 @@ def search(parts: Parts, folder: Folder, reporter: Reporter, snapshots: Collecti
     if curve := parts.searcher.anytime():
         record["anytime"] = [list(point) for point in curve]
     folder.finish(record)
+    return record
+
+
+def _checked(path: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """A finished search's record. Raises BenchbedError for a figure that is none: a run's record takes it over."""
+    for key in ("supernet_accuracy", "seconds", "peak_memory_bytes"):
+        if isinstance(record[key], bool) or not isinstance(record[key], int | float):
+            raise BenchbedError(f"{path} is damaged ({key} = {record[key]!r:.60}): {AGAIN}")
     return record
 
 
@@ -291,15 +325,16 @@ def select(
     selector: Selector = selector_class(selector_class.Options(**config.selector.options))
     saved, seconds, steps = folder.load(), 0.0, 0
     if saved is None:
-        parts.load_state(parts.group.from_leader(lambda: load_checkpoint(search_checkpoint)["tree"]["parts"]))
+        parts.restore(search_checkpoint)
     else:
-        parts.load_state(saved["parts"])
-        if "selection" in saved:
-            kept = saved["selection"]
-            chosen = parts.space.architecture_of(tuple(kept["choices"]))
-            return Selection(chosen, kept["scores"].numpy(), kept["notes"]), saved["figures"]
-        selector.load_state(saved["selector"])
-        seconds, steps = saved["seconds"], saved["steps"]
+        with whole(folder.path / "checkpoint.pt"):
+            parts.load_state(saved["parts"])
+            if "selection" in saved:
+                kept = saved["selection"]
+                chosen = parts.space.architecture_of(tuple(kept["choices"]))
+                return Selection(chosen, kept["scores"].numpy(), kept["notes"]), saved["figures"]
+            selector.load_state(saved["selector"])
+            seconds, steps = float(saved["seconds"]), int(saved["steps"])
         reporter.line(f"select {config.selector.name}: goes on after step {steps}")
     context = selection_context(parts, folder, reporter)
     reporter.begin(f"select {config.selector.name}", selector.steps(parts.space), steps)

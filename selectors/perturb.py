@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field, model_validator
 from torch import Tensor
 
 from benchbed.errors import BenchbedError
-from benchbed.objective import Decisions
+from benchbed.objective import Decisions, Objective
 from benchbed.searcher import renormalised
 from benchbed.selection.compare import Compared, Criterion, compare, race
 from benchbed.selection.progressive import Inputs, Progressive, ProgressiveOptions
@@ -94,14 +94,16 @@ class Perturb(Progressive):
     def needed(cls, options: Any) -> frozenset[str]:
         return cls.needs if options.race is None else cls.needs | {"images"}
 
+    def check_objective(self, objective: Objective) -> None:
+        if self.options.race is not None and objective.parts < 2:
+            raise BenchbedError(
+                f"selector 'perturb': race = {self.options.race}: the {objective.validation_images} "
+                "validation images are measured in one part; a race needs two (lower supernet.eval_batch)"
+            )
+
     def begin(self, context: Context) -> None:
         self.notes = {"gates": evaluation_mode(self.options.gates, context.searcher)}
         if self.options.race is not None:
-            if context.objective.parts < 2:
-                raise BenchbedError(
-                    f"selector 'perturb': race = {self.options.race}: the {context.objective.validation_images} "
-                    "validation images are measured in one part; a race needs two (lower supernet.eval_batch)"
-                )
             self.notes["race"] = self.options.race
         if self.options.order.endswith("-once"):
             self._rank_all(context)

@@ -48,6 +48,8 @@ Refused = Callable[..., str]
         (("describe", "--arch", CELL.replace("skip_connect", "skip_conect")), ("skip_conect", "skip_connect")),
         (("describe", "--arch", CELL.replace("none~2", "none~3")), ("none~3",)),
         (("describe", "--arch", "Genotype(normal=[('sep_conv_3x3', 1)])"), ("Genotype",)),
+        (("describe", "--arch", CELL, "--set", "scoring.channels=3"), ("--set scoring", "space_options.KEY=VALUE")),
+        (("describe", "--space", "darts", "--arch", "darts_v2"), ("did you mean 'DARTS_V2'", "or a genotype, Geno")),
         (("describe", "--arch", CELL, "--plugin", "none.py"), ("none.py", "No such file")),
         (("select", "runs/searches/none", "--selector", "magnitude"), ("runs/searches/none", "no finished search")),
     ],

@@ -4,6 +4,7 @@ Each gets one line and exit status 2, and nothing that was whole before is lost.
 """
 
 import errno
+import json
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from benchbed import stages
 from benchbed.folder import Folder
@@ -105,6 +107,51 @@ def test_damaged_files(
     file.write_bytes(file.read_bytes()[:-20])
     line = refused(*finished_run, "--out", out)
     assert str(file) in line
+    assert "--force" in line
+
+
+def test_what_a_damaged_checkpoint_says_can_be_done(
+    finished: Path, refused: Refused, command: Any, tmp_path: Path, finished_run: list[str]
+) -> None:
+    """Of a finished search: `select` cannot make it again, removing its folder and the run can."""
+    out = tmp_path / "out"
+    shutil.copytree(finished, out)
+    (file,) = out.glob("searches/*/checkpoint.pt")
+    whole = torch.load(file, weights_only=True)
+    for tree in ({"alpha": 1}, {"parts": 3}, {"parts": {**whole["tree"]["parts"], "objective": []}}):
+        torch.save({"history": whole["history"], "tree": tree}, file)
+        assert f"{file} is damaged" in refused("select", file.parent, "--selector", "constant")
+    file.unlink()
+    line = refused("select", file.parent, "--selector", "constant")
+    assert f"{file} is missing: remove {file.parent} and run again what made it" in line
+    shutil.rmtree(file.parent)
+    (run,) = out.glob("random-*")
+    shutil.rmtree(run)
+    assert command(*finished_run, "--out", out).status == 0
+    assert command("select", file.parent, "--selector", "constant").status == 0
+
+
+@pytest.mark.parametrize(
+    ("stage", "change"),
+    [
+        ("searches/*", {"seconds": "a"}),
+        ("searches/*", {"peak_memory_bytes": None}),
+        ("random-*", {"test_accuracy": "90"}),
+        ("random-*", {"seconds": {"search": "a"}}),
+        ("random-*", {"facts": None}),
+    ],
+)
+def test_a_record_whose_figures_are_none(
+    finished: Path, refused: Refused, tmp_path: Path, finished_run: list[str], stage: str, change: dict[str, Any]
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(finished, out)
+    (file,) = out.glob(f"{stage}/record.json")
+    if stage == "searches/*":
+        shutil.rmtree(next(out.glob("random-*")))
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    line = refused(*finished_run, "--out", out)
+    assert f"{file} is damaged ({next(iter(change))}" in line
     assert "--force" in line
 
 

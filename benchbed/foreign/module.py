@@ -20,7 +20,7 @@ from ..objectives.supernet import SupernetObjective, SupernetOptions
 from ..search_loop import train_epoch
 from ..selector import Context, Selection, Selector
 from ..space import Architecture, Position, Space
-from ..streams import Streams
+from ..streams import Streams, seeded
 from ..supernets.plan import Plan
 from ..task import Task
 from .alpha import give
@@ -36,7 +36,13 @@ class Choices(Space):
     sized_by = ()
 
     def __init__(self, positions: Mapping[str, Sequence[str]]):
+        if not isinstance(positions, Mapping):
+            raise BenchbedError(f"positions {positions!r:.60}: expected a dict of a position's name to its operations")
         for name, operations in positions.items():
+            if isinstance(operations, str):
+                raise BenchbedError(f"position '{name}' has operations {operations!r}: expected a list of names")
+            if odd := [w for w in (name, *operations) if not isinstance(w, str) or not w or set(w) & set(",=")]:
+                raise BenchbedError(f"name {odd[0]!r} at position '{name}': expected text without ',' and '='")
             if not operations or len(set(operations)) < len(operations):
                 raise BenchbedError(f"position '{name}' has operations {list(operations)}: different names are needed")
         if not positions:
@@ -75,9 +81,13 @@ class Gated(nn.Module):
         self.module = module
 
     def forward(self, images: Tensor, gates: Tensor, plan: Plan) -> Tensor:
-        buffers = {name: value.clone() for name, value in self.module.named_buffers()}
-        logits: Tensor = functional_call(self.module, buffers, (images, gates))
+        logits: Tensor = _run(self.module, images, gates)
         return logits
+
+
+def _run(module: nn.Module, images: Tensor, gates: Tensor) -> Any:
+    buffers = {name: value.clone() for name, value in module.named_buffers()}
+    return functional_call(module, buffers, (images, gates))
 
 
 class ModuleObjective(SupernetObjective):
@@ -120,15 +130,14 @@ def select_on(
 
     alpha: logits, whose softmax by rows are the probabilities. `searcher`: a plug-in with alpha, which moves it while a
     selector tunes. `supernet`: batch sizes and the weights' optimiser while tuning (`SupernetOptions`). Raises
-    BenchbedError for an unknown name, alpha of another shape or an option out of range.
+    BenchbedError for an unknown name, alpha of another shape or not finite, a module that does not give logits
+    (n, classes) which depend on its gates and weights, and an option out of range.
     """
     from ..config import typed
 
     kind, chooser = registry.load("searcher", searcher), registry.load("selector", selector)
-    if tuple(alpha.shape) != space.mask.shape:
-        raise BenchbedError(
-            f"alpha of shape {tuple(alpha.shape)}: the space has {space.mask.shape}, positions by operations"
-        )
+    alpha = _checked_alpha(alpha, space)
+    _check_module(module, space, task, torch.device(device))
     streams = Streams(seed)
     objective = ModuleObjective(
         module, space, task, typed(SupernetOptions, supernet or {}, "supernet"), streams, device
@@ -137,10 +146,49 @@ def select_on(
     give(strategy, alpha)
     choosing: Selector = chooser(typed(chooser.Options, options, f"selector '{selector}'"))
     choosing.check(space)
+    choosing.check_objective(objective)
     context = Context(space, strategy, objective, streams, _tuning(objective, strategy), lambda values: None)
     while (selection := choosing.step(context)) is None:
         pass
     return selection
+
+
+def _checked_alpha(alpha: Any, space: Space) -> Tensor:
+    found = torch.as_tensor(alpha)
+    if tuple(found.shape) != space.mask.shape:
+        raise BenchbedError(
+            f"alpha of shape {tuple(found.shape)}: the space has {space.mask.shape}, positions by operations"
+        )
+    if not found.is_floating_point() or not bool(found[torch.from_numpy(space.mask)].isfinite().all()):
+        raise BenchbedError(f"alpha {found.dtype}, {found.tolist()!r:.80}: expected finite real logits")
+    return found.detach().float()
+
+
+def _check_module(module: Any, space: Space, task: Task, device: torch.device) -> None:
+    """Two drawn images through the module: what it gives, and whether that depends on gates and weights.
+
+    What its own code raises there is passed on as it is.
+    """
+    if not isinstance(module, nn.Module):
+        raise BenchbedError(f"module {module!r:.60}: expected an instance of torch.nn.Module")
+    weights = [w for w in module.parameters() if w.requires_grad]
+    if not weights or any(w.dtype != torch.float32 for w in weights):
+        kinds = ", ".join(sorted({str(w.dtype) for w in weights})) or "none"
+        raise BenchbedError(f"module {type(module).__name__}: parameters that learn: {kinds}; expected some of float32")
+    images = torch.randn(2, *task.shape, generator=torch.Generator().manual_seed(0)).to(device)
+    gates = torch.from_numpy(space.mask / space.mask.sum(1, keepdims=True)).float().to(device).requires_grad_()
+    with seeded(torch.Generator()):  # what it draws, such as dropout, is nobody else's
+        logits = _run(module.to(device).train(), images, gates)
+    wanted = (len(images), task.classes)
+    if not isinstance(logits, Tensor) or tuple(logits.shape) != wanted:
+        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise BenchbedError(f"module(images, gates) gives {shape} for {wanted[0]} images: expected logits {wanted}")
+    moved: tuple[Tensor | None, ...] = (None,)
+    if logits.requires_grad:
+        moved = torch.autograd.grad(logits.square().sum(), [gates, *weights], allow_unused=True)
+    if moved[0] is None or all(g is None for g in moved[1:]):
+        lacking = "gates" if moved[0] is None else "weights"
+        raise BenchbedError(f"module(images, gates): its logits do not depend on its {lacking}, by autograd")
 
 
 def _tuning(objective: SupernetObjective, searcher: Any) -> Callable[..., None]:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from .. import registry, stages
 from ..config import RunConfig, file_sha256, typed
 from ..errors import BenchbedError
-from ..folder import REMADE, Folder, load_checkpoint, read_json
+from ..folder import REMADE, Folder, read_json
 from ..machine import made_with, pick_device
 from ..progress import Reporter
 from ..run import RECORD_KEYS, in_json, score_by_table, task_of
@@ -64,7 +64,7 @@ def verified(path: Path, device: str | None = None) -> Verified:
     with _threads((record.get("machine") or {}).get("threads")), tempfile.TemporaryDirectory() as scratch:
         elsewhere = _elsewhere(record, made_with(where))
         parts = stages.build(config, task, where)
-        parts.load_state(load_checkpoint(search / "checkpoint.pt")["tree"]["parts"])
+        parts.restore(search / "checkpoint.pt")
         again: dict[str, Any] = {"state_sha256": {"search": parts.digest()}}
         with Folder(Path(scratch) / "run") as folder:
             selection, figures = stages.select(parts, search / "checkpoint.pt", folder, Reporter(quiet=True))

@@ -80,6 +80,7 @@ def schedule_on(space: Space, interval: int, rule: Rule) -> Schedule:
 
 
 def name_of(space: Space, node: Node) -> str:
-    """A node in words: the number that it has among its group's."""
-    number = [other for other in space.nodes if other.group == node.group].index(node) + 1
-    return f"{node.group} node {number}".strip()
+    """A node in words: by the target of its inputs where their names end in one (`normal:0->5`), else by its place."""
+    ends = {space.positions[i].name.rpartition("->")[2] for i in node.incoming}
+    place = [other for other in space.nodes if other.group == node.group].index(node) + 1
+    return f"{node.group} node {ends.pop() if len(ends) == 1 else place}".strip()

@@ -32,7 +32,11 @@ def read_genotype(text: str) -> dict[str, Pairs]:
     found = {}
     for group in GROUPS:
         concat = _value(fields[f"{group}_concat"])
-        if not isinstance(concat, list | tuple) or sorted(map(str, concat)) != [str(node) for node in NODES]:
+        if (
+            not isinstance(concat, list | tuple)
+            or any(type(node) is not int for node in concat)
+            or sorted(concat) != list(NODES)
+        ):
             raise BenchbedError(f"darts {group}_concat {show(concat)}: the output of a cell joins nodes 2, 3, 4 and 5")
         found[group] = _pairs(group, _value(fields[group]))
     return found
@@ -67,6 +71,9 @@ def _fields(text: str) -> dict[str, ast.expr]:
     for keyword in call.keywords:
         if keyword.arg not in known:
             raise unknown("part of a darts genotype", keyword.arg, known)
+    names = [str(keyword.arg) for keyword in call.keywords]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise BenchbedError(f"darts genotype: '{twice[0]}' stands in it twice")
     return {str(keyword.arg): keyword.value for keyword in call.keywords}
 
 

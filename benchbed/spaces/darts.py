@@ -16,7 +16,7 @@ from ..errors import BenchbedError, unknown
 from ..space import Architecture, Node, Position, Space
 from . import _darts_costs as costs
 from ._darts_published import CELLS, published
-from ._genotype import GROUPS, INPUTS, NODES, read_genotype, show, write_genotype
+from ._genotype import FORM, GROUPS, INPUTS, NODES, read_genotype, show, write_genotype
 
 OPERATIONS = (
     "none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3",
@@ -97,7 +97,8 @@ class Darts(Space):
         if "(" in text:
             return self, self.parse(text)
         if text not in CELLS:
-            raise unknown("published darts cell", show(text)[1:-1], CELLS)
+            error = unknown("published darts cell", show(text)[1:-1], CELLS)
+            raise BenchbedError(f"{error}; or a genotype, {FORM}")
         return self, self.parse(published(text))
 
     def architecture_of(self, choices: tuple[int, ...]) -> Architecture:

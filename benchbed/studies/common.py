@@ -14,7 +14,7 @@ from ..config import RunConfig, file_sha256
 from ..cost import Cost
 from ..errors import BenchbedError
 from ..files import one_line, own_tag, write_atomic
-from ..folder import load_checkpoint, read_json
+from ..folder import read_json
 from ..latency.costs import AdditiveCost, WholeCost
 from ..latency.load import load_cost
 from ..latency.penalty import check_cost, configured
@@ -96,7 +96,7 @@ def finished(search: Path, device: torch.device) -> stages.Parts:
         changed = "the task's data" if code else "the searcher's file"
         raise BenchbedError(f"{search} was made with other code or data ({changed} changed): search again with 'run'")
     parts = stages.build(config, task, device)
-    parts.load_state(load_checkpoint(search / "checkpoint.pt")["tree"]["parts"])
+    parts.restore(search / "checkpoint.pt")
     return parts
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from benchbed.errors import BenchbedError
-from benchbed.foreign.module import Choices, ModuleObjective, select_on
+from benchbed.foreign.module import Choices, ModuleObjective, _check_module, _checked_alpha, select_on
 from benchbed.objectives.supernet import SupernetOptions
 from benchbed.streams import Streams
 from benchbed.task import Seal, Split, Task
@@ -97,11 +97,58 @@ def test_the_gate_gradient_is_the_modules_own_also_where_nothing_flows(task):
         ({"searcher": "random"}, "has no alpha to take over"),
         ({"intervall": 1}, "unknown option of selector 'perturb' 'intervall': did you mean 'interval'"),
         ({"supernet": {"batchs": 1}}, "unknown option of supernet 'batchs'"),
+        ({"alpha": torch.full((2, 3), torch.nan)}, "expected finite real logits"),
     ],
 )
 def test_what_is_refused(task, given, words):
     with pytest.raises(BenchbedError, match=words):
         select_on(Own(), SPACE, task, **{"alpha": ALPHA, **given})
+
+
+def test_alpha_is_any_array_of_finite_numbers():
+    assert torch.equal(_checked_alpha(ALPHA.numpy().astype("float64"), SPACE), ALPHA)
+    for alpha in ([[0, 0, 0], [0, 0, 0]], [[float("inf"), 0.0, 0.0], [0.0, 0.0, 0.0]]):
+        with pytest.raises(BenchbedError, match="expected finite real logits"):
+            _checked_alpha(alpha, SPACE)
+
+
+def changed(**methods):
+    return type("Changed", (Own,), methods)()
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        (lambda: Own, "expected an instance of torch.nn.Module"),
+        (lambda: Own().double(), "parameters that learn: torch.float64; expected some of float32"),
+        (lambda: nn.Identity(), "parameters that learn: none"),
+        (lambda: changed(forward=lambda self, x, gates: Own.forward(self, x, gates)[:, :1]), r"gives \(2, 1\) for"),
+        (lambda: changed(forward=lambda self, x, gates: (Own.forward(self, x, gates),)), "gives tuple for 2 images"),
+        (lambda: changed(forward=lambda self, x, gates: Own.forward(self, x, gates).detach()), "depend on its gates"),
+        (
+            lambda: changed(forward=lambda self, x, gates: Own.forward(self, x, torch.ones_like(gates))),
+            "do not depend on its gates",
+        ),
+        (
+            lambda: changed(forward=lambda self, x, gates: gates.sum() * torch.ones(len(x), 2)),
+            "do not depend on its weights",
+        ),
+    ],
+)
+def test_modules_that_cannot_be_selected_on(task, module, words):
+    """By what `select_on` asks first; with its types unchecked, as a user calls it."""
+    with pytest.raises(BenchbedError, match=words):
+        _check_module(module(), SPACE, task, torch.device("cpu"))
+
+
+def test_looking_at_a_module_first_changes_nothing(task):
+    """Neither its buffers nor the generator of whoever calls."""
+    torch.manual_seed(5)
+    own, expected = Own(), torch.rand(3, generator=torch.Generator().manual_seed(5))
+    torch.manual_seed(5)
+    select_on(own, SPACE, task, ALPHA, selector="magnitude")
+    assert torch.equal(torch.rand(3), expected)
+    assert int(own.norm.num_batches_tracked) == 0
 
 
 @pytest.mark.parametrize(
@@ -118,7 +165,14 @@ def test_strings_of_choices(text, words):
 
 
 def test_spaces_that_are_none():
-    for positions, words in (({}, "without positions"), ({"a": []}, "'a' has operations"), ({"a": ["x", "x"]}, "'a'")):
+    for positions, words in (
+        ({}, "without positions"),
+        ({"a": []}, "'a' has operations"),
+        ({"a": ["x", "x"]}, "'a'"),
+        ({"a": "xy"}, "operations 'xy': expected a list"),
+        ({"a": ["x=1", "y"]}, "name 'x=1' at position 'a': expected text without"),
+        ({"a,b": ["x", "y"]}, "name 'a,b'"),
+    ):
         with pytest.raises(BenchbedError, match=words):
             Choices(positions)
     for choices in ((0,), (0, 3), (-1, 0)):

@@ -166,6 +166,10 @@ def put(key, value):
     return lambda tree: tree["state_dict"].__setitem__(key, value)
 
 
+def moment(key, value):
+    return lambda tree: tree["arch_optimizer"]["state"][0].__setitem__(key, value)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -184,7 +188,23 @@ def put(key, value):
             lambda tree: tree.update(alpha=[torch.zeros(6, 2)]),
             "alpha has 6 edges with 2 operations, NAS-Bench-201 has 6",
         ),
-        (lambda tree: tree.update(alpha=[torch.full((6, 5), torch.inf)]), "alpha under 'alpha' is not finite"),
+        (lambda tree: tree.update(alpha=[torch.full((6, 5), torch.inf)]), "'alpha' is not finite in float32"),
+        (
+            lambda tree: tree.update(alpha=[torch.full((6, 5), 1e300, dtype=torch.float64)]),
+            "'alpha' is not finite in float32",
+        ),
+        (lambda tree: tree.update(alpha=[torch.zeros(6, 5).to_sparse()]), "'alpha' is sparse: expected a dense"),
+        (lambda tree: tree.update(alpha=[torch.zeros(6, 5) + 1j]), "'alpha' is complex"),
+        (put("classifier.bias", torch.zeros(4) + 1j), "'state_dict.classifier.bias' is complex"),
+        (put("classifier.bias", torch.zeros(4).to_sparse()), "'state_dict.classifier.bias' is sparse"),
+        (put("classifier.bias", torch.zeros(4, device="meta")), "'state_dict.classifier.bias' is without data (meta)"),
+        (put(3, torch.zeros(4)), "its state_dict is no dict of tensors by name"),
+        (moment("step", "abc"), "'arch_optimizer.step' is 'abc': expected a number of steps, 1 or more"),
+        (moment("step", torch.ones(3)), "'arch_optimizer.step' is 'tensor([1., 1., 1.])'"),
+        (moment("step", -5), "'arch_optimizer.step' is '-5'"),
+        (moment("step", float("nan")), "'arch_optimizer.step' is 'nan'"),
+        (moment("exp_avg", torch.full((6, 5), torch.nan)), "'arch_optimizer.exp_avg' is not finite"),
+        (moment("exp_avg_sq", torch.full((6, 5), -1.0)), "'arch_optimizer.exp_avg_sq' is negative"),
         (lambda tree: tree.pop("state_dict"), "is no checkpoint of a known layout, it holds alpha, arch_optimizer"),
         (lambda tree: tree.update(state_dict=[1]), "its state_dict is no dict of tensors"),
     ],

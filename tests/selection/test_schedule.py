@@ -4,6 +4,7 @@ import pytest
 
 from benchbed.selection.schedule import agenda_of, by_group, name_of, schedule_of, schedule_on
 from benchbed.space import Node, Position
+from benchbed.spaces.darts_s1 import DartsS1
 from benchbed.spaces.nb201 import NB201
 from benchbed.testing.toys import ToyCell, ToySpace
 
@@ -72,3 +73,7 @@ def test_a_space_without_topology_has_one_decision_an_event():
 def test_nodes_are_named_by_their_number_in_their_group():
     space = ToyCell()
     assert [name_of(space, node) for node in space.nodes] == ["normal node 1", "normal node 2", "reduce node 1"]
+    darts = DartsS1()  # as its genotypes and edges name them
+    assert [name_of(darts, node) for node in darts.nodes if node.group == "normal"] == [
+        f"normal node {n}" for n in (2, 3, 4, 5)
+    ]

@@ -86,9 +86,14 @@ def test_a_race_at_next_to_no_error_decides_as_the_full_measurement():
     assert raced.architecture == plain.architecture
 
 
-def test_a_race_over_a_single_part_is_refused():
+def test_a_race_over_a_single_part_is_refused_before_the_search(tmp_path, tiny):
     with pytest.raises(BenchbedError, match=r"race = 0.05: the 60 validation images are measured in one part"):
-        perturb(race=0.05).step(bench_of(eval_batch=60).context())
+        perturb(race=0.05).check_objective(bench_of(eval_batch=60).context().objective)
+    perturb(race=0.05).check_objective(bench_of(eval_batch=30).context().objective)
+    raw = {**tiny, "selector": {"race": 0.05}, "supernet": {**tiny.get("supernet", {}), "eval_batch": 500}}
+    with pytest.raises(BenchbedError, match=r"race = 0.05: the \d+ validation images are measured in one part"):
+        run_all(expand(raw, ["darts"], ["perturb"], [0]), RunOptions(tmp_path / "out", torch.device("cpu")))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_race_without_images_is_refused(tmp_path, unchecked, make_table):

@@ -156,6 +156,8 @@ def _broken(old: str, new: str) -> str:
         (_broken("[('sep", "[('max_pool_3x3', 0), ('sep"), "normal cell: more than two inputs a node, 9"),
         (_broken("('sep_conv_3x3', 1)", "('sep_conv_3x3', 0)"), "normal cell, node 2: both inputs come from node 0"),
         (_broken("normal_concat=[2, 3, 4, 5]", "normal_concat=[3, 4, 5]"), r"normal_concat \[3, 4, 5\]: the output"),
+        (_broken("normal_concat=[2, 3, 4, 5]", "normal_concat=['2', '3', '4', '5']"), "normal_concat .* the output of"),
+        (_broken("normal_concat=[2, 3, 4, 5]", "normal_concat=[2, 3, 4, 5], normal_concat=[2, 3, 4, 5]"), "twice"),
         (_broken("normal_concat=[2, 3, 4, 5], ", ""), "without 'normal_concat'"),
         (
             _broken("reduce_concat", "reduced_concat"),
