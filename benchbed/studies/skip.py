@@ -134,7 +134,7 @@ def markdown(found: Sequence[Found]) -> list[str]:
     """The page: a row a seed, the means with their intervals, the paper's table beside it."""
     table = rows(found)
     head = ["seed", "gap at the end", "rho(gap, accuracy) over epochs", "accuracy", "after swaps",
-            "rho(foretold, learned) of edges", "same sign", "edges at infinity"]  # fmt: skip
+            "rho(foretold, learned) of pairs", "same sign", "pairs at infinity"]  # fmt: skip
     keys = ["gap", "rho_over_training", "before", "after", "rho_of_edges", "same_sign"]
     lines = [[str(r["seed"]), *(_figure(r[k]) for k in keys), str(r["infinite"])] for r in table]
     means = [[r[k] for r in table if math.isfinite(r[k])] for k in keys]
