@@ -361,6 +361,11 @@ def file_sha256(kind: str, name: str) -> str | None:
     return None if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
 
 
+def _takes(kind: type, annotation: Any) -> bool:
+    """Whether a value of this very type is one of the annotation's, a Literal's values included."""
+    return annotation in (kind, Any) or any(type(a) is kind or _takes(kind, a) for a in get_args(annotation))
+
+
 def typed(model: type[M], values: Mapping[str, Any], where: str) -> M:
     """`values` as the model; the word 'none' is no value where a field may have none (TOML has no null).
 
@@ -374,6 +379,8 @@ def typed(model: type[M], values: Mapping[str, Any], where: str) -> M:
             given[key] = None
         if isinstance(value, float) and not math.isfinite(value):
             raise BenchbedError(f"{where}: {key} = {value}: a finite number is needed")
+        if isinstance(value, bool) and not _takes(bool, model.model_fields[key].annotation):  # pydantic takes it for 1
+            raise BenchbedError(f"{where}: {key} = {str(value).lower()}: true and false are no values of it")
     try:
         return model.model_validate(given)
     except ValidationError as error:

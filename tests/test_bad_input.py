@@ -74,6 +74,8 @@ def test_names_and_values(refused: Refused, arguments: tuple[str, ...], words: t
         ("searcher.alpha_lr=-1", ("alpha_lr = -1", "greater than 0")),
         ("searcher.alpha_lr=nan", ("alpha_lr = nan", "finite")),
         ("searcher.order=3", ("order = 3", "1 or 2")),
+        ("searcher.order=true", ("order = true", "true and false are no values of it")),
+        ("supernet.batch=true", ("batch = true", "true and false are no values of it")),
         ("supernet.channels=0", ("channels = 0", "greater than or equal to 1")),
         ("supernet.channels=2.5", ("channels = 2.5", "integer")),
         ("supernet.lr=inf", ("lr = inf", "finite")),

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from pydantic import BaseModel
@@ -152,6 +152,17 @@ def test_a_toml_file_is_a_whole_configuration(tmp_path: Path) -> None:
 
 class Sample(PluginOptions):
     count: int = 1
+
+
+def test_true_and_false_stay_what_they_are_where_they_may_be() -> None:
+    class Model(BaseModel):
+        plain: bool = False
+        perhaps: bool | None = None
+        either: Literal[True, "auto"] = "auto"
+        any: Any = 0
+
+    found = typed(Model, {"plain": True, "perhaps": False, "either": True, "any": True}, "a section")
+    assert (found.plain, found.perhaps, found.either, found.any) == (True, False, True, True)
 
 
 def test_a_typed_model_of_a_third_party_refuses_in_one_line() -> None:

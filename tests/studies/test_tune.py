@@ -222,7 +222,7 @@ LR = '"searcher.alpha_lr" = '
     ("old", "new", "words"),
     [
         ("trials = 3", "trails = 3", ("unknown option of tune 'trails'", "'trials'")),
-        ("trials = 3", "trials = true", ("tune: trials = True", "integer")),
+        ("trials = 3", "trials = true", ("tune: trials = true", "true and false")),
         ("trials = 3", "trials = 0", ("tune: trials = 0", "greater than or equal to 1")),
         ("[tune]\ntrials = 3", "[tune]", ("trials is missing in [tune]",)),
         ("[tune.space]", "[tune.spaces]", ("unknown option of tune 'spaces'", "'space'")),
