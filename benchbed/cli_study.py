@@ -241,6 +241,8 @@ def estimators(
     stages = numbers(steps, "--steps", above=False)
     if any(s != int(s) for s in stages):
         raise BenchbedError(f"--steps '{steps}': expected whole numbers with commas, such as 0,10,20")
+    if twice := [s for s in stages if stages.count(s) > 1]:
+        raise BenchbedError(f"--steps '{steps}': {twice[0]:g} stands there twice")
     found = study.study(table, dataset, asked, list(seed_range(seeds)), [int(s) for s in stages], draws)
     study.write(found, out)
     print("\n".join(study.markdown(found)))

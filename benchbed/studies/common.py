@@ -118,7 +118,7 @@ def settled(target: float, cost: Cost) -> float:
 
 
 def numbers(text: str, option: str, least: float = 0.0, above: bool = True) -> tuple[float, ...]:
-    """The different numbers of a list with commas, each above `least` (or at it). Raises BenchbedError otherwise."""
+    """The numbers of a list with commas, each above `least` (or at it). Raises BenchbedError otherwise."""
     found = []
     for part in text.split(","):
         try:
@@ -128,8 +128,6 @@ def numbers(text: str, option: str, least: float = 0.0, above: bool = True) -> t
         if not math.isfinite(value) or value < least or (above and value == least):
             wanted = f"{'above' if above else 'of at least'} {least:g}"
             raise BenchbedError(f"{option} '{text}': '{part.strip()}' is no number {wanted}; expected e.g. 3,4,5")
-        if value in found:
-            raise BenchbedError(f"{option} '{text}': {value:g} stands in it twice")
         found.append(value)
     return tuple(found)
 

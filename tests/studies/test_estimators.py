@@ -109,7 +109,7 @@ def test_the_command_and_its_files(make_table: Any, command: Callable[..., Any],
         (("--estimator", "darts", "--estimator", "darts"), "estimator 'darts' is asked for twice"),
         (("--estimator", "darts", "--draws", 1), "--draws 1"),
         (("--estimator", "darts", "--steps", "1.5"), "--steps '1.5': expected whole numbers"),
-        (("--estimator", "darts", "--steps", "0,10,0"), "--steps '0,10,0': 0 stands in it twice"),
+        (("--estimator", "darts", "--steps", "0,10,0"), "--steps '0,10,0': 0 stands there twice"),
     ],
 )
 def test_bad_input(make_table: Any, refused: Callable[..., str], flags: tuple[Any, ...], text: str) -> None:
