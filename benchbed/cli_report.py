@@ -10,7 +10,7 @@ Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="a Python f
 
 def report(
     runs: Annotated[Path, typer.Argument(help="a folder of runs, or the TOML file of a study or run")],
-    out: Annotated[Path | None, typer.Option(help="where the report goes: RUNS/report if not given")] = None,
+    out: Annotated[Path | None, typer.Option(help="where the report goes  [default: RUNS/report]")] = None,
     plugin: Plugins = None,
 ) -> None:
     """Finished runs as tables (CSV, Markdown, LaTeX), figures and one HTML page that opens offline."""

@@ -20,6 +20,7 @@ from .machine import loaded_commit, made_with
 from .objectives.table import imageless
 from .parallel import ALONE, Group
 from .progress import Reporter
+from .record import RECORD_KEYS, checked
 from .selector import Selection
 from .space import Space
 from .table_config import NO_TABLE
@@ -27,8 +28,6 @@ from .tables.score import score as score_in
 from .task import Task, truncated
 from .tasks.load import load_task
 
-# What a finished run's record holds at least: a record without it is damaged.
-RECORD_KEYS = ("id", "search", "searcher", "selector", "seed", "architecture", "test_accuracy", "facts", "seconds")
 TABLE_KEYS = ("best_test_accuracy", "regret", "rank", "percentile", "cells", "n_seeds", "noise_floor", "table")
 CONFIG_KEYS = ("space", "task", "preset", "epochs", "searcher", "supernet", "seed")
 SELECT_KEYS = ("scoring", "data", "splits", "table", "dataset")  # what `select` may change beside the selector
@@ -149,8 +148,6 @@ def run(config: RunConfig, task: Task, options: Options, redone: set[Path] | Non
 
 def _check_record(path: Path, record: Mapping[str, Any]) -> None:
     """Raises BenchbedError where a finished run's record holds what a report would refuse."""
-    from .report.record import checked  # which reads this module
-
     try:
         checked(path, record)
     except BenchbedError as error:

@@ -8,9 +8,9 @@ be the author's to answer, never guessed.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ..record import Record
 from .collect import Collection
 from .groups import RANDOM_SEARCH, Group
-from .record import Record
 
 YES, NO, PARTLY, OPEN = "yes", "no", "partly", "not known from the records"
 

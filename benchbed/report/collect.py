@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ..config import read_toml
 from ..errors import BenchbedError
 from ..folder import REMADE, read_json
-from .record import Record, amount, read_record
+from ..record import Record, amount, read_record
 
 DEFAULT_OUT = "runs"  # where a file that names no `out` has its runs
 

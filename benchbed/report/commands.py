@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import BenchbedError
+from ..record import Record
 from ..run import as_given
 from ..spaces.load import load_space
 from .groups import CONSTANT, RANDOM_SEARCH, UNIFORM, Group, Row, slug
-from .record import Record
 
 LIKED = ("nor_conv_3x3", "sep_conv_3x3", "conv_3x3")  # the operation of a constant cell, where a space has it
 IDLE = ("none", "zero", "identity", "skip_connect", "noise")

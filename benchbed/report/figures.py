@@ -11,6 +11,7 @@ import numpy as np
 from scipy import stats
 
 from ..errors import BenchbedError
+from ..record import Record
 from ..space import Space
 from ..spaces.load import load_space
 from ..stats.pareto import front
@@ -20,7 +21,6 @@ from .critical import critical_difference_figure
 from .draw import PALETTE, colours_of, draw_cell, text_drawing
 from .groups import Group, Row, slug
 from .plots import empty_figure, legend_below, pdf_bytes, svg_bytes
-from .record import Record
 
 MOST_THIN = 20  # seeds whose own trajectories are drawn beside their mean
 MOST_RANKED = 30  # methods of a critical-difference diagram

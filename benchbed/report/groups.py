@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..record import Record
 from ..stats.interval import Interval, mean_interval
 from ..stats.paired import holm, permutation
 from .collect import settings
-from .record import Record
 
 LEVEL = 0.05
 RESAMPLES = 9_999  # of a permutation test of many seeds

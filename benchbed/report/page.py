@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..record import Record
 from .checklist import OPEN, Item, short
 from .collect import Collection
 from .commands import Command
 from .figures import Figure
 from .groups import Group
 from .published import Published
-from .record import Record
 from .tables import ACCURACY, brief, caption, noise_line, printed
 
 if TYPE_CHECKING:

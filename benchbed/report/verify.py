@@ -15,7 +15,8 @@ from ..errors import BenchbedError
 from ..folder import REMADE, Folder, read_json
 from ..machine import made_with, pick_device
 from ..progress import Reporter
-from ..run import RECORD_KEYS, in_json, score_by_table, task_of
+from ..record import RECORD_KEYS
+from ..run import in_json, score_by_table, task_of
 from ..task import Task
 
 NEEDED = (*RECORD_KEYS, "config", "scores", "state_sha256")

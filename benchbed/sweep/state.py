@@ -18,8 +18,7 @@ from ..errors import BenchbedError
 from ..files import held, one_line, own_tag, write_atomic
 from ..folder import read_json
 from ..machine import versions
-from ..report.record import checked
-from ..run import RECORD_KEYS
+from ..record import RECORD_KEYS, checked
 from .study import Run, Study, in_words
 
 FORMAT = 1

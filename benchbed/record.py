@@ -1,4 +1,4 @@
-"""What reports and sweeps read of a run's record.json: one notion of what is damaged."""
+"""A run's record.json as runs, reports and sweeps read it: one notion of what is damaged."""
 
 import math
 from collections.abc import Mapping
@@ -7,21 +7,15 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ..errors import BenchbedError
-from ..folder import REMADE, read_json
-from ..run import RECORD_KEYS
+from .errors import BenchbedError
+from .folder import REMADE, read_json
 
+# What a finished run's record holds at least: a record without it is damaged.
+RECORD_KEYS = ("id", "search", "searcher", "selector", "seed", "architecture", "test_accuracy", "facts", "seconds")
 STAGES = ("search", "selection", "scoring")
 # What every configuration holds, with its type, and the sections that some hold.
 ALWAYS = {"space": str, "task": str, "epochs": int, "searcher": dict, "selector": dict}
-SOMETIMES = {
-    "space_options": dict,
-    "task_options": dict,
-    "table": dict,
-    "scoring": dict,
-    "supernet": dict,
-    "cost": dict,
-}
+SOMETIMES = ("space_options", "task_options", "table", "scoring", "supernet", "cost")
 
 
 def amount(value: Any, most: float = math.inf) -> float:
