@@ -19,9 +19,7 @@ FAILED = 1  # exit status where a run failed and the rest went on
 
 
 def sweep(
-    study: Annotated[
-        Path | None, typer.Argument(help="STUDY.toml: a run's configuration with a [grid]")
-    ] = None,
+    study: Annotated[Path | None, typer.Argument(help="STUDY.toml: a run's configuration with a [grid]")] = None,
     out: Annotated[Path | None, typer.Option(help="where results go  [default: runs/NAME of the study file]")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="say what it takes, and run nothing")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="walk every pairing on one epoch, keep nothing")] = False,
