@@ -1,6 +1,7 @@
 """The command line: parse, call, print. Heavy libraries are imported inside the commands that need them."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -318,13 +319,22 @@ def main() -> None:
         status = INTERRUPTED  # typer's newer versions return it, older ones raise
     except OSError as error:  # whatever no room has put into words of its own: a name too long, a disk gone
         _end(f"{error.filename or 'a file'}: {error.strerror or error}"[:300], 2)
-    except Exception as error:
-        if not hasattr(error, "format_message"):  # anything but a usage error of the command-line parser is a bug
-            raise
-        _end(error.format_message(), 2)
+    except (Exception, SystemExit) as error:
+        usage = getattr(error, "format_message", None)  # of the command-line parser; any other error is a bug
+        _end(usage() if usage else _plugin_fault(error), 2)
     if status == INTERRUPTED:
         _end("interrupted: everything up to the last finished epoch or decision is kept; the same command goes on", 130)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _plugin_fault(error: BaseException) -> str:
+    """The line for an error out of a plug-in that is not ours; any other is raised again. Its author may see it all."""
+    from .registry import fault
+
+    where = fault(error)
+    if where is None or os.environ.get("BENCHBED_TRACEBACK"):
+        raise error
+    return f"plug-in {where}: {type(error).__name__}: {error} (BENCHBED_TRACEBACK=1 shows the traceback)"
 
 
 def _end(message: str, status: int) -> None:

@@ -26,7 +26,8 @@ def report(
         typer.echo(f"benchbed: {line}", err=True)
     written = made.write()
     for part in made.parts:
-        print(f"{part.group.title}: {len(part.group.records)} runs in {len(part.group.rows)} rows")
+        n, rows = len(part.group.records), len(part.group.rows)
+        print(f"{part.group.title}: {n} run{'s' * (n != 1)} in {rows} row{'s' * (rows != 1)}")
         for words, command in part.missing:
             print(f"  control missing: {words}" + (f"; add it: {command.line}" if command else ""))
     print(f"written: {', '.join(map(str, written))}")

@@ -113,6 +113,15 @@ def is_ours(plugin: Plugin) -> bool:
     return plugin.target.startswith(_PACKAGES[plugin.kind] + ".")
 
 
+def fault(error: BaseException) -> str | None:
+    """Where an error came out of a plug-in that is not ours, as 'FILE at line N'; None where none has a part in it."""
+    groups = [_entry_points(f"benchbed.{kind}s", tuple(sys.path)) for kind in KINDS]
+    modules = (sys.modules.get(entry.module) for group in groups for entry in group)
+    files = {str(file) for file in _USER_FILES.values()} | {getattr(module, "__file__", None) for module in modules}
+    frames = [frame for frame in extract_tb(error.__traceback__) if frame.filename in files]
+    return f"{frames[-1].filename} at line {frames[-1].lineno}" if frames else None
+
+
 def summary_of(file: Path) -> str:
     """The first line of the file's docstring, without importing it."""
     try:

@@ -236,6 +236,38 @@ def test_a_changed_plug_in_is_another_run(
 
 
 @pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("raise SystemExit", "SystemExit:"),
+        ("context.space.architecture_of(7)", "TypeError: "),
+    ],
+)
+def test_a_plug_in_that_fails_is_named_with_its_line(
+    files: Path, command: Command, tmp_path: Path, tiny_flags: list[str], line: str, said: str, unchecked: None
+) -> None:
+    file = files / "my_last.py"
+    file.write_text(SELECTOR.replace("        choices =", f"        {line}\n        choices ="))
+    names = ("--searcher", "random", "--selector", "my-last", "--plugin", file, "--out", tmp_path / "out")
+    outcome = command("run", *names, *tiny_flags)
+    assert outcome.status == 2
+    assert outcome.err.splitlines()[-1].startswith(f"benchbed: plug-in {file} at line 10: {said}")
+    assert "Traceback" not in outcome.err
+    (run,) = (tmp_path / "out").glob("random-my-last-*")
+    assert not (run / "result.json").exists()
+
+
+def test_its_author_may_see_the_traceback(
+    files: Path, command: Command, tmp_path: Path, tiny_flags: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = files / "my_last.py"
+    file.write_text(SELECTOR.replace("        choices =", "        1 / 0\n        choices ="))
+    monkeypatch.setenv("BENCHBED_TRACEBACK", "1")
+    with pytest.raises(ZeroDivisionError):
+        command("run", "--searcher", "random", "--selector", "my-last", "--plugin", file, *tiny_flags)
+
+
+@pytest.mark.parametrize(
     ("old", "new", "said"),
     [
         (':Super"', ':Supper"', "its supernet cannot be imported: module 'benchbed_plugin_my_layers' has no attribute"),

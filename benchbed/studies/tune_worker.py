@@ -58,8 +58,20 @@ def prepare(study: Study, storage: BaseStorage) -> optuna.Study:
             f"tune: study '{name}' in {shown(study.options.storage)} is another one: its {where} is {was!r}, "
             f"here it is {now!r}: {OTHER}"
         )
+    _refuse_fewer(study, found)
     queue_of(study, storage, found).fill()
     return found
+
+
+def _refuse_fewer(study: Study, found: optuna.Study) -> None:
+    """Fewer trials than there are would leave some out of the results, the best perhaps among them."""
+    begun = [t for t in found.get_trials(deepcopy=False) if t.state != TrialState.WAITING]
+    most = 1 + max((t.user_attrs.get(SLOT, -1) for t in begun), default=-1)
+    if most > study.options.trials:
+        raise BenchbedError(
+            f"tune: trials {study.options.trials} is fewer than the {most} that study '{study.options.name}' in "
+            f"{shown(study.options.storage)} has begun: ask for {most} or more"
+        )
 
 
 OTHER = "give this one another name in [tune]"

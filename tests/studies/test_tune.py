@@ -282,6 +282,16 @@ def test_bad_commands(study_file: Files, refused: Callable[..., str], tmp_path: 
     assert "searcher.alpha_lr is set to 0.1 and tuned as well" in set_too
 
 
+def test_fewer_trials_than_there_are_is_refused(
+    study_file: Files, tmp_path: Path, command: Callable[..., Any], refused: Callable[..., str]
+) -> None:
+    file = study_file(f"journal:{tmp_path / 'j'}")
+    assert command("tune", file, "--trials", 2).status == 0
+    line = refused("tune", file, "--trials", 1)
+    assert "trials 1 is fewer than the 2 that study 'study'" in line
+    assert line.rstrip().endswith("ask for 2 or more")
+
+
 def test_a_study_of_another_space_or_configuration_is_refused(
     study_file: Files, tmp_path: Path, command: Callable[..., Any], refused: Callable[..., str]
 ) -> None:
