@@ -2,10 +2,13 @@
 
 import json
 import os
+import shutil
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +143,103 @@ def test_a_cluster_of_two_nodes_that_loses_one(
     assert sorted(p.name for p in (out / "searches").iterdir()) == sorted(
         p.name for p in (whole / "searches").iterdir()
     )
+
+
+@pytest.fixture
+def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, str]]:
+    """Ray on two nodes, each with a network and a file system of its own: the head's address, the second node's link.
+
+    Neither sees what is below `tmp_path`. The head, on this side, has no CPU to work with.
+    """
+    pytest.importorskip("ray", reason="needs Ray: pip install 'benchbed[ray]'")
+    if os.getuid() or not shutil.which("ip") or not shutil.which("unshare"):
+        pytest.skip("needs Linux, root, ip and unshare, to make networks and file systems")
+    for name in ("RAY_USAGE_STATS_ENABLED", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"):
+        monkeypatch.setenv(name, "0")
+    ray, tag, net = Path(sys.executable).with_name("ray"), f"bb{os.getpid()}", f"10.213.{os.getpid() % 250}"
+    start = f"exec {ray} start --object-store-memory {100 * 2**20}"
+    hide = f"mount -t tmpfs none /tmp && mkdir -p {tmp_path} && mount -t tmpfs none {tmp_path}"
+
+    def do(*lines: str) -> None:
+        for line in lines:
+            subprocess.run(line.split(), check=True, capture_output=True)
+
+    nodes = []
+    try:
+        do(f"ip link add {tag} type bridge", f"ip addr add {net}.1/24 dev {tag}", f"ip link set {tag} up")
+        for i in (2, 3):
+            name = f"{tag}n{i}"
+            do(f"ip netns add {name}", f"ip link add {tag}v{i} type veth peer name {tag}e{i} netns {name}")
+            do(f"ip link set {tag}v{i} master {tag} up", f"ip -n {name} link set lo up")
+            do(f"ip -n {name} addr add {net}.{i}/24 dev {tag}e{i}", f"ip -n {name} link set {tag}e{i} up")
+        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        head = f"{start} --block --head --node-ip-address {net}.1 --port 6390 --num-cpus 0 --include-dashboard=false"
+        nodes.append(subprocess.Popen(["sh", "-c", head], **quiet))
+        _wait_for_port(f"{net}.1", 6390)
+        for i in (2, 3):
+            node = f"{hide} && {start} --block --address {net}.1:6390 --node-ip-address {net}.{i} --num-cpus 1"
+            apart = ["ip", "netns", "exec", f"{tag}n{i}", "unshare", "-m", "sh", "-c", node]
+            nodes.append(subprocess.Popen(apart, **quiet))
+        yield f"{net}.1:6390", f"{tag}v3"
+    finally:
+        for i in (2, 3):
+            left = subprocess.run(["ip", "netns", "pids", f"{tag}n{i}"], capture_output=True, text=True).stdout
+            subprocess.run(["kill", "-9", *left.split()], capture_output=True)
+            subprocess.run(["ip", "netns", "del", f"{tag}n{i}"], capture_output=True)
+            subprocess.run(["ip", "link", "del", f"{tag}v{i}"], capture_output=True)
+        subprocess.run(["ip", "link", "del", tag], capture_output=True)
+        for node in nodes:  # of the head's own processes `ray start` takes leave itself
+            node.terminate()
+            node.wait(timeout=60)
+
+
+def _wait_for_port(host: str, port: int) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        with suppress(OSError), socket.create_connection((host, port), timeout=1):
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"nothing answers at {host}:{port}")
+
+
+IMAGES = """
+task = "digits"
+epochs = 12
+[task_options]
+train = 2000
+[scoring]
+epochs = 1
+[grid]
+searcher = ["darts", "proxyless"]
+selector = ["magnitude", "random"]
+"""
+
+
+@pytest.mark.slow
+def test_machines_without_a_shared_disk_and_one_that_is_cut_off(
+    tmp_path: Path, machines: tuple[str, str], child_env: dict[str, str]
+) -> None:
+    """What the lost one had begun is made again on the other; the records are those of one process."""
+    address, link = machines
+    (tmp_path / "study.toml").write_text(IMAGES)
+    command = [sys.executable, "-m", "benchbed", "sweep", str(tmp_path / "study.toml"), "--out"]
+    out = tmp_path / "out"
+    options = [str(out), "--executor", "ray", "--workers", "2", "--address", address]
+    sweep = subprocess.Popen(command + options, env=child_env, stderr=subprocess.PIPE, text=True)
+    assert sweep.stderr is not None
+    first = sweep.stderr.readline() + sweep.stderr.readline()
+    assert "0 of 4 runs done, 2 at work" in first, first + sweep.stderr.read()
+    time.sleep(5)
+    subprocess.run(["ip", "link", "set", link, "down"], check=True)
+    _, said = sweep.communicate(timeout=500)
+    assert sweep.returncode == 0, said
+    assert "its worker died" in said
+    assert "4 of 4 runs done" in said
+    whole = tmp_path / "whole"
+    subprocess.run([*command, str(whole), "--quiet"], env=child_env, check=True, capture_output=True)
+    made = {path.parent.name: steady(path) for path in out.glob("*/record.json")}
+    assert made == {path.parent.name: steady(path) for path in whole.glob("*/record.json")}
+    assert len(made) == 4
 
 
 def _wait_for_two(out: Path, sweep: "subprocess.Popen[str]") -> None:
