@@ -222,6 +222,23 @@ def test_a_disk_that_is_really_full(small_disk: Path, command: Callable[..., Any
     assert [p for p in small_disk.rglob("*") if p.name.endswith(".new")] == []
 
 
+def test_a_full_disk_ends_a_sweep(
+    small_disk: Path, tmp_path: Path, command: Callable[..., Any], tiny_file: Path
+) -> None:
+    """Each of its runs would fail by it: the rest are not tried."""
+    (tmp_path / "study.toml").write_text(
+        f'task = "npz:{tiny_file}"\nepochs = 2\n[supernet]\nchannels = 4\n[scoring]\nepochs = 1\n'
+        '[grid]\nsearcher = ["darts", "proxyless"]\nselector = ["magnitude"]\nseeds = "0:4"\n'
+    )
+    out = small_disk / "out"
+    outcome = command("sweep", tmp_path / "study.toml", "--out", out, "--quiet")
+    assert outcome.status == 2
+    line = outcome.err.splitlines()[-1]
+    assert line.startswith(f"benchbed: cannot write {out}/")
+    assert "No space left on device: the sweep ends" in line
+    assert len(list(out.glob("searches/*"))) < 8
+
+
 # -- a loss that turns NaN -----------------------------------------------------------------------------------------
 
 

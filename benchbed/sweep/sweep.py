@@ -1,5 +1,7 @@
 """The sweep itself: searches handed to workers, what they say, what died tried again; the rest goes on."""
 
+import errno
+import os
 import signal
 import threading
 import time
@@ -18,6 +20,7 @@ from .study import Run
 
 TICK = 0.5  # seconds that one wait for events takes at most
 PATIENCE = 5.0  # seconds before a folder that another process holds is tried again
+FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))  # what a run says that found no room to write
 DEATHS = 5  # workers that may die one after the other before any is ready
 
 
@@ -152,6 +155,8 @@ class Sweep:
             self._queue.appendleft(job)
 
     def _fail(self, job: Job, reason: str, details: str = "") -> None:
+        if any(full in reason for full in FULL):
+            raise BenchbedError(f"{reason}: the sweep ends, for every run would fail by it; the same command goes on")
         run = job.runs.popleft()
         failure = Failure(run.id, reason, self._attempts.get(run.id, 1))
         self.failures[run.id] = failure
