@@ -1,4 +1,4 @@
-"""One number for a tree of tensors and plain values: equal for two trees that are the same bit for bit."""
+"""Trees of values: one number for a tree of tensors, equal for two that are the same bit for bit; what differs."""
 
 import hashlib
 from typing import Any
@@ -13,6 +13,17 @@ def digest(tree: Any) -> str:
         total.update(name.encode())
         total.update(_bytes(value))
     return total.hexdigest()
+
+
+def first_difference(before: Any, now: Any, where: str = "") -> tuple[str, Any, Any] | None:
+    """The first place where two trees of plain values differ, and what stands there; None where they are equal."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in [*before, *(key for key in now if key not in before)]:
+            found = first_difference(before.get(key), now.get(key), f"{where}.{key}" if where else key)
+            if found is not None:
+                return found
+        return None
+    return None if before == now else (where, before, now)
 
 
 def _bytes(value: Any) -> bytes:

@@ -14,13 +14,14 @@ import torch
 from . import registry, scoring, stages
 from .config import RunConfig, resolve
 from .errors import BenchbedError
-from .folder import AGAIN, read_json, write_json
+from .folder import AGAIN, write_json
 from .latency.penalty import check_cost, configured, cost_figures
 from .machine import loaded_commit, made_with
 from .objectives.table import imageless
 from .parallel import ALONE, Group
 from .progress import Reporter
 from .record import RECORD_KEYS, checked
+from .searched import refuse_another, saved_config
 from .selector import Selection
 from .space import Space
 from .table_config import NO_TABLE
@@ -29,7 +30,6 @@ from .task import Task, truncated
 from .tasks.load import load_task
 
 TABLE_KEYS = ("best_test_accuracy", "regret", "rank", "percentile", "cells", "n_seeds", "noise_floor", "table")
-CONFIG_KEYS = ("space", "task", "preset", "epochs", "searcher", "supernet", "seed")
 SELECT_KEYS = ("scoring", "data", "splits", "table", "dataset")  # what `select` may change beside the selector
 DRY_IMAGES = 256  # images a split that a dry run walks through
 
@@ -291,7 +291,7 @@ def select_again(search_path: Path, raw: Mapping[str, Any], selector: str, optio
     finished search, or if its plug-in or data are not what they were.
     """
     search_path = search_path.resolve()
-    if search_path.parent.name != "searches" or not (search_path / "record.json").exists():
+    if search_path.parent.name != "searches":
         raise BenchbedError(
             f"{search_path} holds no finished search (no record.json): give a folder below OUT/searches"
         )
@@ -300,7 +300,7 @@ def select_again(search_path: Path, raw: Mapping[str, Any], selector: str, optio
         raise BenchbedError(
             f"'{given[0]}' was fixed by the search: select takes selector, scoring and device, table and data"
         )
-    saved = read_json(search_path / "config.json", CONFIG_KEYS)
+    saved = saved_config(search_path)
     if (made_by := saved.get("processes", 1)) != options.group.size:
         raise options.group.refusal(
             f"{search_path} was searched by {made_by} processes, here are {options.group.size}: "
@@ -311,11 +311,7 @@ def select_again(search_path: Path, raw: Mapping[str, Any], selector: str, optio
     (config,) = _shared([config], options.group)
     stages.check(config)
     task = task_of(config)
-    if stages.search_id(config, task) != search_path.name:
-        changed = "the searcher's file" if config.searcher.sha256 != saved["searcher"]["sha256"] else "the task's data"
-        raise BenchbedError(
-            f"{search_path} was made with other code or data ({changed} changed): search again with 'run'"
-        )
+    refuse_another(search_path, config, task)
     return run(config, task, options._replace(out=search_path.parent.parent), {search_path})
 
 

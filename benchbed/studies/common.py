@@ -7,18 +7,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from pydantic import ValidationError
 
 from .. import stages
-from ..config import RunConfig, file_sha256
+from ..config import RunConfig
 from ..cost import Cost
 from ..errors import BenchbedError
 from ..files import one_line, own_tag, write_atomic
-from ..folder import read_json
 from ..latency.costs import AdditiveCost, WholeCost
 from ..latency.load import load_cost
 from ..latency.penalty import check_cost, configured
 from ..run import Options, run, task_in, task_of, trained
+from ..searched import refuse_another, run_config, saved_config
 from ..selector import Selection
 from ..space import Architecture, Space
 from ..stats.interval import Interval
@@ -82,19 +81,9 @@ def finished(search: Path, device: torch.device) -> stages.Parts:
 
     Raises BenchbedError where the folder holds none, or where its code or data are not what they were.
     """
-    if not (search / "record.json").exists():
-        raise BenchbedError(f"{search} holds no finished search (no record.json): give a folder below OUT/searches")
-    saved = read_json(search / "config.json", ("space", "searcher", "seed"))
-    own = {**saved, "selector": {"name": "magnitude", "options": {}, "sha256": None}}
-    try:
-        config = RunConfig.model_validate(own)
-    except ValidationError as error:
-        raise BenchbedError(f"{search}/config.json is no configuration of a run: {error.errors()[0]['msg']}") from None
+    config = run_config(saved_config(search))
     task = task_of(config)
-    code = file_sha256("searcher", config.searcher.name) == config.searcher.sha256
-    if not code or stages.search_id(config, task) != search.resolve().name:
-        changed = "the task's data" if code else "the searcher's file"
-        raise BenchbedError(f"{search} was made with other code or data ({changed} changed): search again with 'run'")
+    refuse_another(search, config, task)
     parts = stages.build(config, task, device)
     parts.restore(search / "checkpoint.pt")
     return parts

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import optuna
 import torch
@@ -15,6 +14,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from ..digest import first_difference
 from ..errors import BenchbedError
 from ..progress import Reporter
 from .tune import Study
@@ -52,7 +52,7 @@ def prepare(study: Study, storage: BaseStorage) -> optuna.Study:
         if found.get_trials(deepcopy=False):
             raise BenchbedError(f"tune: study '{name}' in {shown(study.options.storage)} was not made by tune: {OTHER}")
         found.set_user_attr(MADE_BY, made_by)
-    elif (difference := _difference(before, json.loads(json.dumps(made_by)))) is not None:
+    elif (difference := first_difference(before, json.loads(json.dumps(made_by)))) is not None:
         where, was, now = difference
         raise BenchbedError(
             f"tune: study '{name}' in {shown(study.options.storage)} is another one: its {where} is {was!r}, "
@@ -84,17 +84,6 @@ def existing(study: Study, storage: BaseStorage) -> optuna.Study:
         return optuna.load_study(study_name=name, storage=storage)
     except KeyError:
         raise BenchbedError(f"tune: no study '{name}' in {shown(study.options.storage)} yet") from None
-
-
-def _difference(before: Any, now: Any, where: str = "") -> tuple[str, Any, Any] | None:
-    """The first place where two trees differ, and what stands there; None where they are equal."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in [*before, *(key for key in now if key not in before)]:
-            found = _difference(before.get(key), now.get(key), f"{where}.{key}" if where else key)
-            if found is not None:
-                return found
-        return None
-    return None if before == now else (where, before, now)
 
 
 def queue_of(study: Study, storage: BaseStorage, made: optuna.Study) -> Queue:
