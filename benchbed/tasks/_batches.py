@@ -30,22 +30,27 @@ class _Foreign(Exception):
     """The pickle names something that no batch holds."""
 
 
+def published_bytes(path: Path, md5: str | None) -> bytes:
+    """The file's content. Raises BenchbedError if it cannot be read, or if its MD5 is another one than `md5`."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BenchbedError(f"cannot read '{path}': {error.strerror}") from None
+    found = md5 and hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if found != md5:
+        raise BenchbedError(
+            f"'{path}' is not the published file: its MD5 is {found}, not {md5} (verify=false reads it anyway)"
+        )
+    return content
+
+
 def read_batch(path: Path, layout: Layout, md5: str | None) -> tuple[np.ndarray, np.ndarray]:
     """Images, uint8 (n, 3, side, side), and labels, int64 (n,), counted from 0, of the file at `path`.
 
     `md5` is the published file's; None leaves it unchecked. Raises BenchbedError, naming the file and what is wrong, on
     a file that cannot be read, has another MD5, is no pickle or a foreign one, or holds arrays of another shape.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise BenchbedError(f"cannot read '{path}': {error.strerror}") from None
-    if md5 is not None:
-        found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        if found != md5:
-            raise BenchbedError(
-                f"'{path}' is not the published file: its MD5 is {found}, not {md5} (verify=false reads it anyway)"
-            )
+    content = published_bytes(path, md5)
     batch = _unpickled(path, content)
     if type(batch) is not dict:
         raise BenchbedError(f"'{path}' holds a {type(batch).__name__}: a dict with data and {layout.labels} is needed")

@@ -1,6 +1,5 @@
 """Reads the MATLAB files in which SVHN is published: `X`, uint8 (32, 32, 3, n), and `y`, (n, 1), 10 for the digit 0."""
 
-import hashlib
 import io
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import BenchbedError
-from ._batches import Layout
+from ._batches import Layout, published_bytes
 
 
 def read_mat(path: Path, layout: Layout, md5: str | None) -> tuple[np.ndarray, np.ndarray]:
@@ -18,16 +17,7 @@ def read_mat(path: Path, layout: Layout, md5: str | None) -> tuple[np.ndarray, n
     published file's; None leaves it unchecked. Raises BenchbedError, naming the file and what is wrong, on a file that
     cannot be read, has another MD5, is no MATLAB file or holds arrays of another shape.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise BenchbedError(f"cannot read '{path}': {error.strerror}") from None
-    if md5 is not None:
-        found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        if found != md5:
-            raise BenchbedError(
-                f"'{path}' is not the published file: its MD5 is {found}, not {md5} (verify=false reads it anyway)"
-            )
+    content = published_bytes(path, md5)
     held = _loaded(path, content, layout)
     images = _images(path, held["X"], layout)
     return images, _labels(path, held[layout.labels], len(images), layout)

@@ -135,14 +135,17 @@ def test_a_cluster_of_two_nodes_that_loses_one(
     assert sweep.returncode == 0, said
     assert "its worker died" in said
     assert "8 of 8 runs done" in said
-    whole = tmp_path / "whole"
+    as_in_one_process(out, command, env, 8)
+
+
+def as_in_one_process(out: Path, command: list[str], env: dict[str, str], count: int) -> None:
+    """`count` records and their searches, the same as those that `command` makes without Ray."""
+    whole = out.with_name("whole")
     subprocess.run([*command, str(whole), "--quiet"], env=env, check=True, capture_output=True)
     made = {path.parent.name: steady(path) for path in out.glob("*/record.json")}
     assert made == {path.parent.name: steady(path) for path in whole.glob("*/record.json")}
-    assert len(made) == 8
-    assert sorted(p.name for p in (out / "searches").iterdir()) == sorted(
-        p.name for p in (whole / "searches").iterdir()
-    )
+    assert len(made) == count
+    assert {p.name for p in (out / "searches").iterdir()} == {p.name for p in (whole / "searches").iterdir()}
 
 
 @pytest.fixture
@@ -235,11 +238,7 @@ def test_machines_without_a_shared_disk_and_one_that_is_cut_off(
     assert sweep.returncode == 0, said
     assert "its worker died" in said
     assert "4 of 4 runs done" in said
-    whole = tmp_path / "whole"
-    subprocess.run([*command, str(whole), "--quiet"], env=child_env, check=True, capture_output=True)
-    made = {path.parent.name: steady(path) for path in out.glob("*/record.json")}
-    assert made == {path.parent.name: steady(path) for path in whole.glob("*/record.json")}
-    assert len(made) == 4
+    as_in_one_process(out, command, child_env, 4)
 
 
 def _wait_for_two(out: Path, sweep: "subprocess.Popen[str]") -> None:
