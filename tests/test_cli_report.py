@@ -22,7 +22,7 @@ def test_a_folder_of_runs_becomes_a_report_and_damage_is_named(
     assert outcome.status == 0
     assert outcome.err.startswith(f"benchbed: {runs}/broken/record.json is not valid JSON")
     assert outcome.err.count("\n") == 1
-    assert "trained for 1 epoch(s): 1 runs in 1 rows" in outcome.out
+    assert "trained for 1 epoch: 1 run in 1 row" in outcome.out
     assert outcome.out.count("control missing: ") == 2
     page = (runs / "report" / "report.html").read_text()
     assert "broken/record.json is not valid JSON" in page

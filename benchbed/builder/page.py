@@ -130,4 +130,6 @@ def _operations(panel: Any, table: Table, figure: Figure) -> None:
         panel.plot(axes, [m[k] if k < len(m) else np.nan for m in means], "o-", markersize=4, label=name)
     panel.set_xticks(axes, [p.name for p in positions])
     panel.set(xlabel="edge", ylabel="mean test accuracy, %", title="operation by edge, over all cells")
-    panel.legend(fontsize=7)
+    low, high = panel.get_ylim()
+    panel.set_ylim(low, high + 0.2 * (high - low))  # room for the legend above the lines
+    panel.legend(fontsize=7, ncols=3, loc="upper center")

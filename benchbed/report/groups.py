@@ -14,6 +14,7 @@ import numpy as np
 from ..record import Record
 from ..stats.interval import Interval, mean_interval
 from ..stats.paired import holm, permutation
+from ..tables.figures import in_epochs
 from .collect import settings
 
 LEVEL = 0.05
@@ -161,7 +162,7 @@ def _title(record: Record) -> str:
         table = record.table or {}
         return f"{space}, {table.get('dataset')} by table {table.get('name')}"
     scoring = record.config.get("scoring") or {}
-    return f"{space}, {record.task}, trained for {scoring.get('epochs')} epoch(s)"
+    return f"{space}, {record.task}, trained for {in_epochs(scoring.get('epochs', 0))}"
 
 
 def _words(values: Mapping[str, Any]) -> str:

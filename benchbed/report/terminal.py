@@ -12,6 +12,7 @@ from rich.table import Table
 
 from ..space import Space
 from ..stats.interval import mean_interval
+from ..tables.figures import in_epochs
 from .draw import text_drawing
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _test_accuracy(record: Mapping[str, Any]) -> str:
     runs = {None: "", 1: ", one seed"}.get(record["n_seeds"], f", mean of {record['n_seeds']} seeds")
     table = record["table"]
     epochs = table.get("epochs", 200)  # older records do not say
-    return f"{test}, {table['dataset']} in table {table['name']} after {epochs} epochs{runs}  {valid}"
+    return f"{test}, {table['dataset']} in table {table['name']} after {in_epochs(epochs)}{runs}  {valid}"
 
 
 def _standing(record: Mapping[str, Any]) -> list[tuple[str, str]]:

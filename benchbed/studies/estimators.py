@@ -23,6 +23,7 @@ from ..searcher import AlphaSearcher, Clock, masked_softmax
 from ..space import Space
 from ..stats.interval import Interval, mean_interval
 from ..streams import Streams
+from ..tables.figures import in_epochs
 from ..tables.table import Table
 from .common import in_words, json_lines, markdown_table, write_files
 
@@ -153,7 +154,7 @@ def study(
         p = masked_softmax(point.alpha, torch.from_numpy(objective.space.mask))
         sure.setdefault(point.steps, []).append(float(p.amax(1).mean()))
         findings += [compare(one, draws_of(one, objective, point, draws), point) for one in estimators]
-    words = f"{dataset} validation accuracy after {opened.full_epochs} epochs in table {opened.name}"
+    words = f"{dataset} validation accuracy after {in_epochs(opened.full_epochs)} in table {opened.name}"
     return Compared(words, draws, findings, {step: float(np.mean(values)) for step, values in sorted(sure.items())})
 
 

@@ -22,6 +22,7 @@ from ..report.plots import Curve
 from ..run import Options, expand
 from ..space import Space
 from ..stats.interval import mean_interval
+from ..tables.figures import in_epochs
 from .common import Lab, in_words, json_lines, markdown_table, write_files
 
 POINT_KEYS = ("architecture", "test_accuracy")
@@ -98,7 +99,7 @@ def study(
             if epoch == config.epochs:
                 record = records[seed, selector]
             else:
-                options.reporter.line(f"{selector}, seed {seed}, after {epoch} epochs ({number} of {len(configs)})")
+                options.reporter.line(f"{selector}, seed {seed}, after {in_epochs(epoch)} ({number} of {len(configs)})")
                 record = _selected(lab, config, snapshot_path(kept, epoch), epoch)
             share = _free(lab.space(config), record["architecture"])
             points.append(Point(seed, epoch, selector, record["architecture"], record["test_accuracy"], share))

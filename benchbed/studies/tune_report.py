@@ -15,6 +15,7 @@ from rich.table import Table
 
 from ..errors import BenchbedError
 from ..files import one_line, own_tag, write_atomic
+from ..tables.figures import in_epochs
 from .tune import OBJECTIVES, Study
 from .tune_slots import ERROR, RETRIED, SLOT, STOPPED, SUPERSEDED, Slot
 
@@ -48,7 +49,7 @@ def short(study: Study, trial: FrozenTrial) -> str:
         named = zip(study.options.objectives, trial.values, strict=True)
         came_to = "  ".join(f"{name} {value:.6g}" for name, value in named)
     else:
-        came_to = f"{trial.state.name.lower()} after {len(trial.intermediate_values)} epoch(s)"
+        came_to = f"{trial.state.name.lower()} after {in_epochs(len(trial.intermediate_values))}"
     parameters = "  ".join(f"{name}={_short(value)}" for name, value in trial.params.items())
     return f"trial {trial.number}: {came_to}  {parameters}"
 

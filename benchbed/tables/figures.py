@@ -43,6 +43,11 @@ _SPLITS_ELSEWHERE = {
 _NAME = re.compile(r"(cifar10|cifar100|imagenet16|imagenet16-120)_(valid|test|valid\+test)_([1-9][0-9]*)")
 
 
+def in_epochs(count: int) -> str:
+    """'1 epoch', '200 epochs'."""
+    return f"{count} epoch{'s' * (count != 1)}"
+
+
 class Figure(NamedTuple):
     """What an accuracy is of. Prints as a column's name: `cifar10_test_200`."""
 
@@ -55,7 +60,7 @@ class Figure(NamedTuple):
 
     @property
     def words(self) -> str:
-        return f"{self.dataset} {self.split} accuracy after {self.epochs} epochs"
+        return f"{self.dataset} {self.split} accuracy after {in_epochs(self.epochs)}"
 
 
 def figure_named(name: str) -> Figure | None:
