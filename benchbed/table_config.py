@@ -6,8 +6,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from .errors import BenchbedError
+from .tables import store
 from .tables.figures import DATASETS, Figure, refusal
-from .tables.store import EMBEDDED, find, home
 from .tables.table import Table
 
 DEFAULT_TABLE = "nb201"  # of the table objective, where no other is named
@@ -41,6 +41,8 @@ def table_config(raw: Mapping[str, Any], objective: str, space: str, ours: bool)
     name, dataset = raw.get("table"), raw.get("dataset")
     if name is None and objective != "table":
         name = _own_table(raw, space)
+        if dataset is not None and name is not None and dataset not in _datasets(name):
+            name = None  # the data set of a table that the user has not named
     if name is None or (name == NO_TABLE and objective != "table"):
         if objective != "table":
             if dataset is not None:
@@ -58,8 +60,8 @@ def table_config(raw: Mapping[str, Any], objective: str, space: str, ours: bool)
     for split in ("valid", "test"):
         if (figure := Figure(dataset, split, table.full_epochs)) not in table.figures:
             raise refusal(table.name, figure, list(table.figures), space)
-    _, path = find(name)
-    where = name if path.parent in (home(), EMBEDDED) else str(path.absolute())
+    _, path = store.find(name)
+    where = name if path.parent in (store.home(), store.EMBEDDED) else str(path.absolute())
     return TableConfig(name=where, dataset=dataset, fingerprint=table.fingerprint)
 
 
@@ -68,7 +70,12 @@ def _own_table(raw: Mapping[str, Any], space: str) -> str | None:
     task = raw.get("task", "digits")
     plain = not any(raw.get(key) for key in ("scoring", "task_options", "space_options"))
     name = SCORED_BY.get((space, task))
-    if name is None or not plain or raw.get("preset", "small") != "small" or not (EMBEDDED / f"{name}.npz").is_file():
+    if (
+        name is None
+        or not plain
+        or raw.get("preset", "small") != "small"
+        or not (store.EMBEDDED / f"{name}.npz").is_file()
+    ):
         return None
     return name
 

@@ -29,7 +29,7 @@ SHARING = [p.name for p in registry.plugins("searcher") if "fidelity" not in reg
 @pytest.mark.parametrize("searcher", SHARING)
 @pytest.mark.parametrize("preset", ["small", "paper"])
 def test_a_preset_fills_in_everything(searcher: str, preset: str) -> None:
-    config = resolve({"preset": preset}, searcher, "magnitude", 0)
+    config = resolve({"preset": preset, "table": "none"}, searcher, "magnitude", 0)
     found = registry.load("searcher", searcher)
     mine = found.presets[preset]
     assert config.epochs == mine.get("epochs", EPOCHS[preset])

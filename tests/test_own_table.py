@@ -38,7 +38,6 @@ def embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Table:
         "classes": 10,
     }
     monkeypatch.setattr(store, "EMBEDDED", tmp_path / "embedded")
-    monkeypatch.setattr("benchbed.table_config.EMBEDDED", tmp_path / "embedded")
     monkeypatch.setenv("BENCHBED_HOME", str(tmp_path / "home"))
     store.write(tmp_path / "embedded" / "nb201-digits.npz", meta, arrays, compressed=True)
     return Table.open("nb201-digits")

@@ -17,6 +17,7 @@ from benchbed.tables.importing import import_table
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home for each test, so that none ever writes to the user's."""
     monkeypatch.setenv("BENCHBED_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("benchbed.tables.store.EMBEDDED", tmp_path / "none")  # a table that comes with benchbed
     return tmp_path / "home" / "tables"
 
 
