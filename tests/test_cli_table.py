@@ -20,6 +20,7 @@ CELL_11 = "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|none~0|nor_conv_3x3
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("BENCHBED_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("benchbed.tables.store.EMBEDDED", tmp_path / "none")  # a table that comes with benchbed
     return tmp_path / "home" / "tables"
 
 
