@@ -1,0 +1,101 @@
+"""Random classes of a built table trained anew, one at a time, by `benchbed train`: is the table what it says?
+
+    python results/table_check.py TABLE results/nb201-digits-check.jsonl [--classes 30] [--seed 100]
+
+Each class is trained with a seed that the table has not. A difference to the table's mean of k seeds has the variance
+s^2 (1 + 1/k), s the deviation of one training, pooled over all the table's classes. Lines that are in the file are not
+made again; the figures are printed at the end.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from benchbed.builder.classes import CellClass, classes
+from benchbed.tables import Table
+from benchbed.tables.figures import Figure
+
+DRAW = 30  # seeds the draw of the classes
+
+
+def trained_anew(table: Table, cell: str, seed: int) -> float:
+    """Test accuracy, percent, by the plain command with the table's task and recipe."""
+    settings = [f"scoring.{key}={value}" for key, value in table.meta["recipe"].items() if value is not None]
+    task = table.meta["task"]
+    if "images" in task and task["name"] == "digits":
+        settings.append(f"task_options.train={task['images']['train']}")
+    with TemporaryDirectory() as out:
+        command = [sys.executable, "-m", "benchbed", "train", "--space", table.meta["space"], "--task", task["name"]]
+        command += ["--arch", cell, "--seed", str(seed), "--out", out, "--device", "cpu", "--quiet"]
+        for setting in settings:
+            command += ["--set", setting]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        (record,) = Path(out).glob("*/record.json")
+        found: dict[str, Any] = json.loads(record.read_text())
+    if found["task_facts"]["fingerprint"] != task["fingerprint"]:
+        raise SystemExit(
+            f"the task {task['name']} is not the table's: fingerprint {found['task_facts']['fingerprint']}"
+        )
+    return float(found["test_accuracy"])
+
+
+def summary(lines: list[dict[str, Any]], spread: float, count: int) -> str:
+    """The two questions: is the mean difference near zero, and is any class far off."""
+    differences = np.array([line["anew"] - line["table"] for line in lines])
+    one = spread * np.sqrt(1 + 1 / count)
+    error = one / np.sqrt(len(differences))
+    largest = float(np.abs(differences / one).max())
+    return (
+        f"{len(lines)} classes, {count} seeds in the table, deviation of one training {spread:.2f} points\n"
+        f"mean difference {differences.mean():+.2f}, {differences.mean() / error:+.2f} standard errors\n"
+        f"largest standardised difference {largest:.2f}"
+    )
+
+
+def drawn(table: Table, figure: Figure, number: int) -> list[tuple[CellClass, np.ndarray]]:
+    """Classes that the table has, at random, each with its accuracies by seed."""
+    seeds = table.seeds(*figure)
+    flat = seeds.reshape(-1, seeds.shape[-1])
+    there = [group for group in classes(table.space) if np.isfinite(flat[group.places[0]]).all()]
+    chosen = np.random.default_rng(DRAW).permutation(len(there))[:number]
+    return [(there[i], flat[there[i].places[0]]) for i in chosen]
+
+
+def pooled(table: Table, figure: Figure) -> float:
+    """The deviation of one training: the root of the mean variance over the classes."""
+    seeds = np.unique(table.seeds(*figure).reshape(-1, len(table.meta["seeds"][str(figure)])), axis=0)
+    return float(np.sqrt(np.nanmean(np.var(seeds, axis=1, ddof=1))))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("table")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--classes", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=100)
+    arguments = parser.parse_args()
+    table = Table.open(arguments.table)
+    figure = Figure(table.datasets[0], "test", table.full_epochs)
+    lines = [json.loads(line) for line in arguments.out.read_text().splitlines()] if arguments.out.exists() else []
+    done = {line["cell"] for line in lines}
+    chosen = drawn(table, figure, arguments.classes)
+    for group, seeds in chosen:
+        cell = group.trained.text
+        if cell in done:
+            continue
+        anew = trained_anew(table, cell, arguments.seed)
+        lines.append({"cell": cell, "table": float(seeds.mean()), "seed": arguments.seed, "anew": anew})
+        with open(arguments.out, "a") as file:
+            file.write(json.dumps(lines[-1]) + "\n")
+        print(f"{len(lines)} of {len(chosen)}: table {seeds.mean():.2f}, anew {anew:.2f}  {cell}", file=sys.stderr)
+    print(summary(lines, pooled(table, figure), len(chosen[0][1])))
+
+
+if __name__ == "__main__":
+    main()
