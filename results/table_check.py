@@ -3,9 +3,9 @@
     python results/table_check.py TABLE results/nb201-digits-check.jsonl [--classes 30] [--seed 100]
 
 Each class is trained with a seed of its own that the table has not: one seed is one order of the images and one draw of
-the initial weights for all classes, so its trainings share a part of their luck. A difference to the table's mean of k seeds has the variance
-s^2 (1 + 1/k), s the deviation of one training, pooled over all the table's classes. Lines that are in the file are not
-made again; the figures are printed at the end.
+the initial weights for all classes, so its trainings share a part of their luck. A difference to the table's mean of k
+seeds has the variance s^2 (1 + 1/k), s the deviation of one training, pooled over all the table's classes. Lines that
+are in the file are not made again; the figures are printed at the end.
 """
 
 import argparse
