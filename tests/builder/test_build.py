@@ -61,7 +61,7 @@ def test_a_built_table_scores_a_run(whole: Path, tiny_flags: list[str], command:
     (record,) = (json.loads(f.read_text()) for f in (tmp_path / "runs").glob("random*/record.json"))
     assert (record["test_accuracy"], record["rank"], record["regret"], record["cells"]) == (81.0, 1, 0.0, 15625)
     assert "81.00 %, tiny in table" in done.out
-    assert "after 1 epochs" in done.out
+    assert "after 1 epoch" in done.out
     assert "unknown data set of table whole 'tin'" in command("run", *flags, "--table", whole, "--dataset", "tin").err
 
 
@@ -81,7 +81,7 @@ def test_a_run_whose_cell_a_sample_lacks_is_told_so(
     flags += ["--searcher", "random", "--selector", "constant", "--dataset", "tiny", "--out", str(tmp_path / "runs")]
     lacking = command("run", *flags, "--table", tmp_path / "part.npz", "--quiet")
     assert lacking.status == 2
-    assert "has no tiny test accuracy after 1 epochs of |nor_conv_3x3~0|" in lacking.err
+    assert "has no tiny test accuracy after 1 epoch of |nor_conv_3x3~0|" in lacking.err
 
 
 def test_members_share_accuracies_and_have_their_own_costs(spec: Callable[..., Spec], tmp_path: Path) -> None:
