@@ -170,7 +170,7 @@ def query(
 ) -> None:
     """One architecture's accuracy in a table: mean over seeds, their number, their spread."""
     from .tables import Table
-    from .tables.figures import in_epochs
+    from .tables.figures import Figure
 
     table = Table.open(name)
     cell = table.space.parse(arch.strip())
@@ -180,7 +180,7 @@ def query(
         print(json.dumps({**asked, "dataset": dataset, "split": split, "epochs": epochs, **answer._asdict()}, indent=2))
         return
     count = "number of seeds not recorded" if answer.n_seeds is None else _seeds(answer.n_seeds)
-    print(f"{answer.mean:.4f} %  {dataset} {split} accuracy after {in_epochs(epochs)}, mean ({count})")
+    print(f"{answer.mean:.4f} %  {Figure(dataset, split, epochs).words}, mean ({count})")
     if answer.seeds:
         each = ", ".join(f"{seed}: {value:.4f}" for seed, value in answer.seeds.items())
         spread = "" if answer.spread is None else f"; standard deviation {answer.spread:.4f}"

@@ -300,7 +300,7 @@ def select_again(search_path: Path, raw: Mapping[str, Any], selector: str, optio
         raise BenchbedError(
             f"'{given[0]}' was fixed by the search: select takes selector, scoring and device, table and data"
         )
-    saved = saved_config(search_path)
+    saved = saved_config(search_path).model_dump()
     if (made_by := saved.get("processes", 1)) != options.group.size:
         raise options.group.refusal(
             f"{search_path} was searched by {made_by} processes, here are {options.group.size}: "

@@ -17,24 +17,22 @@ KEYS = ("space", "task", "preset", "epochs", "searcher", "supernet", "seed")
 _SELECTOR: dict[str, Any] = {"name": "magnitude", "options": {}, "sha256": None}  # of a run, and no part of a search
 
 
-def saved_config(search: Path) -> dict[str, Any]:
-    """`config.json` of a finished search, checked. Raises BenchbedError if the folder holds none or it is damaged."""
+def saved_config(search: Path) -> RunConfig:
+    """`config.json` of a finished search as that of a run, with a selector that stands for any.
+
+    Raises BenchbedError if the folder holds no finished search, or the file is damaged.
+    """
     if not (search / "record.json").exists():
         raise BenchbedError(f"{search} holds no finished search (no record.json): give a folder below OUT/searches")
     saved = read_json(search / "config.json", KEYS)
     try:
-        RunConfig.model_validate({**saved, "selector": _SELECTOR})
+        return RunConfig.model_validate({**saved, "selector": _SELECTOR})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        said = f"{where} = {first['input']!r}: {first['msg'].lower()}"
+        missing = first["type"] == "missing"  # its input is all that is there
+        said = f"no '{where}' in it" if missing else f"{where} = {first['input']!r}: {first['msg'].lower()}"
         raise BenchbedError(f"{search}/config.json is damaged ({said}): put it back, or search again") from None
-    return saved
-
-
-def run_config(saved: dict[str, Any]) -> RunConfig:
-    """A saved configuration as that of a run, with a selector that stands for any."""
-    return RunConfig.model_validate({**saved, "selector": _SELECTOR})
 
 
 def refuse_another(search: Path, config: RunConfig, task: Task) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchbed.builder.classes import CellClass, classes
+from benchbed.builder.quality import seeds_by_class
 from benchbed.tables import Table
 from benchbed.tables.figures import Figure
 
@@ -59,19 +60,12 @@ def summary(lines: list[dict[str, Any]], spread: float, count: int) -> str:
     )
 
 
-def drawn(table: Table, figure: Figure, number: int) -> list[tuple[CellClass, np.ndarray]]:
-    """Classes that the table has, at random, each with its accuracies by seed."""
-    seeds = table.seeds(*figure)
-    flat = seeds.reshape(-1, seeds.shape[-1])
-    there = [group for group in classes(table.space) if np.isfinite(flat[group.places[0]]).all()]
-    chosen = np.random.default_rng(DRAW).permutation(len(there))[:number]
-    return [(there[i], flat[there[i].places[0]]) for i in chosen]
-
-
-def pooled(table: Table, figure: Figure) -> float:
-    """The deviation of one training: the root of the mean variance over the classes."""
-    seeds = np.unique(table.seeds(*figure).reshape(-1, len(table.meta["seeds"][str(figure)])), axis=0)
-    return float(np.sqrt(np.nanmean(np.var(seeds, axis=1, ddof=1))))
+def seeds_of(table: Table, figure: Figure) -> tuple[list[CellClass], np.ndarray]:
+    """The classes that the table has with every seed, and their accuracies, float64 (classes, seeds)."""
+    groups = classes(table.space)
+    seeds = seeds_by_class(table, groups, figure)
+    there = np.isfinite(seeds).all(1)
+    return [group for group, here in zip(groups, there, strict=True) if here], seeds[there]
 
 
 def main() -> None:
@@ -85,17 +79,19 @@ def main() -> None:
     figure = Figure(table.datasets[0], "test", table.full_epochs)
     lines = [json.loads(line) for line in arguments.out.read_text().splitlines()] if arguments.out.exists() else []
     done = {line["cell"] for line in lines}
-    chosen = drawn(table, figure, arguments.classes)
-    for seed, (group, seeds) in enumerate(chosen, arguments.seed):
-        cell = group.trained.text
+    groups, seeds = seeds_of(table, figure)
+    chosen = np.random.default_rng(DRAW).permutation(len(groups))[: arguments.classes].tolist()
+    for seed, i in enumerate(chosen, arguments.seed):
+        cell, mean = groups[i].trained.text, float(seeds[i].mean())
         if cell in done:
             continue
         anew = trained_anew(table, cell, seed)
-        lines.append({"cell": cell, "table": float(seeds.mean()), "seed": seed, "anew": anew})
+        lines.append({"cell": cell, "table": mean, "seed": seed, "anew": anew})
         with open(arguments.out, "a") as file:
             file.write(json.dumps(lines[-1]) + "\n")
-        print(f"{len(lines)} of {len(chosen)}: table {seeds.mean():.2f}, anew {anew:.2f}  {cell}", file=sys.stderr)
-    print(summary(lines, pooled(table, figure), len(chosen[0][1])))
+        print(f"{len(lines)} of {len(chosen)}: table {mean:.2f}, anew {anew:.2f}  {cell}", file=sys.stderr)
+    spread = float(np.sqrt(seeds.var(axis=1, ddof=1).mean()))
+    print(summary(lines, spread, seeds.shape[1]))
 
 
 if __name__ == "__main__":

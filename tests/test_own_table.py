@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from benchbed.config import resolve
+from benchbed.errors import BenchbedError
 from benchbed.spaces.nb201 import NB201
 from benchbed.table_config import NO_TABLE, SCORED_BY
 from benchbed.tables import Table, store
@@ -70,6 +71,12 @@ def test_where_something_else_is_asked_for_the_cell_is_trained(embedded: Table, 
     config = _resolve(**raw)
     assert config.table is None
     assert config.scoring is not None
+
+
+def test_a_data_set_that_is_not_its_own_is_of_a_table_to_be_named(embedded: Table) -> None:
+    with pytest.raises(BenchbedError, match=r"dataset 'cifar10' is of a table: add --table NAME"):
+        _resolve(dataset="cifar10")
+    assert _resolve(dataset="digits").table.name == "nb201-digits"
 
 
 def test_without_the_file_the_cell_is_trained(embedded: Table) -> None:

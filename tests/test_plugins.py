@@ -254,7 +254,7 @@ def test_a_plug_in_that_fails_is_named_with_its_line(
     assert outcome.err.splitlines()[-1].startswith(f"benchbed: plug-in {file} at line 10: {said}")
     assert "Traceback" not in outcome.err
     (run,) = (tmp_path / "out").glob("random-my-last-*")
-    assert not (run / "result.json").exists()
+    assert not (run / "record.json").exists()
 
 
 def test_its_author_may_see_the_traceback(

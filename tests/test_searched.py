@@ -46,6 +46,13 @@ def test_an_edited_configuration_is_named(
     assert str(search) in line
 
 
+def test_a_configuration_that_lacks_a_part(search: Path, refused: Callable[..., str]) -> None:
+    config = json.loads((search / "config.json").read_text())
+    del config["objective"]
+    (search / "config.json").write_text(json.dumps(config))
+    assert "config.json is damaged (no 'objective' in it)" in refused("select", search, "--selector", "random")
+
+
 def test_a_record_without_a_configuration(search: Path, refused: Callable[..., str]) -> None:
     edit(search, "epochs", 77)
     record = json.loads((search / "record.json").read_text())

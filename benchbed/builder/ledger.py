@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from ..digest import first_difference
 from ..errors import BenchbedError
 from ..files import held, one_line
 from ..folder import read_json, write_json
@@ -217,11 +218,8 @@ def _hold(path: Path) -> IO[str]:
     return file
 
 
-def _compare(path: Path, there: dict[str, Any], wanted: dict[str, Any], place: str = "") -> None:
-    for key in dict.fromkeys([*wanted, *there]):
-        old, new = there.get(key), wanted.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            _compare(path, old, new, f"{place}{key}.")
-        elif old != new:
-            raise BenchbedError(f"{path} is of another build: {place}{key} is {old!r} there and {new!r} here; "
-                                "give another --out, or the same settings")  # fmt: skip
+def _compare(path: Path, there: dict[str, Any], wanted: dict[str, Any]) -> None:
+    if (difference := first_difference(there, wanted)) is not None:
+        place, old, new = difference
+        raise BenchbedError(f"{path} is of another build: {place} is {old!r} there and {new!r} here; "
+                            "give another --out, or the same settings")  # fmt: skip

@@ -17,7 +17,7 @@ from ..latency.costs import AdditiveCost, WholeCost
 from ..latency.load import load_cost
 from ..latency.penalty import check_cost, configured
 from ..run import Options, run, task_in, task_of, trained
-from ..searched import refuse_another, run_config, saved_config
+from ..searched import refuse_another, saved_config
 from ..selector import Selection
 from ..space import Architecture, Space
 from ..stats.interval import Interval
@@ -81,7 +81,7 @@ def finished(search: Path, device: torch.device) -> stages.Parts:
 
     Raises BenchbedError where the folder holds none, or where its code or data are not what they were.
     """
-    config = run_config(saved_config(search))
+    config = saved_config(search)
     task = task_of(config)
     refuse_another(search, config, task)
     parts = stages.build(config, task, device)

@@ -61,7 +61,7 @@ def test_a_built_table_scores_a_run(whole: Path, tiny_flags: list[str], command:
     (record,) = (json.loads(f.read_text()) for f in (tmp_path / "runs").glob("random*/record.json"))
     assert (record["test_accuracy"], record["rank"], record["regret"], record["cells"]) == (81.0, 1, 0.0, 15625)
     assert "81.00 %, tiny in table" in done.out
-    assert "after 1 epoch" in done.out
+    assert "after 1 epoch," in done.out
     assert "unknown data set of table whole 'tin'" in command("run", *flags, "--table", whole, "--dataset", "tin").err
 
 
