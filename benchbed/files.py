@@ -3,6 +3,7 @@
 import fcntl
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -60,6 +61,23 @@ def atomic(path: Path, tag: str = "") -> Iterator[IO[bytes]]:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
+
+
+def open_lock(path: Path) -> int:
+    """A descriptor of a file to lock, made with its folder where missing; others may remove both at any instant.
+
+    Raises OSError where it cannot be made, after a second in which that may have been their doing: then
+    `Path.mkdir(exist_ok=True)` too may raise FileExistsError or FileNotFoundError.
+    """
+    until = time.monotonic() + 1
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except (FileExistsError, FileNotFoundError):
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.001)
 
 
 def held(path: Path) -> bool:

@@ -20,7 +20,7 @@ from typing import IO, Any
 import torch
 
 from .errors import BenchbedError
-from .files import one_line, write_atomic
+from .files import one_line, open_lock, write_atomic
 from .objective import Tree
 
 SNAPSHOTS = "snapshots"
@@ -80,8 +80,7 @@ class Folder:
         """Makes the folder and takes its lock. Raises BenchbedError that names the process that holds it."""
         while True:
             self._made += [p for p in (self.path, *self.path.parents) if not p.exists()]
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = os.fdopen(os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o666), "r+")
+            lock = os.fdopen(open_lock(self.path / ".lock"), "r+")
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | (0 if self.wait else fcntl.LOCK_NB))
             except BlockingIOError:

@@ -29,6 +29,7 @@ from optuna.storages import BaseStorage, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ..errors import BenchbedError
+from ..files import open_lock
 from .tune_named import experimental
 from .tune_storage import database
 
@@ -176,7 +177,7 @@ class Locks:
         """Whether the lock is now held here, and was not before."""
         if number in self._held:
             return False
-        handle = self._opened(number)
+        handle = open_lock(self.folder / str(number))
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -184,12 +185,6 @@ class Locks:
             return False
         self._held[number] = handle
         return True
-
-    def _opened(self, number: int) -> int:
-        while True:
-            with suppress(FileNotFoundError):  # the last of the others has just removed the folder
-                self.folder.mkdir(parents=True, exist_ok=True)
-                return os.open(self.folder / str(number), os.O_RDWR | os.O_CREAT, 0o666)
 
     def give(self, number: int) -> None:
         """Lets go of the lock and removes its file.
