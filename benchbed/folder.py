@@ -59,11 +59,12 @@ class Folder:
     """Context manager: makes the folder, holds its lock, and releases it on leaving (a killed process does too).
 
     `needed` names the keys that a finished record of this stage has. A folder that this object made is removed again
-    if it is left by a refusal (BenchbedError) before any work was saved in it.
+    if it is left by a refusal (BenchbedError) before any work was saved in it. again: what is advised where its record
+    is damaged.
     """
 
-    def __init__(self, path: Path, needed: Sequence[str] = (), wait: bool = False):
-        self.path, self.needed, self.wait = path, needed, wait
+    def __init__(self, path: Path, needed: Sequence[str] = (), wait: bool = False, again: str = AGAIN):
+        self.path, self.needed, self.wait, self.again = path, needed, wait, again
         self._lock: IO[str] | None = None  # open as long as the lock is held
         self._made: list[Path] = []  # the folders that had to be made, deepest first
 
@@ -130,7 +131,7 @@ class Folder:
     def record(self) -> dict[str, Any] | None:
         """The finished stage's record, or None."""
         path = self.path / "record.json"
-        return read_json(path, self.needed) if path.exists() else None
+        return read_json(path, self.needed, self.again) if path.exists() else None
 
     def finish(self, record: dict[str, Any]) -> None:
         write_json(self.path / "record.json", record)

@@ -9,17 +9,10 @@ from typing import Any, NamedTuple
 from ..config import read_toml
 from ..errors import BenchbedError
 from ..folder import REMADE, read_json
+from ..history import Epoch, history
 from ..record import Record, amount, read_record
 
 DEFAULT_OUT = "runs"  # where a file that names no `out` has its runs
-
-
-class Epoch(NamedTuple):
-    """One line of a search's history. seconds: since the search began; accuracy: validation, in percent."""
-
-    seconds: float
-    accuracy: float
-    probabilities: tuple[tuple[float, ...], ...]  # (P, O), padding 0
 
 
 class Clock(NamedTuple):
@@ -127,33 +120,6 @@ def _mixed(records: Iterable[Record]) -> list[str]:
             parts = (f"{v} ({len(ids)} run(s), {ids[0]}{' ...' if ids[1:] else ''})" for v, ids in by_version.items())
             lines.append(f"records of several versions of {library} are mixed: {', '.join(parts)}")
     return lines
-
-
-def history(path: Path) -> list[Epoch]:
-    """The epochs of a search. Raises BenchbedError, naming the line, where it is damaged or missing."""
-    try:
-        lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BenchbedError(f"cannot read {path}: {getattr(error, 'strerror', None) or 'no text'}") from None
-    epochs: list[Epoch] = []
-    last = 0
-    for number, line in enumerate(lines, 1):
-        try:
-            raw = json.loads(line)
-            if "epoch" in raw:  # whatever else a search may note between its epochs
-                rows = tuple(tuple(amount(x, 1 + 1e-3) for x in row) for row in raw["probabilities"])
-                one = Epoch(amount(raw["seconds"]), amount(raw["accuracy"], 100), rows)
-                if epochs and (raw["epoch"] <= last or one.seconds < epochs[-1].seconds):
-                    raise ValueError  # twice the same line, or in another order
-                last = raw["epoch"]
-                epochs.append(one)
-                if not rows or list(map(len, rows)) != list(map(len, epochs[0].probabilities)):
-                    raise ValueError
-        except (ValueError, KeyError, TypeError):
-            raise BenchbedError(f"{path} is damaged in line {number}") from None
-    if not epochs:
-        raise BenchbedError(f"{path} holds no epoch")
-    return epochs
 
 
 def clock(path: Path) -> Clock | None:

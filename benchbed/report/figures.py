@@ -11,12 +11,13 @@ import numpy as np
 from scipy import stats
 
 from ..errors import BenchbedError
+from ..history import Epoch
 from ..record import Record
 from ..space import Space
 from ..spaces.load import load_space
 from ..stats.pareto import front
 from ..stats.ranks import ranks
-from .collect import Clock, Epoch
+from .collect import Clock
 from .critical import critical_difference_figure
 from .draw import PALETTE, colours_of, draw_cell, text_drawing
 from .groups import Group, Row, slug

@@ -13,6 +13,7 @@ from ..config import RunConfig
 from ..cost import Cost
 from ..errors import BenchbedError
 from ..files import one_line, own_tag, write_atomic
+from ..history import history
 from ..latency.costs import AdditiveCost, WholeCost
 from ..latency.load import load_cost
 from ..latency.penalty import check_cost, configured
@@ -91,14 +92,7 @@ def finished(search: Path, device: torch.device) -> stages.Parts:
 
 def last_probabilities(search: Path) -> list[list[float]]:
     """The probabilities of a finished search's last epoch. Raises BenchbedError where its history is damaged."""
-    file = search / "history.jsonl"
-    with one_line(file, "read"):
-        lines = file.read_text().splitlines()
-    try:
-        p: list[list[float]] = json.loads(lines[-1])["probabilities"]
-    except (IndexError, KeyError, ValueError):
-        raise BenchbedError(f"{file} is damaged: its last line holds no probabilities; remove the search") from None
-    return p
+    return [list(row) for row in history(search / "history.jsonl")[-1].probabilities]
 
 
 def settled(target: float, cost: Cost) -> float:

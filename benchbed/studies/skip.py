@@ -6,7 +6,6 @@ traded (its table 1), and whether the closed form of `skip_theory`, on errors me
 of the two alpha prefers.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from .. import stages
 from ..config import RunConfig
 from ..errors import BenchbedError
 from ..folder import load_checkpoint
+from ..history import history
 from ..objectives.supernet import SupernetObjective
 from ..report.plots import skip_svg
 from ..run import Options, expand
@@ -94,8 +94,7 @@ def _measured(lab: Lab, config: RunConfig, search: Path, swaps: int) -> Found:
 
 def epochs_of(search: Path) -> list[tuple[int, float, float]]:
     """(epoch, gap, accuracy) of every line of a search's history."""
-    lines = [json.loads(line) for line in (search / "history.jsonl").read_text().splitlines()]
-    return [(x["epoch"], gap(np.array(x["probabilities"])), x["accuracy"]) for x in lines if "epoch" in x]
+    return [(e.number, gap(np.array(e.probabilities)), e.accuracy) for e in history(search / "history.jsonl")]
 
 
 def gap(p: np.ndarray) -> float:

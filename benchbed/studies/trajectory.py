@@ -7,7 +7,6 @@ parameter-free operations in its most probable cell is at a threshold or above.
 Tuning on a snapshot goes as on a finished search: fresh optimiser, the searcher's clock at its end.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,8 +14,8 @@ from typing import Any, NamedTuple
 from .. import stages
 from ..config import RunConfig, identity
 from ..errors import BenchbedError
-from ..files import one_line
-from ..folder import Folder, read_json, snapshot_path
+from ..folder import REMADE, Folder, read_json, snapshot_path
+from ..history import history
 from ..report.analyses import trajectory_svg
 from ..report.plots import Curve
 from ..run import Options, expand
@@ -141,7 +140,7 @@ def _selected(lab: Lab, config: RunConfig, snapshot: Path, epoch: int) -> dict[s
     names = f"{config.selector.name}-e{epoch}-{search}"
     key = [search, epoch, config.selector.model_dump(), config.scoring_key()]
     options = lab.options
-    with Folder(options.out / "trajectory" / identity(names, *key), POINT_KEYS) as folder:
+    with Folder(options.out / "trajectory" / identity(names, *key), POINT_KEYS, again=REMADE) as folder:
         if folder.record is not None:
             return folder.record
         parts = stages.build(config, lab.task(config), options.device)
@@ -167,10 +166,8 @@ def _free(space: Space, text: str) -> float | None:
 
 def _free_over(space: Space, search: Path) -> list[tuple[int, float]]:
     """(epoch, parameter-free share of the argmax architecture) of every epoch; empty where the space does not tell."""
-    with one_line(search / "history.jsonl", "read"):
-        text = (search / "history.jsonl").read_text()
-    lines = [json.loads(line) for line in text.splitlines()]
-    shares = [(x["epoch"], _free(space, x["architecture"])) for x in lines if "epoch" in x]
+    epochs = history(search / "history.jsonl")
+    shares = [(e.number, _free(space, e.architecture)) for e in epochs if e.architecture is not None]
     return [(epoch, share) for epoch, share in shares if share is not None]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchbed.errors import BenchbedError
-from benchbed.report.collect import Clock, collect, history, place_of
+from benchbed.report.collect import Clock, collect, place_of
 from benchbed.sweep.state import Failure, note_failure
 
 
@@ -131,13 +131,6 @@ def test_a_damaged_history_is_named_and_costs_its_curve_only(runs: Path, text: s
     assert "left out" in line
 
 
-def test_epochs_of_different_shapes_are_damage(tmp_path: Path) -> None:
-    epochs = [{"epoch": e, "seconds": e, "accuracy": 5, "probabilities": [[0.5] * e]} for e in (1, 2)]
-    (tmp_path / "h").write_text("\n".join(map(json.dumps, epochs)))
-    with pytest.raises(BenchbedError, match="damaged in line 2"):
-        history(tmp_path / "h")
-
-
 def test_a_folder_without_a_finished_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BenchbedError, match="holds no finished run"):
         collect(tmp_path)
@@ -181,23 +174,6 @@ def test_a_search_on_a_table_has_the_tables_clock(runs: Path) -> None:
     for record, old in zip(found.records, before.records, strict=True):
         bought = 900.0 + old.seconds["selection"] if record.search == first else old.search_seconds
         assert record.search_seconds == pytest.approx(bought)
-
-
-@pytest.mark.parametrize(
-    "second",
-    [
-        {"epoch": 1, "seconds": 2, "accuracy": 5},  # the same epoch twice
-        {"epoch": 2, "seconds": 0.5, "accuracy": 5},  # back in time
-        {"epoch": 2, "seconds": 2, "accuracy": float("nan")},
-        {"epoch": 2, "seconds": 2, "accuracy": 101},
-        {"epoch": 2, "seconds": 2, "accuracy": True},
-    ],
-)
-def test_what_no_history_can_hold(tmp_path: Path, second: dict[str, Any]) -> None:
-    lines = [{"epoch": 1, "seconds": 1, "accuracy": 5}, second]
-    (tmp_path / "h").write_text("\n".join(json.dumps({**line, "probabilities": [[1.0]]}) for line in lines))
-    with pytest.raises(BenchbedError, match="damaged in line 2"):
-        history(tmp_path / "h")
 
 
 def test_runs_that_a_sweep_gave_up_are_named(runs: Path) -> None:

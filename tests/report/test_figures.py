@@ -6,7 +6,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from benchbed.report.collect import Clock, Collection, Epoch, collect
+from benchbed.history import Epoch
+from benchbed.report.collect import Clock, Collection, collect
 from benchbed.report.figures import curves, favourite, figures, on_grid, pareto, trajectories
 from benchbed.report.groups import groups
 from benchbed.spaces.load import load_space

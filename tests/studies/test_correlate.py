@@ -52,7 +52,9 @@ def test_probabilities_that_order_the_cells_as_the_truth_does(make_table: Any, t
     truth = additive(np.log(p))
     make_table("mine", test=50 + 30 * (truth - truth.mean()) / np.ptp(truth))
     search = folder(tmp_path / "searches" / "one")
-    (search / "history.jsonl").write_text(json.dumps({"probabilities": p.tolist()}) + "\n")
+    (search / "history.jsonl").write_text(
+        json.dumps({"epoch": 1, "seconds": 1, "accuracy": 5, "probabilities": p.tolist()}) + "\n"
+    )
     run = folder(tmp_path / "run", scores=(-np.log(p)).tolist(), selector="perturb")
     found = room.study("mine", "cifar10", [f"alpha:{search}", f"scores:{run}"], 0.1)
     assert [r.tau.value for r in found.rows] == pytest.approx([1, -1], abs=1e-6)
@@ -148,7 +150,7 @@ def test_bad_folders_and_fractions(make_table: Any, tmp_path: Path) -> None:
         ask(f"scores:{silent}")
     empty = folder(tmp_path / "empty")
     (empty / "history.jsonl").write_text("{}\n")
-    with pytest.raises(BenchbedError, match="its last line holds no probabilities"):
+    with pytest.raises(BenchbedError, match="holds no epoch: remove the search"):
         ask(f"alpha:{empty}")
     with pytest.raises(BenchbedError, match="--top 1: expected a fraction"):
         ask("valid@200", 1.0)

@@ -1,6 +1,7 @@
 """Selectors on snapshots: what a snapshot is, when a search has collapsed, and the command."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,15 @@ def test_the_command(command: Callable[..., Any], tiny_flags: list[str], tmp_pat
     made = sorted(p.stat().st_mtime_ns for p in out.rglob("record.json"))
     assert command(*words, "--quiet", *tiny_flags).out == done.out
     assert sorted(p.stat().st_mtime_ns for p in out.rglob("record.json")) == made, "made once"
+    for damaged in (*out.glob("trajectory/random-e1-*/record.json"), *out.glob("searches/*/history.jsonl")):
+        kept = damaged.read_text()
+        damaged.write_text(kept[:-5])
+        told = command(*words, "--quiet", *tiny_flags)
+        assert told.status == 2
+        why = "(not valid JSON .*|damaged in line 2): remove .* again"
+        assert re.fullmatch(f"benchbed: {re.escape(str(damaged))} is {why}\n", told.err)
+        damaged.write_text(kept)
+    assert command(*words, "--quiet", *tiny_flags).out == done.out
 
 
 def test_what_is_refused(refused: Callable[..., str], tiny_flags: list[str]) -> None:
