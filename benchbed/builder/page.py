@@ -7,6 +7,7 @@ import numpy as np
 
 from ..files import one_line, write_atomic
 from ..report.draw import draw_cell
+from ..report.saving import save_figure
 from ..tables.figures import Figure
 from ..tables.table import Table
 from .classes import CellClass, classes
@@ -83,7 +84,7 @@ def _picture(
     from matplotlib import rc_context
     from matplotlib.figure import Figure as Canvas
 
-    with rc_context({"svg.hashsalt": "table", "font.size": 8}):
+    with rc_context({"font.size": 8}):
         canvas = Canvas(figsize=(10, 7), layout="constrained")
         panels = canvas.subplots(2, 2)
         _distribution(panels[0, 0], own)
@@ -91,7 +92,7 @@ def _picture(
         _reference(panels[1, 0], reference, groups, own)
         _operations(panels[1, 1], table, figure)
         with one_line(path, "write"):
-            canvas.savefig(path, metadata={"Date": None})
+            save_figure(canvas, path, "svg", "table")
 
 
 def _distribution(panel: Any, own: np.ndarray) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..errors import BenchbedError
 from ..space import Architecture, Space
 from .draw_chain import chain_figure, chain_text
+from .saving import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,20 +85,16 @@ def draw_cell(space: Space, arch: Architecture, path: str | Path) -> None:
     if cells is None and not layers:
         names = ", ".join(f"'{p.name}'" for p in space.positions[:2])
         raise BenchbedError(f"{type(space).__name__} cannot be drawn: positions such as {names} are no edges 'a->b'")
-    from matplotlib import rc_context
-
-    # A salt makes the SVG's ids repeat; type 42 keeps the PDF's text text.
-    with rc_context({"svg.hashsalt": "cell", "pdf.fonttype": 42, "font.family": "DejaVu Sans", "text.usetex": False}):
-        if layers:
-            figure = chain_figure(layers, colours_of(space), ABSENT)
-        else:
-            assert cells is not None
-            figure = _figure(cells, colours_of(space))
-        undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower())
-        try:
-            figure.savefig(path, dpi=200, bbox_inches="tight", pad_inches=0.05, metadata=undated)
-        except OSError as error:
-            raise BenchbedError(f"picture '{path}' cannot be written: {error.strerror or error}") from None
+    if layers:
+        figure = chain_figure(layers, colours_of(space), ABSENT)
+    else:
+        assert cells is not None
+        figure = _figure(cells, colours_of(space))
+    ending = path.suffix.lower().removeprefix(".")
+    try:
+        save_figure(figure, path, ending, "cell", dpi=200, bbox_inches="tight", pad_inches=0.05)
+    except OSError as error:
+        raise BenchbedError(f"picture '{path}' cannot be written: {error.strerror or error}") from None
 
 
 def _cells(space: Space, arch: Architecture) -> list[Cell] | None:

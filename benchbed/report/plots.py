@@ -12,6 +12,7 @@ from ..space import Space
 from ..stats.interval import Interval
 from ..stats.pareto import front
 from .draw import colours_of
+from .saving import save_figure
 
 TICKS = 24  # positions with a name under them; of more, only every so many
 OWN, BLIND, DRAWN = "#0072B2", "#D55E00", "#888888"  # of Okabe and Ito's palette
@@ -196,20 +197,17 @@ def _figure(rows: int, wide: float, high: float, sharex: bool = True) -> tuple[A
 
 def svg_bytes(figure: Any) -> bytes:
     """The same figure gives the same bytes."""
-    return _saved(figure, "svg", {"Date": None})
+    return _saved(figure, "svg")
 
 
 def pdf_bytes(figure: Any) -> bytes:
-    """The figure for a paper, its text as text (fonts of type 42). The same figure gives the same bytes."""
-    return _saved(figure, "pdf", {"CreationDate": None})
+    """The figure for a paper, its text as text. The same figure gives the same bytes."""
+    return _saved(figure, "pdf")
 
 
-def _saved(figure: Any, ending: str, undated: dict[str, None]) -> bytes:
-    from matplotlib import rc_context
-
-    with rc_context({"svg.hashsalt": "study", "pdf.fonttype": 42, "font.family": "DejaVu Sans", "text.usetex": False}):
-        out = io.BytesIO()
-        figure.savefig(out, format=ending, dpi=150, metadata=undated)
+def _saved(figure: Any, ending: str) -> bytes:
+    out = io.BytesIO()
+    save_figure(figure, out, ending, "study", dpi=150)
     return out.getvalue()
 
 
