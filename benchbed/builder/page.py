@@ -119,7 +119,7 @@ def _reference(panel: Any, reference: Table | None, groups: list[CellClass], own
     there = np.isfinite(other)
     ranks = [np.argsort(np.argsort(-values[there])) + 1 for values in (other, own)]
     panel.plot(*ranks, ".", markersize=2, color="#0072B2", rasterized=True)
-    panel.set(xlabel=f"rank in {reference.name} on {dataset}", ylabel="rank here")
+    panel.set(xlabel=f"rank in {reference.name} on {dataset} (1: best)", ylabel="rank here (1: best)")
 
 
 def _operations(panel: Any, table: Table, figure: Figure) -> None:
