@@ -153,7 +153,8 @@ def test_the_command(command: Callable[..., Any], tiny_flags: list[str], tmp_pat
     made = sorted(p.stat().st_mtime_ns for p in out.rglob("record.json"))
     assert command(*words, "--quiet", *tiny_flags).out == done.out
     assert sorted(p.stat().st_mtime_ns for p in out.rglob("record.json")) == made, "made once"
-    for damaged in (*out.glob("trajectory/random-e1-*/record.json"), *out.glob("searches/*/history.jsonl")):
+    (snapshot,), (epochs_of,) = out.glob("trajectory/random-e1-*/record.json"), out.glob("searches/*/history.jsonl")
+    for damaged in (snapshot, epochs_of):
         kept = damaged.read_text()
         damaged.write_text(kept[:-5])
         told = command(*words, "--quiet", *tiny_flags)
