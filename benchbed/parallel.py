@@ -225,6 +225,10 @@ def joined(device: str) -> Iterator[tuple[Group, torch.device]]:
     elif device not in ("auto", "cpu"):
         raise group.refusal(f"device '{device}' under torchrun: give cuda, of which each process takes its own, or cpu")
     chosen = pick_device(device)
+    # Imported first, for an optimiser's first step imports it, and takes the group into its functions' defaults where
+    # there is one: then gloo's threads outlive the parting, and one that lets go of a tensor while Python ends aborts
+    from torch.distributed.nn import functional  # noqa: F401
+
     dist.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
     try:
         yield group, chosen

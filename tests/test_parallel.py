@@ -124,6 +124,15 @@ def test_alphas_and_weights_of_the_supernet_are_the_same_in_both(outcomes):
     assert not torch.equal(outcomes["first"]["nb201"]["p"], outcomes["alone"]["nb201"]["p"]), "no statistics of its own"
 
 
+def test_no_thread_of_gloo_outlives_the_group(outcomes):
+    """One that does may let go of a tensor while Python ends: "terminate called without an active exception"."""
+    assert outcomes["alone"]["gloo's threads"] == [0, 0]
+    for key in ("first", "second"):
+        during, after = outcomes[key]["gloo's threads"]
+        assert during > 0
+        assert after == 0
+
+
 @pytest.mark.parametrize(("count", "size"), [(8, 2), (7, 3), (2, 4), (0, 2)])
 def test_parts_cover_everything_once(count, size):
     parts = [list(range(count))[Group(rank, size).part(count)] for rank in range(size)]

@@ -138,6 +138,11 @@ def search(space, searcher: str, group, **given) -> dict:
     return {"p": strategy.probabilities(), "means": means, "weights": weights}
 
 
+def gloo_threads() -> int:
+    """How many threads of this process are gloo's."""
+    return sum("gloo" in (task / "comm").read_text() for task in Path("/proc/self/task").iterdir())
+
+
 def main() -> None:
     with joined("cpu") as (group, _):
         result = {
@@ -150,7 +155,9 @@ def main() -> None:
             "reinforce": search(SmoothSpace(), "reinforce", group, warmup=0.0),
             "nb201": search(NB201(), "proxyless", group, mode="full", warmup=0.0),
         }
-        torch.save(result, Path(sys.argv[1]) / f"{group.rank}-of-{group.size}.pt")
+        during = gloo_threads()
+    result["gloo's threads"] = [during, gloo_threads()]
+    torch.save(result, Path(sys.argv[1]) / f"{group.rank}-of-{group.size}.pt")
 
 
 if __name__ == "__main__":
