@@ -16,7 +16,7 @@ from benchbed.tables import Table
 SIZES = ["scoring.batch=40"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def spec(tiny_file: Path) -> Callable[..., Spec]:
     """`spec(sample=3)`: a build on 200 images that trains a cell in a tenth of a second."""
 

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -36,6 +37,21 @@ SIZES = ["scoring.batch=40"]
 def made(spec: Spec, out: Path, workers: int = 1, force: bool = False) -> Table:
     build(spec, out, workers, Reporter(quiet=True), force)
     return Table.open(out)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, spec: Callable[..., Spec]) -> Path:
+    """A folder with the default build's table `own.npz`, and what it was assembled from."""
+    out = tmp_path_factory.mktemp("built")
+    made(spec(), out / "own.npz")
+    return out
+
+
+@pytest.fixture
+def own(built: Path, tmp_path: Path) -> Path:
+    """A copy of it that a test may spoil: the table's path."""
+    shutil.copytree(built, tmp_path / "copy")
+    return tmp_path / "copy" / "own.npz"
 
 
 def test_the_table_holds_what_a_run_would_score(spec: Callable[..., Spec], tmp_path: Path, tiny_file: Path) -> None:
@@ -73,23 +89,22 @@ def test_a_built_table_is_an_objective(whole: Path, command: Command, tmp_path: 
 
 
 def test_a_run_whose_cell_a_sample_lacks_is_told_so(
-    spec: Callable[..., Spec], tiny_flags: list[str], command: Command, tmp_path: Path
+    built: Path, tiny_flags: list[str], command: Command, tmp_path: Path
 ) -> None:
-    made(spec(seeds="0:1"), tmp_path / "part.npz")
     pairs = list(zip(tiny_flags[::2], tiny_flags[1::2], strict=True))
     flags = [word for pair in pairs if not pair[1].startswith("scoring") for word in pair]
     flags += ["--searcher", "random", "--selector", "constant", "--dataset", "tiny", "--out", str(tmp_path / "runs")]
-    lacking = command("run", *flags, "--table", tmp_path / "part.npz", "--quiet")
+    lacking = command("run", *flags, "--table", built / "own.npz", "--quiet")
     assert lacking.status == 2
     assert "has no tiny test accuracy after 1 epoch of |nor_conv_3x3~0|" in lacking.err
 
 
-def test_members_share_accuracies_and_have_their_own_costs(spec: Callable[..., Spec], tmp_path: Path) -> None:
-    table = made(spec(sample=5), tmp_path / "own.npz")
+def test_members_share_accuracies_and_have_their_own_costs(built: Path) -> None:
+    table = Table.open(built / "own.npz")
     space = NB201()
     values, params = table.values("tiny", "test", 1).reshape(-1), table.cost("params", "tiny").reshape(-1)
     there = 0
-    for group in classes(space)[:5]:
+    for group in classes(space)[:3]:
         assert len(set(values[group.places])) == 1
         there += len(group.places)
         for place in group.places.tolist():
@@ -104,18 +119,15 @@ def test_members_share_accuracies_and_have_their_own_costs(spec: Callable[..., S
     assert table.full_epochs == 1
 
 
-def test_a_larger_sample_and_more_seeds_go_on_from_the_same_folder(spec: Callable[..., Spec], tmp_path: Path) -> None:
-    out = tmp_path / "own.npz"
-    small = made(spec(sample=2, seeds="0:1"), out)
-    (before,) = (folder_of(out) / "shards").iterdir()
-    content = before.read_bytes()
-    large = made(spec(), out, force=True)
+def test_a_larger_sample_and_more_seeds_go_on_from_the_same_folder(spec: Callable[..., Spec], own: Path) -> None:
+    (before,) = (folder_of(own) / "shards").iterdir()
+    content, small = before.read_bytes(), Table.open(own).seeds("tiny", "test", 1)
+    large = made(spec(sample=4, seeds="0:3"), own, force=True)
     assert before.read_bytes() == content
-    found = small.values("tiny", "test", 1)
-    there = np.isfinite(found)
-    assert np.array_equal(large.seeds("tiny", "test", 1)[..., 0][there], found[there].astype(np.float32))
-    trained = [line for s in (folder_of(out) / "shards").iterdir() for line in s.read_text().splitlines()]
-    assert sum('"cell"' in line for line in trained) == 6  # two of them from the first build
+    there = np.isfinite(small)
+    assert np.array_equal(large.seeds("tiny", "test", 1)[..., :2][there], small[there])
+    trained = [line for s in (folder_of(own) / "shards").iterdir() for line in s.read_text().splitlines()]
+    assert sum('"cell"' in line for line in trained) == 12  # six of them from the first build
 
 
 def kill_and_resume(
@@ -158,30 +170,26 @@ def test_a_killed_build_ends_with_the_same_table(
 
 
 def test_a_damaged_shard_is_named_and_its_cells_are_trained_again(
-    spec: Callable[..., Spec], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    spec: Callable[..., Spec], built: Path, own: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "own.npz"
-    whole = made(spec(), out)
-    (shard,) = (folder_of(out) / "shards").iterdir()
+    (shard,) = (folder_of(own) / "shards").iterdir()
     shard.write_text(shard.read_text().replace('"valid": ', '"valid": 1'))
     with Reporter() as reporter:
-        build(spec(), out, 1, reporter, force=True)
+        build(spec(), own, 1, reporter, force=True)
     said = " ".join(capsys.readouterr().err.split())
     assert f"shard {shard.stem}" in said
     assert "set aside" in said
-    again = Table.open(out)
-    assert np.array_equal(again.values("tiny", "test", 1), whole.values("tiny", "test", 1), equal_nan=True)
+    again, before = (Table.open(file).values("tiny", "test", 1) for file in (own, built / "own.npz"))
+    assert np.array_equal(again, before, equal_nan=True)
 
 
-def test_nothing_is_overwritten_and_another_recipe_is_refused(spec: Callable[..., Spec], tmp_path: Path) -> None:
-    out = tmp_path / "own.npz"
-    made(spec(sample=1, seeds="0:1"), out)
+def test_nothing_is_overwritten_and_another_recipe_is_refused(spec: Callable[..., Spec], own: Path) -> None:
     with pytest.raises(BenchbedError, match=r"own\.npz is there already: .*--force"):
-        made(spec(sample=1), out)
+        made(spec(sample=1), own)
     with pytest.raises(BenchbedError, match=r"is of another build: scoring\.channels is 2 there and 4 here"):
-        made(spec(sample=1, channels=4), out, force=True)
+        made(spec(sample=1, channels=4), own, force=True)
     with pytest.raises(BenchbedError, match=r"expected a file name that ends in \.npz"):
-        made(spec(), tmp_path / "own.csv")
+        made(spec(), own.with_suffix(".csv"))
 
 
 # -- bad input -----------------------------------------------------------------------------------------------------
