@@ -5,6 +5,7 @@ of each batch, and the gradients are averaged over the images of all parts in on
 makes the same step. All results of an all-reduce are the same bit for bit in every process.
 """
 
+import importlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -225,10 +226,9 @@ def joined(device: str) -> Iterator[tuple[Group, torch.device]]:
     elif device not in ("auto", "cpu"):
         raise group.refusal(f"device '{device}' under torchrun: give cuda, of which each process takes its own, or cpu")
     chosen = pick_device(device)
-    # Imported first, for an optimiser's first step imports it, and takes the group into its functions' defaults where
-    # there is one: then gloo's threads outlive the parting, and one that lets go of a tensor while Python ends aborts
-    from torch.distributed.nn import functional  # noqa: F401
-
+    # Imported first, for an optimiser's first step imports it, and it takes the group that is there into its functions'
+    # defaults: then gloo's threads outlive the parting, and one that still runs while Python ends may abort the process
+    importlib.import_module("torch.distributed.nn.functional")
     dist.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
     try:
         yield group, chosen

@@ -125,7 +125,7 @@ def test_alphas_and_weights_of_the_supernet_are_the_same_in_both(outcomes):
 
 
 def test_no_thread_of_gloo_outlives_the_group(outcomes):
-    """One that does may let go of a tensor while Python ends: "terminate called without an active exception"."""
+    """One that still runs while Python ends may abort it: "terminate called without an active exception"."""
     assert outcomes["alone"]["gloo's threads"] == [0, 0]
     for key in ("first", "second"):
         during, after = outcomes[key]["gloo's threads"]
