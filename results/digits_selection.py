@@ -5,7 +5,7 @@
 RUNS_FOLDER is the --out of these commands, one for each alpha learning rate A:
 
     python -m benchbed run --searcher darts --selector perturb,magnitude,best-of,random,constant \\
-        --seeds 10:20 --set searcher.alpha_lr=A --out RUNS_FOLDER
+        --seeds 10:20 --set searcher.alpha_lr=A --table none --out RUNS_FOLDER
 """
 
 import argparse
