@@ -4,7 +4,8 @@
 
 RUNS_FOLDER is the --out of these commands, for S in darts, proxyless, reinforce, random and G in mixture, sampled:
 
-    python -m benchbed run --searcher S --selector perturb --set selector.gates=G --seeds 910:913 --table none --out RUNS_FOLDER
+    python -m benchbed run --searcher S --selector perturb --set selector.gates=G --seeds 910:913 --table none \\
+        --out RUNS_FOLDER
 """
 
 import argparse
