@@ -363,7 +363,9 @@ def tabular(
     ],
     seeds: Annotated[str, typer.Option(help="a range such as 0:500")] = "0:500",
     budget: Annotated[float | None, typer.Option(help="simulated seconds of a search  [default: 12000]")] = None,
-    fidelity: Annotated[int | None, typer.Option(help="training epochs of an evaluation  [default: 12]")] = None,
+    fidelity: Annotated[
+        int | None, typer.Option(help="training epochs of an evaluation  [default: 12, or the table's only]")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="processes")] = 1,
     out: Annotated[Path, typer.Option(help="where the study's files go")] = Path("runs"),
 ) -> None:
@@ -371,7 +373,7 @@ def tabular(
     from .config import seed_range
     from .studies import tabular as study
 
-    given = {"budget": budget, "fidelity": fidelity}
+    given = {"budget": budget, "fidelity": fidelity or study.only_fidelity(table, dataset)}
     shared = {key: value for key, value in given.items() if value is not None}
     entries = [study.parse_entry(text, shared) for text in asked]
     found = study.study(table, dataset, entries, list(seed_range(seeds)), workers)

@@ -130,7 +130,10 @@ def build(
         make(spec, out, len(os.sched_getaffinity(0)) if workers is None else workers, reporter, force)
     if not quiet:
         info(str(out.absolute()))
-        print(f"\nscore a run by it: add --table {out} --dataset {Table.open(out).datasets[0]}")
+        made = Table.open(out)
+        print(f"\nscore a run by it: add --table {out} --dataset {made.datasets[0]}")
+        if (share := made.share(*made.figures[0])) != "all cells":
+            print(f"it holds {share}: a run that chooses another ends without a score, so leave --sample out for runs")
 
 
 @table_app.command()

@@ -24,7 +24,7 @@ from .record import RECORD_KEYS, checked
 from .searched import refuse_another, saved_config
 from .selector import Selection
 from .space import Space
-from .table_config import NO_TABLE
+from .table_config import NO_TABLE, gaps_of
 from .tables.score import score as score_in
 from .task import Task, truncated
 from .tasks.load import load_task
@@ -116,6 +116,8 @@ def run(config: RunConfig, task: Task, options: Options, redone: set[Path] | Non
             return record
         parts = stages.build(config, task, options.device, group)
         stages.check_objective(parts)
+        if config.objective != "table" and (gaps := gaps_of(config.table)) is not None:
+            reporter.line(gaps)
         with group.folder(search_path, stages.SEARCH_KEYS, options.wait) as search_folder:
             if options.force:  # both locks are held: nothing is thrown away for a run that is then refused
                 folder.clear()

@@ -65,6 +65,17 @@ def table_config(raw: Mapping[str, Any], objective: str, space: str, ours: bool)
     return TableConfig(name=where, dataset=dataset, fingerprint=table.fingerprint)
 
 
+def gaps_of(config: TableConfig | None) -> str | None:
+    """What is to be known before a search that a table with gaps scores, else None. Reads no test accuracy."""
+    if config is None:
+        return None
+    table = config.open()
+    share = table.share(config.dataset, "valid", table.full_epochs)
+    return (
+        None if share == "all cells" else f"table {table.name} holds {share}: another one that is chosen has no score"
+    )
+
+
 def _own_table(raw: Mapping[str, Any], space: str) -> str | None:
     """The table of benchbed's own that scores a run on this space and task where both are left at their defaults."""
     task = raw.get("task", "digits")

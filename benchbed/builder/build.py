@@ -8,14 +8,20 @@ import time
 from collections import deque
 from pathlib import Path
 
+import numpy as np
+
 from ..errors import BenchbedError
 from ..machine import pick_device
 from ..progress import Reporter
+from ..space import Space
+from ..tables.table import Table
+from ..task import Task
 from ..training.cell import check_learnable, check_recipe
 from .assemble import write_table
+from .classes import classes
 from .ledger import Job, Ledger
 from .spec import Spec
-from .worker import jobs_of
+from .worker import EVERY, jobs_of
 
 LOOK = 0.5  # seconds between two looks at the folder
 SAY = 60.0  # and between two lines where there is no bar
@@ -30,21 +36,27 @@ def folder_of(out: Path) -> Path:
 def build(spec: Spec, out: Path, workers: int, reporter: Reporter, force: bool = False) -> None:
     """Trains what is missing and writes the table to `out`, an .npz file.
 
-    A build that was stopped goes on; several may share the folder. Raises BenchbedError, before anything is trained,
-    for a task that cannot be trained on, a folder of another build, or a file that is there already and not `force`.
+    A build that was stopped goes on, and so does a finished one that is asked for more; several may share the folder.
+    Raises BenchbedError, before anything is trained, for a task that cannot be trained on, a folder of another build,
+    or, without `force`, a file that is there already and would lose something.
     """
     if out.suffix != ".npz":
         raise BenchbedError(f"--out {out}: expected a file name that ends in .npz")
-    if out.exists() and not force:
-        raise BenchbedError(f"{out} is there already: give another name, or --force to replace it")
+    if out.exists() and not force and not folder_of(out).is_dir():
+        raise BenchbedError(f"{out} is there already, without the folder {folder_of(out).name} of its trainings: "
+                            "give another name, or --force to replace it")  # fmt: skip
     if workers < 1:
         raise BenchbedError(f"--workers {workers}: at least one is needed")
     pick_device(spec.device)
     space, task = spec.load_space(), spec.load_task()
     check_learnable(task, space)
     check_recipe(space, spec.scoring.recipe(), spec.scoring.channels, spec.scoring.cells)
+    task.seal.open(EVERY)  # its images and labels are checked here, not after the first training
     jobs = jobs_of(spec, space)
     ledger = Ledger(folder_of(out), spec.identity(task))
+    if out.exists() and not force and not _asks_for_more(spec, space, task, out):
+        reporter.line(f"all {len(jobs):,} trainings were in {out}: nothing to do")
+        return
     while True:
         _train(spec, ledger, jobs, workers, reporter)
         results, headers = ledger.everything()  # every line once more, with its checksum
@@ -54,6 +66,32 @@ def build(spec: Spec, out: Path, workers: int, reporter: Reporter, force: bool =
         reporter.line(f"shard {name} was damaged: set aside in {ledger.path / 'damaged'}, its cells trained again")
     write_table(spec, space, task, results, headers, out)
     reporter.line(f"{len(jobs):,} trainings are in {out}")
+
+
+def _asks_for_more(spec: Spec, space: Space, task: Task, out: Path) -> bool:
+    """Whether the build adds to the table that is there; False where it is the same.
+
+    Raises BenchbedError where the table is another build's, or would lose seeds or classes.
+    """
+    table = Table.open(out)
+    made_of = (table.meta.get("task", {}).get("fingerprint"), table.meta.get("recipe"))
+    if made_of != (task.fingerprint, spec.scoring.model_dump()):
+        raise BenchbedError(
+            f"{out} is there already, and not of this build: give another name, or --force to replace it"
+        )
+    figure = table.figures[0]
+    groups = classes(space)
+    flat = table.values(*figure).reshape(-1)
+    trained = sum(bool(np.isfinite(flat[group.places[0]])) for group in groups)
+    there = set(table.seed_names(*figure))
+    wanted, asked = len(groups[: spec.sample]), {str(seed) for seed in spec.seeds}
+    if wanted < trained or not there <= asked:
+        seeds = ", ".join(sorted(there, key=int))
+        raise BenchbedError(
+            f"{out} holds {trained:,} classes and the seeds {seeds}, of which this build would leave some out: "
+            "give another name, or --force to replace it"
+        )
+    return wanted > trained or asked > there
 
 
 def _train(spec: Spec, ledger: Ledger, jobs: list[Job], workers: int, reporter: Reporter) -> None:

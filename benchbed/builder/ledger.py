@@ -29,6 +29,7 @@ from ..files import held, one_line
 from ..folder import read_json, write_json
 
 SHARD = 64  # results a shard: what a damaged one costs
+LOST = "bring it back from a copy, or give another --out"  # without build.json nobody knows what a shard is of
 
 
 class Job(NamedTuple):
@@ -52,8 +53,11 @@ class Ledger:
         with self._locked():
             file = path / "build.json"
             if not file.exists():
+                if self.shards():
+                    raise BenchbedError(f"{file} is missing, which says what the results beside it are of: {LOST}")
                 write_json(file, identity)
-            _compare(path, read_json(file, ("format", "space", "task", "scoring")), json.loads(json.dumps(identity)))
+            there = read_json(file, ("format", "space", "task", "scoring"), again=LOST)
+            _compare(path, there, json.loads(json.dumps(identity)))
         self.done: set[Job] = set()
         self._claims: dict[Job, str] = {}  # the last claim of each job
         self._read: dict[Path, int] = {}  # bytes of a file that were read

@@ -1,5 +1,6 @@
 """The page of a built table: its quality, and pictures of what is in it."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,11 @@ def _page(table: Table, reference: Table | None, found: Quality, drawn: list[str
     commits = sorted({str(m.get("commit")) for m in made})
     processors = sorted({f"{m['machine']['processor']}, {m['machine']['device']}" for m in made})
     versions = sorted({f"torch {m['versions']['torch']}, numpy {m['versions']['numpy']}" for m in made})
+    which = "every cell" if found.trained == found.whole else f"{found.trained:,} of {found.whole:,} classes of cells"
+    images = ", ".join(f"{count:,} {split}" for split, count in task.get("images", {}).items())
     return "\n".join(
         [
-            f"# {table.name}: a benchmark of every cell on {found.dataset}",
+            f"# {table.name}: a benchmark of {which} on {found.dataset}",
             "",
             f"Made by `{command}`, from the table of fingerprint `{table.fingerprint[:16]}`.",
             "",
@@ -59,7 +62,7 @@ def _page(table: Table, reference: Table | None, found: Quality, drawn: list[str
             "```",
             "",
             *(f"- {note}." for note in table.meta["notes"]),
-            f"- Task: {task['name']}, images {task.get('images')}, fingerprint `{task['fingerprint'][:16]}`.",
+            f"- Task: {task['name']}, images: {images or 'not said'}; fingerprint `{task['fingerprint'][:16]}`.",
             f"- Recipe: {', '.join(f'{k} {v}' for k, v in recipe.items())}.",
             f"- Trained with {'; '.join(versions)} on {'; '.join(processors)}; at commit {', '.join(commits)}.",
             "",
@@ -126,7 +129,9 @@ def _operations(panel: Any, table: Table, figure: Figure) -> None:
     """The mean accuracy of the architectures that hold an operation at a position."""
     positions, values = table.space.positions, table.values(*figure)
     axes = range(len(positions))
-    means = [np.nanmean(values, axis=tuple(a for a in axes if a != i)) for i in axes]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Mean of empty slice")  # a sample may lack an operation at a position
+        means = [np.nanmean(values, axis=tuple(a for a in axes if a != i)) for i in axes]
     for k, name in enumerate(positions[0].operations):
         panel.plot(axes, [m[k] if k < len(m) else np.nan for m in means], "o-", markersize=4, label=name)
     panel.set_xticks(axes, [p.name for p in positions])

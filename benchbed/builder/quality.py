@@ -18,12 +18,14 @@ from ..tables.table import Table
 from .classes import CellClass, classes
 
 DECILE = 0.9
+FEWEST = 10  # classes in the top decile whose ranks are worth correlating
 
 
 class Quality(NamedTuple):
     """`between`: mean Spearman over pairs of seeds, None for one seed. `agreement`: by the reference's data set, the
     Spearman with it, the same with log parameters partialled out, and inside the reference's top decile; 'counting' is
-    the Spearman of the number of parameters alone with it. `controls`: by name, (accuracy, share of classes below).
+    the Spearman of the number of parameters alone with it, over all classes and in that decile, which is left out where
+    it holds fewer than ten. `controls`: by name, (accuracy, share of classes below).
     `dead`: the accuracy of cells without a path from input to output, `chance` that of guessing. Percent."""
 
     dataset: str
@@ -120,14 +122,16 @@ def _agreement(
     params = log_parameters(reference, groups, dataset)
     there = np.isfinite(other)
     x, y, p = own[there], other[there], params[there]
-    return {
+    found = {
         "spearman": estimate(spearman, x, y, resamples=resamples),
         "parameters out": estimate(partial_spearman, x, y, p, resamples=resamples),
-        "top decile": estimate(top_spearman, x, y, resamples=resamples)._replace(
-            n=int((y >= np.quantile(y, DECILE)).sum())
-        ),
         "counting": estimate(spearman, p, y, resamples=resamples),
     }
+    top = int((y >= np.quantile(y, DECILE)).sum())
+    if top >= FEWEST:
+        found["top decile"] = estimate(top_spearman, x, y, resamples=resamples)._replace(n=top)
+        found["counting, top"] = estimate(top_spearman, p, y, resamples=resamples)._replace(n=top)
+    return found
 
 
 def _controls(table: Table, own: np.ndarray, figure: Figure) -> dict[str, tuple[float, float]]:

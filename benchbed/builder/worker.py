@@ -28,6 +28,7 @@ from .classes import classes
 from .ledger import Job, Ledger
 from .spec import Spec
 
+EVERY = "every architecture is trained and scored: nothing is selected by it"  # why a build opens the test images
 PAUSE = 0.5  # seconds between two looks at what the others do, once nothing is open
 
 
@@ -59,7 +60,7 @@ def work(ledger: Ledger, jobs: Sequence[Job], spec: Spec, space: Space, task: Ta
     """Takes part in the build until every job is done, here or elsewhere, or until this process's parent is gone."""
     parent = os.getppid()
     device = pick_device(spec.device)
-    test = task.seal.open("every architecture is trained and scored: nothing is selected by it").to(device)
+    test = task.seal.open(EVERY).to(device)
     task = on_device(task, device)
     while os.getppid() == parent:
         job = ledger.claim(jobs)

@@ -71,10 +71,12 @@ class Run(NamedTuple):
 
 
 class Study(NamedTuple):
-    """A finished study. cpu: by searcher, processor seconds of all its searches."""
+    """A finished study. By searcher: simulated seconds of a search, training epochs of an evaluation, and cpu,
+    processor seconds of all its searches."""
 
     words: str
     budgets: dict[str, float]
+    fidelities: dict[str, int]
     runs: list[Run]
     cpu: dict[str, float]
 
@@ -92,6 +94,12 @@ def parse_entry(text: str, shared: Mapping[str, Any]) -> Entry:
     given = with_settings({}, [f"searcher.{part.strip()}" for part in rest.split(",")] if rest else [])
     options = {**shared, **given.get("searcher", {})}
     return Entry(text, name, typed(loaded.Options, options, f"searcher '{text}'").model_dump())
+
+
+def only_fidelity(table: str, dataset: str) -> int | None:
+    """The number of epochs of the table's validation accuracies where there is one number alone; None for several."""
+    found = Table.open(table).epochs(dataset, "valid")
+    return found[0] if len(found) == 1 else None
 
 
 def search(entry: Entry, objective: TableObjective, seed: int) -> Search:
@@ -131,7 +139,8 @@ def study(table: str, dataset: str, entries: Sequence[Entry], seeds: Sequence[in
         cpu[entry.name] += seconds
     words = f"{dataset}, table {opened.name} (fingerprint {opened.fingerprint[:16]})"
     budgets = {entry.name: float(entry.options["budget"]) for entry in entries}
-    return Study(words, budgets, [scored(opened, dataset, one) for one in found], cpu)
+    fidelities = {entry.name: int(entry.options["fidelity"]) for entry in entries}
+    return Study(words, budgets, fidelities, [scored(opened, dataset, one) for one in found], cpu)
 
 
 def _made(
@@ -207,7 +216,8 @@ def markdown(found: Study) -> list[str]:
         "deviation over seeds; the interval is of the mean (BCa bootstrap). Test, validation and regret (points to "
     )
     about += "the best cell by test accuracy) are of the full training; 'chosen by' is the validation accuracy of the "
-    about += "evaluations. CPU seconds are the processor time of all searches of the row."
+    epochs = ", ".join(map(str, dict.fromkeys(found.fidelities.values())))
+    about += f"evaluations (training epochs: {epochs}). CPU seconds are the processor time of all searches of the row."
     return [*markdown_table(head, lines), "", about]
 
 

@@ -85,15 +85,15 @@ def refusal(table: str, wanted: Figure, known: list[Figure], space: str) -> Benc
     there = sorted(f.epochs for f in known if f.split == split)
     nearest = min(there, key=lambda e: abs(e - epochs))
     hint = how_to_get(str(wanted), space)
+    has = f"{', '.join(map(str, there))} epoch{'s' * (there != [1])}"
     return BenchbedError(
-        f"table {table} has no {wanted.words}: nearest {nearest}; it has {', '.join(map(str, there))} epochs"
-        + (f" ({hint})" if hint else "")
+        f"table {table} has no {wanted.words}: nearest {nearest}; it has {has}" + (f" ({hint})" if hint else "")
     )
 
 
 def how_to_get(column: str, space: str) -> str:
-    """Where a missing column of NAS-Bench-201 comes from; empty for another space, whose table has one source."""
-    if space != "nb201":
+    """Where a missing column of NAS-Bench-201 comes from; empty for what has one source alone."""
+    if space != "nb201" or not column.startswith(DATASETS):
         return ""
     return f"'table import' of NAS-Bench-201's .pth, of NATS-Bench or of a CSV file with the column {column} brings it"
 

@@ -60,6 +60,9 @@ def text(table: Table) -> str:
     lines += [f"{split:<9} {meaning}" for split, meaning in (known["splits"] or {}).items()]
     lines += [f"source    {s['name']}: {s['kind']}" for s in known["sources"]]
     lines += [f"note      {note}" for note in known["notes"] or ()]
+    if "images" in (task := known.get("task", {})):
+        images = ", ".join(f"{count:,} {split}" for split, count in task["images"].items())
+        lines.append(f"task      {task['name']}, images: {images}")
     if recipe := known.get("recipe"):
         lines.append("recipe    " + ", ".join(f"{key} {value}" for key, value in recipe.items()))
     if made_with := known.get("made_with"):

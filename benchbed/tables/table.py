@@ -372,11 +372,13 @@ class Table:
         return np.asarray(choices.astype(np.intp, copy=False) @ self._strides)
 
     def _lacks(self, place: int, figure: Figure) -> BenchbedError:
-        there = int(np.isfinite(self.values(*figure)).sum())
-        return BenchbedError(
-            f"table {self.name} has no {figure.words} of {self._architecture(place)}: "
-            f"its source holds {there:,} of the {math.prod(self.shape):,} cells"
-        )
+        what = f"table {self.name} has no {figure.words} of {self._architecture(place)}"
+        return BenchbedError(f"{what}: its source holds {self.share(*figure)}")
+
+    def share(self, dataset: str, split: str, epochs: int) -> str:
+        """How many of the space's architectures have this figure: '57 of the 15,625 cells', or 'all cells'."""
+        there, size = int(np.isfinite(self.values(dataset, split, epochs)).sum()), math.prod(self.shape)
+        return "all cells" if there == size else f"{there:,} of the {size:,} cells"
 
 
 def _check_words(dataset: Any, split: Any, epochs: Any) -> None:

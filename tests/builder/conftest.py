@@ -34,6 +34,16 @@ def whole(spec: Callable[..., Spec], tmp_path: Path) -> Path:
 
     The second seed is the first plus a hundredth of a point for each 1x1 convolution; test is a point above validation.
     """
+    return _written(spec(sample=None), tmp_path / "whole.npz")
+
+
+@pytest.fixture
+def sampled(spec: Callable[..., Spec], tmp_path: Path) -> Path:
+    """The same, of twelve classes alone."""
+    return _written(spec(sample=12), tmp_path / "sampled.npz")
+
+
+def _written(one: Spec, path: Path) -> Path:
     results = []
     for group in classes(NB201()):
         value = 20.0 + 10 * group.trained.choices.count(3)
@@ -42,10 +52,9 @@ def whole(spec: Callable[..., Spec], tmp_path: Path) -> Path:
             results.append(
                 {"seed": seed, "cell": group.trained.text, "valid": valid, "test": valid + 1, "seconds": 1.0}
             )
-    one = spec(sample=None)
     header = {"versions": {"torch": "2", "numpy": "2"}, "commit": "abc", "machine": {"processor": "x", "device": "cpu"}}
-    write_table(one, NB201(), one.load_task(), results, [header, header], tmp_path / "whole.npz")
-    return tmp_path / "whole.npz"
+    write_table(one, NB201(), one.load_task(), results, [header, header], path)
+    return path
 
 
 @pytest.fixture

@@ -81,6 +81,22 @@ def test_a_built_table_scores_a_run(whole: Path, tiny_flags: list[str], command:
     assert "unknown data set of table whole 'tin'" in command("run", *flags, "--table", whole, "--dataset", "tin").err
 
 
+def test_a_sample_is_told_of_before_the_search(
+    sampled: Path, tiny_flags: list[str], command: Command, tmp_path: Path
+) -> None:
+    pairs = list(zip(tiny_flags[::2], tiny_flags[1::2], strict=True))
+    flags = [word for pair in pairs if not pair[1].startswith("scoring") for word in pair]
+    flags += ["--searcher", "random", "--selector", "constant", "--dataset", "tiny", "--out", str(tmp_path / "runs")]
+    done = command("run", *flags, "--table", sampled)
+    said = " ".join(done.err.split())
+    there = int(np.isfinite(Table.open(sampled).values("tiny", "valid", 1)).sum())
+    assert 12 <= there < 15625
+    assert done.status == 2
+    notice = f"table sampled holds {there} of the 15,625 cells: another one that is chosen has no score"
+    assert notice in said
+    assert said.index(notice) < said.index("epoch 1/") < said.index("has no tiny test accuracy")
+
+
 def test_a_built_table_is_an_objective(whole: Path, command: Command, tmp_path: Path) -> None:
     names = ["--searcher", "darts", "--selector", "magnitude", "--out", tmp_path / "runs"]
     done = command("run", "--objective", "table", "--table", whole, "--dataset", "tiny", *names)
@@ -183,11 +199,70 @@ def test_a_damaged_shard_is_named_and_its_cells_are_trained_again(
     assert np.array_equal(again, before, equal_nan=True)
 
 
-def test_nothing_is_overwritten_and_another_recipe_is_refused(spec: Callable[..., Spec], own: Path) -> None:
-    with pytest.raises(BenchbedError, match=r"own\.npz is there already: .*--force"):
-        made(spec(sample=1), own)
-    with pytest.raises(BenchbedError, match=r"is of another build: scoring\.channels is 2 there and 4 here"):
-        made(spec(sample=1, channels=4), own, force=True)
+@pytest.mark.parametrize(
+    ("changes", "force", "words"),
+    [
+        (
+            {"sample": 1},
+            False,
+            r"own\.npz holds 5 classes and the seeds 0, 1, of which this build would leave some out",
+        ),
+        ({"sample": 5, "seeds": "1:3"}, False, r"own\.npz holds 5 classes and the seeds 0, 1, of which"),
+        ({"channels": 4}, False, r"is of another build: scoring\.channels is 2 there and 4 here"),
+        ({"channels": 4}, True, r"is of another build: scoring\.channels is 2 there and 4 here"),
+    ],
+)
+def test_nothing_is_overwritten_and_another_recipe_is_refused(
+    spec: Callable[..., Spec], own: Path, changes: dict[str, Any], force: bool, words: str
+) -> None:
+    before = own.read_bytes()
+    with pytest.raises(BenchbedError, match=words):
+        made(spec(**changes), own, force=force)
+    assert own.read_bytes() == before
+
+
+def test_a_table_without_its_trainings_is_not_replaced(spec: Callable[..., Spec], own: Path) -> None:
+    shutil.rmtree(folder_of(own))
+    with pytest.raises(BenchbedError, match=r"own\.npz is there already, without the folder own\.build .*--force"):
+        made(spec(sample=5), own)
+    assert not folder_of(own).exists()
+
+
+def test_a_file_that_the_folder_did_not_make_is_not_replaced(
+    spec: Callable[..., Spec], own: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.npz"
+    made(spec(sample=1, channels=4), other)
+    shutil.copyfile(other, own)
+    with pytest.raises(BenchbedError, match=r"own\.npz is there already, and not of this build"):
+        made(spec(sample=5), own)
+    assert own.read_bytes() == other.read_bytes()
+
+
+def test_a_finished_build_costs_nothing_and_more_seeds_are_added(spec: Callable[..., Spec], own: Path) -> None:
+    before, first = own.read_bytes(), Table.open(own).seeds("tiny", "test", 1)
+    made(spec(sample=5), own)
+    assert own.read_bytes() == before
+    more = made(spec(sample=5, seeds="0:3"), own)
+    assert more.seed_names("tiny", "test", 1) == ("0", "1", "2")
+    assert np.array_equal(more.seeds("tiny", "test", 1)[..., :2], first, equal_nan=True)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_results_of_which_nobody_knows_what_they_are_of_are_not_used(
+    spec: Callable[..., Spec], own: Path, force: bool
+) -> None:
+    facts = folder_of(own) / "build.json"
+    facts.write_text("{")
+    with pytest.raises(BenchbedError, match=r"build\.json is not valid JSON .*: bring it back from a copy, or give"):
+        made(spec(sample=5), own, force=force)
+    facts.unlink()
+    with pytest.raises(BenchbedError, match=r"build\.json is missing, which says what the results beside it are of"):
+        made(spec(sample=5, epochs=2), own, force=force)
+    assert not facts.exists()
+
+
+def test_another_file_name_is_refused(spec: Callable[..., Spec], own: Path) -> None:
     with pytest.raises(BenchbedError, match=r"expected a file name that ends in \.npz"):
         made(spec(), own.with_suffix(".csv"))
 
@@ -217,6 +292,7 @@ NAN = np.full((60, 8, 8), np.nan, dtype=np.float32)
         ({"labels": np.arange(60) % 3 * 2}, "labels go up to 4 without 1"),
         ({"labels": np.arange(60) % 3 - 1}, "labels contain -1"),
         ({"images": np.ones((60, 3, 3), np.float32)}, "3x3: at least 4x4"),
+        ({"test_images": np.ones((9, 8, 8), np.float32), "test_labels": np.arange(9)}, "test_labels contain 8"),
     ],
 )
 def test_images_that_cannot_be_trained_on(

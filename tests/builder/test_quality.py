@@ -54,6 +54,10 @@ def test_a_table_whose_ranking_is_known(whole_table: Table) -> None:
     figure = Figure("tiny", "test", 1)
     counting = spearman(log_parameters(whole_table, groups, "tiny"), by_class(whole_table, groups, figure))
     assert found.agreement["tiny"]["counting"].value == pytest.approx(counting)
+    own = by_class(whole_table, groups, figure)
+    top = top_spearman(log_parameters(whole_table, groups, "tiny"), own)
+    assert found.agreement["tiny"]["counting, top"].value == pytest.approx(top)
+    assert found.agreement["tiny"]["counting, top"].n == (own >= np.quantile(own, 0.9)).sum()
     assert found.controls["all nor_conv_3x3"] == (81.0, pytest.approx(100 * 4929 / 4930))
     assert found.controls["all none"][0] == found.dead == 21.0
     assert found.chance == 25
@@ -72,6 +76,20 @@ def test_the_command_and_the_page(whole: Path, command: Callable[..., Any], tmp_
         ElementTree.parse(tmp_path / "site" / name)
     assert "| best 1 | 81.0" in page
     assert json.loads(command("table", "quality", whole, "--json").out)["chance"] == 25
+
+
+def test_the_page_of_a_sample_says_so_and_correlates_no_few_ranks(
+    sampled: Path, whole: Path, command: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Of 12 classes two are in the top decile, and one operation may be missing at a position."""
+    done = command("table", "quality", sampled, "--reference", whole, "--page", tmp_path / "own.md")
+    assert done.status == 0, done.err
+    assert "Warning" not in done.err
+    page = (tmp_path / "own.md").read_text()
+    assert page.startswith("# sampled: a benchmark of 12 of 4,930 classes of cells on tiny\n")
+    assert "  spearman" in page
+    assert "top" not in page
+    assert "images: 120 train, 40 valid, 40 test;" in page
 
 
 def test_what_no_build_made_is_refused(make_table: Any, whole_table: Table, refused: Callable[..., str]) -> None:

@@ -139,6 +139,18 @@ def test_the_command_writes_its_files(timed: Table, command: Callable[..., Any],
     assert "| random-search |" in (tmp_path / "out" / "tabular.md").read_text()
 
 
+def test_a_table_of_one_number_of_epochs_is_searched_at_it(
+    make_table: Any, command: Callable[..., Any], tmp_path: Path
+) -> None:
+    full = make_table("full", seconds=np.full((5,) * 6, 1000.0))
+    ask = ("study", "tabular", "--table", "full", "--dataset", "cifar10", "--seeds", "0:1", "--budget", "6000")
+    done = command(*ask, "--searcher", "random-search", "--out", tmp_path)
+    assert done.status == 0, done.err
+    (run,) = (json.loads(line) for line in (tmp_path / "tabular.jsonl").read_text().splitlines())
+    assert run["evaluations"] == 6
+    assert run["valid"] in full.values("cifar10", "valid", 200)
+
+
 @pytest.mark.parametrize(
     ("asked", "text"),
     [
