@@ -96,6 +96,15 @@ def test_an_imported_table_of_the_same_name_hides_it(embedded: Table, tmp_path: 
     assert store.names() == ["nb201-digits"]
 
 
+def test_it_is_no_guess_for_the_benchmarks_own(embedded: Table) -> None:
+    """Who asks for nb201 and has imported nothing is told how to get it, and what there is."""
+    said = (
+        r"unknown table 'nb201': none is imported; 'table fetch nb201' downloads one; nb201-digits comes with benchbed"
+    )
+    with pytest.raises(BenchbedError, match=said):
+        Table.open("nb201")
+
+
 def test_it_is_listed_and_info_says_how_it_was_made(embedded: Table, command: Callable[..., Any]) -> None:
     assert "nb201-digits" in command("table", "list").out
     shown = command("table", "info", "nb201-digits").out

@@ -49,12 +49,14 @@ def home() -> Path:
 
 def names() -> list[str]:
     """The tables that a name opens, sorted: the imported ones, and those that come with benchbed."""
-    found = set()
-    for folder in (home(), EMBEDDED):
-        with one_line(folder, "read"):
-            if folder.is_dir():
-                found |= {p.stem for p in folder.glob("*.npz") if _NAME.fullmatch(p.stem) and p.is_file()}
-    return sorted(found)
+    return sorted(_names_in(home()) | _names_in(EMBEDDED))
+
+
+def _names_in(folder: Path) -> set[str]:
+    with one_line(folder, "read"):
+        if not folder.is_dir():
+            return set()
+        return {p.stem for p in folder.glob("*.npz") if _NAME.fullmatch(p.stem) and p.is_file()}
 
 
 def path_of(name: str) -> Path:
@@ -79,10 +81,10 @@ def find(name_or_path: str | Path) -> tuple[str, Path]:
     if not path.is_file() and (ours := EMBEDDED / path.name).is_file():
         return text, ours
     if not path.is_file():
-        known = names()
-        if not known:
-            raise BenchbedError(f"unknown table '{text}': none is imported; 'table fetch nb201' downloads one")
-        raise unknown("table", text, known)
+        if not _names_in(home()):
+            there = "".join(f"; {name} comes with benchbed" for name in names())
+            raise BenchbedError(f"unknown table '{text}': none is imported; 'table fetch nb201' downloads one{there}")
+        raise unknown("table", text, names())
     return text, path
 
 
