@@ -98,6 +98,7 @@ class Record(BaseModel):
     cells: int | None = Field(None, ge=1)
     noise_floor: int | None = Field(None, ge=0)
     n_seeds: int | None = None
+    test_spread: float | None = Field(None, ge=0)
     best_test_accuracy: float | None = None
     table: dict[str, Any] | None = None
     cost: Annotated[dict[str, Any], AfterValidator(_cost)] | None = None

@@ -29,7 +29,17 @@ from .tables.score import score as score_in
 from .task import Task, truncated
 from .tasks.load import load_task
 
-TABLE_KEYS = ("best_test_accuracy", "regret", "rank", "percentile", "cells", "n_seeds", "noise_floor", "table")
+TABLE_KEYS = (
+    "best_test_accuracy",
+    "regret",
+    "rank",
+    "percentile",
+    "cells",
+    "n_seeds",
+    "test_spread",
+    "noise_floor",
+    "table",
+)
 SELECT_KEYS = ("scoring", "data", "splits", "table", "dataset")  # what `select` may change beside the selector
 DRY_IMAGES = 256  # images a split that a dry run walks through
 

@@ -47,7 +47,7 @@ def test_rank_percentile_and_regret_by_hand(make_table: Any) -> None:
     assert tied.percentile == pytest.approx(100 * 15624 / 15625)
     assert score(table, "cifar10", cell(2, 2, 2, 2, 2, 2)).rank == 2
     assert (rest.rank, rest.cells) == (4, 15625)
-    assert (best.n_seeds, best.noise_floor) == (None, None)
+    assert (best.n_seeds, best.test_spread, best.noise_floor) == (None, None, None)
 
 
 def test_a_missing_cell_of_a_partial_table_is_one_line_and_no_cell_of_it_is_counted(make_table: Any) -> None:
@@ -70,7 +70,9 @@ def test_the_noise_floor_by_hand(make_table: Any) -> None:
     seeds[0, 0, 0, 0, 0, 4] = 90 - 2.32, np.nan, np.nan
     table = make_table("mine", test=np.nanmean(seeds, -1), seeds=seeds)
     assert noise_floor(table, "cifar10") == 3
-    assert score(table, "cifar10", cell(0, 0, 0, 0, 0, 3)).n_seeds == 1
+    single, best = (score(table, "cifar10", cell(0, 0, 0, 0, 0, k)) for k in (3, 0))
+    assert (single.n_seeds, single.test_spread) == (1, None)
+    assert (best.n_seeds, best.test_spread) == (3, 1.0)
     alone = seeds.copy()
     alone[0, 0, 0, 0, 0, 0] = 90, np.nan, np.nan
     assert noise_floor(make_table("other", test=np.nanmean(alone, -1), seeds=alone), "cifar10") is None
@@ -100,6 +102,7 @@ def test_darts_reaches_a_good_cell_in_300_steps(real_table: Table, tmp_path: Pat
     assert record["test_accuracy"] == real_table.query(record["architecture"], "cifar10", "test", 200)
     assert record["config"]["epochs"] * STEPS == 300
     assert record["n_seeds"] == 3
+    assert record["test_spread"] == real_table.answer(record["architecture"], "cifar10", "test", 200).spread
     assert 1 <= record["noise_floor"] < 15625
 
 

@@ -91,6 +91,8 @@ def _test_accuracy(record: Mapping[str, Any]) -> str:
     if not _by_table(record):
         return f"{test}, trained from scratch  {valid}"
     runs = {None: "", 1: ", one seed"}.get(record["n_seeds"], f", mean of {record['n_seeds']} seeds")
+    if (spread := record.get("test_spread")) is not None:  # older records have none
+        runs += f" that deviate by {spread:.2f}"
     table = record["table"]
     epochs = table.get("epochs", 200)  # older records do not say
     return f"{test}, {table['dataset']} in table {table['name']} after {in_epochs(epochs)}{runs}  {valid}"

@@ -21,6 +21,8 @@ class Score(NamedTuple):
     percentile: 100 (n - rank + 1) / n of the n cells that the table has, the share that is not better than this cell
     (itself counted): 100 for the best, 100 / n for the worst.
     n_seeds: how many runs the cell's test accuracy is the mean of; None where the table does not say.
+    test_spread: sample standard deviation, points, of the test accuracies of those runs; None where the table has no
+    two of them one by one.
     noise_floor: see `noise_floor`.
     """
 
@@ -32,6 +34,7 @@ class Score(NamedTuple):
     percentile: float
     cells: int
     n_seeds: int | None
+    test_spread: float | None
     noise_floor: int | None
 
 
@@ -50,6 +53,7 @@ def score(table: Table, dataset: str, cell: Architecture) -> Score:
         percentile=100 * (n - rank + 1) / n,
         cells=n,
         n_seeds=None if counts is None else int(counts[cell.choices]),
+        test_spread=table.answer(cell, *figure).spread,
         noise_floor=noise_floor(table, dataset),
     )
 
