@@ -373,7 +373,7 @@ def tabular(
     from .config import seed_range
     from .studies import tabular as study
 
-    given = {"budget": budget, "fidelity": fidelity or study.only_fidelity(table, dataset)}
+    given = {"budget": budget, "fidelity": study.only_fidelity(table, dataset) if fidelity is None else fidelity}
     shared = {key: value for key, value in given.items() if value is not None}
     entries = [study.parse_entry(text, shared) for text in asked]
     found = study.study(table, dataset, entries, list(seed_range(seeds)), workers)

@@ -236,5 +236,5 @@ def noise_line(group: Group) -> str:
             f"{found[0]:.2f} points (pooled over {found[1]} architecture(s) that several seeds trained)."
         )
     if group.by_table:
-        return "Noise floor: not known, the table has no per-seed test accuracies."
+        return "Noise floor: not known, the table has no per-seed test accuracies, or one seed."
     return "Noise floor: not known, no architecture was trained from two seeds (a constant cell on two seeds tells it)."

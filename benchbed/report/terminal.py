@@ -104,7 +104,7 @@ def _standing(record: Mapping[str, Any]) -> list[tuple[str, str]]:
         return []
     floor = record["noise_floor"]
     told = (
-        "not known: the table has no per-seed test accuracies"
+        "not known: the table has no per-seed test accuracies, or one seed"
         if floor is None
         else (f"{floor:,} cells cannot be told from the best at their seeds' spread")
     )
