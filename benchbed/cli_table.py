@@ -132,8 +132,8 @@ def build(
         info(str(out.absolute()))
         made = Table.open(out)
         print(f"\nscore a run by it: add --table {out} --dataset {made.datasets[0]}")
-        if (share := made.share(*made.figures[0])) != "all cells":
-            print(f"it holds {share}: a run that chooses another ends without a score, so leave --sample out for runs")
+        if (gaps := made.gaps(*made.figures[0])) is not None:
+            print(f"it {gaps}: a run that chooses another ends without a score, so leave --sample out for runs")
 
 
 @table_app.command()

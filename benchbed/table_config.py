@@ -70,10 +70,8 @@ def gaps_of(config: TableConfig | None) -> str | None:
     if config is None:
         return None
     table = config.open()
-    share = table.share(config.dataset, "valid", table.full_epochs)
-    return (
-        None if share == "all cells" else f"table {table.name} holds {share}: another one that is chosen has no score"
-    )
+    gaps = table.gaps(config.dataset, "valid", table.full_epochs)
+    return None if gaps is None else f"table {table.name} {gaps}: another one that is chosen has no score"
 
 
 def _own_table(raw: Mapping[str, Any], space: str) -> str | None:

@@ -373,12 +373,12 @@ class Table:
 
     def _lacks(self, place: int, figure: Figure) -> BenchbedError:
         what = f"table {self.name} has no {figure.words} of {self._architecture(place)}"
-        return BenchbedError(f"{what}: its source holds {self.share(*figure)}")
+        return BenchbedError(f"{what}: its source {self.gaps(*figure)}")
 
-    def share(self, dataset: str, split: str, epochs: int) -> str:
-        """How many of the space's architectures have this figure: '57 of the 15,625 cells', or 'all cells'."""
+    def gaps(self, dataset: str, split: str, epochs: int) -> str | None:
+        """In words, how many of the space's architectures have this figure; None where all have."""
         there, size = int(np.isfinite(self.values(dataset, split, epochs)).sum()), math.prod(self.shape)
-        return "all cells" if there == size else f"{there:,} of the {size:,} cells"
+        return f"holds {there:,} of the {size:,} cells" if there < size else None
 
 
 def _check_words(dataset: Any, split: Any, epochs: Any) -> None:
