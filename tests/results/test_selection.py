@@ -1,4 +1,4 @@
-"""The second table of results/selection.md: the page says what its lines give, and they what the table says of a cell."""
+"""The second table of results/selection.md: the page says what its lines give, and they what the table says."""
 
 import json
 from pathlib import Path
