@@ -113,7 +113,7 @@ def _print_plan(study: "Study", out: Path, workers: int) -> None:
 
     print(counts(study, study.runs), flush=True)  # before steps are measured
     now = standing(out, saved_runs(study.runs), look_for_work=False)
-    for line in planned(study, now.records, workers).lines:
+    for line in planned(study, now.records, workers, out).lines:
         print(line)
 
 

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import torch
 
 from . import stages
-from .config import resolve
+from .config import RunConfig, resolve
 from .errors import BenchbedError
 from .run import Options, task_of
 from .searcher import Clock
+from .task import Task
 
 TIMED = 5  # steps that are measured, after one that is not
 
@@ -49,13 +50,15 @@ def full_search(raw: Mapping[str, Any], searcher: str, selector: str, options: O
     """Measures `TIMED` weight steps with the architecture steps due beside them; nothing of it is kept.
 
     raw: a run's configuration, whose size, epochs and preset give way to the paper's. The steps are those of the last
-    epoch, when warm-ups are over. Raises BenchbedError for whatever such a search refuses.
+    epoch, when warm-ups are over, and of no more images than the task has. Raises BenchbedError for whatever such a
+    search refuses.
     """
     check_timeable(raw)
     dropped = ("epochs", "supernet", "preset", "objective", "steps", "fidelity")
     stripped = {key: value for key, value in raw.items() if key not in dropped}
     config = resolve({**stripped, "preset": "paper", "table": raw.get("table", "none")}, searcher, selector, 0)
-    parts = stages.build(config, task_of(config), options.device)
+    task = task_of(config)
+    parts = stages.build(_fitting(config, task), task, options.device)
     steps = parts.objective.steps_per_epoch
     began = 0.0
     for step in range(TIMED + 1):
@@ -68,6 +71,16 @@ def full_search(raw: Mapping[str, Any], searcher: str, selector: str, options: O
         parts.objective.weight_step(parts.searcher.weight_gates(parts.objective, batch, clock), batch)
     hours = (_now(options.device) - began) / TIMED * steps * config.epochs / 3600
     return FullSearch(searcher, hours, options.device.type, config.epochs, steps)
+
+
+def _fitting(config: RunConfig, task: Task) -> RunConfig:
+    """The paper's batches, or all images of a split that has fewer."""
+    assert config.supernet is not None
+    batch = min(config.supernet.batch, len(task.train))
+    valid_batch = min(config.supernet.valid_batch, len(task.valid))
+    return config.model_copy(
+        update={"supernet": config.supernet.model_copy(update={"batch": batch, "valid_batch": valid_batch})}
+    )
 
 
 def check_timeable(raw: Mapping[str, Any]) -> None:

@@ -138,8 +138,8 @@ def snapshot(place: Path) -> dict[Path, bytes | None]:
 @pytest.fixture(scope="session")
 def finished_run(tiny_file: Path) -> list[str]:
     """The arguments of the run that `finished` holds, all but --out."""
-    sizes = {"supernet.channels": 2, "supernet.batch": 40, "supernet.eval_batch": 40, "scoring.channels": 2}
-    settings = [f"--set={key}={value}" for key, value in {**sizes, "scoring.epochs": 1}.items()]
+    sizes = {"supernet.channels": 2, "supernet.batch": 40, "supernet.valid_batch": 40, "supernet.eval_batch": 40}
+    settings = [f"--set={key}={value}" for key, value in {**sizes, "scoring.channels": 2, "scoring.epochs": 1}.items()]
     names = ["--searcher", "random", "--selector", "magnitude"]
     return ["run", *names, "--task", f"npz:{tiny_file}", "--epochs", "2", *settings, "--quiet"]
 

@@ -90,6 +90,12 @@ def test_settings(refused: Refused, setting: str, words: tuple[str, ...]) -> Non
     assert [word for word in words if word not in line] == [], line
 
 
+@pytest.mark.parametrize(("option", "split"), [("batch", "train split of 120"), ("valid_batch", "valid split of 40")])
+def test_fewer_images_than_a_batch(refused: Refused, tiny_flags: list[str], option: str, split: str) -> None:
+    line = refused("run", *GOOD, *tiny_flags, "--set", f"supernet.{option}=121", "--quiet")
+    assert f"{split} images: fewer than a batch, supernet.{option}=121; give supernet.{option} of " in line
+
+
 @pytest.mark.parametrize("operation", ["nor_conv_5x5", "NONE"])
 def test_a_constant_operation_that_does_not_exist_is_refused_before_the_search(
     refused: Refused, operation: str

@@ -227,7 +227,7 @@ def test_a_full_disk_ends_a_sweep(
 ) -> None:
     """Each of its runs would fail by it: the rest are not tried."""
     (tmp_path / "study.toml").write_text(
-        f'task = "npz:{tiny_file}"\nepochs = 2\n[supernet]\nchannels = 4\n[scoring]\nepochs = 1\n'
+        f'task = "npz:{tiny_file}"\nepochs = 2\n[supernet]\nchannels = 4\nvalid_batch = 40\n[scoring]\nepochs = 1\n'
         '[grid]\nsearcher = ["darts", "proxyless"]\nselector = ["magnitude"]\nseeds = "0:4"\n'
     )
     out = small_disk / "out"

@@ -18,7 +18,7 @@ SPACES = ("darts", "darts-s1", *(pytest.param(f"darts-s{i}", marks=pytest.mark.s
 @pytest.fixture
 def flags(tiny_file: Path) -> list[str]:
     """Of a run on 200 images of 8x8 pixels, at the smallest sizes."""
-    values = {"supernet.channels": 2, "supernet.batch": 60, "supernet.valid_batch": 60, "scoring.channels": 2}
+    values = {"supernet.channels": 2, "supernet.batch": 60, "supernet.valid_batch": 40, "scoring.channels": 2}
     values |= {"scoring.cells": 3, "scoring.epochs": 1, "scoring.batch": 60}
     settings = [f"--set={key}={value}" for key, value in values.items()]
     return ["--task", f"npz:{tiny_file}", "--epochs", "1", *settings, "--quiet"]

@@ -145,7 +145,9 @@ def test_the_objective_is_built_without_the_test_split(tiny_file: Path) -> None:
         raise AssertionError("the test split was read")
 
     task = load_task(f"npz:{tiny_file}")
-    (config,) = expand({"task": f"npz:{tiny_file}", "supernet": {"channels": 2}}, ["darts"], ["magnitude"], [0])
+    (config,) = expand(
+        {"task": f"npz:{tiny_file}", "supernet": {"channels": 2, "valid_batch": 40}}, ["darts"], ["magnitude"], [0]
+    )
     parts = stages.build(config, replace(task, seal=Seal(burst)), torch.device("cpu"))
     assert set(parts.objective.splits) == {"train", "valid"}
     for split, mine in (("train", task.train), ("valid", task.valid)):

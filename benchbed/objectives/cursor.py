@@ -9,11 +9,11 @@ from torch import Tensor
 class Cursor:
     """Gives index batches of a shuffled pass; a rest smaller than a batch is dropped and a new pass begins.
 
-    A split smaller than one batch gives all of itself each time.
+    count: images of the split, at least one batch.
     """
 
     def __init__(self, count: int, batch: int, generator: torch.Generator):
-        self.count, self.size, self.generator = count, min(batch, count), generator
+        self.count, self.size, self.generator = count, batch, generator
         self.order, self.position = torch.empty(0, dtype=torch.int32), 0
 
     @property

@@ -80,6 +80,12 @@ class SupernetObjective(Objective):
         self.space, self.options, self.device, self.group = space, options, torch.device(device), group
         for name, size in (("supernet.batch", options.batch), ("supernet.valid_batch", options.valid_batch)):
             group.divides(name, size)
+        for name, size, split in (("batch", options.batch, "train"), ("valid_batch", options.valid_batch, "valid")):
+            if (images := len(getattr(task, split))) < size:
+                raise BenchbedError(
+                    f"{split} split of {images:,} images: fewer than a batch, supernet.{name}={size}; "
+                    f"give supernet.{name} of {images:,} or less, or more images"
+                )
         if options.graph and self.device.type != "cuda":
             raise BenchbedError(f"supernet option graph=true: needs a CUDA device, this one is '{self.device.type}'")
         self.splits = {"train": self._placed(task.train), "valid": self._placed(task.valid)}

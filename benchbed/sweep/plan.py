@@ -55,10 +55,15 @@ class Plan(NamedTuple):
     lines: list[str]
 
 
-def plan(study: Study, records: Mapping[str, Mapping[str, Any]], workers: int) -> Plan:
-    """records: of the runs that are done. Raises BenchbedError for whatever a measured run refuses."""
+def plan(study: Study, records: Mapping[str, Mapping[str, Any]], workers: int, out: Path | None = None) -> Plan:
+    """records: of the runs that are done. out: the folder, whose finished searches are used again, whoever made them.
+
+    Raises BenchbedError for whatever a measured run refuses.
+    """
     left = [run for run in study.runs if run.id not in records]
     searched = {str(record["search"]) for record in records.values()}
+    if out is not None:
+        searched |= {run.search for run in left if (out / "searches" / run.search / "record.json").is_file()}
     costs = _known(study, records) if records else {}
     costs.update(_measured(study, [run for run in left if _method(run) not in costs]))
     seconds, begun = 0.0, set(searched)
@@ -69,11 +74,12 @@ def plan(study: Study, records: Mapping[str, Mapping[str, Any]], workers: int) -
             begun.add(run_.search)
             seconds += cost.search
     peak = max((costs[_method(run_)].bytes for run_ in left), default=0.0) / GIB
-    total, more = len(study.searches), len({run_.search for run_ in left} - searched)
+    jobs = {run_.search for run_ in left}
+    total, more = len(study.searches), len(jobs - searched)
     how = _how([costs[_method(run_)] for run_ in left])
     lines = [f"left: {more:,} searches, {len(left):,} selections"]
     if left:
-        crew = min(workers, max(more, 1))
+        crew = min(workers, len(jobs))  # a worker makes all selections of a search
         together = f", {span(seconds / crew)} with {crew}" if crew > 1 else ""
         lines += [
             f"time: about {span(seconds)} with one worker{together}{how}",

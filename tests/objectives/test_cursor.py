@@ -43,15 +43,6 @@ def test_over_many_passes_no_index_is_left_out():
     assert ((counts / 300 - share).abs() < 5 * (share * (1 - share) / 300) ** 0.5).all()
 
 
-def test_a_split_smaller_than_a_batch_gives_all_of_itself():
-    cursor = _cursor(3, 64)
-    assert cursor.batches == 1
-    for _ in range(4):
-        drawn = cursor.next()
-        assert drawn.dtype == torch.int64
-        assert sorted(drawn.tolist()) == [0, 1, 2]
-
-
 def test_seeds():
     one, same, other = (torch.cat([c.next() for _ in range(6)]) for c in (_cursor(20, 4, s) for s in (0, 0, 1)))
     assert torch.equal(one, same)

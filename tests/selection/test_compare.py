@@ -110,7 +110,9 @@ def test_outcomes_of_all_parts_are_what_measure_gives():
     generator = torch.Generator().manual_seed(0)
     split = Split(torch.randn(50, 3, 8, 8, generator=generator), torch.arange(50) % 4)
     task = Task("noise", 4, (3, 8, 8), split, split, Seal(lambda: split), fingerprint="noise")
-    options = SupernetOptions.model_validate({"channels": 2, "cells": 1, "batch": 10, "eval_batch": 20})
+    options = SupernetOptions.model_validate(
+        {"channels": 2, "cells": 1, "batch": 10, "valid_batch": 10, "eval_batch": 20}
+    )
     objective = SupernetObjective(NB201(), task, options, Streams(0), epochs=1)
     gates = torch.rand(2, 1, 6, 5, generator=generator)
     assert (objective.parts, objective.validation_images) == (3, 50)

@@ -1,6 +1,7 @@
 """The plan: what is left, from finished runs or measured ones, and the seeds for an effect."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,19 @@ def test_a_search_whose_other_selection_is_done_costs_nothing(study: Callable[..
     whole = study()
     known = {id_: r for id_, r in records(whole, 4).items() if "magnitude" in id_} | records(whole, 1)
     assert plan(whole, known, 1).hours == pytest.approx(6 * 4 / 3600)
+
+
+def test_a_finished_search_of_the_folder_costs_nothing(study: Callable[..., Study], tmp_path: Path) -> None:
+    """Of eight searches six are left; two of those are in the folder, put there by another study."""
+    whole = study()
+    for run in whole.runs:
+        if run.config.seed == 3:
+            (tmp_path / "searches" / run.search).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "searches" / run.search / "record.json").write_text("{}")
+    found = plan(whole, records(whole, 1), 8, tmp_path)
+    assert (found.searches_left, found.selections_left) == (4, 12)
+    assert found.hours == pytest.approx((2 * (100 + 10) + 3 * 4 * 4) / 3600)
+    assert "time: about 4 min with one worker, 45 s with 6; by finished runs" in found.lines  # a worker a search
 
 
 def test_without_records_each_method_is_measured(study: Callable[..., Study]) -> None:
