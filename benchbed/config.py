@@ -219,7 +219,7 @@ def resolve(raw: Mapping[str, Any], searcher: str, selector: str, seed: int) -> 
         table=table,
         seed=_whole("seed", seed, 0),
         preset=preset,
-        epochs=_whole("epochs", raw.get("epochs", from_preset.get("epochs", EPOCHS[preset])), 1),
+        epochs=_whole("epochs", raw.get("epochs", _epochs(space, preset, from_preset)), 1),
         fidelity=fidelity(raw, table, objective),
         steps=_steps(raw, objective),
         searcher=_plugin("searcher", searcher, options),
@@ -280,7 +280,15 @@ def _size(space: str, preset: str) -> dict[str, int]:
 def scoring_base(space: str, preset: str) -> dict[str, Any]:
     """What a score starts from: the preset's recipe, at the sizes of the space's networks."""
     sizes = registry.load("space", space).score_sizes.get(preset, _size(space, preset))
-    return {**SCORING.get(preset, {}), **sizes}
+    recipe = registry.load("space", space).score_recipes.get(preset)
+    return {**SCORING.get(preset, {}), **(RECIPES[recipe].model_dump() if recipe else {}), **sizes}
+
+
+def _epochs(space: str, preset: str, from_preset: Mapping[str, Any]) -> int:
+    """The searcher's own number, or where it has none but the usual one, the space's."""
+    usual = EPOCHS[preset]
+    own = int(from_preset.get("epochs", usual))
+    return int(registry.load("space", space).search_epochs.get(preset, usual)) if own == usual else own
 
 
 def _supernet(

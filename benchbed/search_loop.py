@@ -18,10 +18,12 @@ def train_epoch(
     epochs: int,
     train_alpha: bool = True,
     on_step: Callable[[Clock, float], None] | None = None,
+    tuning: bool = False,
 ) -> dict[str, float]:
     """One pass over the training split: architecture steps and weight steps, in the searcher's order.
 
     Returns the means over the epoch: 'loss' of the weight steps and what the architecture steps logged, as 'arch_...'.
+    In a selector's tuning the searcher decides nothing at the end: what is left to decide is the selector's.
     An objective without weights has architecture steps alone, and 'loss' is that of the searcher's probabilities.
     Raises BenchbedError at the first loss that is not finite. On an accelerator the losses are read every 50 steps,
     since each look waits for the device.
@@ -54,7 +56,7 @@ def train_epoch(
             _check(float(torch.stack(losses[-look:]).sum()), clock, "weight")
             if on_step is not None:
                 on_step(clock, float(losses[-1]))
-    if train_alpha:
+    if not tuning:
         searcher.end_epoch(objective, Clock(epoch, steps - 1, epochs, steps))
     means = {name: sum(values) / len(values) for name, values in sums.items()}
     return {"loss": float(torch.stack(losses).double().mean()), **means}

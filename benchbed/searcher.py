@@ -83,7 +83,7 @@ class Searcher(ABC):
         """Rows sum to 1 over the mask and are 0 on the padding; all 0 where the searcher has dropped a position."""
 
     def end_epoch(self, objective: Objective, clock: Clock) -> None:
-        """After the last step of an epoch in which alpha trains, `clock` at that step. Default: nothing.
+        """After the last step of an epoch of the search, `clock` at that step; not of tuning. Default: nothing.
 
         For what is decided between epochs (SGAS). It may measure on `objective`, and changes nothing there.
         """

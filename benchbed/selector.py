@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Bool
 from pydantic import BaseModel
 from torch import Tensor
 
@@ -45,6 +46,21 @@ class Context(NamedTuple):
     streams: Streams
     tune: Callable[..., None]
     log: Callable[[dict[str, Any]], None]
+
+    @property
+    def selectable(self) -> Bool[Tensor, "P O"]:
+        """What may be selected: what the space lets, less what the searcher has decided against.
+
+        At a position that the searcher has dropped it is what the space lets.
+        """
+        whole = torch.from_numpy(self.space.selectable)
+        left = whole & self.searcher.mask
+        return torch.where(left.any(1, keepdim=True), left, whole)
+
+    @property
+    def dropped(self) -> list[int]:
+        """The positions that the searcher has dropped: no node keeps them."""
+        return (~self.searcher.mask.any(1)).nonzero().flatten().tolist()
 
 
 class Selector(ABC):

@@ -77,7 +77,11 @@ class Space(ABC):
     # searcher's own, and of a network that is trained from scratch
     search_sizes: ClassVar[Mapping[str, Mapping[str, int]]] = {}
     score_sizes: ClassVar[Mapping[str, Mapping[str, int]]] = {}
-    # options of the space under a preset of a run ('small', 'paper'), below those that are given
+    # where the published protocol is not NAS-Bench-201's, by preset of a run: the epochs of a search by a searcher that
+    # has no number of its own, and the recipe of a score
+    search_epochs: ClassVar[Mapping[str, int]] = {}
+    score_recipes: ClassVar[Mapping[str, str]] = {}
+    # options of the space under a preset of a run ('small', 'paper') or of `train`, below those that are given
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     @abstractmethod

@@ -96,7 +96,7 @@ def whole(checkpoint: Path) -> Iterator[None]:
         yield
     except (KeyError, TypeError, AttributeError, IndexError, ValueError, RuntimeError) as error:
         if isinstance(error, BenchbedError):
-            raise
+            raise BenchbedError(f"{checkpoint}: {error}") from None
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
         raise damaged(checkpoint, reason) from None
 
@@ -378,7 +378,7 @@ def selection_context(parts: Parts, folder: Folder, reporter: Reporter) -> Conte
             objective.new_optimiser(lr_factor, epochs, "constant")
         # the searcher's clock stands at the end of its search: no warm-up comes again
         clock = parts.config.epochs - 1
-        means = train_epoch(parts.problem_on(objective), parts.searcher, clock, clock + 1, train_alpha)
+        means = train_epoch(parts.problem_on(objective), parts.searcher, clock, clock + 1, train_alpha, tuning=True)
         folder.log({"tuning_epoch": epoch + 1, **means})
         reporter.line(f"tuning epoch {epoch + 1}/{epochs}  loss {means['loss']:.3f}")
 

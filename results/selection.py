@@ -1,8 +1,11 @@
-"""Perturbation minus each other selector on five kinds of supernet: the second table of results/selection.md.
+"""Perturbation minus each other selector on five kinds of supernet, and two questions asked afterwards: the tables of
+results/selection.md below the report's own.
 
 python -m benchbed sweep results/selection.toml --workers 2 --out RUNS
-python results/selection.py RUNS                       # writes results/selection.jsonl, a line a run
-python results/selection.py results/selection.jsonl    # the table from that file alone
+python -m benchbed sweep results/discretize.toml --workers 2 --out RUNS2      # with RUNS/searches copied into RUNS2
+python -m benchbed sweep results/gdas-sampled.toml --workers 2 --out RUNS3    # the same
+python results/selection.py RUNS RUNS2 RUNS3           # writes results/selection.jsonl, a line a run
+python results/selection.py results/selection.jsonl    # the tables from that file alone
 """
 
 import argparse
@@ -22,10 +25,19 @@ KEPT = ("searcher", "selector", "seed", "architecture", "test_accuracy", "valid_
 Runs = dict[tuple[str, str], dict[int, dict[str, Any]]]  # (searcher, selector) -> seed -> figures
 
 
-def kept(runs: Path) -> list[dict[str, Any]]:
-    """The figures of the folder's records that the page is made of."""
-    records = [json.loads(path.read_text()) for path in sorted(runs.glob("*/record.json"))]
-    return [{key: record[key] for key in (*KEPT, "commit")} for record in records]
+def kept(folders: list[Path]) -> list[dict[str, Any]]:
+    """The figures of the folders' records that the page is made of.
+
+    Perturbation of GDAS' supernets at sampled paths is a selector of its own here.
+    """
+    lines = []
+    for folder in folders:
+        for path in sorted(folder.glob("*/record.json")):
+            record = json.loads(path.read_text())
+            sampled = record["searcher"] == "gdas" and record["config"]["selector"]["options"].get("gates") == "sampled"
+            name = {"selector": f"{record['selector']}-sampled"} if sampled else {}
+            lines.append({key: record[key] for key in (*KEPT, "commit")} | name)
+    return lines
 
 
 def by_pair(lines: list[dict[str, Any]]) -> Runs:
@@ -60,18 +72,47 @@ def table(runs: Runs) -> list[str]:
     return lines
 
 
+def difference_of_shared(one: dict[int, dict[str, Any]], other: dict[int, dict[str, Any]]) -> str:
+    """As `difference`, over the seeds of `one` alone."""
+    return difference(one, {seed: other[seed] for seed in one})
+
+
+def yardstick(runs: Runs) -> list[str]:
+    """`discretize` beside what it is the yardstick of, a row a supernet."""
+    lines = [
+        "| searcher | seed | discretize, % | perturb, % | magnitude, % | by discretize | by perturb |",
+        "|---" * 7 + "|",
+    ]
+    for searcher in ("darts", "blank"):
+        for seed, run in sorted(runs[searcher, "discretize"].items()):
+            others = [runs[searcher, name][seed] for name in ("perturb", "magnitude")]
+            points = " | ".join(f"{r['test_accuracy']:.2f}" for r in (run, *others))
+            lines.append(f"| {searcher} | {seed} | {points} | {operations({0: run})} | {operations({0: others[0]})} |")
+    return lines
+
+
+def sampled(runs: Runs) -> list[str]:
+    """Perturbation of GDAS' supernets at sampled paths, minus each other selector of the same supernets."""
+    chosen = runs["gdas", "perturb-sampled"]
+    lines = ["| GDAS: perturb at sampled paths minus | points | p |", "|---|---|---|"]
+    names = {"perturb": "perturb at the mixture", **{name: name for name in OTHERS}}
+    lines += [f"| {said} | {difference_of_shared(chosen, runs['gdas', name])} |" for name, said in names.items()]
+    return [*lines, "", f"{operations(chosen)} of {', '.join(COUNTED)} among its 60 edges."]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", type=Path, help="the sweep's folder, or the page's file of lines")
+    parser.add_argument("runs", type=Path, nargs="+", help="the sweeps' folders, or the page's file of lines")
     given = parser.parse_args().runs
-    if given.is_dir():
+    if given[0].is_dir():
         lines = kept(given)
         Path("results/selection.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     else:
-        lines = [json.loads(line) for line in given.read_text().splitlines()]
+        lines = [json.loads(line) for line in given[0].read_text().splitlines()]
     runs = by_pair(lines)
     print("\n".join(table(runs)))
     print(f"\nblank minus darts, both with perturb: {difference(runs['blank', 'perturb'], runs['darts', 'perturb'])}")
+    print("\n" + "\n".join(yardstick(runs)) + "\n\n" + "\n".join(sampled(runs)))
 
 
 if __name__ == "__main__":

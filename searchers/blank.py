@@ -34,7 +34,7 @@ class Blank(Searcher):
     Options: ClassVar[type[BaseModel]] = Options
     evaluation = "mixture"  # the weights were trained at it
     presets: ClassVar[dict[str, Any]] = {
-        "paper": {"options": {}, "supernet": {}, "epochs": 100},  # DARTS-PT on NAS-Bench-201 (DARTS space: 50)
+        "paper": {"options": {}, "supernet": {}, "epochs": 100},  # of DARTS-PT on NAS-Bench-201
         "small": {
             "options": {},
             "supernet": {"channels": 8, "cells": 1, "lr": 0.1, "valid_batch": 64},

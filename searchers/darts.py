@@ -37,7 +37,7 @@ class DARTS(GradientSearcher):
     Options: ClassVar[type[BaseModel]] = Options
     evaluation = "mixture"  # measured: results/evaluation-gates.md
     presets: ClassVar[dict[str, Any]] = {
-        "paper": {"options": {}, "supernet": {}, "epochs": 100},  # DARTS-PT on NAS-Bench-201 (DARTS space: 50)
+        "paper": {"options": {}, "supernet": {}, "epochs": 100},  # of DARTS-PT on NAS-Bench-201
         "small": {
             "options": {"alpha_lr": 3e-3},
             "supernet": {"channels": 8, "cells": 1, "lr": 0.1, "valid_batch": 64},

@@ -96,8 +96,9 @@ def _draws_with_topology(context: Context, n: int) -> torch.Tensor:
     else:
         name = space.positions[int(bad.any(0).flatten().nonzero()[0])].name
         raise BenchbedError(f"best-of: {TRIES} draws at position '{name}' held nothing that may be selected")
-    strength = torch.rand(drawn.shape[:2], generator=generator).tolist()
-    for one, numbers in zip(drawn, strength, strict=True):
+    strength = torch.rand(drawn.shape[:2], generator=generator)
+    strength[:, context.dropped] = -1.0  # below every draw
+    for one, numbers in zip(drawn, strength.tolist(), strict=True):
         kept = space.keep_strongest(one.argmax(1).tolist(), numbers)
         one[torch.tensor(kept) < 0] = 0.0
     return drawn

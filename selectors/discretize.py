@@ -55,7 +55,7 @@ class Discretize(Selector):
         return len(_candidates(space))
 
     def step(self, context: Context) -> Selection | None:
-        space, candidates = context.space, _candidates(context.space)
+        space, candidates = context.space, _left(context)
         if self.uniforms is None:
             generator = context.streams.generator("selection")
             self.uniforms = torch.rand(self.options.draws, len(space.positions), generator=generator)
@@ -81,13 +81,13 @@ class Discretize(Selector):
         space = context.space
         scores = torch.full(space.mask.shape, torch.nan, dtype=torch.float64)
         removed: dict[int, float] = {}
-        for (position, operation), accuracy in zip(_candidates(space), self.accuracies, strict=True):
+        for (position, operation), accuracy in zip(_left(context), self.accuracies, strict=True):
             if operation == DROPPED:
                 removed[position] = accuracy
             else:
                 scores[position, operation] = accuracy
         best = scores.nan_to_num(-torch.inf)
-        choices = best.argmax(1).tolist()  # ties to the lowest index
+        choices = best.argmax(1).tolist()  # ties to the lowest index; a position without a candidate is not kept
         strength = [float(best[i, k]) - removed.get(i, 0.0) for i, k in enumerate(choices)]
         notes: dict[str, Any] = {
             "gates": evaluation_mode(self.options.gates, context.searcher),
@@ -108,10 +108,21 @@ class Discretize(Selector):
 
 
 def _candidates(space: Space) -> list[tuple[int, int]]:
-    """(position, operation or DROPPED) in turn."""
+    """(position, operation or DROPPED) in turn, as many as there can be."""
     inputs = {i for n in contested(space) for i in space.nodes[n].incoming}
     found = list[tuple[int, int]]()
     for i, row in enumerate(space.selectable):
         found += [(i, int(k)) for k in row.nonzero()[0]]
         found += [(i, DROPPED)] if i in inputs else []
     return found
+
+
+def _left(context: Context) -> list[tuple[int, int]]:
+    """The candidates without what the searcher has decided against."""
+    space, gone, selectable = context.space, context.dropped, context.selectable
+    full = {i for node in space.nodes if len(set(node.incoming) - set(gone)) <= node.keep for i in node.incoming}
+    return [
+        (i, k)
+        for i, k in _candidates(space)
+        if i not in gone and (i not in full if k == DROPPED else bool(selectable[i, k]))
+    ]

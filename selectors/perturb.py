@@ -111,7 +111,7 @@ class Perturb(Progressive):
     # -- operations ------------------------------------------------------------------------------------------------
 
     def decide_operation(self, context: Context, decisions: Decisions, position: int) -> tuple[int, Tensor]:
-        """Every selectable operation of the position masked in turn."""
+        """Every operation of the position that may be selected masked in turn."""
         columns, strength = self.measured.get(position) or self._operations(context, decisions, position)
         self.measured = {}
         scores = torch.full((context.space.mask.shape[1],), torch.nan)
@@ -120,7 +120,7 @@ class Perturb(Progressive):
 
     def _operations(self, context: Context, decisions: Decisions, position: int) -> tuple[list[int], Tensor]:
         """(columns, strength float64 of each) of the position."""
-        columns = torch.from_numpy(context.space.selectable[position]).nonzero().flatten().tolist()
+        columns = context.selectable[position].nonzero().flatten().tolist()
         gates = decisions.apply(self._masked(context, position, columns))
         name = f"position '{context.space.positions[position].name}'"
         return columns, self._compared(context, gates, self.options.criterion, name)
@@ -158,14 +158,16 @@ class Perturb(Progressive):
         """
         rule, uniforms = context.space.nodes[node], self._uniforms(context)
         strength = dict.fromkeys(rule.incoming, 0.0)
-        left, once = list(rule.incoming), self.options.topology == "non-cumulative"
+        left, once = [i for i in rule.incoming if i not in context.dropped], self.options.topology == "non-cumulative"
+        measured = False
         criterion = self.options.edge_criterion or self.options.criterion
         while len(left) > rule.keep:
-            if not once or len(left) == len(rule.incoming):
+            if not (once and measured):
                 gates = self._without(context, decisions, left, uniforms)
                 name = f"the inputs of {context.space.positions[left[0]].name} and others"
                 found = self._compared(context, gates, criterion, name, None if once else "least")
                 strength.update(zip(left, found.tolist(), strict=True))
+                measured = True
             least = min(strength[i] for i in left)
             gone = [i for i in left if strength[i] == least][-1]
             left.remove(gone)

@@ -45,11 +45,11 @@ class PerturbMagnitude(Progressive):
     def decide_operation(self, context: Context, decisions: Decisions, position: int) -> tuple[int, Tensor]:
         """The selectable operation of greatest probability, ties to the lowest index."""
         p = context.searcher.probabilities()[position]
-        columns = torch.from_numpy(context.space.selectable[position]).nonzero().flatten().tolist()
+        columns = context.selectable[position].nonzero().flatten().tolist()
         scores = torch.full_like(p, torch.nan)
         scores[columns] = p[columns]
         values = p[columns].tolist()
-        if len(values) > 1 and max(values) == min(values):
+        if len(values) > 1 and max(values) == min(values) and position not in context.dropped:
             drawn = int(torch.randint(len(columns), (1,), generator=context.streams.generator("selection")))
             self.notes.setdefault("drawn_at_random", []).append(context.space.positions[position].name)
             return columns[drawn], scores

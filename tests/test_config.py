@@ -40,6 +40,23 @@ def test_a_preset_fills_in_everything(searcher: str, preset: str) -> None:
     assert config.scoring.model_dump().items() >= SCORING[preset].items()
 
 
+def test_the_papers_preset_on_the_darts_space_is_darts_own() -> None:
+    """Section 1 of the reference: 50 epochs at C=16, 8 cells; 600 at C=36, 20 cells, with all that goes with them."""
+    config = resolve({"preset": "paper", "space": "darts", "table": "none"}, "darts", "magnitude", 0)
+    assert (config.epochs, config.supernet.channels, config.supernet.cells) == (50, 16, 8)
+    s = config.scoring
+    assert (s.epochs, s.batch, s.channels, s.cells, s.cutout, s.drop_path, s.auxiliary) == (
+        600,
+        96,
+        36,
+        20,
+        16,
+        0.2,
+        0.4,
+    )
+    assert resolve({"preset": "paper", "space": "darts", "table": "none"}, "gdas", "magnitude", 0).epochs == 250
+
+
 def test_the_preset_goes_by_the_task(tiny: dict[str, Any]) -> None:
     assert resolve({}, "darts", "magnitude", 0).preset == "small"
     assert resolve({"task": tiny["task"]}, "darts", "magnitude", 0).preset == "small"

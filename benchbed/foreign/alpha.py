@@ -15,7 +15,9 @@ def give(searcher: Searcher, alpha: Tensor, adam: dict[str, Tensor] | None = Non
     state = searcher.state()
     own = state.get("alpha")
     if not isinstance(own, Tensor) or own.shape != alpha.shape:
-        raise BenchbedError(f"searcher {type(searcher).__name__} has no alpha to take over")
+        raise BenchbedError(
+            f"searcher {type(searcher).__name__} has no alpha to take over: give one that learns it, such as darts"
+        )
     state["alpha"] = alpha.detach().float()
     if "optimiser" in state:
         state["optimiser"] = {**state["optimiser"], "state": {} if adam is None else {0: adam}}

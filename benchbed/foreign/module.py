@@ -196,6 +196,6 @@ def _tuning(objective: SupernetObjective, searcher: Any) -> Callable[..., None]:
         under = objective.decided(decisions)
         if epoch == 0:
             under.new_optimiser(lr_factor, epochs, "constant")
-        train_epoch(without_cost(under), searcher, 0, 1, train_alpha)
+        train_epoch(without_cost(under), searcher, 0, 1, train_alpha, tuning=True)
 
     return tune

@@ -179,10 +179,12 @@ class AuxiliaryHead(nn.Module):
         super().__init__()
         self.side = AUXILIARY_SIDE if stem == "cifar" else AUXILIARY_SIDE - 1
         stride = 3 if stem == "cifar" else 2
+        # the official head for ImageNet has no norm here: left out by mistake, and kept so for the published figures
+        last = [nn.BatchNorm2d(768)] if stem == "cifar" else []
         self.features = nn.Sequential(
             nn.ReLU(), nn.AvgPool2d(5, stride, padding=0, count_include_pad=False),
             nn.Conv2d(channels, 128, 1, bias=False), nn.BatchNorm2d(128), nn.ReLU(),
-            nn.Conv2d(128, 768, 2, bias=False), nn.BatchNorm2d(768), nn.ReLU(),
+            nn.Conv2d(128, 768, 2, bias=False), *last, nn.ReLU(),
         )  # fmt: skip
         self.classifier = nn.Linear(768, classes)
 

@@ -7,7 +7,7 @@ computes on the whole batch.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from importlib import import_module
@@ -242,10 +242,13 @@ class SupernetObjective(Objective):
         """In a group every process measures the whole part, and all go by the first one's figures."""
         flat = gates.reshape(-1, *gates.shape[-2:])
         moved, figures = flat.to(self.device), list[Tensor]()
-        with torch.no_grad(), self._precision():
+        with torch.no_grad(), self._precision(), held(self.noise):
             ((images, labels),) = self._parts([part])
+            for _ in range(part // self.group.size):
+                advance(self.noise)  # to where `measure` takes this part
             for k, one in enumerate(flat):
-                logits = self.network(images, moved[k], plan(one)).float()
+                with held(self.noise):  # the same for all gates
+                    logits = self.network(images, moved[k], plan(one)).float()
                 loss = F.cross_entropy(logits, labels, reduction="none")
                 figures.append(torch.stack([loss, (logits.argmax(1) == labels).float()]))
         found = torch.stack(figures, 1)  # (2, K, n)
@@ -294,11 +297,9 @@ class SupernetObjective(Objective):
         }
 
     def load_state(self, tree: Tree) -> None:
-        try:
-            self.network.load_state_dict(tree["network"])
-        except RuntimeError as error:
-            first = str(error).splitlines()[-1].strip()
-            raise BenchbedError(f"the saved supernet does not fit this one: {first}") from None
+        if differs := _difference(tree["network"], self.network.state_dict()):
+            raise BenchbedError(f"the saved supernet does not fit this one, is it of another space or size? {differs}")
+        self.network.load_state_dict(tree["network"])
         self._begin(**tree["plan_of_lr"])
         self.optimiser.load_state_dict(deepcopy(tree["optimiser"]))  # torch keeps the very tensors it is given
         self.steps = tree["steps"]
@@ -309,3 +310,13 @@ class SupernetObjective(Objective):
     def skipped(self) -> Broken:
         """The images that could not be read so far, by split. Collective where there are many processes."""
         return skipped(self.group, self.splits)
+
+
+def _difference(saved: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:
+    """What keeps `saved` from being loaded, the first of each kind named; '' where nothing does."""
+    lacking, more = [k for k in own if k not in saved], [k for k in saved if k not in own]
+    other = [k for k in own if k in saved and saved[k].shape != own[k].shape]
+    found = [f"{len(lacking)} missing, such as '{lacking[0]}'"] if lacking else []
+    found += [f"{len(more)} that it has no place for, such as '{more[0]}'"] if more else []
+    found += [f"'{k}' of {tuple(saved[k].shape)} where {tuple(own[k].shape)} is expected" for k in other[:1]]
+    return "; ".join(found)

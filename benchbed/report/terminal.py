@@ -31,7 +31,7 @@ def run_summary(
     facts, seconds = record["facts"], record["seconds"]
     if "images" in facts:
         space = space.for_images(tuple(facts["images"]), facts["classes"])
-    console.print(f"\n{record['architecture']}", markup=False)
+    console.print(f"\n{record['architecture']}", markup=False, soft_wrap=True)  # to be pasted back, in one piece
     console.print(text_drawing(space, space.parse(record["architecture"])), markup=False)
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     rows = [

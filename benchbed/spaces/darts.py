@@ -52,6 +52,9 @@ class Darts(Space):
     paper_size: ClassVar[dict[str, int]] = {"channels": 16, "cells": 8}
     search_sizes: ClassVar[dict[str, dict[str, int]]] = {"small": {"channels": 4, "cells": 3}, "paper": paper_size}
     score_sizes: ClassVar[dict[str, dict[str, int]]] = {"small": {"channels": 8, "cells": 5}, "paper": SIZES["cifar"]}
+    search_epochs: ClassVar[dict[str, int]] = {"paper": 50}
+    score_recipes: ClassVar[dict[str, str]] = {"paper": "darts-cifar10"}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"darts-imagenet": {"stem": "imagenet"}}
     positions = positions_of((OPERATIONS,) * len(EDGES), (OPERATIONS,) * len(EDGES))
     nodes = tuple(
         Node(group, tuple(g * len(EDGES) + e for e, edge in enumerate(EDGES) if edge[1] == node), INPUTS)

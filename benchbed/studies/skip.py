@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from .. import stages
 from ..config import RunConfig
@@ -84,12 +85,26 @@ def _measured(lab: Lab, config: RunConfig, search: Path, swaps: int) -> Found:
     assert isinstance(objective, SupernetObjective)
     assert isinstance(network, NB201Supernet)
     p = parts.searcher.probabilities()
+    _check_learned(p, config.searcher.name)
     generator = torch.Generator().manual_seed(derive(config.seed, "study-skip"))
     swapped = swap_test(network, p, batches(objective), swaps, generator)
     learned = alpha_gaps(p)
     measured = edge_errors(network, p, batches(objective, MEASURED))
     edges = [(name(key), *errors, learned[key]) for key, errors in measured.items()]
     return Found(config.seed, epochs_of(search), swapped.before, swapped.after, edges)
+
+
+def _check_learned(p: Tensor, searcher: str) -> None:
+    """Raises BenchbedError where p (6, 5) has no gaps to speak of: edges are decided, or alpha has never moved."""
+    if bool((p[:, [SKIP, CONV1, CONV3]] == 0).any()):
+        reason = "has decided edges while it searched, where an operation has no alpha left"
+    elif bool((p == p[0, 0]).all()):
+        reason = "has learned no alpha: every operation is as probable as another"
+    else:
+        return
+    raise BenchbedError(
+        f"study skip on searcher '{searcher}': it {reason}; give one with a learned mixture, such as darts"
+    )
 
 
 def epochs_of(search: Path) -> list[tuple[int, float, float]]:

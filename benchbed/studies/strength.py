@@ -97,6 +97,8 @@ def study(
 def training_options(given: Mapping[str, Any]) -> TrainingOptions:
     """The options, the fewest epochs lowered to the most where these alone are given. Raises BenchbedError."""
     most = given.get("epochs", TrainingOptions.model_fields["epochs"].default)
+    if isinstance(most, int) and most < 1:
+        raise BenchbedError(f"study strength: --tune-epochs {most}: at least 1 is needed")
     lowered = {"min_epochs": min(LEAST, most)} if isinstance(most, int) else {}
     return typed(TrainingOptions, {**lowered, **given}, "study strength")
 

@@ -95,7 +95,7 @@ class Bench:
         if done == 0:
             self.objective.new_optimiser(lr_factor, epochs, "constant")
         problem = without_cost(self.objective.decided(decisions))
-        train_epoch(problem, self.searcher, 0, 1, train_alpha)
+        train_epoch(problem, self.searcher, 0, 1, train_alpha, tuning=True)
 
     def state(self) -> Tree:
         streams, searcher, objective = self.streams.state(), self.searcher.state(), self.objective.state()

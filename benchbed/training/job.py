@@ -89,7 +89,9 @@ def resolve(raw: Mapping[str, Any], processes: int = 1) -> TrainConfig:
     preset = raw.get("preset") or _preset_of(task)
     if preset not in PRESETS:
         raise unknown("preset of train", preset, PRESETS)
-    given = {**PRESETS[preset], **raw.get("scoring", {})}
+    made = registry.load("space", space)
+    own = {} if preset in SCORING else made.presets.get(preset, {})
+    given = {**PRESETS[preset], **made.score_sizes.get(preset, {}), **raw.get("scoring", {})}
     if raw.get("epochs") is not None:
         given["epochs"] = raw["epochs"]
     seed = raw.get("seed", 0)
@@ -97,7 +99,7 @@ def resolve(raw: Mapping[str, Any], processes: int = 1) -> TrainConfig:
         raise BenchbedError(f"seed = {seed!r}: expected an integer of at least 0")
     config = TrainConfig(
         space=space,
-        space_options=dict(raw.get("space_options", {})),
+        space_options={**own, **raw.get("space_options", {})},
         space_sha256=None if registry.is_ours(found) else file_sha256("space", space),
         arch=arch.strip(),
         task=task,

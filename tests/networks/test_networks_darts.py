@@ -67,6 +67,8 @@ def test_the_auxiliary_head_is_there_in_training_alone_and_has_a_gradient():
     assert network.classifier.weight.grad is None
     assert isinstance(network.eval()(torch.randn(2, 3, 32, 32)), torch.Tensor)
     assert count(AuxiliaryHead(16 * 36, 10, "cifar")) == 476_426
+    # the head for ImageNet has no norm before its classifier: 2 * 768 fewer
+    assert count(AuxiliaryHead(16 * 36, 10, "imagenet")) == 476_426 - 1_536
 
 
 def test_an_auxiliary_head_on_small_images_is_refused():

@@ -34,6 +34,7 @@ def test_a_weight_step_moves_the_noise_on_and_looking_does_not():
         lambda: made.gate_gradient(MIXTURE, batch),
         lambda: made.gate_gradient(MIXTURE, batch, torch.zeros(28, 2, dtype=torch.bool)),
         lambda: made.measure(MIXTURE),
+        lambda: made.outcomes(MIXTURE[None], 0),
         lambda: made.lookahead(MIXTURE, batch),
     ):
         look()
@@ -59,3 +60,14 @@ def test_equal_gates_measured_together_see_the_same_noise_and_other_batches_anot
     made.weight_step(torch.tensor([[0.0, 1.0]] * 28), made.batch("train"))  # other weights, the same noise
     made.weight_step(MIXTURE, made.batch("train"))
     assert not torch.allclose(made.loss(MIXTURE, batch).detach(), first)
+
+
+def test_outcomes_of_a_part_are_of_the_noise_that_measuring_has_there():
+    """Equal gates have equal outcomes, and all parts together give the measured loss, as a race takes for granted."""
+    made, _ = objective()
+    gates = torch.stack([MIXTURE, MIXTURE])
+    parts = [made.outcomes(gates, k) for k in reversed(range(made.parts))]
+    assert len(parts) > 1
+    for part in parts:
+        assert torch.equal(part.loss[0], part.loss[1])
+    torch.testing.assert_close(torch.cat([p.loss for p in parts], 1).mean(1), made.measure(gates).loss)

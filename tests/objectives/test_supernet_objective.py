@@ -332,6 +332,7 @@ def test_a_state_of_another_network_is_refused_in_one_line():
     with pytest.raises(BenchbedError, match="the saved supernet does not fit this one") as caught:
         supernet().load_state(supernet(channels=4).state())
     assert "\n" not in str(caught.value)
+    assert "'stem' of (4, 3, 3, 3) where (3, 3, 3, 3) is expected" in str(caught.value)
 
 
 def test_the_same_seed_gives_the_same_weights_and_leaves_the_global_generator_alone():

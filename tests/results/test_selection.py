@@ -1,4 +1,4 @@
-"""The second table of results/selection.md: the page says what its lines give, and they what the table says."""
+"""The tables by script of results/selection.md: the page says what its lines give, and they what the table says."""
 
 import json
 from pathlib import Path
@@ -19,8 +19,10 @@ def lines() -> list[dict[str, Any]]:
 def test_the_page_holds_the_rows_that_its_lines_give(lines: list[dict[str, Any]]) -> None:
     selection = script("selection")
     page = (RESULTS / "selection.md").read_text()
-    rows = selection.table(selection.by_pair(lines))
+    runs = selection.by_pair(lines)
+    rows = selection.table(runs)
     assert len(rows) == 2 + len(selection.SEARCHERS)
+    rows += [*selection.yardstick(runs), *selection.sampled(runs)]
     for row in rows:
         assert row in page
 

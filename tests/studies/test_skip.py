@@ -199,6 +199,15 @@ def test_the_command(command, tiny_flags, tmp_path):
     assert [p.stat().st_mtime_ns for p in searches] == before
 
 
+@pytest.mark.parametrize(("searcher", "text"), [("sgas", "has decided edges"), ("blank", "has learned no alpha")])
+def test_a_searcher_without_gaps_is_refused(command, tiny_flags, tmp_path, searcher, text):
+    small = ("--set", "supernet.cells=1", "--swaps", "1", "--seeds", "0:1", "--quiet")
+    done = command("study", "skip", "--searcher", searcher, *tiny_flags, *small, "--out", tmp_path / "out")
+    assert done.status == 2
+    assert done.err.startswith(f"benchbed: study skip on searcher '{searcher}': it {text}")
+    assert not (tmp_path / "out" / "skip.md").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [

@@ -179,4 +179,5 @@ def test_what_is_refused(refused: Callable[..., str], tiny_flags: list[str]) -> 
     words = ["study", "strength", "--seeds", "0:1", *tiny_flags]
     assert "--edges 9: the space has 6 positions" in refused(*words, "--edges", 9)
     assert "min_epochs = 4" in refused(*words, "--tune-epochs", 3, "--min-tune-epochs", 4)
+    assert "--tune-epochs 0: at least 1 is needed" in refused(*words, "--tune-epochs", 0)
     assert "patience = 0" in refused(*words, "--patience", 0)

@@ -120,6 +120,15 @@ def test_the_recipes_are_the_published_ones():
     assert job.PRESETS["darts-imagenet"] | {"channels": 48, "cells": 14} == job.PRESETS["darts-imagenet"]
 
 
+def test_the_preset_for_imagenet_has_its_stem_and_small_images_a_network_that_fits():
+    raw = {"space": "darts", "arch": "DARTS_V2"}
+    imagenet = {**raw, "task": "imagenet", "preset": "darts-imagenet"}
+    assert job.resolve(imagenet).space_options == {"stem": "imagenet"}
+    assert job.resolve({**imagenet, "space_options": {"stem": "cifar"}}).space_options == {"stem": "cifar"}
+    small = job.resolve({**raw, "task": "digits"})
+    assert (small.space_options, small.scoring.channels, small.scoring.cells) == ({}, 8, 5)
+
+
 @pytest.mark.parametrize(
     ("recipe", "scheduler", "given"),
     [
