@@ -90,7 +90,12 @@ def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None], list[str]
     return arm
 
 
-PAIRINGS = [("darts", "perturb"), ("proxyless", "perturb"), ("reinforce", "best-of"), ("random", "best-of")]
+PAIRINGS = [
+    ("darts", "perturb"),
+    pytest.param(("proxyless", "perturb"), marks=pytest.mark.slow),  # three_kills has it
+    ("reinforce", "best-of"),
+    pytest.param(("random", "best-of"), marks=pytest.mark.slow),
+]
 SELECTIONS: dict[str, dict[str, Any]] = {
     "perturb": {"draws": 2, "race": 0.2},
     "perturb-magnitude": {},

@@ -107,9 +107,11 @@ def test_an_epoch_ends_once_after_its_last_step(first):
     assert objective.events[-1][0] == "end"
 
 
-def test_nothing_ends_while_alpha_is_not_trained():
+@pytest.mark.parametrize("train_alpha", [True, False])
+def test_nothing_ends_in_tuning(train_alpha):
+    """What a searcher decides between epochs (SGAS) would else take the selector's decisions."""
     objective = Scripted([1.0, 3.0])
-    run(objective, Closing(), train_alpha=False)
+    run(objective, Closing(due=lambda clock: 0), train_alpha=train_alpha, tuning=True)
     assert objective.events == ["train", ("w", 0.0), "train", ("w", 1.0)]
 
 
