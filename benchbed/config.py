@@ -279,16 +279,15 @@ def _size(space: str, preset: str) -> dict[str, int]:
 
 def scoring_base(space: str, preset: str) -> dict[str, Any]:
     """What a score starts from: the preset's recipe, at the sizes of the space's networks."""
-    sizes = registry.load("space", space).score_sizes.get(preset, _size(space, preset))
-    recipe = registry.load("space", space).score_recipes.get(preset)
-    return {**SCORING.get(preset, {}), **(RECIPES[recipe].model_dump() if recipe else {}), **sizes}
+    made = registry.load("space", space)
+    recipe = RECIPES[made.score_recipes[preset]].model_dump() if preset in made.score_recipes else {}
+    return {**SCORING.get(preset, {}), **recipe, **made.score_sizes.get(preset, _size(space, preset))}
 
 
 def _epochs(space: str, preset: str, from_preset: Mapping[str, Any]) -> int:
     """The searcher's own number, or where it has none but the usual one, the space's."""
-    usual = EPOCHS[preset]
-    own = int(from_preset.get("epochs", usual))
-    return int(registry.load("space", space).search_epochs.get(preset, usual)) if own == usual else own
+    own = int(from_preset.get("epochs", EPOCHS[preset]))
+    return int(registry.load("space", space).search_epochs.get(preset, own)) if own == EPOCHS[preset] else own
 
 
 def _supernet(

@@ -72,11 +72,6 @@ def table(runs: Runs) -> list[str]:
     return lines
 
 
-def difference_of_shared(one: dict[int, dict[str, Any]], other: dict[int, dict[str, Any]]) -> str:
-    """As `difference`, over the seeds of `one` alone."""
-    return difference(one, {seed: other[seed] for seed in one})
-
-
 def yardstick(runs: Runs) -> list[str]:
     """`discretize` beside what it is the yardstick of, a row a supernet."""
     lines = [
@@ -96,7 +91,7 @@ def sampled(runs: Runs) -> list[str]:
     chosen = runs["gdas", "perturb-sampled"]
     lines = ["| GDAS: perturb at sampled paths minus | points | p |", "|---|---|---|"]
     names = {"perturb": "perturb at the mixture", **{name: name for name in OTHERS}}
-    lines += [f"| {said} | {difference_of_shared(chosen, runs['gdas', name])} |" for name, said in names.items()]
+    lines += [f"| {said} | {difference(chosen, runs['gdas', name])} |" for name, said in names.items()]
     return [*lines, "", f"{operations(chosen)} of {', '.join(COUNTED)} among its 60 edges."]
 
 

@@ -158,8 +158,8 @@ class Perturb(Progressive):
         """
         rule, uniforms = context.space.nodes[node], self._uniforms(context)
         strength = dict.fromkeys(rule.incoming, 0.0)
-        left, once = [i for i in rule.incoming if i not in context.dropped], self.options.topology == "non-cumulative"
-        measured = False
+        gone_before, measured, once = context.dropped, False, self.options.topology == "non-cumulative"
+        left = [i for i in rule.incoming if i not in gone_before]
         criterion = self.options.edge_criterion or self.options.criterion
         while len(left) > rule.keep:
             if not (once and measured):

@@ -155,6 +155,21 @@ def test_a_record_whose_figures_are_none(
     assert "--force" in line
 
 
+def test_a_checkpoint_of_another_size_is_named(
+    finished: Path, refused: Refused, tmp_path: Path, finished_run: list[str], command: Callable[..., Any]
+) -> None:
+    """As where two searches' checkpoints were mixed up: the file, and the first weight that does not fit."""
+    out, other = tmp_path / "out", tmp_path / "other"
+    shutil.copytree(finished, out)
+    wider = [a.replace("supernet.channels=2", "supernet.channels=4") for a in finished_run]
+    assert command(*wider, "--out", other).status == 0
+    (search,), (foreign,) = out.glob("searches/*"), other.glob("searches/*")
+    shutil.copy(foreign / "checkpoint.pt", search / "checkpoint.pt")
+    line = refused("select", search, "--selector", "random")
+    assert f"{search / 'checkpoint.pt'}: the saved supernet does not fit this one" in line
+    assert "where (2, " in line
+
+
 def test_a_record_of_something_else(finished: Path, refused: Refused, tmp_path: Path, finished_run: list[str]) -> None:
     out = tmp_path / "out"
     shutil.copytree(finished, out)

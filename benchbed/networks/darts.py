@@ -179,7 +179,7 @@ class AuxiliaryHead(nn.Module):
         super().__init__()
         self.side = AUXILIARY_SIDE if stem == "cifar" else AUXILIARY_SIDE - 1
         stride = 3 if stem == "cifar" else 2
-        # the official head for ImageNet has no norm here: left out by mistake, and kept so for the published figures
+        # the authors' head for ImageNet has no norm here, by a slip that they kept (quark0/darts, cnn/model.py)
         last = [nn.BatchNorm2d(768)] if stem == "cifar" else []
         self.features = nn.Sequential(
             nn.ReLU(), nn.AvgPool2d(5, stride, padding=0, count_include_pad=False),

@@ -121,3 +121,11 @@ def test_selectors_on_the_same_supernets_are_compared_in_pairs() -> None:
     (line,) = [x for x in after.splitlines() if "random" in x]
     assert "+3.00" in line
     assert "3 of 3" in line
+
+
+def test_an_architecture_is_one_line_on_a_narrow_terminal() -> None:
+    """It is pasted back into `describe`, which takes one line."""
+    console = Console(width=40, highlight=False, file=io.StringIO())
+    run_summary(record(), NB201(), console, "a/b")
+    assert len(CELL) > 40
+    assert CELL in text_of(console).splitlines()
