@@ -39,6 +39,20 @@ class Measure(NamedTuple):
     images: int
 
 
+class View(NamedTuple):
+    """How validation is looked at when it is measured.
+
+    norm: whose statistics batch norm takes. 'batch': those of the part at hand. 'eval': those of `gates` (*K, P, O) on
+    training images, whatever is measured; running averages would hold such. 'recalibrated': those of the measured gates
+    themselves on training images.
+    augmentation: the seed of validation's augmentation, a function of it and of a part's number; None: unaugmented.
+    """
+
+    norm: Literal["batch", "eval", "recalibrated"] = "batch"
+    gates: Tensor | None = None
+    augmentation: int | None = None
+
+
 class Outcomes(NamedTuple):
     """Of every image of a part of validation, for each set of gates: its loss, and 1 where it is classified right."""
 
@@ -98,6 +112,13 @@ class Objective(ABC):
         """Each image of part number `part` of validation: over all parts they average to what `measure` gives.
 
         Only where `provides` names 'images'; the parts and their order are always the same.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no images")
+
+    def seen(self, view: View) -> "Objective":
+        """This objective, measuring all of validation, or a part of it, by the view; it shares all else.
+
+        Only where `provides` names 'images'. A batch that is given to `measure` is not augmented.
         """
         raise NotImplementedError(f"{type(self).__name__} has no images")
 
@@ -198,6 +219,11 @@ class DecidedObjective(Objective):
 
     def outcomes(self, gates: Tensor, part: int) -> Outcomes:
         return self.base.outcomes(self.decisions.apply(gates), part)
+
+    def seen(self, view: View) -> Objective:
+        if view.gates is not None:
+            view = view._replace(gates=self.decisions.apply(view.gates))
+        return DecidedObjective(self.base.seen(view), self.decisions)
 
     def evaluate(self, architecture: Architecture, fidelity: int) -> Evaluation:
         gates = self.decisions.apply(torch.from_numpy(self.space.gates(architecture)))

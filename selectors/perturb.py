@@ -7,9 +7,10 @@ on for a few epochs under the decisions taken so far, and the next position foll
 it keeps, each of them is removed alone once all operations are decided, and the one that is missed least is dropped,
 ties to the later, until as many are left as the node keeps.
 
-Every measurement uses all of validation, unaugmented, at the batch's own statistics, and moves no buffer: a score is a
-function of the supernet. The official code measures on augmented images and lets running averages drift, which its own
-scores do not read. docs/selectors.md lists the options of both presets and every difference.
+Every measurement uses all of validation and moves no buffer: a score is a function of the supernet and the seed. By
+default images are unaugmented and batch norm takes the batch's own statistics; the official code augments anew for each
+candidate and lets running averages drift, which its own scores do not read. docs/selectors.md lists the options of both
+presets and every difference.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from pydantic import BaseModel, Field, model_validator
 from torch import Tensor
 
 from benchbed.errors import BenchbedError
-from benchbed.objective import Decisions, Objective
+from benchbed.objective import Decisions, Objective, View
 from benchbed.searcher import renormalised
 from benchbed.selection.compare import Compared, Criterion, compare, race
 from benchbed.selection.progressive import Inputs, Progressive, ProgressiveOptions
@@ -54,6 +55,14 @@ class Options(ProgressiveOptions):
         "auto", description="measure the mixture or paths drawn from it"
     )
     draws: int = Field(32, ge=1, description="paths per measurement where gates are sampled; the same for every mask")
+    batch_norm: Literal["batch", "eval", "recalibrated"] = Field(
+        "batch",
+        description="whose statistics batch norm takes while measuring: the batch's own (official), or, of training "
+        "images, the unmasked supernet's as running averages have them, or each candidate's own",
+    )
+    transform: Literal["test", "train"] = Field(
+        "test", description="measure validation's images unaugmented, or augmented as in training (official)"
+    )
     race: float | None = Field(
         None, gt=0, lt=0.5, description="drop candidates early, wrongly at most so often a decision; none: never"
     )
@@ -70,7 +79,7 @@ class Options(ProgressiveOptions):
 
 STATED: dict[str, Any] = {
     "criterion": "acc", "edge_criterion": None, "interval": 5, "order": "random", "mask": "as-is", "gates": "auto",
-    "draws": 32, "tune_lr_factor": 0.1, "tune_alpha": True, "race": None,
+    "draws": 32, "tune_lr_factor": 0.1, "tune_alpha": True, "batch_norm": "batch", "race": None,
 }  # fmt: skip
 
 
@@ -79,8 +88,8 @@ class Perturb(Progressive):
 
     Options: ClassVar[type[BaseModel]] = Options
     presets: ClassVar[dict[str, Any]] = {
-        "official": {**STATED, "schedule": "official", "topology": "non-cumulative"},
-        "recommended": {**STATED, "schedule": "even", "topology": "cumulative"},
+        "official": {**STATED, "schedule": "official", "topology": "non-cumulative", "transform": "train"},
+        "recommended": {**STATED, "schedule": "even", "topology": "cumulative", "transform": "test"},
         "paper": {"schedule": "official"},
         "small": {"interval": 1, "draws": 8},
         "table": {"interval": 0, "mask": "renormalised"},  # nothing to tune; a row without mass is uniform
@@ -92,7 +101,8 @@ class Perturb(Progressive):
 
     @classmethod
     def needed(cls, options: Any) -> frozenset[str]:
-        return cls.needs if options.race is None else cls.needs | {"images"}
+        images = options.race is not None or options.batch_norm != "batch"
+        return cls.needs | {"images"} if images else cls.needs
 
     def check_objective(self, objective: Objective) -> None:
         if self.options.race is not None and objective.parts < 2:
@@ -120,15 +130,14 @@ class Perturb(Progressive):
 
     def _operations(self, context: Context, decisions: Decisions, position: int) -> tuple[list[int], Tensor]:
         """(columns, strength float64 of each) of the position."""
-        columns = context.selectable[position].nonzero().flatten().tolist()
-        gates = decisions.apply(self._masked(context, position, columns))
+        columns, uniforms = context.selectable[position].nonzero().flatten().tolist(), self._uniforms(context)
+        gates = decisions.apply(self._masked(context, position, columns, uniforms))
         name = f"position '{context.space.positions[position].name}'"
-        return columns, self._compared(context, gates, self.options.criterion, name)
+        return columns, self._compared(context, self._looking(context, decisions, uniforms), gates, name)
 
-    def _masked(self, context: Context, position: int, columns: list[int]) -> Tensor:
+    def _masked(self, context: Context, position: int, columns: list[int], uniforms: Tensor) -> Tensor:
         """Evaluation gates with each of the columns masked at the position, (len(columns), K, P, O)."""
         mask = torch.from_numpy(context.space.mask)
-        uniforms = self._uniforms(context)
         masked = []
         for column in columns:
             allowed = mask.clone()
@@ -160,12 +169,12 @@ class Perturb(Progressive):
         strength = dict.fromkeys(rule.incoming, 0.0)
         gone_before, measured, once = context.dropped, False, self.options.topology == "non-cumulative"
         left = [i for i in rule.incoming if i not in gone_before]
-        criterion = self.options.edge_criterion or self.options.criterion
+        looking = self._looking(context, decisions, uniforms)
         while len(left) > rule.keep:
             if not (once and measured):
                 gates = self._without(context, decisions, left, uniforms)
                 name = f"the inputs of {context.space.positions[left[0]].name} and others"
-                found = self._compared(context, gates, criterion, name, None if once else "least")
+                found = self._compared(context, looking, gates, name, None if once else "least", inputs=True)
                 strength.update(zip(left, found.tolist(), strict=True))
                 measured = True
             least = min(strength[i] for i in left)
@@ -177,32 +186,48 @@ class Perturb(Progressive):
 
     def _without(self, context: Context, decisions: Decisions, edges: Sequence[int], uniforms: Tensor) -> Tensor:
         """Evaluation gates under the decisions, with each of the edges removed, (len(edges), K, P, O)."""
-        allowed = torch.from_numpy(context.space.mask)
-        gates = decisions.apply(self._evaluation_gates(context, allowed, uniforms))
+        gates = self._unmasked(context, decisions, uniforms)
         removed = gates.expand(len(edges), *gates.shape).clone()
         for one, edge in zip(removed, edges, strict=True):
             one[:, edge] = 0.0
         return removed
 
+    def _unmasked(self, context: Context, decisions: Decisions, uniforms: Tensor) -> Tensor:
+        """Evaluation gates under the decisions, (K, P, O)."""
+        allowed = torch.from_numpy(context.space.mask)
+        return decisions.apply(self._evaluation_gates(context, allowed, uniforms))
+
     # -- measuring -------------------------------------------------------------------------------------------------
+
+    def _looking(self, context: Context, decisions: Decisions, uniforms: Tensor) -> Objective:
+        """The objective as the options look at validation: one view for all candidates of a decision."""
+        o, objective = self.options, context.objective
+        augmented = o.transform == "train" and "images" in objective.provides
+        if o.batch_norm == "batch" and not augmented:
+            return objective
+        unmasked = self._unmasked(context, decisions, uniforms) if o.batch_norm == "eval" else None
+        seed = derive(context.streams.seed, f"augmentation-{self.made}") if augmented else None
+        return objective.seen(View(o.batch_norm, unmasked, seed))
 
     def _compared(
         self,
         context: Context,
+        objective: Objective,
         gates: Tensor,
-        criterion: Criterion,
         where: str,
         seek: Literal["greatest", "least"] | None = "greatest",
+        inputs: bool = False,
     ) -> Tensor:
         """The strength of each candidate (C,), raced towards what is sought if the options say so; None: never."""
         found: Compared
+        criterion: Criterion = (self.options.edge_criterion if inputs else None) or self.options.criterion
         if self.options.race is None or seek is None or len(gates) == 1:
-            found = compare(context.objective, gates, criterion)
+            found = compare(objective, gates, criterion)
         else:
             # of the run's seed, but not of the stream that gates are drawn from: these stay what they are without races
             generator = torch.Generator().manual_seed(derive(context.streams.seed, f"race-{self.made}"))
-            parts = torch.randperm(context.objective.parts, generator=generator)
-            found = race(context.objective, gates, criterion, self.options.race, parts.tolist(), seek)
+            parts = torch.randperm(objective.parts, generator=generator)
+            found = race(objective, gates, criterion, self.options.race, parts.tolist(), seek)
         if not torch.isfinite(found.strength).all():
             raise BenchbedError(f"the validation loss is not finite at {where}: the supernet has diverged")
         if found.images:
@@ -238,5 +263,6 @@ class Perturb(Progressive):
         if self.options.order.startswith("global-op"):
             self.measured = {i: self._operations(context, decisions, i) for i in group}
             return [float(strength.max()) for _, strength in self.measured.values()]
-        gates = self._without(context, decisions, group, self._uniforms(context))
-        return self._compared(context, gates, self.options.criterion, "the removal of a position", None).tolist()
+        uniforms = self._uniforms(context)
+        gates, looking = self._without(context, decisions, group, uniforms), self._looking(context, decisions, uniforms)
+        return self._compared(context, looking, gates, "the removal of a position", None).tolist()

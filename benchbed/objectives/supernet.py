@@ -9,28 +9,32 @@ computes on the whole batch.
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from copy import deepcopy
+from copy import copy, deepcopy
 from importlib import import_module
 from typing import Any, Literal, cast
 
 import torch
+from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
 from ..errors import BenchbedError
-from ..objective import Batch, Keep, Measure, Objective, Outcomes, Tree
+from ..objective import Batch, Keep, Measure, Objective, Outcomes, Tree, View
 from ..parallel import ALONE, Broken, Group, skip_again, skipped
 from ..space import Space
-from ..streams import Streams, seeded
+from ..streams import Streams, derive, seeded
 from ..supernets.plan import Plan, Run, plan
 from ..task import AnySplit, Split, StoredSplit, Task
 from .averaging import averaging
 from .capture import Outputs, Recordings, Step, gate_gradients, weight_gradients
 from .cursor import Cursor
 from .noise import advance, held
+from .norms import Forward, Statistics, answered, average, gather
 from .reader import StoredReader
+
+CALIBRATION = 4  # batches of supernet.eval_batch training images that statistics of batch norm are gathered on
 
 
 class SupernetOptions(BaseModel):
@@ -113,6 +117,7 @@ class SupernetObjective(Objective):
             self.noise = cast(Any, network).noise = streams.generator("noise")
         self.recordings = Recordings(network, self._precision) if options.graph else None
         self.everything = torch.from_numpy(space.mask)
+        self.view, self.gathered = View(), dict[bytes, Statistics]()
         self._begin(options.lr, options.lr_min, epochs, options.schedule)
 
     def _supernet(self, task: Task) -> nn.Module:
@@ -208,17 +213,22 @@ class SupernetObjective(Objective):
         loss, gradients, _ = self.group.mean(loss, gradients, len(batch.labels))
         return loss, gradients
 
+    def seen(self, view: View) -> "SupernetObjective":
+        twin = copy(self)
+        twin.view, twin.gathered = view, {}
+        return twin
+
     def measure(self, gates: Tensor, batch: Batch | None = None) -> Measure:
         flat = gates.reshape(-1, *gates.shape[-2:])
         totals = torch.zeros(2, len(flat), dtype=torch.float64, device=self.device)
         count = torch.zeros((), dtype=torch.float64, device=self.device)
-        moved, plans = flat.to(self.device), [plan(g) for g in flat]
         with torch.no_grad(), self._precision(), held(self.noise):
+            forwards = self._forwards(flat)
             for images, labels in [batch] if batch is not None else self._validation():
                 count += len(labels)
-                for k, steps in enumerate(plans):
+                for k, forward in enumerate(forwards):
                     with held(self.noise):  # the same for all gates
-                        logits = self.network(images, moved[k], steps).float()
+                        logits = forward(images).float()
                     totals[0, k] += F.cross_entropy(logits, labels, reduction="sum")
                     totals[1, k] += (logits.argmax(1) == labels).sum()
                 advance(self.noise)
@@ -234,21 +244,63 @@ class SupernetObjective(Objective):
         yield from self._parts(range(self.group.rank, self.parts, self.group.size))
 
     def _parts(self, numbers: Iterable[int]) -> Iterator[Batch]:
+        numbers = list(numbers)
         slices = [Group(i, self.parts).part(self.validation_images) for i in numbers]
-        for images, labels in self.splits["valid"].in_order(slices):
+        seed, split = self.view.augmentation, self.splits["valid"]
+        generators = [torch.Generator().manual_seed(derive(seed or 0, f"part-{i}")) for i in numbers]
+        if seed is not None and isinstance(split, StoredSplit):
+            chosen = [torch.arange(len(split))[part] for part in slices]
+            found = split.batches(chosen, [split.seeds(len(c), g) for c, g in zip(chosen, generators, strict=True)])
+        else:
+            found = split.in_order(slices)
+        for (images, labels), generator in zip(found, generators, strict=True):
+            if seed is not None and self.augment is not None:
+                images = self.augment(images, generator)
             yield Batch(images.contiguous(memory_format=torch.channels_last), labels)
+
+    def _forwards(self, flat: Float[Tensor, "K P O"]) -> list[Forward]:
+        """The network at each set of gates, its norms as the view has them."""
+        if self.view.norm == "batch":
+            return [self._at(g) for g in flat]
+        if self.view.norm == "recalibrated":
+            keys = [g.numpy().tobytes() for g in flat]
+            if new := {key: self._at(g) for key, g in zip(keys, flat, strict=True) if key not in self.gathered}:
+                found = gather(list(new.values()), self._calibration(), self.noise)
+                self.gathered.update(zip(new, found, strict=True))
+            return [answered(self._at(g), self.gathered[key]) for key, g in zip(keys, flat, strict=True)]
+        if b"" not in self.gathered:
+            assert self.view.gates is not None
+            whole = self.view.gates.reshape(-1, *flat.shape[1:])
+            found = gather([self._at(g, whole=True) for g in whole], self._calibration(), self.noise)
+            self.gathered[b""] = average(found)
+        return [answered(self._at(g, whole=True), self.gathered[b""]) for g in flat]
+
+    def _at(self, gates: Float[Tensor, "P O"], whole: bool = False) -> Forward:
+        """images to logits. whole: run what has gate zero too, so that any gates call the same norms in one order."""
+        steps = plan(gates, self.everything, Run.GATED) if whole else plan(gates)
+        moved = gates.to(self.device)
+        return lambda images: self.network(images, moved, steps)
+
+    def _calibration(self) -> Iterator[Tensor]:
+        """Training images, unaugmented, evenly spread over the split, in the same few batches always."""
+        size, images = self.options.eval_batch, len(self.splits["train"])
+        count = min(images, CALIBRATION * size)
+        spread, parts = torch.arange(count) * images // count, -(-count // size)
+        chosen = [spread[Group(i, parts).part(count)] for i in range(parts)]
+        for found, _ in self.splits["train"].batches(chosen):
+            yield found.contiguous(memory_format=torch.channels_last)
 
     def outcomes(self, gates: Tensor, part: int) -> Outcomes:
         """In a group every process measures the whole part, and all go by the first one's figures."""
-        flat = gates.reshape(-1, *gates.shape[-2:])
-        moved, figures = flat.to(self.device), list[Tensor]()
+        flat, figures = gates.reshape(-1, *gates.shape[-2:]), list[Tensor]()
         with torch.no_grad(), self._precision(), held(self.noise):
+            forwards = self._forwards(flat)
             ((images, labels),) = self._parts([part])
             for _ in range(part // self.group.size):
                 advance(self.noise)  # to where `measure` takes this part
-            for k, one in enumerate(flat):
+            for forward in forwards:
                 with held(self.noise):  # the same for all gates
-                    logits = self.network(images, moved[k], plan(one)).float()
+                    logits = forward(images).float()
                 loss = F.cross_entropy(logits, labels, reduction="none")
                 figures.append(torch.stack([loss, (logits.argmax(1) == labels).float()]))
         found = torch.stack(figures, 1)  # (2, K, n)

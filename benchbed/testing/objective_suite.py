@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..objective import Batch, Decisions, Objective, Tree
+from ..objective import Batch, Decisions, Objective, Tree, View
 from ..searcher import masked_softmax, one_hot_draws
 from ..streams import Streams
 from .tree import difference, require, through_file
@@ -142,6 +142,39 @@ def check_measure(make: Make) -> None:
         _require_close(together.accuracy[1, 0], alone.accuracy, "the accuracy depends on what is measured beside")
         if batch is not None:
             _require_close(alone.loss, objective.loss(gates[1, 0], batch).detach().cpu(), "measure is not loss()")
+
+
+def check_views(make: Make) -> None:
+    """An objective with images: a view is repeatable, its parts make up its whole, and it changes nothing else.
+
+    Statistics that are held are those of the gates that they are said to be of, whatever else is measured beside.
+    """
+    objective, streams = _trained(make)
+    if "images" not in objective.provides:
+        return
+    dense, path = dense_gates(objective), one_hot_gates(objective)
+    both, plain = torch.stack([dense, path]), objective.measure(torch.stack([dense, path]))
+    before = through_file(_everything(objective, streams))
+    views = [
+        View(norm, dense, augmentation) for norm in ("batch", "eval", "recalibrated") for augmentation in (None, 5)
+    ]
+    for view in views:
+        seen = objective.seen(view)
+        found = seen.measure(both)
+        _require_same(list(found), list(objective.seen(view).measure(both)), f"two looks by {view.norm} differ")
+        parts = [seen.outcomes(both, k) for k in reversed(range(seen.parts))]
+        _require_close(torch.cat([p.loss for p in parts], -1).mean(-1), found.loss, "the parts are not the whole")
+        require(bool(found.loss.isfinite().all()), f"the loss by {view.norm} is not finite")
+    _require_same(before, _everything(objective, streams), "a view changed the objective or a generator")
+    _require_same(list(plain), list(objective.measure(both)), "a view changed what is measured without it")
+    own = [objective.seen(View("recalibrated")).measure(g).loss for g in both]
+    for gates, loss in zip(both, own, strict=True):
+        there = objective.seen(View("eval", gates)).measure(gates).loss
+        _require_close(there, loss, "statistics held for some gates are not theirs")
+    decisions = Decisions.none(objective.space).decide(0, 1)
+    decided = objective.decided(decisions).seen(View("eval", dense)).measure(dense)
+    applied = decisions.apply(dense)
+    _require_same(list(decided), list(objective.seen(View("eval", applied)).measure(applied)), "decisions are ignored")
 
 
 # -- weights ---------------------------------------------------------------------------------------------------------
@@ -281,6 +314,7 @@ CHECKS: tuple[Callable[[Make], None], ...] = (
     check_need,
     check_looking_changes_nothing,
     check_measure,
+    check_views,
     check_weight_step,
     check_lookahead,
     check_batches,

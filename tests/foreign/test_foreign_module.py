@@ -183,3 +183,27 @@ def test_spaces_that_are_none():
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_choices_keep_the_contract_of_a_space(check):
     check(SPACE)
+
+
+class Sparing(Own):
+    """Runs its convolution, and a norm after it, only where its gate is not zero."""
+
+    def __init__(self):
+        super().__init__()
+        self.own = nn.BatchNorm2d(1, affine=False)
+
+    def forward(self, x, gates):
+        (noise, shape), (skip, conv, _) = gates[0, :2], gates[1]
+        x = noise * x.flip(0) + shape * x
+        x = skip * x + (conv * self.own(self.conv(x)) if bool(conv != 0) or conv.requires_grad else 0.0)
+        return self.classifier(self.norm(x).mean((2, 3)))
+
+
+def test_statistics_of_a_module_that_skips_norms_are_refused_and_its_own_per_candidate_are_not(task):
+    given = {"selector": "perturb", "interval": 0, "order": "forward", "criterion": "loss"}
+    with pytest.raises(BenchbedError, match=r"other batch norms at other gates.*batch or recalibrated"):
+        select_on(Sparing(), SPACE, task, ALPHA, batch_norm="eval", **given)
+    chosen = select_on(Sparing(), SPACE, task, ALPHA, batch_norm="recalibrated", **given)
+    assert str(chosen.architecture).startswith("first=shape")
+    chosen = select_on(Own(), SPACE, task, ALPHA, batch_norm="eval", **given)
+    assert str(chosen.architecture).startswith("first=shape")

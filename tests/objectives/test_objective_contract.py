@@ -126,6 +126,13 @@ class Undecided(ToyNetwork):
         return self
 
 
+class Drifting(SupernetObjective):
+    """Augments from a generator of its own, so that no two looks are the same."""
+
+    def seen(self, view):
+        return super().seen(view._replace(augmentation=int(torch.randint(99, ()))))
+
+
 BROKEN = [
     (Detached, "check_gate_gradient", "not autograd's"),
     (Dropping, "check_looking_changes_nothing", "gate_gradient changed the objective or a generator"),
@@ -140,3 +147,13 @@ BROKEN = [
 def test_the_suite_names_what_is_broken(kind, check, text):
     with pytest.raises(AssertionError, match=text):
         getattr(objective_suite, check)(partial(_toy_network, kind))
+
+
+def test_the_suite_names_a_view_that_drifts():
+    def make():
+        streams = Streams(0)
+        small = SupernetOptions(channels=4, cells=1, batch=8, valid_batch=8, eval_batch=12)
+        return Drifting(NB201(), _task(_noise), small, streams, epochs=3), streams
+
+    with pytest.raises(AssertionError, match="two looks by batch differ"):
+        objective_suite.check_views(make)

@@ -60,6 +60,66 @@ def test_tuning_steps_at_a_tenth_of_the_rate_constant_through_all_epochs(schedul
     assert rates == [pytest.approx(0.0025)] * (10 * 2)  # ten epochs of two batches: the whole split each
 
 
+def looked(bench: Bench) -> list:
+    """The views that the bench's objective is asked for."""
+    views, seen = [], type(bench.objective).seen
+
+    def noted(objective, view):
+        views.append(view)
+        return seen(objective, view)
+
+    bench.objective.seen = noted.__get__(bench.objective)
+    return views
+
+
+def test_by_default_validation_is_looked_at_as_it_is():
+    bench = bench_of()
+    views = looked(bench)
+    bench.run(perturb(interval=0))
+    assert views == []
+
+
+@pytest.mark.parametrize("norm", ["batch", "eval", "recalibrated"])
+@pytest.mark.parametrize("transform", ["test", "train"])
+def test_each_decision_has_one_view_as_the_options_say(norm, transform):
+    bench = bench_of()
+    views = looked(bench)
+    selection = bench.run(perturb(interval=0, batch_norm=norm, transform=transform, order="forward"))
+    assert len(views) == (0 if (norm, transform) == ("batch", "test") else 6)
+    seeds = [view.augmentation for view in views]
+    assert len(set(seeds)) == len(seeds) if transform == "train" else set(seeds) <= {None}
+    for decided, view in enumerate(views):
+        assert view.norm == norm
+        if norm != "eval":
+            assert view.gates is None
+            continue
+        expected = bench.searcher.probabilities().clone()  # the unmasked supernet under what has been decided
+        expected[:decided] = torch.from_numpy(bench.space.gates(selection.architecture))[:decided]
+        assert torch.equal(view.gates[0], expected)
+
+
+@pytest.mark.parametrize("norm", ["eval", "recalibrated"])
+def test_a_race_by_held_statistics_decides_as_the_full_measurement(norm):
+    given = {"interval": 0, "criterion": "loss", "batch_norm": norm, "transform": "train"}
+    plain, raced = bench_of().run(perturb(**given)), bench_of().run(perturb(**given, race=1e-12))
+    assert raced.architecture == plain.architecture
+    assert str(bench_of().run(perturb(**given)).scores) == str(plain.scores)
+
+
+def test_statistics_change_what_is_measured():
+    scores = {
+        norm: bench_of().run(perturb(interval=0, criterion="loss", order="forward", batch_norm=norm)).scores[0]
+        for norm in ("batch", "eval", "recalibrated")
+    }
+    assert abs(scores["batch"] - scores["recalibrated"]).max() > 1e-4
+    assert abs(scores["eval"] - scores["recalibrated"]).max() > 1e-4
+
+
+def test_the_whole_official_preset_runs_on_a_supernet():
+    official = {**Perturb.presets["official"], "interval": 1}
+    assert bench_of().run(perturb(**official)).architecture.choices
+
+
 def test_alpha_is_frozen_while_tuning_if_so_asked():
     for tune_alpha in (True, False):
         bench = bench_of()
@@ -96,9 +156,10 @@ def test_a_race_over_a_single_part_is_refused_before_the_search(tmp_path, tiny):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_race_without_images_is_refused(tmp_path, unchecked, make_table):
+@pytest.mark.parametrize("given", [{"race": 0.05}, {"batch_norm": "eval"}, {"batch_norm": "recalibrated"}])
+def test_a_race_or_statistics_without_images_are_refused(tmp_path, unchecked, make_table, given):
     make_table("mine")
-    raw = {"objective": "table", "table": "mine", "dataset": "cifar10", "epochs": 1, "selector": {"race": 0.05}}
+    raw = {"objective": "table", "table": "mine", "dataset": "cifar10", "epochs": 1, "selector": given}
     with pytest.raises(BenchbedError, match="selector 'perturb' needs images, which objective 'table'"):
         run_all(expand(raw, ["darts"], ["perturb"], [0]), RunOptions(tmp_path / "out", torch.device("cpu")))
     assert not (tmp_path / "out").exists()
@@ -111,6 +172,8 @@ def test_a_race_without_images_is_refused(tmp_path, unchecked, make_table):
         (["race=0.5"], ("race = 0.5", "less than 0.5")),
         (["order=sgas"], ("order = 'sgas'", "'random'")),  # the official script's own default, which it cannot do
         (["interval=-1"], ("interval = -1", "greater than or equal to 0")),
+        (["batch_norm=train"], ("batch_norm = 'train'", "'recalibrated'")),
+        (["transform=none"], ("transform = 'none'", "'test' or 'train'")),
         (["topology=sometimes"], ("topology = 'sometimes'", "'cumulative'")),
     ],
 )
@@ -126,4 +189,4 @@ def test_both_published_presets_state_every_option():
         assert set(Perturb.presets[name]) == set(Options.model_fields)
     assert Options(**Perturb.presets["recommended"]) == Options()
     differ = {k for k, v in Perturb.presets["official"].items() if Perturb.presets["recommended"][k] != v}
-    assert differ == {"schedule", "topology"}
+    assert differ == {"schedule", "topology", "transform"}
