@@ -158,7 +158,8 @@ def make_table(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     """`make_table("mine", valid=..., test=..., seeds=...)`: a NAS-Bench-201 table of CIFAR-10, in a home of the test.
 
     valid, test: (5,)*6 in percent, drawn where not given; seeds: (5,)*6 + (S,) of the test accuracy, or None;
-    short: (5,)*6, the validation accuracy after 12 epochs, or None; seconds: (5,)*6, of the 200 epochs, or None.
+    short: (5,)*6, the validation accuracy after 12 epochs, or None; short_seeds: (5,)*6 + (S,) of it; seconds: (5,)*6,
+    of the 200 epochs, or None.
     """
     from benchbed.tables import Table, store
 
@@ -177,6 +178,9 @@ def make_table(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
         if "seeds" in given:
             arrays["seeds/cifar10_test_200"] = given["seeds"]
             names["cifar10_test_200"] = [str(n) for n in range(given["seeds"].shape[-1])]
+        if "short_seeds" in given:
+            arrays["seeds/cifar10_valid_12"] = given["short_seeds"]
+            names["cifar10_valid_12"] = [str(n) for n in range(given["short_seeds"].shape[-1])]
         if "seconds" in given:
             arrays["seconds/cifar10_valid_200"] = given["seconds"]
         meta = {

@@ -12,6 +12,7 @@ from benchbed import registry
 from benchbed.cost import without_cost
 from benchbed.errors import BenchbedError
 from benchbed.objective import Decisions, Evaluation
+from benchbed.objectives.table import TableObjective
 from benchbed.search_loop import train_epoch
 from benchbed.searcher import Clock
 from benchbed.space import Position
@@ -169,6 +170,21 @@ def test_a_child_differs_from_the_tournaments_winner_in_one_edge():
         parent = max(trials[i - 4 : i], key=lambda trial: trial.reward)
         pairs = zip(parent.architecture.choices, trials[i].architecture.choices, strict=True)
         assert sum(a != b for a, b in pairs) == 1
+
+
+def test_fitness_is_the_mean_over_the_tables_seeds_whichever_seed_the_search_has(make_table):
+    """The benchmark's own evolution reads one training, drawn at random, of each cell (darts-pt.md, pitfall 23)."""
+    spread = np.random.default_rng(3).uniform(20, 95, (*(5,) * 6, 3))
+    table = make_table("spread", short=spread.mean(-1), short_seeds=spread, seconds=np.full((5,) * 6, 200.0))
+    objective = TableObjective.of(table, "cifar10")
+    for seed in range(3):
+        searcher = make("regularised-evolution", objective.space, seed, fidelity=12, population=5, budget=600.0)
+        searcher.arch_step(without_cost(objective), None, WHOLE)
+        assert len(searcher.trials) == 600 / 12
+        for trial in searcher.trials:
+            choices = trial.architecture.choices
+            assert 100 * trial.reward == pytest.approx(spread[choices].mean(), abs=1e-4)
+            assert abs(100 * trial.reward - spread[choices]).min() > 1e-3  # nor one of them by chance
 
 
 # -- local search ------------------------------------------------------------------------------------------------------

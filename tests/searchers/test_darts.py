@@ -12,6 +12,7 @@ from benchbed.cost import Problem, without_cost
 from benchbed.errors import BenchbedError
 from benchbed.objective import Batch, Decisions
 from benchbed.objectives.supernet import SupernetObjective, SupernetOptions
+from benchbed.search_loop import train_epoch
 from benchbed.searcher import Clock, masked_softmax
 from benchbed.searchers.darts import DARTS
 from benchbed.space import Position
@@ -19,6 +20,7 @@ from benchbed.spaces.nb201 import NB201
 from benchbed.streams import Streams
 from benchbed.task import Seal, Split, Task
 from benchbed.testing.objective_suite import dense_gates, one_hot_gates
+from benchbed.testing.searcher_suite import Traced
 from benchbed.testing.toy_network import ToyNetwork
 from benchbed.testing.toys import ToySpace, ToyTable, random_table
 
@@ -327,3 +329,26 @@ def test_mixture_is_what_weights_are_trained_at():
     gates = searcher.weight_gates(random_table(ToySpace(), 0), None, CLOCK)
     assert isinstance(gates, Tensor)
     assert gates[1].tolist() == pytest.approx([2 / 3, 1 / 3, 0, 0])
+
+
+@pytest.mark.parametrize("name", ["darts", "sdarts-rs", "proxyless"])
+def test_alpha_steps_before_the_weights_on_the_same_batch(name):
+    """DARTS' own order; AutoDL's is the other (darts-pt.md, pitfall 24), which GDAS takes."""
+    kind, objective, order = registry.load("searcher", name), Traced(), []
+    searcher = kind(objective.space, kind.Options(), Streams(0))
+    before = searcher.alpha.detach().clone()
+    arch_step, weight_step = searcher.arch_step, objective.weight_step
+
+    def noted_arch(problem, batch, clock):
+        order.append(("alpha", id(batch)))
+        return arch_step(problem, batch, clock)
+
+    def noted_weights(gates, batch):
+        order.append(("w", id(batch)))
+        assert not torch.equal(searcher.alpha, before), "the weights step under an alpha that has moved"
+        return weight_step(gates, batch)
+
+    searcher.arch_step, objective.weight_step = noted_arch, noted_weights
+    train_epoch(without_cost(objective), searcher, 0, 1)
+    assert [what for what, _ in order] == ["alpha", "w"] * objective.steps_per_epoch
+    assert all(a == b for (_, a), (_, b) in zip(order[::2], order[1::2], strict=True))
