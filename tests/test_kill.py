@@ -97,7 +97,7 @@ PAIRINGS = [
     pytest.param(("random", "best-of"), marks=pytest.mark.slow),
 ]
 SELECTIONS: dict[str, dict[str, Any]] = {
-    "perturb": {"draws": 2, "race": 0.2},
+    "perturb": {"draws": 2, "race": 0.2, "batch_norm": "eval", "transform": "train"},
     "perturb-magnitude": {},
     "discretize": {"draws": 2, "epochs": 1, "min_epochs": 1},
 }
