@@ -36,7 +36,7 @@ def sweep(
     quiet: Annotated[bool, typer.Option("--quiet", help="print the result only")] = False,
 ) -> None:
     """Run a study: a grid of searchers, selectors, tasks and seeds. The same command again goes on."""
-    _check_flags(executor, workers, address, retries)
+    _check_flags(executor, workers, address, retries, shard)
     if status:
         raise typer.Exit(_status(study, out))
     if study is None:
@@ -51,14 +51,14 @@ def sweep(
     place = _place(study, out, found.raw)
     with Reporter(quiet) as reporter:
         if plan:
-            _print_plan(found, place, workers or 1)
+            _print_plan(found._replace(runs=found.shard(*_part(shard))), place, workers or 1)
             return
         if dry_run:
             raise typer.Exit(_dry(found, executor, workers, address, retries, reporter))
         raise typer.Exit(_sweep(found, place, executor, workers, address, shard, retries, extend, reporter))
 
 
-def _check_flags(executor: str, workers: int | None, address: str | None, retries: int) -> None:
+def _check_flags(executor: str, workers: int | None, address: str | None, retries: int, shard: str | None) -> None:
     if executor not in EXECUTORS:
         raise unknown("executor", executor, EXECUTORS)
     if address is not None and executor != "ray":
@@ -67,6 +67,7 @@ def _check_flags(executor: str, workers: int | None, address: str | None, retrie
         raise BenchbedError(f"--workers {workers}: at least one is needed")
     if retries < 0:
         raise BenchbedError(f"--retries {retries}: expected 0 or more")
+    _part(shard)
     from .parallel import started
 
     if started().size > 1:

@@ -133,11 +133,14 @@ def identity(readable: str, *parts: Any) -> str:
 def read_toml(path: Path) -> dict[str, Any]:
     """A configuration file. Raises BenchbedError that names the file and the place."""
     try:
-        return tomllib.loads(path.read_text())
+        raw = tomllib.loads(path.read_text())
     except OSError as error:
         raise BenchbedError(f"cannot read configuration {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BenchbedError(f"configuration {path} is no TOML: {error}") from None
+    if r"\u0000" in json.dumps(raw, default=str):
+        raise BenchbedError(f"configuration {path} has a text with a null character, which no name or path can hold")
+    return raw
 
 
 SECTIONS = ("searcher", "selector", "supernet", "scoring", "task_options", "space_options", "cost")
@@ -158,9 +161,7 @@ def with_settings(raw: Mapping[str, Any], settings: list[str]) -> dict[str, Any]
         path, equals, text = setting.partition("=")
         section, dot, key = path.strip().partition(".")
         if not equals or not dot or not key:
-            raise BenchbedError(
-                f"--set '{setting}': expected SECTION.KEY=VALUE, with a section of {', '.join(SECTIONS)}"
-            )
+            raise BenchbedError(f"--set '{setting}': expected SECTION.KEY=VALUE, a section of {', '.join(SECTIONS)}")
         if section not in SECTIONS:
             raise unknown("section in --set", section, SECTIONS)
         if key.strip() == "name" and section in ("searcher", "selector"):
@@ -173,7 +174,8 @@ def with_settings(raw: Mapping[str, Any], settings: list[str]) -> dict[str, Any]
             raise unknown("configuration key", key, (*SECTIONS, *PLAIN))
         kind = PLAIN.get(key, dict)
         if type(merged[key]) is not kind:
-            expected = {str: "a string", int: "an integer", dict: "a table"}[kind]
+            named = "a name or a section" if key in ("searcher", "selector") else "a section"
+            expected = {str: "a string", int: "an integer", dict: named}[kind]
             raise BenchbedError(f"configuration key '{key}' is {merged[key]!r}: expected {expected}")
     for section in ("searcher", "selector"):
         name = merged.get(section, {}).get("name", "")

@@ -283,13 +283,15 @@ def _check_finite(parts: Parts, when: str) -> None:
             raise NonFiniteLoss(f"the {name} are not finite after {when}")
 
 
-def _diverged(error: NonFiniteLoss, parts: Parts, folder: Folder) -> BenchbedError:
+def _diverged(error: NonFiniteLoss, parts: Parts, folder: Folder, tuning: float | None = None) -> BenchbedError:
+    """tuning: the factor of the rate that a selector tunes at; None in a search."""
     o, kept = parts.config.supernet, folder.path / "checkpoint.pt"
     where = f"the last good checkpoint is {kept}" if kept.exists() else "no epoch was finished"
     how = f"searcher {parts.config.searcher.name}"
     if o is not None:
-        how += f", supernet.lr={o.lr}, supernet.clip={o.clip}, supernet.batch={o.batch}"
-        where += "; try a smaller supernet.lr"
+        factor = "" if tuning is None else f", selector {parts.config.selector.name}, selector.tune_lr_factor={tuning}"
+        how += f"{factor}, supernet.lr={o.lr}, supernet.clip={o.clip}, supernet.batch={o.batch}"
+        where += f"; try a smaller {'supernet.lr' if tuning is None else 'selector.tune_lr_factor'}"
     return parts.group.refusal(f"{error}: {how}, seed {parts.config.seed}; {where}")
 
 
@@ -344,7 +346,7 @@ def select(
             selection = selector.step(context)
             _check_finite(parts, f"selection step {steps + 1}")
         except NonFiniteLoss as error:
-            raise _diverged(error, parts, folder) from None
+            raise _diverged(error, parts, folder, getattr(selector.options, "tune_lr_factor", None)) from None
         seconds, steps = seconds + time.perf_counter() - began, steps + 1
         tree = {"parts": parts.state(), "selector": selector.state(), "seconds": seconds, "steps": steps}
         reporter.advance(steps)

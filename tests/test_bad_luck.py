@@ -292,6 +292,19 @@ def test_a_search_that_diverges_later_keeps_its_last_good_checkpoint(
     assert list(tmp_path.glob("random-*")) == []
 
 
+def test_tuning_that_diverges_names_its_own_rate_and_keeps_the_search(
+    command: Callable[..., Any], tmp_path: Path, tiny_flags: list[str]
+) -> None:
+    wild = ("--set", "selector.tune_lr_factor=1e30", "--set", "supernet.clip=none")
+    given = ("run", "--searcher", "darts", "--selector", "perturb", *tiny_flags, *wild, "--out", tmp_path, "--quiet")
+    outcome = command(*given)
+    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+    for word in ("selector perturb, selector.tune_lr_factor=1e+30", "try a smaller selector.tune_lr_factor"):
+        assert word in outcome.err
+    (search,) = (tmp_path / "searches").iterdir()
+    assert (search / "record.json").exists() or (search / "checkpoint.pt").exists()
+
+
 @pytest.mark.parametrize("what", ["weights", "probabilities"])
 def test_values_that_turn_nan_in_the_last_step_are_no_good_checkpoint(
     command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_flags: list[str], what: str

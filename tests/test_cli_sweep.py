@@ -46,7 +46,19 @@ def test_bad_input(refused: Callable[..., str], arguments: tuple[str, ...], word
 
 @pytest.mark.parametrize("shard", ["0/2", "3/2", "2", "a/b"])
 def test_a_bad_shard(refused: Callable[..., str], study: Path, shard: str) -> None:
-    assert f"--shard '{shard}': expected I/N" in refused("sweep", study, "--shard", shard)
+    for more in ((), ("--plan",), ("--dry-run",)):
+        assert f"--shard '{shard}': expected I/N" in refused("sweep", study, "--shard", shard, *more)
+
+
+def test_a_null_character(refused: Callable[..., str], study: Path) -> None:
+    study.write_text('out = "a\\u0000b"\n' + STUDY)
+    line = refused("sweep", study, "--plan")
+    assert f"{study} has a text with a null character" in line
+
+
+def test_a_searcher_that_is_no_name(refused: Callable[..., str], study: Path) -> None:
+    study.write_text('searcher = 3\n[grid]\nselector = ["magnitude"]\n')
+    assert "'searcher' is 3: expected a name or a section" in refused("sweep", study, "--plan")
 
 
 def test_more_gpus_than_there_are(refused: Callable[..., str], study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,6 +74,8 @@ def test_the_plan_comes_before_anything_runs(command: Callable[..., Any], study:
     assert lines[0] == "study study: 15 searches, 30 selections"
     assert lines[1] == "left: 15 searches, 30 selections"
     assert [line.partition(":")[0] for line in lines[2:]] == ["time", "memory", "asked for a run", "seeds"]
+    part = command("sweep", study, "--out", tmp_path / "out", "--plan", "--shard", "2/4")
+    assert part.out.splitlines()[0] == "study study: 4 searches, 8 selections"
     assert not (tmp_path / "out").exists()
 
 

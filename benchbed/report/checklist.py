@@ -87,6 +87,8 @@ def _details(found: Collection) -> list[Item]:
     timed = [r for r in found.records if {"search", "selection", "scoring"} <= r.seconds.keys()]
     searches = {r.search: r.seconds["search"] for r in timed}  # once each, whatever selectors used it
     whole = sum(searches.values()) + sum(r.seconds["selection"] + r.seconds["scoring"] for r in timed)
+    bought = sum({r.search: r.simulated_seconds for r in timed if r.simulated_seconds is not None}.values())
+    clock = f" on this machine, and {bought / 3600:.3g} h of a table's trainings that searches bought" if bought else ""
     full = all(r.versions and r.machine and r.commit for r in found.records)
     return [
         Item(DETAILS, "How hyperparameters were tuned, and at what cost", OPEN,
@@ -94,7 +96,7 @@ def _details(found: Collection) -> list[Item]:
         Item(DETAILS, "Time of the whole method, not of the search alone",
              YES if len(timed) == len(found.records) else PARTLY,
              f"search, selection and scoring are timed apart in {len(timed)} of {len(found.records)} record(s); "
-             f"{whole / 3600:.3g} h in all"),
+             f"{whole / 3600:.3g} h in all{clock}"),
         Item(DETAILS, "Every detail of the set-up", YES if full else PARTLY,
              "configuration, versions, machine, commit, fingerprints of data and tables"
              + ("" if full else "; some records lack versions, machine or commit")),

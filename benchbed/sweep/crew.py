@@ -205,7 +205,9 @@ def check_machine(needs: Needs, workers: int) -> None:
     if needs.memory_gb is not None:
         here = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
         if needs.memory_gb * workers > here:
+            fitting = int(here / needs.memory_gb)
+            at_most = f"at most --workers {fitting}" if fitting else "not even one; use --executor ray"
             raise BenchbedError(
-                f"grid.needs.memory_gb = {needs.memory_gb:g}: {workers} workers need {needs.memory_gb * workers:g} GB, "
-                f"this machine has {here:.0f}: at most --workers {int(here / needs.memory_gb)}"
+                f"grid.needs.memory_gb = {needs.memory_gb:g}: {workers} workers need {needs.memory_gb * workers:g} "
+                f"GB, this machine has {here:.0f}: {at_most}"
             )

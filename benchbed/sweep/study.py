@@ -147,6 +147,9 @@ def _axes(raw: Mapping[str, Any], grid: Mapping[str, Any]) -> dict[str, list[Any
             raise BenchbedError(f"grid.{key} = {values!r}: expected a list; one value for every run goes above [grid]")
         if not values:
             raise BenchbedError(f"grid.{key} is an empty list: the study would have no run")
+        if not dot and (odd := [v for v in values if isinstance(v, bool) or not isinstance(v, str | int)]):
+            what = "names" if PLAIN.get(key, str) is str else "integers"
+            raise BenchbedError(f"grid.{key} holds {odd[0]!r}: expected a list of {what}")
         given = raw.get(section, {}).get(option or "name") if section in SECTIONS else raw.get(key)
         if given is not None:
             raise BenchbedError(f"'{key}' is given both in [grid] and above it: keep one of them")

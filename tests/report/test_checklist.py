@@ -41,3 +41,17 @@ def test_answers_follow_the_records(made: Path) -> None:
     (group,) = groups(whole.records)
     rows = (group.rows[0]._replace(control=RANDOM_SEARCH), *group.rows[1:])
     assert answers(whole, [group._replace(rows=rows)])["Compared with random search"] == YES
+
+
+def test_the_time_of_table_only_searches_is_the_tables_too(made: Path) -> None:
+    """Each search once, whatever selectors used it: seconds here, and those of the trainings that it bought."""
+    whole = collect(made)
+    searches = {r.search for r in whole.records}
+    bought = whole._replace(records=[r.model_copy(update={"simulated_seconds": 7200.0}) for r in whole.records])
+    plain, told = (
+        next(i.because for i in checklist(c, groups(c.records)) if i.question.startswith("Time of the whole"))
+        for c in (whole, bought)
+    )
+    assert "table's trainings" not in plain
+    assert told.startswith(plain)
+    assert told.endswith(f"and {2 * len(searches):.3g} h of a table's trainings that searches bought")

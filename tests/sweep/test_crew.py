@@ -212,6 +212,8 @@ def test_what_this_machine_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
         check_machine(Needs(gpus=1), 1)
     with pytest.raises(BenchbedError, match=r"2 workers need 2e\+06 GB"):
         check_machine(Needs(memory_gb=1e6), 2)
+    with pytest.raises(BenchbedError, match="not even one; use --executor ray"):
+        check_machine(Needs(memory_gb=1e6), 1)
 
 
 def test_each_worker_sees_its_own_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
