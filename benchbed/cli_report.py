@@ -13,7 +13,10 @@ def report(
     out: Annotated[Path | None, typer.Option(help="where the report goes  [default: RUNS/report]")] = None,
     plugin: Plugins = None,
 ) -> None:
-    """Finished runs as tables (CSV, Markdown, LaTeX), figures and one HTML page that opens offline."""
+    """Finished runs as tables (CSV, Markdown, LaTeX), figures and one HTML page that opens offline.
+
+    Exit status 1 where a damaged record was left out.
+    """
     from . import registry
     from .report.collect import place_of
     from .report.write import Report
@@ -31,6 +34,8 @@ def report(
         for words, command in part.missing:
             print(f"  control missing: {words}" + (f"; add it: {command.line}" if command else ""))
     print(f"written: {', '.join(map(str, written))}")
+    if made.found.damaged:
+        raise typer.Exit(1)
 
 
 def verify(

@@ -111,17 +111,20 @@ def _dry(study: "Study", options: "Options", reporter: "Reporter") -> None:
 
 def _status(study: "Study") -> None:
     from .studies.tune_report import print_page
-    from .studies.tune_storage import journal_file, shared
-    from .studies.tune_worker import existing, queue_of
+    from .studies.tune_slots import slots
+    from .studies.tune_storage import file_of, shared
+    from .studies.tune_worker import begun, existing
 
     if not shared(study.options.storage):
         raise BenchbedError("--status: storage 'memory' ends with its command: use journal:FILE or a database")
-    file = journal_file(study.options.storage)
+    file = file_of(study.options.storage)
     if file is not None and not file.exists():
         raise BenchbedError(f"--status: there is no {file} yet")
     with _storage(study) as storage:
         made = existing(study, storage)
-        print_page(study, queue_of(study, storage, made).look(), made.get_trials(deepcopy=False), _console())
+        trials = made.get_trials(deepcopy=False)
+        count = max(study.options.trials, begun(made))  # it may have been begun with --trials
+        print_page(study, slots(trials, count), trials, _console())
 
 
 def _storage(study: "Study") -> "AbstractContextManager[BaseStorage]":

@@ -14,7 +14,7 @@ from .folder import REMADE, read_json
 RECORD_KEYS = ("id", "search", "searcher", "selector", "seed", "architecture", "test_accuracy", "facts", "seconds")
 STAGES = ("search", "selection", "scoring")
 # What every configuration holds, with its type, and the sections that some hold.
-ALWAYS = {"space": str, "task": str, "epochs": int, "searcher": dict, "selector": dict}
+ALWAYS = {"space": str, "task": str, "preset": str, "epochs": int, "searcher": dict, "selector": dict}
 SOMETIMES = ("space_options", "task_options", "table", "scoring", "supernet", "cost")
 
 
@@ -57,6 +57,8 @@ def _config(value: dict[str, Any]) -> dict[str, Any]:
     for key in SOMETIMES:
         if not isinstance(value.get(key), dict | None):
             raise ValueError(f"its {key} is {value.get(key)!r:.40}")
+    if "supernet" not in value:
+        raise ValueError("no supernet, not even none")
     for plugin in ("searcher", "selector"):
         part: Mapping[str, Any] = value[plugin]
         if not isinstance(part.get("name"), str) or not isinstance(part.get("sha256"), str | None):

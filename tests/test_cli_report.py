@@ -19,7 +19,7 @@ def test_a_folder_of_runs_becomes_a_report_and_damage_is_named(
     (runs / "broken").mkdir()
     (runs / "broken" / "record.json").write_text("{")
     outcome = command("report", runs)
-    assert outcome.status == 0
+    assert outcome.status == 1
     assert outcome.err.startswith(f"benchbed: {runs}/broken/record.json is not valid JSON")
     assert outcome.err.count("\n") == 1
     assert "trained for 1 epoch: 1 run in 1 row" in outcome.out

@@ -23,13 +23,17 @@ class Clock(NamedTuple):
 
 
 class Collection(NamedTuple):
-    """What a folder holds. histories, clocks: by search; problems: a line each about what is left out, or odd."""
+    """What a folder holds. histories, clocks: by search; problems: a line each about what is left out, or odd.
+
+    damaged: the folders whose record is left out.
+    """
 
     place: Path
     records: list[Record]
     histories: dict[str, list[Epoch]]
     clocks: dict[str, Clock]
     problems: list[str]
+    damaged: tuple[str, ...] = ()
 
 
 def place_of(given: Path) -> Path:
@@ -57,12 +61,14 @@ def collect(place: Path) -> Collection:
     """
     problems: list[str] = []
     found: list[Record] = []
+    damaged: list[str] = []
     for path in sorted(place.glob("*/record.json")):
         try:
             found.append(read_record(path))
         except BenchbedError as error:
             problems.append(str(error))
-    problems += [*_unfinished(place), *_failed(place, {record.id for record in found})]
+            damaged.append(path.parent.name)
+    problems += [*_unfinished(place), *_failed(place, {*(record.id for record in found), *damaged})]
     records = _counted_once(found, problems)
     if not records:
         why = f" ({problems[0]})" if problems else ""
@@ -80,7 +86,7 @@ def collect(place: Path) -> Collection:
             problems.append(f"{error}: its curve and trajectory are left out")
     spent = {search: kept.spent for search, kept in clocks.items()}
     records = [r.model_copy(update={"simulated_seconds": spent.get(r.search)}) for r in records]
-    return Collection(place, records, histories, clocks, problems)
+    return Collection(place, records, histories, clocks, problems, tuple(damaged))
 
 
 def _unfinished(place: Path) -> list[str]:
@@ -91,7 +97,10 @@ def _unfinished(place: Path) -> list[str]:
 
 
 def _failed(place: Path, finished: set[str]) -> list[str]:
-    """A line for each run that a sweep gave up and that no later one finished: a method that diverges is not absent."""
+    """A line for each run that a sweep gave up and that no later one finished: a method that diverges is not absent.
+
+    finished: the runs that have a record; a damaged one has had its line.
+    """
     from ..sweep.state import failures  # which reads records as this module does
 
     last = {failure.run: failure for failure in failures(place)}

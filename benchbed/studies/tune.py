@@ -29,7 +29,7 @@ from ..latency.files import UNIT
 from ..latency.penalty import configured
 from ..run import expand
 from ..spaces.load import load_space
-from .tune_named import NONE, make_pruner, make_sampler, named
+from .tune_named import NONE, check_pruner, make_sampler, named
 from .tune_space import check_range, distribution, option_type
 
 # What a trial may be judged by, and which way is better. None of them is decided by a test image.
@@ -40,8 +40,9 @@ OBJECTIVES = {
     "cost": "minimize",  # of the chosen architecture, in the cost's unit
     "params": "minimize",  # of the chosen architecture's published network
     "flops": "minimize",
-    "seconds": "minimize",  # of search and selection
+    "seconds": "minimize",  # of search and selection; of a table-only search those that the table says
 }
+MOST_REPORTS = 200  # of a trial that a pruner is tried on
 # What may differ between two starts of one study: how much is done, and how.
 FREE = ("name", "trials", "storage", "retries", "heartbeat", "grace", "space")
 
@@ -66,6 +67,8 @@ class TuneOptions(BaseModel):
     @field_validator("sampler", "pruner", mode="before")
     @classmethod
     def _named(cls, given: Any) -> Any:
+        if not isinstance(given, str | dict):
+            raise ValueError("expected a name, or a table with a name and options")
         return {"name": given} if isinstance(given, str) else given
 
     @model_validator(mode="after")
@@ -123,6 +126,7 @@ def read_study(path: Path, settings: Sequence[str] = (), over: Mapping[str, Any]
     """
     raw = read_toml(path)
     given = raw.pop("tune", None)
+    raw.pop("grid", None)  # of `sweep`
     if not isinstance(given, dict):
         raise BenchbedError(f"{path} has no section [tune]: a study is a run's configuration with one added")
     given = {"name": path.stem, **given, **(over or {})}
@@ -149,7 +153,7 @@ def checked(options: TuneOptions, raw: dict[str, Any]) -> Study:
         check_range(name, distributions[name], lambda v: _checked(laid_over(raw, v), searcher, selector, seeds[0]))
     _check_objectives(options, base)
     make_sampler(options, "check")
-    make_pruner(options, 1)
+    check_pruner(options, min(max(len(seeds) * base.epochs, 1), MOST_REPORTS))
     return Study(options, raw, searcher, selector, seeds, distributions, base)
 
 

@@ -15,6 +15,7 @@ from ..streams import derive
 if TYPE_CHECKING:
     from .tune import TuneOptions
 
+optuna.logging.set_verbosity(optuna.logging.ERROR)
 NONE = "none"
 # Those that need nothing but Optuna and torch. A grid is a `sweep`.
 SAMPLERS: dict[str, Callable[..., samplers.BaseSampler]] = {
@@ -57,9 +58,30 @@ def make_pruner(options: "TuneOptions", steps: int) -> pruners.BasePruner:
     return _made(PRUNERS[name], given, f"pruner '{name}'")
 
 
+def check_pruner(options: "TuneOptions", steps: int) -> None:
+    """Lets the pruner judge two trials of so many reports: Optuna looks at some options only then.
+
+    Raises BenchbedError as `make_pruner` does.
+    """
+    study = optuna.create_study(pruner=make_pruner(options, steps))
+    try:
+        for _ in range(2):
+            trial = study.ask()
+            for step in range(steps):
+                trial.report(0.5, step)
+                trial.should_prune()
+            study.tell(trial, 0.5)
+    except Exception as error:  # whatever its options lead to
+        given = ", ".join(f"{key} = {value!r}" for key, value in options.pruner.items() if key != "name")
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise BenchbedError(f"tune: pruner '{options.pruner['name']}' with {given}: {reason}") from None
+
+
 def named(given: Mapping[str, Any], kind: str) -> str:
     """The name in a table of name and options. Raises BenchbedError that names the nearest one."""
     known: Mapping[str, Any] = SAMPLERS if kind == "sampler" else PRUNERS
+    if "name" not in given:
+        raise BenchbedError(f"tune: {kind} = {dict(given)!r} has no name; known: {', '.join(known)}")
     if (name := given.get("name")) not in known:
         raise unknown(f"{kind} of tune", name, known)
     return str(name)
@@ -75,6 +97,13 @@ def _arguments(given: Mapping[str, Any], kind: str, known: Mapping[str, Callable
         whole = isinstance(default, int) and not isinstance(default, bool)
         if whole and (isinstance(value, bool) or not isinstance(value, int | float)):  # Optuna looks when it needs it
             raise BenchbedError(f"tune: {kind} '{name}': {key} is {value!r}: expected a number, such as {default}")
+        if (whole and value < 0) or value != value:
+            wanted = f"a number from 0 on, such as {default}" if whole else "a number"
+            raise BenchbedError(f"tune: {kind} '{name}': {key} is {value!r}: expected {wanted}")
+    for key, parameter in inspect.signature(known[name]).parameters.items():
+        if key in accepted and key not in arguments and parameter.default is parameter.empty:
+            example = f'{kind} = {{ name = "{name}", {key} = 25.0 }}'
+            raise BenchbedError(f"tune: {kind} '{name}' needs {key}, such as {example}")
     return arguments
 
 

@@ -1,6 +1,7 @@
 """The space of a study: which options are tuned, and over which values."""
 
 import types
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -101,9 +102,19 @@ def _range(given: Mapping[str, Any], where: str, kind: type | None) -> BaseDistr
             raise BenchbedError(f"{where}: {key} = {value!r}: expected a number")
         if kind is int and isinstance(value, float):
             raise BenchbedError(f"{where}: {key} = {value!r}: the option is an integer")
-    if kind is int:
-        return IntDistribution(given["low"], given["high"], given.get("log", False), given.get("step", 1))
-    return FloatDistribution(float(given["low"]), float(given["high"]), given.get("log", False), given.get("step"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that Optuna takes a lower end, which is refused below
+        found: IntDistribution | FloatDistribution
+        if kind is int:
+            found = IntDistribution(given["low"], given["high"], given.get("log", False), given.get("step", 1))
+        else:
+            low, high = float(given["low"]), float(given["high"])
+            found = FloatDistribution(low, high, given.get("log", False), given.get("step"))
+    if found.high != given["high"]:
+        raise BenchbedError(
+            f"{where}: no whole number of steps leads from low to high: give high = {found.high:g}, or another step"
+        )
+    return found
 
 
 def check_range(name: str, found: BaseDistribution, check: Callable[[Mapping[str, Any]], Any]) -> None:

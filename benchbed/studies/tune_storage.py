@@ -29,8 +29,8 @@ from .tune_named import experimental
 MEMORY, JOURNAL = "memory", "journal:"
 ANSWER = 5  # seconds that a database has to answer for the first time
 PATIENCE = 300.0  # seconds that a database may be gone in the middle of a study
+JOURNAL_LINE = b'{"op_code":'  # how every line of Optuna's journals begins
 RACES = 5  # attempts at making the tables of a database, where other workers make them too
-optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 class StorageGone(BenchbedError):
@@ -40,6 +40,17 @@ class StorageGone(BenchbedError):
 def journal_file(storage: str) -> Path | None:
     """The file of 'journal:FILE'; None for any other storage."""
     return Path(storage.removeprefix(JOURNAL)) if storage.startswith(JOURNAL) else None
+
+
+def file_of(storage: str) -> Path | None:
+    """The file that holds the study: a journal, or SQLite's; None for any other storage."""
+    try:
+        url = make_url(storage) if "://" in storage else None
+    except (exc.ArgumentError, ValueError):
+        return None  # refused where it is opened
+    if url is not None and url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
+        return Path(str(url.database))
+    return journal_file(storage)
 
 
 def shared(storage: str) -> bool:
@@ -100,6 +111,10 @@ def _journal(file: Path) -> BaseStorage:
     try:
         with open(file, "rb") as opened:  # Optuna reads over a last line that it cannot parse, until another follows
             first = opened.readline()
+        if not (
+            first.startswith(JOURNAL_LINE) or JOURNAL_LINE.startswith(first)
+        ):  # torn lines are cut off: not a user's
+            raise ValueError(f"it begins with {first[:20]!r}")
         if first.endswith(b"\n"):
             json.loads(first)
         return JournalStorage(JournalFileBackend(str(file), lock_obj=FileLock(file)))

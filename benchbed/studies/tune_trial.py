@@ -42,7 +42,9 @@ def figures(record: Mapping[str, Any], objectives: list[str]) -> dict[str, float
         "cost": lambda: record["cost"]["chosen"],
         "params": lambda: record["facts"]["params"],
         "flops": lambda: record["facts"]["flops"],
-        "seconds": lambda: record["seconds"]["search"] + record["seconds"]["selection"],
+        "seconds": lambda: (
+            record.get("simulated_seconds", record["seconds"]["search"]) + record["seconds"]["selection"]
+        ),
     }
     found = {}
     for name in objectives:

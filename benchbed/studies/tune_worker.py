@@ -47,27 +47,35 @@ def prepare(study: Study, storage: BaseStorage) -> optuna.Study:
         found = optuna.load_study(study_name=name, storage=storage)
     except KeyError:
         found = optuna.create_study(study_name=name, storage=storage, directions=study.directions, load_if_exists=True)
-    before = found.user_attrs.get(MADE_BY)
-    if before is None:
-        if found.get_trials(deepcopy=False):
-            raise BenchbedError(f"tune: study '{name}' in {shown(study.options.storage)} was not made by tune: {OTHER}")
+    if found.user_attrs.get(MADE_BY) is None and not found.get_trials(deepcopy=False):
         found.set_user_attr(MADE_BY, made_by)
-    elif (difference := first_difference(before, json.loads(json.dumps(made_by)))) is not None:
-        where, was, now = difference
-        raise BenchbedError(
-            f"tune: study '{name}' in {shown(study.options.storage)} is another one: its {where} is {was!r}, "
-            f"here it is {now!r}: {OTHER}"
-        )
+    _refuse_other(study, found)
     _refuse_fewer(study, found)
     queue_of(study, storage, found).fill()
     return found
 
 
+def _refuse_other(study: Study, found: optuna.Study) -> None:
+    """Raises BenchbedError where the study of this name was not made by these settings, naming what differs."""
+    name, where = study.options.name, shown(study.options.storage)
+    if (before := found.user_attrs.get(MADE_BY)) is None:
+        raise BenchbedError(f"tune: study '{name}' in {where} was not made by tune: {OTHER}")
+    if (difference := first_difference(before, json.loads(json.dumps(study.identity())))) is not None:
+        what, was, now = difference
+        raise BenchbedError(
+            f"tune: study '{name}' in {where} is another one: its {what} is {was!r}, here it is {now!r}: {OTHER}"
+        )
+
+
+def begun(found: optuna.Study) -> int:
+    """How many slots have an attempt that is more than waiting, those before it counted in."""
+    taken = [t for t in found.get_trials(deepcopy=False) if t.state != TrialState.WAITING]
+    return 1 + max((t.user_attrs.get(SLOT, -1) for t in taken), default=-1)
+
+
 def _refuse_fewer(study: Study, found: optuna.Study) -> None:
     """Fewer trials than there are would leave some out of the results, the best perhaps among them."""
-    begun = [t for t in found.get_trials(deepcopy=False) if t.state != TrialState.WAITING]
-    most = 1 + max((t.user_attrs.get(SLOT, -1) for t in begun), default=-1)
-    if most > study.options.trials:
+    if (most := begun(found)) > study.options.trials:
         raise BenchbedError(
             f"tune: trials {study.options.trials} is fewer than the {most} that study '{study.options.name}' in "
             f"{shown(study.options.storage)} has begun: ask for {most} or more"
@@ -78,12 +86,14 @@ OTHER = "give this one another name in [tune]"
 
 
 def existing(study: Study, storage: BaseStorage) -> optuna.Study:
-    """The study in its storage. Raises BenchbedError if there is none."""
+    """The study in its storage. Raises BenchbedError if there is none, or another."""
     name = study.options.name
     try:
-        return optuna.load_study(study_name=name, storage=storage)
+        found = optuna.load_study(study_name=name, storage=storage)
     except KeyError:
         raise BenchbedError(f"tune: no study '{name}' in {shown(study.options.storage)} yet") from None
+    _refuse_other(study, found)
+    return found
 
 
 def queue_of(study: Study, storage: BaseStorage, made: optuna.Study) -> Queue:

@@ -107,7 +107,7 @@ def _compare(path: Path, saved: Mapping[str, Any], study: Study, extend: bool) -
 def read_study_file(out: Path) -> dict[str, Any]:
     """study.json of a sweep's folder. Raises BenchbedError if there is none, or it is damaged."""
     path = out / "study.json"
-    if not path.is_file():
+    if not path.exists():
         raise BenchbedError(f"{out} holds no study (no study.json): give the --out of a sweep that has begun")
     saved = read_json(path, STUDY_KEYS, ANEW)
     if saved["format"] != FORMAT:

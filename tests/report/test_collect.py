@@ -19,6 +19,10 @@ def change(path: Path, key: str, value: Any) -> None:
     path.write_text(json.dumps(record))
 
 
+def config_without(path: Path, key: str) -> dict[str, Any]:
+    return {name: value for name, value in json.loads(path.read_text())["config"].items() if name != key}
+
+
 def without(key: str) -> Callable[[Path], None]:
     def drop(path: Path) -> None:
         record = json.loads(path.read_text())
@@ -63,6 +67,8 @@ def test_every_finished_run_is_read_with_the_history_of_its_search(made: Path) -
         (lambda p: change(p, "seconds", {"search": -5.0, "selection": 1.0, "scoring": 0.0}), "seconds.search = -5.0"),
         (lambda p: change(p, "regret", None), "without regret, rank or cells"),
         (lambda p: change(p, "versions", None), "versions = None"),
+        (lambda p: change(p, "config", config_without(p, "preset")), "its preset is None"),
+        (lambda p: change(p, "config", config_without(p, "supernet")), "no supernet"),
         (lambda p: change(p, "id", "another"), "is the record of another folder"),
     ],
 )
@@ -182,6 +188,15 @@ def test_runs_that_a_sweep_gave_up_are_named(runs: Path) -> None:
     note_failure(runs, Failure("proxyless-lost", "no luck", 3))
     note_failure(runs, Failure(kept, "it was made later", 1))
     assert collect(runs).problems == ["proxyless-lost failed: no luck"]
+
+
+def test_a_damaged_run_that_a_sweep_noted_has_one_line(runs: Path) -> None:
+    broken = min(runs.glob("*/record.json"))
+    broken.write_text("{")
+    note_failure(runs, Failure(broken.parent.name, f"{broken} is damaged", 1))
+    found = collect(runs)
+    assert len(found.problems) == 1
+    assert found.damaged == (broken.parent.name,)
 
 
 def test_the_place_of_a_study_without_out_is_the_sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

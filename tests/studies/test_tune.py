@@ -16,7 +16,7 @@ from benchbed.studies.tune import read_study
 from benchbed.studies.tune_report import toml_text, write
 from benchbed.studies.tune_slots import Slot
 from benchbed.studies.tune_storage import open_storage
-from benchbed.studies.tune_trial import Report
+from benchbed.studies.tune_trial import Report, figures
 
 Files = Callable[..., Path]
 
@@ -245,7 +245,29 @@ LR = '"searcher.alpha_lr" = '
         ("trials = 3", 'trials = 3\nsampler = {name = "tpe", startup = 1}', ("'startup'", "'n_startup_trials'")),
         ("trials = 3", 'trials = 3\npruner = "medan"', ("unknown pruner of tune 'medan'", "'median'")),
         ("trials = 3", 'trials = 3\npruner = {name = "median", interval_steps = 0}', ("pruner 'median'", "interval")),
-        ("trials = 3", 'trials = 3\npruner = "percentile"', ("pruner 'percentile'", "percentile")),
+        (
+            "trials = 3",
+            'trials = 3\npruner = "percentile"',
+            ("'percentile' needs percentile, such as",),
+        ),
+        (
+            "trials = 3",
+            'trials = 3\npruner = {name = "hyperband", min_resource = 0}',
+            ("hyperband", "min_resource = 0"),
+        ),
+        ("trials = 3", 'trials = 3\npruner = {name = "threshold", lower = nan}', ("lower is nan", "a number")),
+        ("trials = 3", "trials = 3\nsampler = {}", ("sampler = {} has no name; known: tpe",)),
+        ("trials = 3", "trials = 3\nsampler = 5", ("sampler = 5", "expected a name, or a table")),
+        (
+            "trials = 3",
+            'trials = 3\nsampler = {name = "tpe", n_startup_trials = -1}',
+            ("n_startup_trials is -1", "from 0 on"),
+        ),
+        (
+            "low = 1e-3, high = 1.0, log = true",
+            "low = 0.1, high = 1.0, step = 0.4",
+            ("no whole number of steps", "high = 0.9"),
+        ),
         (
             "trials = 3",
             'trials = 3\npruner = "median"\nobjectives = ["accuracy", "seconds"]',
@@ -277,7 +299,8 @@ def test_bad_commands(study_file: Files, refused: Callable[..., str], tmp_path: 
     assert "cannot read configuration" in refused("tune", tmp_path / "none.toml")
     assert "share no storage 'memory'" in refused("tune", file, "--workers", 2)
     assert "ends with its command" in refused("tune", file, "--status")
-    assert "there is no" in refused("tune", file, "--status", "--storage", f"journal:{tmp_path}/none")
+    for storage in (f"journal:{tmp_path}/none", f"sqlite:///{tmp_path}/none"):
+        assert f"there is no {tmp_path}/none yet" in refused("tune", file, "--status", "--storage", storage)
     set_too = refused("tune", file, "--set", "searcher.alpha_lr=0.1")
     assert "searcher.alpha_lr is set to 0.1 and tuned as well" in set_too
 
@@ -306,12 +329,36 @@ def test_a_study_of_another_space_or_configuration_is_refused(
         ("trials = 3", 'trials = 3\nsampler = "random"', ("sampler.name is 'tpe', here it is 'random'",)),
     ):
         file.write_text(text.replace(old, new))
-        line = refused("tune", file)
-        assert [word for word in (*words, "study 'study'", str(journal)) if word not in line] == [], line
+        for more in ((), ("--status",)):
+            line = refused("tune", file, *more)
+            assert [word for word in (*words, "study 'study'", str(journal)) if word not in line] == [], line
     foreign = open_storage(f"journal:{journal}", 60, 180)
     optuna.create_study(study_name="mine", storage=foreign).add_trial(optuna.create_trial(value=1.0))
     file.write_text(text.replace("trials = 3", 'trials = 3\nname = "mine"'))
     assert "was not made by tune" in refused("tune", file)
+
+
+def test_the_status_counts_trials_that_were_asked_for_by_a_flag(
+    study_file: Files, tmp_path: Path, command: Callable[..., Any]
+) -> None:
+    file = study_file(f"journal:{tmp_path / 'j'}")
+    assert command("tune", file, "--trials", 5).status == 0
+    shown = command("tune", file, "--status").out
+    assert "asked for 5  complete 5" in shown
+    assert "the best 5 of 5" in shown
+
+
+def test_a_sweeps_section_in_the_same_file_is_passed_over(study_file: Files) -> None:
+    file = study_file()
+    plain = read_study(file)
+    file.write_text(file.read_text() + '\n[grid]\nseeds = "0:3"\n')
+    assert read_study(file) == plain
+
+
+def test_the_seconds_of_a_table_only_search_are_the_tables() -> None:
+    record = {"id": "x", "seconds": {"search": 0.5, "selection": 0.25}}
+    assert figures(record, ["seconds"]) == {"seconds": 0.75}
+    assert figures({**record, "simulated_seconds": 900.0}, ["seconds"]) == {"seconds": 900.25}
 
 
 def test_a_range_of_integers_in_a_selector(study_file: Files) -> None:

@@ -20,7 +20,15 @@ RECORD = {
     "test_accuracy": 90.0,
     "space": "nb201",
     "task": "digits",
-    "config": {"space": "nb201", "task": "digits", "epochs": 1, "searcher": PLUGIN, "selector": PLUGIN},
+    "config": {
+        "space": "nb201",
+        "task": "digits",
+        "preset": "small",
+        "epochs": 1,
+        "supernet": None,
+        "searcher": PLUGIN,
+        "selector": PLUGIN,
+    },
     "seconds": {"search": 1.0, "selection": 0.0, "scoring": 0.0},
 }
 
