@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -12,9 +12,11 @@ from .folder import REMADE, read_json
 
 # What a finished run's record holds at least: a record without it is damaged.
 RECORD_KEYS = ("id", "search", "searcher", "selector", "seed", "architecture", "test_accuracy", "facts", "seconds")
+LARGEST = 2**63  # of a number: far above any count here, and a float holds it
 STAGES = ("search", "selection", "scoring")
 # What every configuration holds, with its type, and the sections that some hold.
 ALWAYS = {"space": str, "task": str, "preset": str, "epochs": int, "searcher": dict, "selector": dict}
+OWN = ("space", "seed")  # what a record and its configuration both say
 SOMETIMES = ("space_options", "task_options", "table", "scoring", "supernet", "cost")
 
 
@@ -41,6 +43,13 @@ def _cost(value: dict[str, Any]) -> dict[str, Any]:
     for key in ("device", "unit"):
         if not isinstance(value.get(key), str):
             raise ValueError(f"no {key}")
+    return value
+
+
+def _facts(value: dict[str, Any]) -> dict[str, Any]:
+    for key, number in value.items():
+        if isinstance(number, int | float) and not abs(number) <= LARGEST:
+            raise ValueError(f"its {key} is no number that a table can show")
     return value
 
 
@@ -89,17 +98,17 @@ class Record(BaseModel):
     objective: str = "supernet"
     task: str
     task_facts: dict[str, Any] = {}
-    seed: int
+    seed: int = Field(ge=0, le=LARGEST)
     architecture: str
-    facts: dict[str, Any] = {}
+    facts: Annotated[dict[str, Any], AfterValidator(_facts)] = {}
     valid_accuracy: float | None = Field(None, ge=0, le=100)
     test_accuracy: float = Field(ge=0, le=100)
-    scored_by: str = "training"
+    scored_by: Literal["training", "table"] = "training"
     regret: float | None = None
-    rank: int | None = Field(None, ge=1)
-    cells: int | None = Field(None, ge=1)
-    noise_floor: int | None = Field(None, ge=0)
-    n_seeds: int | None = None
+    rank: int | None = Field(None, ge=1, le=LARGEST)
+    cells: int | None = Field(None, ge=1, le=LARGEST)
+    noise_floor: int | None = Field(None, ge=0, le=LARGEST)
+    n_seeds: int | None = Field(None, ge=0, le=LARGEST)
     test_spread: float | None = Field(None, ge=0)
     best_test_accuracy: float | None = None
     table: dict[str, Any] | None = None
@@ -110,12 +119,26 @@ class Record(BaseModel):
     machine: dict[str, Any] = {}
     commit: str | None = None
     finished: str = ""
-    simulated_seconds: float | None = None  # of the search's record: what a search on a table alone has spent there
+    simulated_seconds: float | None = Field(
+        None, ge=0
+    )  # of the search's record: what a search on a table alone has spent there
 
     @model_validator(mode="after")
     def _by_a_table(self) -> "Record":
         if self.scored_by == "table" and None in (self.regret, self.rank, self.cells):
             raise ValueError("scored by a table, and without regret, rank or cells")
+        best, regret = self.best_test_accuracy, self.regret
+        if best is not None and regret is not None and abs(best - self.test_accuracy - regret) > 0.01:
+            raise ValueError(f"test accuracy {self.test_accuracy} is not regret {regret} below the best, {best}")
+        return self
+
+    @model_validator(mode="after")
+    def _of_its_configuration(self) -> "Record":
+        inside: dict[str, Any] = {key: self.config[key] for key in OWN if key in self.config}
+        inside |= {key: self.config[key]["name"] for key in ("searcher", "selector")}
+        for key, value in inside.items():
+            if (own := getattr(self, key)) != value:
+                raise ValueError(f"it contradicts itself: {key} {own!r}, in its config {value!r}")
         return self
 
     @property
@@ -136,7 +159,10 @@ def checked(path: Path, raw: Mapping[str, Any]) -> Record:
         record = Record.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"]) or "the whole of it"
+        name = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "missing" or not name:
+            what = f"no '{name}' in it" if name else str(first["msg"]).removeprefix("Value error, ")
+            raise BenchbedError(f"{path} is damaged ({what})") from None
         raise BenchbedError(f"{path} is damaged ({name} = {repr(first['input'])[:60]}: {first['msg']})") from None
     if record.id != path.parent.name:
         raise BenchbedError(

@@ -263,7 +263,7 @@ class SupernetObjective(Objective):
         if self.view.norm == "batch":
             return [self._at(g) for g in flat]
         if self.view.norm == "recalibrated":
-            keys = [g.numpy().tobytes() for g in flat]
+            keys = [g.detach().numpy().tobytes() for g in flat]
             if new := {key: self._at(g) for key, g in zip(keys, flat, strict=True) if key not in self.gathered}:
                 found = gather(list(new.values()), self._calibration(), self.noise)
                 self.gathered.update(zip(new, found, strict=True))

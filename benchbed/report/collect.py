@@ -84,8 +84,8 @@ def collect(place: Path) -> Collection:
                 clocks[search] = kept
         except BenchbedError as error:
             problems.append(f"{error}: its curve and trajectory are left out")
-    spent = {search: kept.spent for search, kept in clocks.items()}
-    records = [r.model_copy(update={"simulated_seconds": spent.get(r.search)}) for r in records]
+    spent = {search: kept.spent for search, kept in clocks.items()}  # else as the run's own record says
+    records = [r.model_copy(update={"simulated_seconds": spent.get(r.search, r.simulated_seconds)}) for r in records]
     return Collection(place, records, histories, clocks, problems, tuple(damaged))
 
 
@@ -101,10 +101,11 @@ def _failed(place: Path, finished: set[str]) -> list[str]:
 
     finished: the runs that have a record; a damaged one has had its line.
     """
-    from ..sweep.state import failures  # which reads records as this module does
+    from ..sweep.state import failures, lost_failures  # which reads records as this module does
 
-    last = {failure.run: failure for failure in failures(place)}
-    return [f"{run} failed: {failure.reason}" for run, failure in last.items() if run not in finished]
+    last, lost = {failure.run: failure for failure in failures(place)}, lost_failures(place)
+    lines = [f"{run} failed: {failure.reason}" for run, failure in last.items() if run not in finished]
+    return [*lines, *([lost] if lost else [])]
 
 
 def _counted_once(records: Iterable[Record], problems: list[str]) -> list[Record]:

@@ -139,6 +139,8 @@ def trials_csv(study: Study, trials: Sequence[FrozenTrial]) -> str:
     sheet = csv.writer(buffer, lineterminator="\n")
     sheet.writerow([*head, "epochs", "seconds", "worker", "retry_of", "why"])
     for trial in sorted(trials, key=lambda t: t.number):
+        if trial.state == TrialState.WAITING and trial.user_attrs.get(SLOT, -1) >= study.options.trials:
+            continue  # asked for by an earlier start, and no longer
         own = trial.values if trial.state == TrialState.COMPLETE else [""] * len(objectives)
         by_seed = {run["seed"]: run for run in trial.user_attrs.get("runs", [])}
         seeds = [by_seed.get(seed, {}).get(name, "") for name in objectives for seed in study.seeds]

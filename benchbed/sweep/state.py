@@ -168,19 +168,34 @@ def note_failure(out: Path, failure: Failure, details: str = "") -> None:
 
 
 def failures(out: Path) -> list[Failure]:
-    """Every failure, oldest first; a line that a kill has torn says nothing."""
-    path, found = out / "failures.jsonl", []
+    """Every failure that can be read, oldest first."""
+    return _read_failures(out)[0]
+
+
+def lost_failures(out: Path) -> str | None:
+    """One line where failures were noted that can no longer be read; a last line that a kill has torn is none."""
+    return _read_failures(out)[1]
+
+
+def _read_failures(out: Path) -> tuple[list[Failure], str | None]:
+    path = out / "failures.jsonl"
     if not path.exists():
-        return []
+        return [], None
     with one_line(path, "read"):
-        lines = path.read_text(errors="replace").splitlines()
-    for line in lines:
+        lines = path.read_text(errors="replace").splitlines(keepends=True)
+    found, odd = list[Failure](), list[int]()
+    for number, line in enumerate(lines, 1):
         try:
             value = json.loads(line)
-            found.append(Failure(value["run"], value["reason"], value["attempts"]))
+            failure = Failure(value["run"], value["reason"], value["attempts"])
+            if [type(part) for part in failure] != [str, str, int]:
+                raise TypeError
+            found.append(failure)
         except (ValueError, KeyError, TypeError):
-            continue
-    return found
+            odd += [number] if line.endswith("\n") else []
+    if not odd:
+        return found, None
+    return found, f"{path} is damaged (line {odd[0]}): a failure is lost; its run counts as left, and is made again"
 
 
 def mixed_versions(records: Iterable[Mapping[str, Any]]) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from ..report.terminal import grid_summary
-from .state import Standing, mixed_versions, saved_runs, standing
+from .state import Standing, lost_failures, mixed_versions, saved_runs, standing
 from .study import Run, Study, in_words, place
 
 
@@ -41,6 +41,8 @@ def status_lines(saved: Mapping[str, Any], now: Standing, out: Path) -> list[str
             lines.append(f"failed: {id_}: {failure.reason} (tried {failure.attempts} times)")
     if (mixed := mixed_versions(now.records.values())) is not None:
         lines.append(f"warning: {mixed}")
+    if (lost := lost_failures(out)) is not None:
+        lines.append(f"warning: {lost}")
     return lines
 
 

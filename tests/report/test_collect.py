@@ -69,6 +69,15 @@ def test_every_finished_run_is_read_with_the_history_of_its_search(made: Path) -
         (lambda p: change(p, "versions", None), "versions = None"),
         (lambda p: change(p, "config", config_without(p, "preset")), "its preset is None"),
         (lambda p: change(p, "config", config_without(p, "supernet")), "no supernet"),
+        (lambda p: change(p, "seed", -1), "seed = -1"),
+        (lambda p: change(p, "seed", 10**400), "seed = "),
+        (lambda p: change(p, "seed", 77), "contradicts itself: seed 77, in its config"),
+        (lambda p: change(p, "selector", "x"), "contradicts itself: selector 'x', in its config"),
+        (lambda p: change(p, "space", "x"), "contradicts itself: space 'x', in its config 'nb201'"),
+        (lambda p: change(p, "scored_by", "x"), "scored_by = 'x'"),
+        (lambda p: change(p, "test_accuracy", 0.0), "test accuracy 0.0 is not regret"),
+        (lambda p: change(p, "facts", {"params": 10**400}), "its params is no number"),
+        (without("space"), "(no 'space' in it)"),
         (lambda p: change(p, "id", "another"), "is the record of another folder"),
     ],
 )
@@ -180,6 +189,19 @@ def test_a_search_on_a_table_has_the_tables_clock(runs: Path) -> None:
     for record, old in zip(found.records, before.records, strict=True):
         bought = 900.0 + old.seconds["selection"] if record.search == first else old.search_seconds
         assert record.search_seconds == pytest.approx(bought)
+
+
+@pytest.mark.parametrize("damage", ["history", "searches"])
+def test_without_a_searchs_files_its_seconds_are_those_of_the_runs_own_record(runs: Path, damage: str) -> None:
+    path = min(runs.glob("*/record.json"))
+    change(path, "simulated_seconds", 900.0)
+    record = json.loads(path.read_text())
+    if damage == "history":
+        (runs / "searches" / record["search"] / "history.jsonl").write_text("garbage")
+    else:
+        shutil.rmtree(runs / "searches")
+    (found,) = [r for r in collect(runs).records if r.id == record["id"]]
+    assert found.search_seconds == pytest.approx(900.0 + record["seconds"]["selection"])
 
 
 def test_runs_that_a_sweep_gave_up_are_named(runs: Path) -> None:

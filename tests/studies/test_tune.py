@@ -13,7 +13,7 @@ import pytest
 from optuna.trial import create_trial
 
 from benchbed.studies.tune import read_study
-from benchbed.studies.tune_report import toml_text, write
+from benchbed.studies.tune_report import toml_text, trials_csv, write
 from benchbed.studies.tune_slots import Slot
 from benchbed.studies.tune_storage import open_storage
 from benchbed.studies.tune_trial import Report, figures
@@ -346,6 +346,15 @@ def test_the_status_counts_trials_that_were_asked_for_by_a_flag(
     shown = command("tune", file, "--status").out
     assert "asked for 5  complete 5" in shown
     assert "the best 5 of 5" in shown
+
+
+def test_trials_that_are_no_longer_asked_for_have_no_row(study_file: Files, tmp_path: Path) -> None:
+    """A start that asked for more has left them waiting in the storage."""
+    file = study_file(f"journal:{tmp_path / 'j'}")
+    study = read_study(file, over={"trials": 2})
+    waiting = [create_trial(state=optuna.trial.TrialState.WAITING, user_attrs={"slot": slot}) for slot in range(5)]
+    rows = list(csv.DictReader(trials_csv(study, waiting).splitlines()))
+    assert [row["slot"] for row in rows] == ["0", "1"]
 
 
 def test_a_sweeps_section_in_the_same_file_is_passed_over(study_file: Files) -> None:

@@ -10,8 +10,19 @@ import pytest
 
 from benchbed.errors import BenchbedError
 from benchbed.folder import Folder
-from benchbed.sweep.state import Failure, claim, mixed_versions, note_failure, read_study_file, saved_runs, standing
+from benchbed.sweep.state import (
+    Failure,
+    claim,
+    failures,
+    lost_failures,
+    mixed_versions,
+    note_failure,
+    read_study_file,
+    saved_runs,
+    standing,
+)
 from benchbed.sweep.study import Study, expand_study
+from benchbed.sweep.tell import status_lines
 
 BASE = {"objective": "table", "table": "mine", "dataset": "cifar10"}
 PLUGIN = {"name": "darts", "options": {}, "sha256": None}
@@ -27,7 +38,7 @@ RECORD = {
         "epochs": 1,
         "supernet": None,
         "searcher": PLUGIN,
-        "selector": PLUGIN,
+        "selector": {**PLUGIN, "name": "magnitude"},
     },
     "seconds": {"search": 1.0, "selection": 0.0, "scoring": 0.0},
 }
@@ -115,6 +126,21 @@ def test_standing(tmp_path: Path, study: Callable[[str], Study]) -> None:
     assert now.searches_done == 1
     assert standing(tmp_path, saved_runs(runs)).at_work == []
     assert untouched not in now.failures
+
+
+def test_failures_that_cannot_be_read_are_said_to_be_lost(tmp_path: Path, study: Callable[[str], Study]) -> None:
+    note_failure(tmp_path, Failure("a", "no luck", 3))
+    assert lost_failures(tmp_path) is None
+    path, whole = tmp_path / "failures.jsonl", (tmp_path / "failures.jsonl").read_text()
+    for line in ("garbage\n", '{"run": "b", "reason": null, "attempts": 1}\n', "[]\n"):
+        path.write_text(line + whole)
+        assert lost_failures(tmp_path) == (
+            f"{path} is damaged (line 1): a failure is lost; its run counts as left, and is made again"
+        )
+        assert failures(tmp_path) == [Failure("a", "no luck", 3)]
+    found = study("0:1")
+    shown = status_lines({"name": "s", "runs": saved_runs(found.runs)}, standing(tmp_path, []), tmp_path)
+    assert shown[-1].startswith(f"warning: {path} is damaged")
 
 
 @pytest.mark.parametrize("change", [{"test_accuracy": "high"}, {"test_accuracy": float("nan")}, {"seconds": {}}])
