@@ -253,7 +253,8 @@ def _configuration(
 ) -> dict[str, Any]:
     """The file's values, the flags over them, --set over both."""
     _register(plugin)
-    from .config import read_toml, with_settings
+    from .config import with_settings
+    from .files import read_toml
 
     raw = with_settings(read_toml(config) if config else {}, [])
     for key, value in flags.items():

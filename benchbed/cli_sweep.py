@@ -37,6 +37,9 @@ def sweep(
 ) -> None:
     """Run a study: a grid of searchers, selectors, tasks and seeds. The same command again goes on."""
     _check_flags(executor, workers, address, retries, shard)
+    asked = [flag for flag, on in (("--plan", plan), ("--dry-run", dry_run), ("--status", status)) if on]
+    if len(asked) > 1:
+        raise BenchbedError(f"{' and '.join(asked)}: give one of them")
     if status:
         raise typer.Exit(_status(study, out))
     if study is None:
@@ -92,7 +95,7 @@ def _part(text: str | None) -> tuple[int, int]:
 
 
 def _status(study: Path | None, out: Path | None) -> int:
-    from .config import read_toml
+    from .files import read_toml
     from .sweep.state import read_study_file, standing
     from .sweep.tell import status_lines
 

@@ -61,7 +61,8 @@ def train(
 
 def _raw(config: Path | None, flags: dict[str, Any], settings: list[str], plugins: list[Path]) -> dict[str, Any]:
     """The file's values, the flags over them, --set over both, as `run` has it; `arch` is of this command alone."""
-    from .config import read_toml, with_settings
+    from .config import with_settings
+    from .files import read_toml
     from .registry import add_file
 
     for file in plugins:

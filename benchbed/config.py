@@ -5,7 +5,6 @@ import json
 import math
 import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -130,19 +129,6 @@ def identity(readable: str, *parts: Any) -> str:
     return f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """A configuration file. Raises BenchbedError that names the file and the place."""
-    try:
-        raw = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise BenchbedError(f"cannot read configuration {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BenchbedError(f"configuration {path} is no TOML: {error}") from None
-    if r"\u0000" in json.dumps(raw, default=str):
-        raise BenchbedError(f"configuration {path} has a text with a null character, which no name or path can hold")
-    return raw
-
-
 SECTIONS = ("searcher", "selector", "supernet", "scoring", "task_options", "space_options", "cost")
 PLAIN: dict[str, type] = {
     "space": str, "objective": str, "task": str, "seed": int, "seeds": str, "preset": str, "epochs": int,
@@ -173,9 +159,13 @@ def with_settings(raw: Mapping[str, Any], settings: list[str]) -> dict[str, Any]
         if key not in (*SECTIONS, *PLAIN):
             raise unknown("configuration key", key, (*SECTIONS, *PLAIN))
         kind = PLAIN.get(key, dict)
-        if type(merged[key]) is not kind:
+        if type(merged[key]) is not kind or merged[key] == "":
             named = "a name or a section" if key in ("searcher", "selector") else "a section"
-            expected = {str: "a string", int: "an integer", dict: named}[kind]
+            expected = {
+                str: "a string, not empty" if merged[key] == "" else "a string",
+                int: "an integer",
+                dict: named,
+            }[kind]
             raise BenchbedError(f"configuration key '{key}' is {merged[key]!r}: expected {expected}")
     for section in ("searcher", "selector"):
         name = merged.get(section, {}).get("name", "")

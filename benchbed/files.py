@@ -1,13 +1,15 @@
 """Files, written whole or not at all; what the system refuses is said in one line."""
 
 import fcntl
+import json
 import os
 import socket
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from .errors import BenchbedError
 
@@ -90,3 +92,16 @@ def held(path: Path) -> bool:
     except BlockingIOError:
         return True
     return False
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A configuration file. Raises BenchbedError that names the file and the place."""
+    try:
+        raw = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise BenchbedError(f"cannot read configuration {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BenchbedError(f"configuration {path} is no TOML: {error}") from None
+    if r"\u0000" in json.dumps(raw, default=str):
+        raise BenchbedError(f"configuration {path} has a text with a null character, which no name or path can hold")
+    return raw

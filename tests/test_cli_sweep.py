@@ -36,6 +36,8 @@ def study(tmp_path: Path, make_table: Callable[..., Any]) -> Path:
         (("x.toml", "--executor", "slurm"), ("unknown executor 'slurm'", "known: local, ray")),
         (("x.toml", "--address", "auto"), ("--address auto", "--executor ray")),
         (("x.toml", "--workers", "0"), ("--workers 0", "at least one")),
+        (("x.toml", "--plan", "--dry-run"), ("--plan and --dry-run: give one of them",)),
+        (("x.toml", "--status", "--plan"), ("--plan and --status",)),
         (("x.toml", "--retries", "-1"), ("--retries -1",)),
     ],
 )
@@ -54,6 +56,11 @@ def test_a_null_character(refused: Callable[..., str], study: Path) -> None:
     study.write_text('out = "a\\u0000b"\n' + STUDY)
     line = refused("sweep", study, "--plan")
     assert f"{study} has a text with a null character" in line
+
+
+def test_an_empty_place(refused: Callable[..., str], study: Path) -> None:
+    study.write_text('out = ""\n' + STUDY)
+    assert "'out' is '': expected a string, not empty" in refused("sweep", study)
 
 
 def test_a_searcher_that_is_no_name(refused: Callable[..., str], study: Path) -> None:

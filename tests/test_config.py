@@ -9,8 +9,9 @@ import pytest
 from pydantic import BaseModel
 
 from benchbed import registry
-from benchbed.config import EPOCHS, SCORING, SUPERNETS, RunConfig, identity, read_toml, resolve, typed, with_settings
+from benchbed.config import EPOCHS, SCORING, SUPERNETS, RunConfig, identity, resolve, typed, with_settings
 from benchbed.errors import BenchbedError
+from benchbed.files import read_toml
 from benchbed.objectives.supernet import SupernetOptions
 from benchbed.run import expand
 from benchbed.searcher import Options as PluginOptions

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..config import read_toml
 from ..errors import BenchbedError
+from ..files import read_toml
 from ..folder import REMADE, read_json
 from ..history import Epoch, history
 from ..record import Record, amount, read_record

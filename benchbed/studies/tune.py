@@ -23,8 +23,9 @@ from optuna.study import StudyDirection
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from .. import stages
-from ..config import RunConfig, read_toml, seed_range, typed, with_settings
+from ..config import RunConfig, seed_range, typed, with_settings
 from ..errors import BenchbedError, unknown
+from ..files import read_toml
 from ..latency.files import UNIT
 from ..latency.penalty import configured
 from ..run import expand

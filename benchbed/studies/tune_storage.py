@@ -224,7 +224,10 @@ def _database(storage: str, heartbeat: int, grace: int) -> BaseStorage:
     try:
         url = make_url(storage)
     except (exc.ArgumentError, ValueError):
-        raise BenchbedError(f"tune: storage '{shown(storage)}' is no database's URL") from None
+        raise BenchbedError(
+            f"tune: storage '{shown(storage)}' is no database's URL: expected one such as "
+            "postgresql://USER@HOST:5432/DATABASE or sqlite:///FILE"
+        ) from None
     if url.drivername == "postgresql":  # the driver that the extra installs
         url = url.set(drivername="postgresql+psycopg")
     attempt = 0

@@ -20,8 +20,9 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from .. import registry, stages
-from ..config import PLAIN, SECTIONS, RunConfig, identity, read_toml, resolve, seed_range, typed, with_settings
+from ..config import PLAIN, SECTIONS, RunConfig, identity, resolve, seed_range, typed, with_settings
 from ..errors import BenchbedError, unknown
+from ..files import read_toml
 from ..latency.penalty import check_cost, configured
 from ..run import DRY_IMAGES, check_sizes, shortened, task_in
 from ..task import Task, truncated

@@ -91,6 +91,11 @@ def test_a_database_that_accepts_and_says_nothing(monkeypatch: pytest.MonkeyPatc
         assert time.monotonic() - began < 15
 
 
+def test_what_is_no_url_is_told_what_one_looks_like() -> None:
+    with pytest.raises(BenchbedError, match=r"postgresql://\.\.\.' is no database's URL: expected .*USER@HOST:5432"):
+        open_storage("postgresql://me@host:port/x", 60, 180)
+
+
 def test_names_are_printed_without_a_password() -> None:
     assert shown("mysql://a:b@c/d") == "mysql://a:***@c/d"
     assert shown("journal:x") == "journal:x"
