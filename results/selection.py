@@ -1,10 +1,11 @@
-"""Perturbation minus each other selector on five kinds of supernet, and two questions asked afterwards: the tables of
+"""Perturbation minus each other selector on five kinds of supernet, and three questions asked afterwards: the tables of
 results/selection.md below the report's own.
 
 python -m benchbed sweep results/selection.toml --workers 2 --out RUNS
 python -m benchbed sweep results/discretize.toml --workers 2 --out RUNS2      # with RUNS/searches copied into RUNS2
 python -m benchbed sweep results/gdas-sampled.toml --workers 2 --out RUNS3    # the same
-python results/selection.py RUNS RUNS2 RUNS3           # writes results/selection.jsonl, a line a run
+python -m benchbed sweep results/batch-norm.toml --workers 2 --out RUNS4
+python results/selection.py RUNS RUNS2 RUNS3 RUNS4     # writes results/selection.jsonl, a line a run
 python results/selection.py results/selection.jsonl    # the tables from that file alone
 """
 
@@ -28,16 +29,22 @@ Runs = dict[tuple[str, str], dict[int, dict[str, Any]]]  # (searcher, selector) 
 def kept(folders: list[Path]) -> list[dict[str, Any]]:
     """The figures of the folders' records that the page is made of.
 
-    Perturbation of GDAS' supernets at sampled paths is a selector of its own here.
+    Perturbation of GDAS' supernets at sampled paths is a selector of its own here, and so is one that measures by other
+    statistics of batch norm than the batch's. A run that two folders hold is the later one's. `seconds`: of selecting.
     """
-    lines = []
+    lines = {}
     for folder in folders:
         for path in sorted(folder.glob("*/record.json")):
             record = json.loads(path.read_text())
-            sampled = record["searcher"] == "gdas" and record["config"]["selector"]["options"].get("gates") == "sampled"
-            name = {"selector": f"{record['selector']}-sampled"} if sampled else {}
-            lines.append({key: record[key] for key in (*KEPT, "commit")} | name)
-    return lines
+            options, name = record["config"]["selector"]["options"], record["selector"]
+            if record["searcher"] == "gdas" and options.get("gates") == "sampled":
+                name += "-sampled"
+            elif (statistics := options.get("batch_norm", "batch")) != "batch":
+                name += f"-{statistics}"
+            own = {"selector": name, "seconds": round(record["seconds"]["selection"], 1)}
+            line = {key: record[key] for key in (*KEPT, "commit")} | own
+            lines[record["searcher"], name, record["seed"]] = line
+    return list(lines.values())
 
 
 def by_pair(lines: list[dict[str, Any]]) -> Runs:
@@ -95,6 +102,29 @@ def sampled(runs: Runs) -> list[str]:
     return [*lines, "", f"{operations(chosen)} of {', '.join(COUNTED)} among its 60 edges."]
 
 
+def statistics(runs: Runs) -> list[str]:
+    """Perturbation of DARTS' supernets by whose statistics batch norm takes, beside the batch's own."""
+    own = runs["darts", "perturb"]
+    lines = [
+        "| batch_norm | test accuracy, % | minus batch | p | minus magnitude | p | selection, s | edges as batch |"
+    ]
+    lines.append("|---" * 8 + "|")
+    for name in ("batch", "eval", "recalibrated"):
+        chosen = own if name == "batch" else runs["darts", f"perturb-{name}"]
+        accuracy, seconds = (fmean(run[key] for run in chosen.values()) for key in ("test_accuracy", "seconds"))
+        against = "- | -" if name == "batch" else difference(chosen, own)
+        pairs = [(edges(chosen[seed]), edges(own[seed])) for seed in sorted(own)]
+        same = sum(a == b for one, other in pairs for a, b in zip(one, other, strict=True))
+        cells = [name, f"{accuracy:.2f}", against, difference(chosen, runs["darts", "magnitude"]), f"{seconds:.0f}"]
+        lines.append(f"| {' | '.join(cells)} | {same} of {6 * len(own)} |")
+    return lines
+
+
+def edges(run: dict[str, Any]) -> list[str]:
+    """The operation of each edge of the chosen cell, with the edge's source."""
+    return [part for part in run["architecture"].split("|") if "~" in part]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+", help="the sweeps' folders, or the page's file of lines")
@@ -108,6 +138,7 @@ def main() -> None:
     print("\n".join(table(runs)))
     print(f"\nblank minus darts, both with perturb: {difference(runs['blank', 'perturb'], runs['darts', 'perturb'])}")
     print("\n" + "\n".join(yardstick(runs)) + "\n\n" + "\n".join(sampled(runs)))
+    print("\n" + "\n".join(statistics(runs)))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def test_the_page_holds_the_rows_that_its_lines_give(lines: list[dict[str, Any]]
     runs = selection.by_pair(lines)
     rows = selection.table(runs)
     assert len(rows) == 2 + len(selection.SEARCHERS)
-    rows += [*selection.yardstick(runs), *selection.sampled(runs)]
+    rows += [*selection.yardstick(runs), *selection.sampled(runs), *selection.statistics(runs)]
     for row in rows:
         assert row in page
 
