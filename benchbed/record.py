@@ -98,7 +98,7 @@ class Record(BaseModel):
     objective: str = "supernet"
     task: str
     task_facts: dict[str, Any] = {}
-    seed: int = Field(ge=0, le=LARGEST)
+    seed: int = Field(ge=0)
     architecture: str
     facts: Annotated[dict[str, Any], AfterValidator(_facts)] = {}
     valid_accuracy: float | None = Field(None, ge=0, le=100)
@@ -119,9 +119,7 @@ class Record(BaseModel):
     machine: dict[str, Any] = {}
     commit: str | None = None
     finished: str = ""
-    simulated_seconds: float | None = Field(
-        None, ge=0
-    )  # of the search's record: what a search on a table alone has spent there
+    simulated_seconds: float | None = Field(None, ge=0)  # what a search on a table alone has spent there
 
     @model_validator(mode="after")
     def _by_a_table(self) -> "Record":
@@ -138,7 +136,7 @@ class Record(BaseModel):
         inside |= {key: self.config[key]["name"] for key in ("searcher", "selector")}
         for key, value in inside.items():
             if (own := getattr(self, key)) != value:
-                raise ValueError(f"it contradicts itself: {key} {own!r}, in its config {value!r}")
+                raise ValueError(f"it contradicts itself: {key} {own!r:.40}, in its config {value!r:.40}")
         return self
 
     @property

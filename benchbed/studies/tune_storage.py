@@ -111,9 +111,8 @@ def _journal(file: Path) -> BaseStorage:
     try:
         with open(file, "rb") as opened:  # Optuna reads over a last line that it cannot parse, until another follows
             first = opened.readline()
-        if not (
-            first.startswith(JOURNAL_LINE) or JOURNAL_LINE.startswith(first)
-        ):  # torn lines are cut off: not a user's
+        begins = first.startswith(JOURNAL_LINE) or JOURNAL_LINE.startswith(first)
+        if not begins:  # a last line without its end is cut off later: it must be one of ours
             raise ValueError(f"it begins with {first[:20]!r}")
         if first.endswith(b"\n"):
             json.loads(first)
