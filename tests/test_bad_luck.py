@@ -123,7 +123,7 @@ def test_what_a_damaged_checkpoint_says_can_be_done(
         assert f"{file} is damaged" in refused("select", file.parent, "--selector", "constant")
     file.unlink()
     line = refused("select", file.parent, "--selector", "constant")
-    assert f"{file} is missing: remove {file.parent} and run again what made it" in line
+    assert f"{file} is missing: remove {file.parent}, and the command that made it makes it again" in line
     shutil.rmtree(file.parent)
     (run,) = out.glob("random-*")
     shutil.rmtree(run)
