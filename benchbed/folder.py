@@ -205,5 +205,6 @@ def damaged(checkpoint: Path, reason: str = "") -> BenchbedError:
     """What to do about a checkpoint that is damaged, or missing where no reason is given."""
     what = f"is damaged ({reason})" if reason else "is missing"
     return BenchbedError(
-        f"{checkpoint} {what}: remove {checkpoint.parent}, and the command that made it makes it again (so does run --force)"
+        f"{checkpoint} {what}: remove {checkpoint.parent}, and the command that made it makes it again "
+        "(so does run --force)"
     )
