@@ -136,10 +136,9 @@ def check(config: RunConfig) -> None:
     """
     searcher_class = registry.load("searcher", config.searcher.name)
     selector_class = registry.load("selector", config.selector.name)
-    needed = searcher_class.needed(searcher_class.Options(**config.searcher.options))
-    _check_needs("searcher", config.searcher, needed, config.objective)
     selector_options = selector_class.Options(**config.selector.options)
-    _check_needs("selector", config.selector, selector_class.needed(selector_options), config.objective)
+    _check_needs("searcher", searcher_class, config.searcher, config.objective)
+    _check_needs("selector", selector_class, config.selector, config.objective)
     space = load_space(config.space, config.space_options)
     if config.foreign is not None:
         searcher = searcher_class(space, searcher_class.Options(**config.searcher.options), Streams(config.seed))
@@ -165,12 +164,19 @@ def check_objective(parts: Parts) -> None:
     selector_class(selector_class.Options(**chosen.options)).check_objective(parts.objective)
 
 
-def _check_needs(kind: str, plugin: PluginConfig, needs: frozenset[str], objective: str) -> None:
+def _check_needs(kind: str, of: type[Searcher] | type[Selector], plugin: PluginConfig, objective: str) -> None:
     provides = TableObjective.provides if objective == "table" else SupernetObjective.provides
-    if missing := sorted(needs - provides):
-        raise BenchbedError(
-            f"{kind} '{plugin.name}' needs {', '.join(missing)}, which objective '{objective}' does not provide"
-        )
+    options = of.Options(**plugin.options)
+    if not (missing := of.needed(options) - provides):
+        return
+    why = ""
+    for name, field in type(options).model_fields.items():  # an option whose default needs no more is to blame
+        if not field.is_required() and missing - of.needed(options.model_copy(update={name: field.get_default()})):
+            why = f" with {name} = {getattr(options, name)!r}"
+    raise BenchbedError(
+        f"{kind} '{plugin.name}'{why} needs {', '.join(sorted(missing))}, "
+        f"which objective '{objective}' does not provide"
+    )
 
 
 def search_id(config: RunConfig, task: Task) -> str:

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from benchbed import registry
-from benchbed.run import Options, expand, run_all
+from benchbed import registry, stages
+from benchbed.run import Options, expand, run_all, task_in
 from benchbed.supernets.plan import plan
+from benchbed.sweep.study import read_study
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -77,3 +78,16 @@ def test_the_chain_probes_operations_that_do_not_flow(monkeypatch: pytest.Monkey
     (gradient,) = torch.autograd.grad(probed.square().sum(), gates)
     assert gradient.isfinite().all()
     assert (gradient != 0).all()
+
+
+def test_the_ids_that_pages_print_are_those_of_their_commands(tmp_path: Path) -> None:
+    """An id holds a plug-in's options: a new option makes new ones."""
+    (default,) = expand({}, ["proxyless"], ["perturb"], [0])
+    assert f"runs/{stages.run_id(default, task_in({}, default))}/record.json" in README
+    tutorial = (ROOT / "docs" / "tutorial.md").read_text()
+    (study,) = (block for block in re.findall(r"```toml\n(.*?)```", tutorial, re.DOTALL) if "[grid]" in block)
+    (tmp_path / "study.toml").write_text(study)
+    runs = {run.id for run in read_study(tmp_path / "study.toml").runs}
+    named = set(re.findall(r"runs/study/([a-z0-9-]+-s\d+-[0-9a-f]{10})", tutorial))
+    assert named
+    assert named <= runs

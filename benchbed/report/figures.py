@@ -170,9 +170,10 @@ def _ranks(group: Group) -> Figure:
         raise ValueError(f"the settings share {len(seeds)} seed(s), it needs two")
     scores = np.array([[row.seeds[s].test_accuracy for row in rows] for s in seeds])
     found = ranks(scores)
+    less = f"= {found.p_F:.3g}" if found.p_F == found.p_F else "not defined, as all seeds rank alike"
     caption = (
         f"Critical-difference diagram (Demsar, 2006): mean ranks of test accuracy over {len(seeds)} shared seeds; "
-        f"Friedman p = {found.p:.3g}, Iman and Davenport p = {found.p_F:.3g}; a bar joins settings that Nemenyi's test "
+        f"Friedman p = {found.p:.3g}, Iman and Davenport p {less}; a bar joins settings that Nemenyi's test "
         f"does not tell apart at {found.level:g}."
     )
     if len(rows) < len(tested):

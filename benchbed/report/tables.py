@@ -4,13 +4,13 @@ import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..stats.interval import FEW, FEW_SEEDS
 from .groups import LEVEL, RANDOM_SEARCH, RESAMPLES, Group, Row
 
 if TYPE_CHECKING:
     import pandas as pd
 
 HOUR = 3600.0
-FEW = 5  # seeds: of 300 normal samples each, 54 % of intervals cover at 2 seeds, 70 % at 3, 84 % at 5
 UNEQUAL = 1.5  # times the cost: from there on a control is not at equal cost
 
 
@@ -181,7 +181,7 @@ def caption(group: Group) -> str:
     if seeds == [1]:
         parts = [f"{group.title}. Test accuracy of one seed: without a second there is no deviation and no test."]
     if FEW > seeds[0] > 1:
-        parts.append(f"An interval of fewer than {FEW} seeds is too narrow; of two it is no more than their values.")
+        parts.append(FEW_SEEDS)
     if group.comparisons:
         untested = [row.name for row in group.rows if not row.best and math.isnan(row.p)]
         if untested:

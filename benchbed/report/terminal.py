@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..space import Space
-from ..stats.interval import mean_interval
+from ..stats.interval import FEW, FEW_SEEDS, mean_interval
 from ..tables.figures import in_epochs
 from .draw import text_drawing
 
@@ -183,6 +183,7 @@ def grid_summary(
             *([f"{full[searcher].hours:.1f}"] if searcher in full else []),
         )
     console.print(table)
+    _few(records, console)
     if simulated := dict.fromkeys(r["searcher"] for r in records if "simulated_seconds" in r):
         console.print(f"search s of {', '.join(simulated)}: the table's seconds of the trainings that it bought")
     for found in full.values():
@@ -197,6 +198,12 @@ def grid_summary(
 def _search_seconds(record: Mapping[str, Any]) -> float:
     """On the table's clock where the search has one, as in a report."""
     return float(record.get("simulated_seconds", record["seconds"]["search"]))
+
+
+def _few(records: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """Says of intervals from few seeds what they are."""
+    if FEW > len({r["seed"] for r in records}) > 1:
+        console.print(FEW_SEEDS)
 
 
 def paired_summary(records: Sequence[Mapping[str, Any]], console: Console) -> None:

@@ -1,1 +1,1 @@
-"""Intervals."""
+"""Intervals of a mean, paired tests, ranks, agreement of rankings, fronts."""

@@ -84,8 +84,10 @@ def power(n: int, effect: float, deviation: float, level: float = 0.05) -> float
 
     deviation: the differences' own standard deviation, in the effect's unit. By the noncentral t distribution (Cohen,
     Statistical Power Analysis, 1988, chapter 2), as a mean over its chi-squared's quantiles: scipy's own is NaN for
-    great effects.
+    great effects. Raises ValueError for fewer than two pairs, a deviation that is not positive, a level outside (0, 1).
     """
+    if n < 2 or not deviation > 0 or not 0 < level < 1:
+        raise ValueError(f"pairs {n}, deviation {deviation:g}, level {level:g}: expected 2 or more, above 0, (0, 1)")
     edge, shift = stats.t.ppf(1 - level / 2, n - 1), effect / deviation * math.sqrt(n)
     spread = edge * np.sqrt(stats.chi2.ppf((np.arange(QUANTILES) + 0.5) / QUANTILES, n - 1) / (n - 1))
     return float((stats.norm.sf(spread - shift) + stats.norm.cdf(-spread - shift)).mean())
@@ -107,7 +109,7 @@ def seeds_needed(
     needed.
     """
     if effect == 0 or not math.isfinite(effect):
-        raise ValueError(f"effect {effect:g}: a difference that is to be found is not zero")
+        raise ValueError(f"effect {effect:g}: expected a difference to be found, a finite number that is not zero")
     if not deviation > 0 or not math.isfinite(deviation):
         raise ValueError(f"deviation {deviation:g}: expected a positive number")
     if not 0 < wanted < 1 or not 0 < level < 1 or comparisons < 1:

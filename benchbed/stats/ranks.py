@@ -16,7 +16,8 @@ class Ranks(NamedTuple):
     """How k methods rank over n blocks (seeds, data sets).
 
     mean: (k,) mean ranks, 1 is best; chi2, p: Friedman's, corrected for ties; F, p_F: Iman and Davenport's, less
-    conservative, with k - 1 and (k - 1)(n - 1) degrees of freedom. difference: two mean ranks farther apart than this
+    conservative, with k - 1 and (k - 1)(n - 1) degrees of freedom; where all blocks rank alike F is infinite, which is
+    no probability of 0 that few blocks could show, so p_F is NaN. difference: two mean ranks farther apart than this
     differ at `level` (Nemenyi).
     """
 
@@ -35,6 +36,9 @@ def ranks(scores: Float[np.ndarray, "n k"], level: float = 0.05) -> Ranks:
 
     Raises ValueError for fewer than two blocks or methods, or a score that is not finite.
     """
+    scores = np.asarray(scores, dtype=np.float64)
+    if scores.ndim != 2:
+        raise ValueError(f"scores of {scores.ndim} dimension(s): ranks need a row a block and a column a method")
     n, k = scores.shape
     if n < 2 or k < 2:
         raise ValueError(f"{n} blocks and {k} methods: ranks need at least two of each")
@@ -49,7 +53,8 @@ def ranks(scores: Float[np.ndarray, "n k"], level: float = 0.05) -> Ranks:
     left = n * (k - 1) - chi2
     f = math.inf if left <= 1e-9 else (n - 1) * chi2 / left
     p = float(stats.chi2.sf(chi2, k - 1))
-    return Ranks(n, mean, chi2, p, f, float(stats.f.sf(f, k - 1, degrees)), level, critical_difference(k, n, level))
+    p_f = math.nan if math.isinf(f) else float(stats.f.sf(f, k - 1, degrees))
+    return Ranks(n, mean, chi2, p, f, p_f, level, critical_difference(k, n, level))
 
 
 def critical_difference(methods: int, blocks: int, level: float = 0.05) -> float:

@@ -159,7 +159,9 @@ def test_a_race_over_a_single_part_is_refused_before_the_search(tmp_path, tiny):
 def test_a_race_or_statistics_without_images_are_refused(tmp_path, unchecked, make_table, given):
     make_table("mine")
     raw = {"objective": "table", "table": "mine", "dataset": "cifar10", "epochs": 1, "selector": given}
-    with pytest.raises(BenchbedError, match="selector 'perturb' needs images, which objective 'table'"):
+    ((name, value),) = given.items()
+    words = f"selector 'perturb' with {name} = {value!r} needs images, which objective 'table'"
+    with pytest.raises(BenchbedError, match=words):
         run_all(expand(raw, ["darts"], ["perturb"], [0]), RunOptions(tmp_path / "out", torch.device("cpu")))
     assert not (tmp_path / "out").exists()
 

@@ -94,6 +94,19 @@ def test_very_few_values_still_give_an_interval_around_the_mean(values: list[flo
     assert found.low < found.high
 
 
+@pytest.mark.parametrize(
+    ("values", "level", "words"),
+    [
+        ([np.nan, 1.0], 0.95, "value nan: an interval takes finite numbers"),
+        ([1.0, np.inf], 0.95, "value inf"),
+        ([1.0, 2.0, 3.0], 2.0, "level 2: expected a number in"),
+    ],
+)
+def test_bad_input(values: list[float], level: float, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        mean_interval(values, level)
+
+
 def test_values_that_differ_by_rounding_alone() -> None:
     found = mean_interval([0.1 + 0.2, 0.3, 0.3])
     assert found.low == pytest.approx(0.3)
