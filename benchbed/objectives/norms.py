@@ -6,6 +6,7 @@ what was gathered: the mean over batches of each batch's mean and unbiased varia
 these after `torch.optim.swa_utils.update_bn`.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -97,8 +98,9 @@ class _Norms(TorchFunctionMode):
     ) -> Tensor:
         return self.norm(input, weight, bias, eps)
 
+    @abstractmethod
     def norm(self, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
-        raise NotImplementedError
+        """What the call gives."""
 
 
 class _Watched(_Norms):
