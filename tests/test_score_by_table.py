@@ -269,7 +269,7 @@ ON_TABLE = ("--objective", "table", "--table", "mine", "--dataset", "cifar10")
         (("--table", "mine", "--dataset", "cifar"), ("unknown data set of table mine 'cifar'", "cifar10")),
         (("--table", "mine", "--dataset", "cifar10-valid"), ("ask for data set cifar10 with split valid",)),
         (("--table", "mine", "--dataset", "cifar10", "--set", "scoring.epochs=3"), ("scoring.epochs", "table mine")),
-        ((*ON_TABLE, "--set", "searcher.order=2"), ("searcher 'darts' with order = 2 needs weights", "objective 'table'")),
+        ((*ON_TABLE, "--set", "searcher.order=2"), ("'darts' with order = 2 needs weights", "objective 'table'")),
         ((*ON_TABLE, "--set", "supernet.lr=1"), ("supernet.lr", "has no supernet")),
         ((*ON_TABLE, "--task", "digits"), ("'task' is of objective 'supernet'", "no images")),
         ((*ON_TABLE, "--steps", "0"), ("steps = 0", "at least 1")),
