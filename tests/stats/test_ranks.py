@@ -78,3 +78,10 @@ def test_bad_input() -> None:
         ranks(np.ones((1, 3)))
     with pytest.raises(ValueError, match="not finite"):
         ranks(np.array([[1.0, np.nan], [1.0, 2.0]]))
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_lists_are_taken_and_what_is_no_table_is_refused() -> None:
+    assert ranks([[1, 2], [2, 1]]).mean.tolist() == [1.5, 1.5]
+    with pytest.raises(ValueError, match="scores of 1 dimension"):
+        ranks([1.0, 2.0])

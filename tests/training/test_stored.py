@@ -6,12 +6,17 @@ from concurrent.futures import Future
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
+from benchbed.objective import View
 from benchbed.objectives.cursor import Cursor
 from benchbed.objectives.reader import StoredReader
+from benchbed.objectives.supernet import SupernetObjective, SupernetOptions
 from benchbed.parallel import ALONE, Group
-from benchbed.streams import seeded
-from benchbed.task import Reading, Split, StoredSplit
+from benchbed.spaces.nb201 import NB201
+from benchbed.streams import Streams, derive, seeded
+from benchbed.supernets.plan import plan
+from benchbed.task import Reading, Seal, Split, StoredSplit, Task
 from benchbed.training.evaluate import accuracies
 from benchbed.training.recipe import Recipe
 from benchbed.training.train import Training
@@ -161,3 +166,23 @@ def test_a_guess_that_is_wrong_is_thrown_away():
     chosen = shelf.reads[2]
     expected = torch.stack([shelf.image(i, s) for i, s in zip(chosen, seeds.tolist(), strict=True)])
     assert torch.equal(batch.images, expected)
+
+
+def test_an_augmented_look_at_validation_decodes_by_the_seed_of_the_look():
+    task = Task("shelf", 3, (1, 6, 6), Shelf(), Shelf(), Seal(Shelf), "0")
+    options = SupernetOptions(channels=2, cells=1, batch=4, valid_batch=4, eval_batch=8)
+    made, path = SupernetObjective(NB201(), task, options, Streams(0), epochs=1), torch.eye(5)[[3, 1, 3, 2, 4, 3]]
+    seen = made.seen(View("batch", augmentation=3))
+    found = seen.outcomes(path[None], 1).loss[0]
+    part = Group(1, made.parts).part(22)
+    shelf, seeds = Shelf(), torch.randint(2**62, (7,), generator=torch.Generator().manual_seed(derive(3, "part-1")))
+    numbers = range(22)[part]
+    images = torch.stack([shelf.image(i, seed) for i, seed in zip(numbers, seeds.tolist(), strict=True)])
+    with torch.no_grad():
+        logits = made.network(images, path, plan(path))
+    torch.testing.assert_close(found, F.cross_entropy(logits, shelf.labels[part], reduction="none"))
+    whole = torch.cat([seen.outcomes(path[None], k).loss[0] for k in range(made.parts)])
+    torch.testing.assert_close(seen.measure(path).loss, whole.mean())
+    assert seen.measure(path).loss != made.measure(path).loss
+    held = [made.seen(View(norm, path)).measure(path).loss for norm in ("eval", "recalibrated")]  # on decoded images
+    torch.testing.assert_close(held[0], held[1])
