@@ -163,8 +163,10 @@ def _started(address: str | None, needs: Needs, workers: int) -> Any:
         ray.init(address=address, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         said = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise BenchbedError(f"--address {address}: no Ray cluster answers there ({said}); start one with "
-                            "'ray start --head'") from None  # fmt: skip
+        raise BenchbedError(
+            f"--address {address}: no Ray cluster answers there ({said}); start one with 'ray start --head'; for one "
+            "that has a token export RAY_AUTH_MODE=token"
+        ) from None
     return ray
 
 

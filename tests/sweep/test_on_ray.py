@@ -159,6 +159,7 @@ def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[
         pytest.skip("needs Linux, root, ip and unshare, to make networks and file systems")
     for name in ("RAY_USAGE_STATS_ENABLED", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"):
         monkeypatch.setenv(name, "0")
+    monkeypatch.setenv(AUTH, os.environ.get(AUTH, "disabled"))  # whatever token lies in the home of who tests
     ray, tag, net = Path(sys.executable).with_name("ray"), f"bb{os.getpid()}", f"10.213.{os.getpid() % 250}"
     start = f"exec {ray} start --object-store-memory {100 * 2**20}"
     hide = f"mount -t tmpfs none /tmp && mkdir -p {tmp_path} && mount -t tmpfs none {tmp_path}"
@@ -205,9 +206,10 @@ def _wait_for_port(host: str, port: int) -> None:
     raise AssertionError(f"nothing answers at {host}:{port}")
 
 
+AUTH = "RAY_AUTH_MODE"
 IMAGES = """
 task = "digits"
-epochs = 12
+epochs = 30
 [task_options]
 train = 2000
 [scoring]
@@ -224,6 +226,7 @@ def test_machines_without_a_shared_disk_and_one_that_is_cut_off(
 ) -> None:
     """What the lost one had begun is made again on the other; the records are those of one process."""
     address, link = machines
+    child_env = {**child_env, AUTH: os.environ[AUTH]}
     (tmp_path / "study.toml").write_text(IMAGES)
     command = [sys.executable, "-m", "benchbed", "sweep", str(tmp_path / "study.toml"), "--out"]
     out = tmp_path / "out"
