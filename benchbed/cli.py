@@ -90,6 +90,9 @@ def run(
     full_cost: Annotated[
         bool, typer.Option("--full-cost", help="also time steps of a search at the paper's size, and extrapolate")
     ] = False,
+    snapshots: Annotated[
+        str | None, typer.Option(help="also keep the search's state after these epochs, such as 10,25,50")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Search, select, score. The same command again goes on where it stopped."""
@@ -103,7 +106,7 @@ def run(
     from .parallel import joined
     from .progress import Reporter
     from .report.terminal import grid_summary, run_summary
-    from .run import Options, expand, run_all
+    from .run import Options, expand, run_all, snapshot_epochs
     from .run import dry_run as walk
     from .spaces.load import load_space
 
@@ -112,9 +115,10 @@ def run(
         from .full_search import check_timeable
 
         check_timeable(raw)
+    kept = snapshot_epochs(snapshots, configs)
     console = _console()
     with joined(raw.get("device", "auto")) as (group, where), Reporter(quiet or not group.leader) as reporter:
-        options = Options(Path(raw.get("out", "runs")), where, force, reporter, group)
+        options = Options(Path(raw.get("out", "runs")), where, force, reporter, group, kept)
         records = walk(configs, options) if dry_run else run_all(configs, options)
         full = _full_searches(raw, options) if full_cost and group.leader and not dry_run else {}
     if not group.leader:

@@ -22,6 +22,7 @@ SpaceName = Annotated[str | None, typer.Option(help="the search space")]
 Preset = Annotated[str | None, typer.Option(help="small, paper or table; default: by task and objective")]
 TaskName = Annotated[str | None, typer.Option(help="digits, cifar10, ... : what is searched on")]
 Data = Annotated[str | None, typer.Option(help="the folder of a published data set's files")]
+Splits = Annotated[str | None, typer.Option(help="the folder of NAS-Bench-201's split files; default: halves")]
 TableName = Annotated[str | None, typer.Option(help="score by this table")]
 Dataset = Annotated[str | None, typer.Option(help="of the table")]
 Epochs = Annotated[int | None, typer.Option(help="of a search")]
@@ -327,6 +328,7 @@ def trajectory(
     task: TaskName = None,
     objective: ObjectiveName = None,
     data: Data = None,
+    splits: Splits = None,
     table: TableName = None,
     dataset: Dataset = None,
     epochs: Epochs = None,
@@ -344,8 +346,8 @@ def trajectory(
     if any(e != int(e) for e in snapshots):
         raise BenchbedError(f"--at '{at}': expected whole numbers with commas, such as 2,5,10")
     names = [name.strip() for name in selector.split(",")]
-    raw = _raw(settings, objective=objective, space=space, preset=preset, task=task, data=data, table=table,
-               dataset=dataset, epochs=epochs)  # fmt: skip
+    raw = _raw(settings, objective=objective, space=space, preset=preset, task=task, data=data,
+               splits=splits, table=table, dataset=dataset, epochs=epochs)  # fmt: skip
     with _options(out, device, quiet) as options:
         chosen = sorted({int(e) for e in snapshots})
         found = study.study(raw, searcher, names, list(seed_range(seeds)), chosen, collapse, options)

@@ -100,9 +100,12 @@ class RunConfig(BaseModel):
         left_out |= {name for name in ("steps", "fidelity") if getattr(self, name) is None}
         if self.processes == 1:
             left_out.add("processes")
+        supernet: dict[str, Any] = {}
+        if self.supernet is not None and self.supernet.history_images is None:  # ids from before there was such a thing
+            supernet = {"supernet": self.supernet.model_dump(exclude={"history_images"})}
         cost = {} if self.cost is None else {"cost": self.cost.key()}
         foreign = {} if self.foreign is None else {"foreign": self.foreign.sha256}
-        return {**self.model_dump(exclude=left_out), "space": self.space_key(), **cost, **foreign}
+        return {**self.model_dump(exclude=left_out), **supernet, "space": self.space_key(), **cost, **foreign}
 
     def scoring_key(self) -> Any:
         """What the chosen cell's figures depend on, but for the task."""

@@ -1,10 +1,12 @@
 """What a result was made with: versions, commit, machine, memory."""
 
+import ctypes
 import os
 import platform
 import resource
 import subprocess
 import sys
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,6 +16,9 @@ import torch
 
 from . import __version__
 from .errors import BenchbedError
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # mallopt's names, of glibc's malloc.h
+LARGEST_KEPT = 32 * 2**20  # bytes: the most that glibc takes for M_MMAP_THRESHOLD on 64 bits
 
 
 def versions() -> dict[str, str]:
@@ -92,6 +97,19 @@ def peak_memory(device: torch.device) -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+@cache
+def keep_freed_memory() -> None:
+    """Has glibc keep what is freed for the next allocation, where glibc is what allocates; elsewhere does nothing.
+
+    By default each activation of a large batch is mapped anew and given back: hundreds of thousands of page faults a
+    look at validation (benchmarks/look). What is kept is at most what was in use at once.
+    """
+    with suppress(OSError, AttributeError):  # another C library has no mallopt, or no libc.so.6
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+        mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT)
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
 def pick_device(name: str) -> torch.device:
     """'auto' is the accelerator where there is one. Raises BenchbedError for a device that is not here.
 
@@ -100,6 +118,7 @@ def pick_device(name: str) -> torch.device:
     """
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
+    keep_freed_memory()
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

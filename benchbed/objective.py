@@ -46,11 +46,13 @@ class View(NamedTuple):
     training images, whatever is measured; running averages would hold such. 'recalibrated': those of the measured gates
     themselves on training images.
     augmentation: the seed of validation's augmentation, a function of it and of a part's number; None: unaugmented.
+    images: measure so many of validation's images, evenly spread and always the same; None: all of them.
     """
 
     norm: Literal["batch", "eval", "recalibrated"] = "batch"
     gates: Tensor | None = None
     augmentation: int | None = None
+    images: int | None = None
 
 
 class Outcomes(NamedTuple):

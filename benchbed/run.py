@@ -271,6 +271,17 @@ def check_sizes(raw: Mapping[str, Any], space: str) -> None:
                 raise BenchbedError(f"{section}.{key}: the networks of space '{space}' are sized {own}")
 
 
+def snapshot_epochs(text: str | None, configs: list[RunConfig]) -> tuple[int, ...]:
+    """The epochs of '10,25,50', in order. Raises BenchbedError for one that a search of `configs` does not have."""
+    if text is None:
+        return ()
+    last = min(config.epochs for config in configs)
+    found = [part.strip() for part in text.split(",")]
+    if wrong := [part for part in found if not (part.isdecimal() and 1 <= int(part) <= last)]:
+        raise BenchbedError(f"--snapshots: '{wrong[0]}' is no epoch of these searches: they have 1 to {last}")
+    return tuple(sorted({int(part) for part in found}))
+
+
 def dry_run(configs: list[RunConfig], options: Options) -> list[dict[str, Any]]:
     """Walks the whole pipeline of each pairing on one epoch of a few images in a folder that is removed again."""
     records = []

@@ -23,7 +23,7 @@ from .foreign.alpha import give
 from .foreign.nb201 import check_fit, take_over
 from .latency.penalty import check_cost, configured, with_cost, within_limit
 from .machine import peak_memory
-from .objective import Decisions, Objective
+from .objective import Decisions, Objective, View
 from .objectives.supernet import SupernetObjective, import_class
 from .objectives.table import TableObjective
 from .parallel import ALONE, Group
@@ -218,12 +218,15 @@ def search(parts: Parts, folder: Folder, reporter: Reporter, snapshots: Collecti
             _check_finite(parts, f"epoch {epoch + 1}")
         except NonFiniteLoss as error:
             raise _diverged(error, parts, folder) from None
-        accuracy = supernet_accuracy(parts, parts.searcher.evaluation, REPORT_PATHS)
+        shown = None if config.supernet is None else config.supernet.history_images
+        shown = None if shown is None else min(shown, parts.objective.validation_images)
+        accuracy = supernet_accuracy(parts, parts.searcher.evaluation, REPORT_PATHS, shown)
         seconds += time.perf_counter() - began
         line = {
             "epoch": epoch + 1,
             **means,
             "accuracy": accuracy,
+            **({} if shown is None else {"accuracy_images": shown}),
             **parts.expected_cost(),
             **parts.searcher.progress(),
             "architecture": str(argmax_architecture(parts)),
@@ -301,15 +304,17 @@ def _diverged(error: NonFiniteLoss, parts: Parts, folder: Folder, tuning: float 
     return parts.group.refusal(f"{error}: {how}, seed {parts.config.seed}; {where}")
 
 
-def supernet_accuracy(parts: Parts, mode: EvaluationMode, paths: int) -> float:
+def supernet_accuracy(parts: Parts, mode: EvaluationMode, paths: int, images: int | None = None) -> float:
     """Validation accuracy in percent at the searcher's evaluation gates; sampled: the mean over `paths` paths.
 
-    The paths come from a stream of their own, the same at every call: looking changes nothing.
+    images: how many of validation are looked at, None: all. The paths come from a stream of their own, the same at
+    every call: looking changes nothing.
     """
     generator = torch.Generator().manual_seed(derive(parts.config.seed, "report"))
     uniforms = torch.rand(paths, len(parts.searcher.mask), generator=generator)
     gates = parts.searcher.evaluation_gates(parts.searcher.mask, mode, uniforms)
-    return float(parts.objective.measure(gates).accuracy.mean())
+    objective = parts.objective if images is None else parts.objective.seen(View(images=images))
+    return float(objective.measure(gates).accuracy.mean())
 
 
 def argmax_architecture(parts: Parts) -> Architecture:

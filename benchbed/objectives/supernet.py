@@ -47,6 +47,9 @@ class SupernetOptions(BaseModel):
     batch: int = Field(64, ge=2, description="training images per step (DARTS 1.3: 64)")
     valid_batch: int = Field(64, ge=2, description="validation images per architecture step")
     eval_batch: int = Field(500, ge=2, description="most validation images a measured batch; batch norm sees these")
+    history_images: int | None = Field(
+        None, ge=2, description="validation images behind an epoch's line of the history, always the same; none: all"
+    )
     lr: float = Field(0.025, gt=0, description="SGD learning rate at the start (DARTS: 0.025)")
     lr_min: float = Field(0.001, ge=0, description="learning rate at the end of the cosine (DARTS: 0.001)")
     schedule: Literal["cosine-epoch", "cosine-step", "constant"] = Field(
@@ -99,8 +102,7 @@ class SupernetObjective(Objective):
             "valid": Cursor(len(task.valid), options.valid_batch, streams.generator("data-valid")),
         }
         self.steps_per_epoch = self.cursors["train"].batches
-        self.validation_images = len(task.valid)
-        self.parts = -(-self.validation_images // options.eval_batch)
+        self._measure_on(len(task.valid))
         self.readers = {
             name: StoredReader(split, self.cursors[name], streams.generator(f"augmentation-{name}"), group)
             for name, split in self.splits.items()
@@ -216,7 +218,12 @@ class SupernetObjective(Objective):
     def seen(self, view: View) -> "SupernetObjective":
         twin = copy(self)
         twin.view, twin.gathered = view, {}
+        twin._measure_on(min(view.images or len(self.splits["valid"]), len(self.splits["valid"])))
         return twin
+
+    def _measure_on(self, images: int) -> None:
+        self.validation_images = images
+        self.parts = -(-images // self.options.eval_batch)
 
     def measure(self, gates: Tensor, batch: Batch | None = None) -> Measure:
         flat = gates.reshape(-1, *gates.shape[-2:])
@@ -237,7 +244,8 @@ class SupernetObjective(Objective):
         return Measure(means[0], 100 * means[1], int(count))
 
     def _validation(self) -> Iterator[Batch]:
-        """All of validation in nearly equal parts: a last part of few images would have statistics of its own.
+        """What the view has of validation in nearly equal parts: a last part of few images would have statistics of
+        its own.
 
         Each process of a group takes whole parts in turn, so that their batch statistics are those of one process.
         """
@@ -248,9 +256,12 @@ class SupernetObjective(Objective):
         slices = [Group(i, self.parts).part(self.validation_images) for i in numbers]
         seed, split = self.view.augmentation, self.splits["valid"]
         generators = [torch.Generator().manual_seed(derive(seed or 0, f"part-{i}")) for i in numbers]
+        spread = _spread(self.validation_images, len(split))
+        chosen = [spread[part] for part in slices]
         if seed is not None and isinstance(split, StoredSplit):
-            chosen = [torch.arange(len(split))[part] for part in slices]
             found = split.batches(chosen, [split.seeds(len(c), g) for c, g in zip(chosen, generators, strict=True)])
+        elif len(spread) < len(split):
+            found = split.batches(chosen)
         else:
             found = split.in_order(slices)
         for (images, labels), generator in zip(found, generators, strict=True):
@@ -285,7 +296,7 @@ class SupernetObjective(Objective):
         """Training images, unaugmented, evenly spread over the split, in the same few batches always."""
         size, images = self.options.eval_batch, len(self.splits["train"])
         count = min(images, CALIBRATION * size)
-        spread, parts = torch.arange(count) * images // count, -(-count // size)
+        spread, parts = _spread(count, images), -(-count // size)
         chosen = [spread[Group(i, parts).part(count)] for i in range(parts)]
         for found, _ in self.splits["train"].batches(chosen):
             yield found.contiguous(memory_format=torch.channels_last)
@@ -362,6 +373,11 @@ class SupernetObjective(Objective):
     def skipped(self) -> Broken:
         """The images that could not be read so far, by split. Collective where there are many processes."""
         return skipped(self.group, self.splits)
+
+
+def _spread(count: int, of: int) -> Tensor:
+    """The indices of `count` of `of` images, evenly spread and in order; all of them where they are as many."""
+    return torch.arange(count) * of // count
 
 
 def _difference(saved: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:

@@ -167,3 +167,22 @@ def _generator_of(seed, part):
 def test_without_an_augmentation_an_augmented_look_is_a_plain_one():
     made = objective()
     assert made.seen(View(augmentation=1)).measure(PATH).loss == made.measure(PATH).loss
+
+
+def test_a_look_at_some_images_is_of_the_same_ones_spread_over_validation():
+    made = objective()
+    flat = made.splits["valid"]
+    few = made.seen(View(images=10))
+    chosen = [0, 2, 4, 7, 9, 12, 14, 16, 19, 21]  # floor(24 k / 10)
+    assert (few.validation_images, few.parts) == (10, 2)
+    with torch.no_grad():
+        forward = made._forwards(PATH[None])[0]
+        logits = torch.cat([forward(flat.images[chosen[:5]]), forward(flat.images[chosen[5:]])])
+    expected = F.cross_entropy(logits, flat.labels[chosen])
+    found = few.measure(PATH)
+    torch.testing.assert_close(found.loss, expected)
+    assert found.images == 10
+    losses = torch.cat([few.outcomes(PATH[None], k).loss[0] for k in range(2)])
+    torch.testing.assert_close(losses.mean(), expected)
+    assert made.validation_images == 24  # itself untouched
+    assert made.seen(View(images=1000)).measure(PATH).loss == made.measure(PATH).loss

@@ -1,0 +1,136 @@
+"""The long computations on two cores: a queue of commands that goes on wherever it was stopped.
+
+    python results/background.py PLACE --data DIR --splits DIR --nb201 CSV [CSV ...] [--jobs FILE] [--status]
+
+PLACE, outside any work tree, gets a clone of this checkout at its commit, a virtual environment, the imported table
+and one folder of results; what is there is used as it is, so that the commit stays the same when the queue is taken up
+again. The jobs of the file (results/headline/jobs.toml) run one after the other at nice 19. PLACE/queue.json says of
+each its command, its estimated and spent hours, its last line and its state, and of each start the time, the commit and
+the processor. Every job resumes by itself, so Ctrl-C, a kill or a power cut costs the epoch in work.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+LOOK = 20.0  # seconds between two looks at a job
+
+
+def processor() -> str:
+    """The CPU's model as Linux names it."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+def prepare(place: Path, tables: list[Path]) -> None:
+    """The clone, its environment and the table, each made where it is missing."""
+    clone, python = place / "clone", place / "venv/bin/python"
+    if not (clone / ".git").is_dir():
+        subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
+    if not (place / "venv/ready").exists():
+        subprocess.run([sys.executable, "-m", "venv", str(place / "venv")], check=True)
+        install = [str(python), "-m", "pip", "install", "-q", "-c", "constraints.txt", "-e", "."]
+        subprocess.run(install, cwd=clone, check=True)
+        (place / "venv/ready").touch()
+    if not (place / "tables/nb201.npz").exists():
+        made = ["table", "import", *map(str, tables), "--name", "nb201"]
+        home = {**os.environ, "BENCHBED_HOME": str(place)}
+        subprocess.run([str(python), "-m", "benchbed", *made], cwd=place, env=home, check=True)
+
+
+def read(place: Path) -> dict[str, Any]:
+    path = place / "queue.json"
+    return json.loads(path.read_text()) if path.exists() else {"starts": [], "jobs": {}}
+
+
+def write(place: Path, state: dict[str, Any]) -> None:
+    new = place / "queue.json.new"
+    new.write_text(json.dumps(state, indent=2) + "\n")
+    os.replace(new, place / "queue.json")
+
+
+def jobs(file: Path, words: dict[str, str]) -> Iterator[tuple[str, float, list[str]]]:
+    """(name, estimated hours, command) of each job, in order; {data} and the like are filled in."""
+    found = tomllib.loads(file.read_text())
+    for job in found["job"]:
+        shared = found["shared"] if job.get("shared", True) else ""
+        text = f"{job['command']} {shared}".format(**words)
+        yield job["name"], float(job["hours"]), shlex.split(text)
+
+
+def work(place: Path, name: str, hours: float, command: list[str], state: dict[str, Any]) -> bool:
+    """Runs a job to its end, its progress going to queue.json; whether it succeeded."""
+    entry = state["jobs"].setdefault(name, {"state": "new", "spent_hours": 0.0})
+    entry |= {"command": shlex.join(command), "estimated_hours": hours}
+    if entry["state"] == "done":
+        return True
+    entry["state"] = "running"
+    write(place, state)
+    log, before = place / "logs" / f"{name}.log", entry["spent_hours"]
+    log.parent.mkdir(exist_ok=True)
+    python, home = str(place / "venv/bin/python"), {**os.environ, "BENCHBED_HOME": str(place)}
+    with open(log, "a") as out:
+        began = time.monotonic()
+        child = subprocess.Popen(
+            [python, "-u", "-m", "benchbed", *command], cwd=place, stdout=out, stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL, preexec_fn=lambda: os.nice(19) and None, env=home,
+        )  # fmt: skip
+        status = None
+        while status is None:
+            with suppress(subprocess.TimeoutExpired):
+                status = child.wait(LOOK)
+            entry["spent_hours"] = round(before + (time.monotonic() - began) / 3600, 3)
+            lines = log.read_bytes()[-2000:].decode(errors="replace").splitlines()
+            entry["last"] = lines[-1] if lines else ""
+            write(place, state)
+    entry["state"] = "done" if status == 0 else f"failed with {status}"
+    write(place, state)
+    return status == 0
+
+
+def show(state: dict[str, Any]) -> None:
+    for name, job in state["jobs"].items():
+        hours = f"{job['spent_hours']:7.2f} of {job['estimated_hours']:6.1f} h"
+        print(f"{name:26} {job['state']:14} {hours}  {job.get('last', '')}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("place", type=Path)
+    parser.add_argument("--data", type=Path, help="the folder of CIFAR-10's files")
+    parser.add_argument("--splits", type=Path, help="the folder of NAS-Bench-201's split files")
+    parser.add_argument("--nb201", type=Path, nargs="+", default=[], help="the CSV files of NAS-Bench-201's figures")
+    parser.add_argument("--jobs", type=Path, default=ROOT / "results/headline/jobs.toml")
+    parser.add_argument("--status", action="store_true", help="only say how far the queue is")
+    given = parser.parse_args()
+    place = given.place.resolve()
+    if given.status:
+        show(read(place))
+        return 0
+    place.mkdir(parents=True, exist_ok=True)
+    prepare(place, given.nb201)
+    state = read(place)
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=place / "clone", capture_output=True, text=True, check=True)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    state["starts"].append({"at": now, "commit": head.stdout.strip(), "processor": processor()})
+    words = {"data": str(given.data.resolve()), "splits": str(given.splits.resolve())}
+    words |= {"table": str(place / "tables/nb201.npz"), "out": str(place / "runs")}
+    good = True
+    for name, hours, command in jobs(given.jobs, words):
+        good = work(place, name, hours, command, state) and good
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
