@@ -8,17 +8,15 @@ The objective owns its weights, their optimiser and its data cursors; it draws o
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from .errors import BenchbedError
+from .runtime.folder import Tree as Tree
 from .space import Architecture, Space
-
-Tree = dict[str, Any]  # tensors, numbers, strings, lists, dicts: what torch.load(weights_only=True) gives back
-
 
 # What a gate gradient keeps of operations that do not flow: their outputs, or nothing, running them once more.
 Keep = Literal["outputs", "nothing"]

@@ -57,8 +57,8 @@ def user_files() -> list[Path]:
 def plugins(kind: str) -> list[Plugin]:
     """Every plug-in of a kind, by name; a user's file comes before an entry point, and that before our own."""
     found: dict[str, Plugin] = {}
-    for file in _package_files(_PACKAGES[kind]):
-        found[_name(file)] = Plugin(kind, _name(file), summary_of(file), file, f"{_PACKAGES[kind]}.{file.stem}")
+    for name, file, target in _own_files(kind):
+        found[name] = Plugin(kind, name, summary_of(file), file, target)
     for entry in _entry_points(f"benchbed.{kind}s", tuple(sys.path)):
         found[entry.name] = Plugin(kind, entry.name, f"from {entry.value}", None, entry.value)
     for name, file in _USER_FILES.items():
@@ -152,12 +152,21 @@ def _name(file: Path) -> str:
     return file.stem.replace("_", "-")
 
 
-def _package_files(package: str) -> Iterator[Path]:
+def _own_files(kind: str) -> Iterator[tuple[str, Path, str]]:
+    """(name, file, module) of the plug-ins that come with benchbed.
+
+    A searcher, selector or task is a file of its folder; a space NAME is a folder spaces/NAME with a file space.py, and
+    spaces/NAME/space_X.py is the space NAME-x, which shares its networks.
+    """
+    package = _PACKAGES[kind]
     spec = find_spec(package)
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        for file in sorted(Path(folder).glob("*.py")):
-            if not file.stem.startswith("_") and file.stem != "load":
-                yield file
+    for folder in map(Path, (spec.submodule_search_locations or []) if spec else []):
+        for file in sorted(folder.glob("*/space*.py" if kind == "space" else "*.py")):
+            if kind == "space":
+                name = file.parent.name + file.stem.removeprefix("space")
+                yield name.replace("_", "-"), file, f"{package}.{file.parent.name}.{file.stem}"
+            elif not file.stem.startswith("_") and file.stem != "load":
+                yield _name(file), file, f"{package}.{file.stem}"
 
 
 def _kinds_in(name: str, file: Path) -> set[str]:

@@ -1,8 +1,8 @@
 """The contract of a searcher: it owns the architecture parameters and their optimiser, and nothing else.
 
-A searcher is driven by the loop (`search_loop.py`), once per training batch: it says how many architecture steps
-are due, which gates the next weight step uses, and makes its architecture steps on the problem that it is given. It
-reports probabilities, draws samples, and gives the gates at which its weights may be measured. It never sees test
+A searcher is driven by the loop (`training/search_loop.py`), once per training batch: it says how many architecture
+steps are due, which gates the next weight step uses, and makes its architecture steps on the problem that it is given.
+It reports probabilities, draws samples, and gives the gates at which its weights may be measured. It never sees test
 data, a cost or a selector's decisions.
 
 Gates and probabilities are float32 on the CPU, (P, O), zero on the space's padding. All randomness comes from the

@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from benchbed.errors import BenchbedError, unknown
+from benchbed.layers.plan import Run
 from benchbed.space import Architecture, Position, Space
-from benchbed.supernets.plan import Run
 
 LAYERS = ("conv3", "conv5", "skip")
 

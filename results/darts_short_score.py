@@ -21,7 +21,7 @@ LONG = {"channels": 16, "cells": 8, "epochs": 20}
 
 def settings(kind: str, space: str, long_epochs: int) -> dict[str, Any]:
     """Sizes and recipe of 'short', which is preset small's own, or of 'long'."""
-    from benchbed.config import scoring_base
+    from benchbed.pipeline.resolve import scoring_base
 
     own = scoring_base(space, "small")
     return own if kind == "short" else {**own, **LONG, "epochs": long_epochs}

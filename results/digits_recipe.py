@@ -18,7 +18,7 @@ from benchbed.builder.quality import quality
 from benchbed.builder.settings import spec_of
 from benchbed.builder.spec import Spec
 from benchbed.builder.worker import on_device, train
-from benchbed.progress import Reporter
+from benchbed.runtime.progress import Reporter
 from benchbed.tables import Table
 
 ALL_3X3 = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"

@@ -21,7 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchbed import machine, stages
+from benchbed.pipeline.build import Parts
+from benchbed.runtime import machine
 from benchbed.studies.common import finished
 
 ESTIMATORS = ("exact", "full", "two", "darts")
@@ -45,7 +46,7 @@ def two_path(p: Tensor, by_draw: Tensor) -> Tensor:
     return total
 
 
-def expectations(parts: stages.Parts, position: int, batches: list) -> dict[str, Tensor]:
+def expectations(parts: Parts, position: int, batches: list) -> dict[str, Tensor]:
     """The four gradients of one row of alpha, each float64 (O,)."""
     p = parts.searcher.probabilities()
     operations = int(parts.searcher.mask[position].sum())
@@ -77,7 +78,7 @@ def cosine(a: Tensor, b: Tensor) -> float:
     return float((a @ b) / (a.norm() * b.norm()))
 
 
-def picture(found: list[dict[str, Tensor]], parts: stages.Parts, path: Path) -> None:
+def picture(found: list[dict[str, Tensor]], parts: Parts, path: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")

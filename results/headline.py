@@ -17,10 +17,13 @@ from typing import Any
 
 import torch
 
-from benchbed.config import RunConfig, resolve, seed_range, with_settings
-from benchbed.machine import pick_device
-from benchbed.progress import Reporter
-from benchbed.run import Options, run, task_of
+from benchbed.pipeline.build import task_of
+from benchbed.pipeline.config import RunConfig
+from benchbed.pipeline.resolve import resolve, seed_range, with_settings
+from benchbed.pipeline.run import run
+from benchbed.runtime.machine import pick_device
+from benchbed.runtime.options import RunOptions
+from benchbed.runtime.progress import Reporter
 
 PAIRS = (  # searcher, selector, published accuracy (Wang et al., ICLR 2021, unverified) or None
     ("darts", "magnitude", 54.30),
@@ -93,7 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
         with Reporter() as reporter:
             task = task_of(runs[0][0])
             for config, _ in runs:
-                records.append(run(config, task, Options(given.out, device, reporter=reporter)))
+                records.append(run(config, task, RunOptions(given.out, device, reporter=reporter)))
     except KeyboardInterrupt:
         print(f"stopped: {len(records)} of {len(runs)} runs are done; the same command goes on")
     finally:

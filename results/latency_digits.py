@@ -13,9 +13,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchbed.report.markdown import in_words, json_lines, markdown_table, write_files
 from benchbed.stats.interval import Interval, mean_interval
 from benchbed.stats.paired import permutation
-from benchbed.studies.common import in_words, json_lines, markdown_table, write_files
 
 SEARCHERS = ("proxyless", "reinforce")
 HERE = Path(__file__).parent

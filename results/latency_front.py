@@ -23,7 +23,7 @@ from benchbed.latency.load import load_cost
 from benchbed.latency.penalty import CostOptions, with_cost
 from benchbed.objectives.table import STEPS, TableObjective
 from benchbed.searcher import Clock
-from benchbed.spaces.nb201 import NB201
+from benchbed.spaces.nb201.space import NB201
 from benchbed.stats.pareto import front, hypervolume
 from benchbed.streams import Streams
 from benchbed.tables.table import Table

@@ -21,7 +21,7 @@ from latency_front import (
     shares,
 )  # fmt: skip
 
-from benchbed.machine import commit, machine, versions
+from benchbed.runtime.machine import commit, machine, versions
 from benchbed.stats.interval import mean_interval
 from benchbed.stats.pareto import front
 

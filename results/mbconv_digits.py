@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchbed.config import resolve, seed_range
-from benchbed.machine import made_with
-from benchbed.progress import Reporter
-from benchbed.run import Options, run
+from benchbed.pipeline.resolve import resolve, seed_range
+from benchbed.pipeline.run import run
+from benchbed.runtime.machine import made_with
+from benchbed.runtime.options import RunOptions
+from benchbed.runtime.progress import Reporter
 from benchbed.space import Architecture, Space
 from benchbed.stats.interval import mean_interval
 from benchbed.studies.common import Lab
@@ -40,7 +41,7 @@ def draw(space: Space, found: Architecture, count: int, seed: int) -> list[Archi
 
 def compare(runs: Path, seed: int, others: int, reporter: Reporter) -> dict[str, object]:
     """The found network and the others: MACs and test accuracy of each."""
-    lab = Lab(Options(runs, torch.device("cpu"), reporter=reporter))
+    lab = Lab(RunOptions(runs, torch.device("cpu"), reporter=reporter))
     config = resolve({"space": "mbconv", "table": "none"}, "proxyless", "magnitude", seed)
     record = run(config, lab.task(config), lab.options)
     space = lab.space(config)

@@ -27,18 +27,19 @@ GRID = (
 def measure(job: tuple[str, dict[str, dict[str, float]], int]) -> dict[str, object]:
     import torch
 
-    from benchbed import stages
-    from benchbed.config import resolve
-    from benchbed.folder import Folder
-    from benchbed.progress import Reporter
+    from benchbed.pipeline.build import build_parts
+    from benchbed.pipeline.resolve import resolve
+    from benchbed.pipeline.search import run_search
+    from benchbed.runtime.folder import Folder
+    from benchbed.runtime.progress import Reporter
     from benchbed.tasks.load import load_task
 
     torch.set_num_threads(1)
     searcher, settings, seed = job
     config = resolve(settings, searcher, "magnitude", seed)
-    parts = stages.build(config, load_task("digits"), torch.device("cpu"))
+    parts = build_parts(config, load_task("digits"), torch.device("cpu"))
     with TemporaryDirectory() as folder, Folder(Path(folder)) as place:
-        record = stages.search(parts, place, Reporter(quiet=True))
+        record = run_search(parts, place, Reporter(quiet=True))
     kept = {k: round(record[k], 3) for k in record if k.startswith("supernet_")}
     return {
         "searcher": searcher,

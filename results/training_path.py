@@ -11,9 +11,9 @@ import argparse
 import time
 from pathlib import Path
 
-from benchbed.folder import Folder
-from benchbed.machine import made_with, pick_device
-from benchbed.networks.nb201 import NB201Network
+from benchbed.runtime.folder import Folder
+from benchbed.runtime.machine import made_with, pick_device
+from benchbed.spaces.nb201.network import NB201Network
 from benchbed.streams import Streams, seeded
 from benchbed.tables import Table
 from benchbed.tasks.load import load_task

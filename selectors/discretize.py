@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 from torch import Tensor
 
 from benchbed.objective import Decisions, Tree
-from benchbed.selection.discretise import TrainingOptions, discretised
+from benchbed.selection.discretize import TrainingOptions, discretised
 from benchbed.selection.schedule import contested
 from benchbed.selector import Context, Selection, Selector, evaluation_mode
 from benchbed.space import Space

@@ -88,7 +88,8 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
     Plug-in files that it registers are forgotten after the test.
     """
-    from benchbed import cli, registry
+    from benchbed import registry
+    from benchbed.cli import main as cli
 
     monkeypatch.setattr(registry, "_USER_FILES", {})
 

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import torch
 
-from benchbed import stages
-from benchbed.folder import Folder
+from benchbed.pipeline import search as search_module
+from benchbed.runtime.folder import Folder
 
 GOOD = ("--searcher", "random", "--selector", "magnitude")
 
@@ -39,7 +39,7 @@ def test_an_output_folder_that_cannot_be_written(
 HOLD = """
 import sys, time
 from pathlib import Path
-from benchbed.folder import Folder
+from benchbed.runtime.folder import Folder
 with Folder(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -310,7 +310,7 @@ def test_values_that_turn_nan_in_the_last_step_are_no_good_checkpoint(
     command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_flags: list[str], what: str
 ) -> None:
     """The loss of the last step is from before that step, and a draw from NaN probabilities looks like any other."""
-    train_epoch = stages.train_epoch
+    train_epoch = search_module.train_epoch
 
     def poisoned(problem: Any, searcher: Any, *rest: Any, **more: Any) -> Any:
         means = train_epoch(problem, searcher, *rest, **more)
@@ -318,7 +318,7 @@ def test_values_that_turn_nan_in_the_last_step_are_no_good_checkpoint(
         target.data.view(-1)[0] = float("nan")
         return means
 
-    monkeypatch.setattr(stages, "train_epoch", poisoned)
+    monkeypatch.setattr(search_module, "train_epoch", poisoned)
     names = ("--searcher", "reinforce", "--selector", "magnitude")
     outcome = command("run", *names, *tiny_flags, "--out", tmp_path / "out", "--quiet")
     assert outcome.status == 2

@@ -20,6 +20,32 @@ FILES = {
 }
 
 
+# The floors of the house, the ground first: a room imports from its own floor or from one below. A name is a file or a
+# folder of benchbed/.
+FLOORS = (
+    ("errors",),
+    ("typed", "streams"),
+    ("runtime",),
+    ("space",),
+    ("objective",),
+    ("cost", "task"),
+    ("searcher",),
+    ("selector", "black_box", "registry"),
+    ("layers", "images", "stats", "selection"),
+    ("spaces",),
+    ("tables",),
+    ("objectives", "tasks"),
+    ("training", "latency"),
+    ("checkpoints",),
+    ("pipeline",),
+    ("report",),
+    ("builder", "studies", "sweep", "tune"),
+    ("testing", "dropin"),
+    ("cli",),
+)
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+
+
 def loaded_by(statement: str) -> set[str]:
     """The top-level modules that a fresh interpreter holds after `statement`."""
     code = f"{statement}\nimport sys\nprint(*{{name.split('.')[0] for name in sys.modules}})"
@@ -80,6 +106,42 @@ def test_annotations_are_checked_while_the_tests_run(
         probe.twice("a")
 
 
+def arrows() -> dict[str, set[str]]:
+    """By module of benchbed, the modules of benchbed that it imports, inside its functions too."""
+    modules = {".".join(f.with_suffix("").parts).removesuffix(".__init__") for f in FILES["benchbed"]}
+    found: dict[str, set[str]] = {}
+    for file in FILES["benchbed"]:
+        own = ".".join(file.with_suffix("").parts).removesuffix(".__init__")
+        names = {name if name in modules else name.rpartition(".")[0] for name in imports(file)}
+        found[own] = (names & modules) - {own, "benchbed"}
+    return found
+
+
+def room(module: str) -> str:
+    return module.split(".")[1]
+
+
+def test_no_import_runs_up() -> None:
+    of_package = {"__init__", "__main__"}
+    rooms = {room(m) for m in arrows() if m != "benchbed"} - of_package
+    assert rooms == set(FLOOR), "every room of benchbed/ has a floor in FLOORS, and no other"
+    up = {
+        f"{module} imports {target}"
+        for module, targets in arrows().items()
+        for target in targets
+        if module != "benchbed" and room(module) in FLOOR and FLOOR[room(target)] > FLOOR[room(module)]
+    }
+    assert up == set()
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    left = arrows()
+    while free := [module for module, targets in left.items() if not targets & left.keys()]:
+        for module in free:
+            del left[module]
+    assert left == {}
+
+
 def test_nothing_in_benchbed_imports_a_wing() -> None:
     assert {f for f in FILES["benchbed"] for name in imports(f) if in_wing(name, "searchers", "selectors")} == set()
 
@@ -97,7 +159,7 @@ def test_the_arrows_are_seen_in_every_form_of_import() -> None:
 
 
 def test_spaces_and_tables_load_no_torch() -> None:
-    lookups = [f for f in FILES["benchbed"] if f.parts[1] in ("space.py", "spaces", "tables")]
+    lookups = [f for f in FILES["benchbed"] if f.parts[1] in ("space.py", "tables") or f.match("spaces/*/space*.py")]
     modules = [".".join(f.with_suffix("").parts).removesuffix(".__init__") for f in lookups]
     assert "benchbed.space" in modules
     assert "torch" not in loaded_by(f"import {', '.join(modules)}")

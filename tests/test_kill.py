@@ -19,8 +19,10 @@ from typing import Any
 import pytest
 import torch
 
-from benchbed.folder import Folder, load_checkpoint
-from benchbed.run import Options, expand, run_all
+from benchbed.pipeline.resolve import expand
+from benchbed.pipeline.run import run_all
+from benchbed.runtime.folder import Folder, load_checkpoint
+from benchbed.runtime.options import RunOptions
 
 CHANGES = {"seconds", "peak_memory_bytes", "versions", "commit", "machine", "finished"}
 
@@ -115,7 +117,7 @@ def configured(tiny: dict[str, Any], searcher: str, selector: str) -> Any:
 
 
 def run(configs: Any, out: Path) -> None:
-    run_all(configs, Options(out, torch.device("cpu")))
+    run_all(configs, RunOptions(out, torch.device("cpu")))
 
 
 @pytest.mark.parametrize("pairing", PAIRINGS, ids="-".join)

@@ -6,7 +6,7 @@ import torch
 from benchbed.objective import DecidedObjective, Decisions
 from benchbed.objectives.supernet import SupernetObjective, SupernetOptions
 from benchbed.searcher import masked_softmax
-from benchbed.spaces.nb201 import NB201
+from benchbed.spaces.nb201.space import NB201
 from benchbed.streams import Streams
 from benchbed.task import Seal, Split, Task
 from benchbed.testing.toys import ToySpace, random_table

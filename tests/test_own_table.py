@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchbed.config import resolve
 from benchbed.errors import BenchbedError
-from benchbed.spaces.nb201 import NB201
-from benchbed.table_config import NO_TABLE, SCORED_BY
+from benchbed.pipeline.resolve import resolve
+from benchbed.pipeline.tables import NO_TABLE, SCORED_BY
+from benchbed.spaces.nb201.space import NB201
 from benchbed.tables import Table, store
 
 PRESET = {"searcher": {"name": "darts"}, "selector": {"name": "magnitude"}}

@@ -12,8 +12,14 @@ from typing import Any
 import pytest
 import torch
 
-from benchbed import registry, scoring, stages
-from benchbed.run import Options, expand, run_all
+from benchbed import registry
+from benchbed.pipeline import score as scoring
+from benchbed.pipeline.build import build_parts
+from benchbed.pipeline.resolve import expand
+from benchbed.pipeline.run import run_all
+from benchbed.pipeline.search import run_search
+from benchbed.pipeline.select import run_selection
+from benchbed.runtime.options import RunOptions
 from benchbed.task import Seal, Split, Task
 from benchbed.tasks.load import load_task
 
@@ -55,7 +61,7 @@ def grid(pairings: list[tuple[str, str]], tiny_file: Path, out: Path) -> dict[tu
     wanted = set(pairings)
     configs = expand(raw, NAMES["searcher"], NAMES["selector"], [0])
     configs = [c for c in configs if (c.searcher.name, c.selector.name) in wanted]
-    records = run_all(configs, Options(out, torch.device("cpu")))
+    records = run_all(configs, RunOptions(out, torch.device("cpu")))
     return {(r["searcher"], r["selector"]): r for r in records}
 
 
@@ -75,7 +81,7 @@ def made(
     """The records on clean data, those on poisoned data, and the poisoned task."""
     clean = grid(pairings, tiny_file, tmp_path_factory.mktemp("clean"))
     poisoned = Poisoned(load_task(f"npz:{tiny_file}"))
-    search, select, score = stages.search, stages.select, scoring.score
+    score = scoring.score
 
     def guarded(stage: Any) -> Any:
         def run(*arguments: Any) -> Any:
@@ -92,9 +98,9 @@ def made(
         return score(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("benchbed.run.load_task", lambda name, **options: poisoned.task)
-        patch.setattr(stages, "search", guarded(search))
-        patch.setattr(stages, "select", guarded(select))
+        patch.setattr("benchbed.pipeline.build.load_task", lambda name, **options: poisoned.task)
+        patch.setattr("benchbed.pipeline.run.run_search", guarded(run_search))
+        patch.setattr("benchbed.pipeline.run.run_selection", guarded(run_selection))
         patch.setattr(scoring, "score", opened)
         yield clean, grid(pairings, tiny_file, tmp_path_factory.mktemp("poisoned")), poisoned
 
@@ -148,7 +154,7 @@ def test_the_objective_is_built_without_the_test_split(tiny_file: Path) -> None:
     (config,) = expand(
         {"task": f"npz:{tiny_file}", "supernet": {"channels": 2, "valid_batch": 40}}, ["darts"], ["magnitude"], [0]
     )
-    parts = stages.build(config, replace(task, seal=Seal(burst)), torch.device("cpu"))
+    parts = build_parts(config, replace(task, seal=Seal(burst)), torch.device("cpu"))
     assert set(parts.objective.splits) == {"train", "valid"}
     for split, mine in (("train", task.train), ("valid", task.valid)):
         assert parts.objective.splits[split].images.equal(mine.images)

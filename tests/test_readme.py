@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from benchbed import registry, stages
-from benchbed.run import Options, expand, run_all, task_in
-from benchbed.supernets.plan import plan
+from benchbed import registry
+from benchbed.layers.plan import plan
+from benchbed.pipeline.build import run_id, task_in
+from benchbed.pipeline.resolve import expand
+from benchbed.pipeline.run import run_all
+from benchbed.runtime.options import RunOptions
 from benchbed.sweep.study import read_study
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,7 +60,7 @@ def test_the_examples_run(
         "scoring": {**small, "epochs": 6, "batch": 16},
     }
     configs = expand(raw, [searcher], [selector], [0])
-    (record,) = run_all(configs, Options(tmp_path / "runs", torch.device("cpu")))
+    (record,) = run_all(configs, RunOptions(tmp_path / "runs", torch.device("cpu")))
     where = registry.load("space", space)()
     assert str(where.parse(record["architecture"])) == record["architecture"]
     assert record["test_accuracy"] > 100 / 3  # three classes that a convolution tells apart
@@ -83,7 +86,7 @@ def test_the_chain_probes_operations_that_do_not_flow(monkeypatch: pytest.Monkey
 def test_the_ids_that_pages_print_are_those_of_their_commands(tmp_path: Path) -> None:
     """An id holds a plug-in's options: a new option makes new ones."""
     (default,) = expand({}, ["proxyless"], ["perturb"], [0])
-    assert f"runs/{stages.run_id(default, task_in({}, default))}/record.json" in README
+    assert f"runs/{run_id(default, task_in({}, default))}/record.json" in README
     tutorial = (ROOT / "docs" / "tutorial.md").read_text()
     (study,) = (block for block in re.findall(r"```toml\n(.*?)```", tutorial, re.DOTALL) if "[grid]" in block)
     (tmp_path / "study.toml").write_text(study)

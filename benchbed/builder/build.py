@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BenchbedError
-from ..machine import pick_device
-from ..progress import Reporter
+from ..runtime.machine import pick_device
+from ..runtime.progress import Reporter
 from ..space import Space
 from ..tables.table import Table
 from ..task import Task
 from ..training.cell import check_learnable, check_recipe
 from .assemble import write_table
 from .classes import classes
-from .ledger import Job, Ledger
+from .job_store import Job, Ledger
 from .spec import Spec
 from .worker import EVERY, jobs_of
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..files import one_line, write_atomic
 from ..report.draw import draw_cell
 from ..report.saving import save_figure
+from ..runtime.files import one_line, write_atomic
 from ..tables.figures import Figure
 from ..tables.table import Table
 from .classes import CellClass, classes

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import BenchbedError
-from ..spaces.nb201 import NB201, is_connected
+from ..spaces.nb201.space import NB201, is_connected
 from ..stats.agreement import RESAMPLES, Estimate, estimate, spearman
 from ..tables.figures import Figure
 from ..tables.table import Table

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import registry
-from ..config import ScoringOptions, scoring_base, seed_range, typed, with_settings
 from ..errors import BenchbedError, unknown
-from ..files import absolute
+from ..pipeline.config import ScoringOptions
+from ..pipeline.resolve import scoring_base, seed_range, with_settings
+from ..runtime.files import absolute
+from ..typed import typed
 from .spec import Spec
 
 SECTIONS = ("scoring", "task_options")

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from .. import registry
-from ..config import ScoringOptions
+from ..pipeline.config import ScoringOptions
 from ..space import Space
 from ..task import Task
 from ..tasks.load import load_task

@@ -19,13 +19,13 @@ import torch
 
 from .. import registry
 from ..errors import BenchbedError
-from ..machine import made_with, pick_device
+from ..runtime.machine import made_with, pick_device
 from ..space import Architecture, Space
 from ..task import AnySplit, Task
 from ..training.cell import training_of
 from ..training.train import evaluate
 from .classes import classes
-from .ledger import Job, Ledger
+from .job_store import Job, Ledger
 from .spec import Spec
 
 EVERY = "every architecture is trained and scored: nothing is selected by it"  # why a build opens the test images

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ..errors import BenchbedError
-from ..files import one_line
+from ..runtime.files import one_line
 from .standins import install
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import BenchbedError
-from ..spaces.nb201 import OPERATIONS, unique_string
+from ..spaces.nb201.space import OPERATIONS, unique_string
 from .best import best_cell, trial_counts
 from .cells import Cells, Strings, open_table
 from .means import DATASETS, HOW, MeanResults

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..cost import Cost, Extreme
 from ..errors import BenchbedError
-from ..multilinear import Multilinear
+from ..objectives.multilinear import Multilinear
 from ..space import Architecture, Space
 from .knapsack import best_choices
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import BenchbedError, unknown
-from ..files import one_line
+from ..runtime.files import one_line
 from ..space import Space
-from ..tables.sheet import Sheet
+from ..tables.csv_reader import Sheet
 
 FORMAT = "benchbed-latency"
 UNIT = "ms"

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ..errors import BenchbedError
 from ..space import Space
-from ..spaces.nb201 import NB201, NONE, OPERATIONS
+from ..spaces.nb201.space import NB201, NONE, OPERATIONS
 
 Parts = tuple[tuple[str, int], ...]  # (key, how often)
 
@@ -58,7 +58,7 @@ def _nb201(space: NB201) -> Layout:
 
 
 def _chain(space: Space, geometry: object) -> Layout:
-    from ..spaces.mbconv import Block, Geometry, kernel_and_expansion
+    from ..spaces.mbconv.space import Block, Geometry, kernel_and_expansion
 
     assert isinstance(geometry, Geometry)
 

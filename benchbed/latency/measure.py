@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from ..errors import BenchbedError
-from ..files import write_atomic
-from ..machine import machine, versions
+from ..runtime.files import write_atomic
+from ..runtime.machine import machine, versions
 from ..space import Space
 from .files import FORMAT, UNIT, read_ours
 from .layout import layout_of

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..networks.nb201 import Reduction, conv_bn
+from ..spaces.nb201.network import Reduction, conv_bn
 
 _SHAPE = re.compile(r"(\d+)x(\d+)x(\d+)")
 
@@ -80,7 +80,7 @@ _NB201: dict[str, Callable[[int, int], nn.Module]] = {
 
 
 def _chain(kind: str, values: dict[str, str], channels: int, out: int, height: int) -> nn.Module:
-    from ..networks.mbconv import ConvNorm, InvertedBottleneck, Residual
+    from ..spaces.mbconv.network import ConvNorm, InvertedBottleneck, Residual
 
     if kind == "Logits":
         return Head(channels, out, norm=False)

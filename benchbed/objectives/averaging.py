@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..parallel import Group
+from ..runtime.parallel import Group
 
 
 class _Replica(torch.autograd.Function):

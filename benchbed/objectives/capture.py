@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..supernets.plan import Plan
+from ..layers.plan import Plan
 
 Inputs = tuple[Tensor, Tensor, Tensor]  # images (n, c, h, w), labels (n,), gates (P, O): all on the network's device
 Outputs = tuple[Tensor, list[Tensor | None]]  # the loss, detached, and gradients

@@ -1,14 +1,17 @@
 """Batches of a split for a search: from memory, or decoded from disk while the step before still runs."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..objective import Batch
-from ..parallel import Group
-from ..task import Reading, StoredSplit
+from ..runtime.parallel import Group
+from ..task import AnySplit, Reading, StoredSplit
 from .cursor import Cursor
+
+Broken = dict[str, dict[str, str]]  # by split: an image's name, and why it cannot be read
 
 
 class _Guess(NamedTuple):
@@ -56,3 +59,26 @@ class StoredReader:
 
 def _same(a: Tensor | None, b: Tensor | None) -> bool:
     return a is b or (a is not None and b is not None and torch.equal(a, b))
+
+
+def skipped(group: Group, splits: Mapping[str, AnySplit]) -> Broken:
+    """By split, the images that some process could not read; splits without any are left out. Collective.
+
+    Each process takes note of the others'. Raises BenchbedError where they are more than a split may have.
+    """
+    found: Broken = {}
+    for name, split in splits.items():
+        if isinstance(split, StoredSplit):
+            for broken in group.gather(dict(split.broken)):
+                split.note_broken(broken)
+            if split.broken:
+                found[name] = dict(sorted(split.broken.items()))
+    return found
+
+
+def skip_again(splits: Mapping[str, AnySplit], before: Broken) -> None:
+    """Takes note of what an earlier start found broken."""
+    for name, broken in before.items():
+        split = splits[name]
+        if isinstance(split, StoredSplit):
+            split.broken.update(broken)

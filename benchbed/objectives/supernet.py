@@ -21,11 +21,12 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from ..errors import BenchbedError
+from ..layers.plan import Plan, Run, plan
 from ..objective import Batch, Keep, Measure, Objective, Outcomes, Tree, View
-from ..parallel import ALONE, Broken, Group, skip_again, skipped
+from ..objectives.reader import Broken, skip_again, skipped
+from ..runtime.parallel import ALONE, Group
 from ..space import Space
 from ..streams import Streams, derive, seeded
-from ..supernets.plan import Plan, Run, plan
 from ..task import AnySplit, Split, StoredSplit, Task
 from .averaging import averaging
 from .capture import Outputs, Recordings, Step, gate_gradients, weight_gradients

@@ -20,12 +20,12 @@ import torch
 from torch import Tensor
 
 from ..errors import BenchbedError
-from ..multilinear import Multilinear
 from ..objective import Batch, Evaluation, Keep, Measure, Objective, Tree
 from ..space import Architecture, Space
 from ..tables.figures import Figure
 from ..tables.table import Table
 from ..task import Seal, Split, Task
+from .multilinear import Multilinear
 
 Trainings = Callable[[int], tuple[np.ndarray, np.ndarray]]  # epochs -> (accuracy in percent, seconds) of every cell
 STEPS = 30  # steps in an epoch of the search: nothing but how often it reports

@@ -8,7 +8,7 @@ be the author's to answer, never guessed.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..record import Record
+from ..pipeline.record import Record
 from .collect import Collection
 from .groups import RANDOM_SEARCH, Group
 

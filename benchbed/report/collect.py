@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import BenchbedError
-from ..files import read_toml
-from ..folder import REMADE, read_json
-from ..history import Epoch, history
-from ..record import Record, amount, read_record
+from ..pipeline.history import Epoch, history
+from ..pipeline.record import Record, amount, read_record
+from ..runtime.files import read_toml
+from ..runtime.folder import REMADE, read_json
 
 DEFAULT_OUT = "runs"  # where a file that names no `out` has its runs
 
@@ -101,7 +101,7 @@ def _failed(place: Path, finished: set[str]) -> list[str]:
 
     finished: the runs that have a record; a damaged one has had its line.
     """
-    from ..sweep.state import failures, lost_failures  # which reads records as this module does
+    from ..pipeline.failures import failures, lost_failures
 
     last, lost = {failure.run: failure for failure in failures(place)}, lost_failures(place)
     lines = [f"{run} failed: {failure.reason}" for run, failure in last.items() if run not in finished]

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import BenchbedError
-from ..record import Record
-from ..run import as_given
+from ..pipeline.again import as_given
+from ..pipeline.record import Record
 from ..spaces.load import load_space
 from .groups import CONSTANT, RANDOM_SEARCH, UNIFORM, Group, Row, slug
 

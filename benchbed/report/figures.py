@@ -11,8 +11,8 @@ import numpy as np
 from scipy import stats
 
 from ..errors import BenchbedError
-from ..history import Epoch
-from ..record import Record
+from ..pipeline.history import Epoch
+from ..pipeline.record import Record
 from ..space import Space
 from ..spaces.load import load_space
 from ..stats.pareto import front

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..record import Record
+from ..pipeline.record import Record
 from ..stats.interval import Interval, mean_interval
 from ..stats.paired import holm, permutation
 from ..tables.figures import in_epochs

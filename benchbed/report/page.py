@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..record import Record
+from ..pipeline.record import Record
 from .checklist import OPEN, Item, short
 from .collect import Collection
 from .commands import Command

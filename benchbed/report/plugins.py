@@ -46,8 +46,8 @@ def options_table(kind: str, name: str) -> None:
     options = {label: p.get("options", {}) if kind == "searcher" else p for label, p in presets.items()}
     _print_options(console, kind, found.Options, options)
     if kind == "searcher":
-        from ..config import EPOCHS, SUPERNETS
         from ..objectives.supernet import SupernetOptions
+        from ..pipeline.resolve import EPOCHS, SUPERNETS
 
         supernets = {label: {**SUPERNETS[label], **presets.get(label, {}).get("supernet", {})} for label in SUPERNETS}
         _print_options(console, "supernet", SupernetOptions, supernets)

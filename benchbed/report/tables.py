@@ -119,7 +119,7 @@ def printed(table: "pd.DataFrame") -> tuple[list[Column], list[list[str]]]:
 
 def markdown(table: "pd.DataFrame") -> list[str]:
     """The lines of one group's table; the best bold, what is not significantly worse underlined."""
-    from ..studies.common import markdown_table
+    from .markdown import markdown_table
 
     columns, texts = printed(table)
     place = [c.heading for c in columns].index(ACCURACY)

@@ -16,7 +16,7 @@ from ..tables.figures import in_epochs
 from .draw import text_drawing
 
 if TYPE_CHECKING:
-    from ..full_search import FullSearch
+    from ..pipeline.full_search import FullSearch
 
 NOT_TIMED: Mapping[str, "FullSearch"] = {}
 

@@ -9,15 +9,20 @@ from typing import Any, NamedTuple
 import torch
 from pydantic import ValidationError
 
-from .. import registry, stages
-from ..config import RunConfig, file_sha256, typed
+from .. import registry
 from ..errors import BenchbedError
-from ..folder import REMADE, Folder, read_json
-from ..machine import made_with, pick_device
-from ..progress import Reporter
-from ..record import RECORD_KEYS
-from ..run import in_json, score_by_table, task_of
+from ..pipeline.build import build_parts, check_config, run_id, search_id, task_of
+from ..pipeline.config import RunConfig
+from ..pipeline.record import RECORD_KEYS
+from ..pipeline.resolve import file_sha256
+from ..pipeline.run import in_json
+from ..pipeline.score import score_by_table
+from ..pipeline.select import run_selection
+from ..runtime.folder import REMADE, Folder, read_json
+from ..runtime.machine import made_with, pick_device
+from ..runtime.progress import Reporter
 from ..task import Task
+from ..typed import typed
 
 NEEDED = (*RECORD_KEYS, "config", "scores", "state_sha256")
 TABLE_FIGURES = ("valid_accuracy", "test_accuracy", "rank")
@@ -57,18 +62,18 @@ def verified(path: Path, device: str | None = None) -> Verified:
     search = path.resolve().parent.parent / "searches" / str(record["search"])
     if not (search / "record.json").exists():
         raise BenchbedError(f"{path} names the search {record['search']}, which is not finished in {search.parent}")
-    stages.check(config)
+    check_config(config)
     task = task_of(config)
     _refuse_changed(path, record, config, task)
     made_on = (record.get("machine") or {}).get("device", "cpu")
     where = pick_device(device or ("cpu" if made_on == "cpu" else "cuda"))
     with _threads((record.get("machine") or {}).get("threads")), tempfile.TemporaryDirectory() as scratch:
         elsewhere = _elsewhere(record, made_with(where))
-        parts = stages.build(config, task, where)
+        parts = build_parts(config, task, where)
         parts.restore(search / "checkpoint.pt")
         again: dict[str, Any] = {"state_sha256": {"search": parts.digest()}}
         with Folder(Path(scratch) / "run") as folder:
-            selection, figures = stages.select(parts, search / "checkpoint.pt", folder, Reporter(quiet=True))
+            selection, figures = run_selection(parts, search / "checkpoint.pt", folder, Reporter(quiet=True))
     again["state_sha256"]["selection"] = figures["state_sha256"]
     again |= {"architecture": str(selection.architecture), "scores": in_json(selection.scores)}
     notes = []
@@ -112,12 +117,12 @@ def _refuse_changed(path: Path, record: Mapping[str, Any], config: RunConfig, ta
         raise BenchbedError(f"{path} was made with other code or data: changed: {', '.join(changed)}")
     if record.get("seed") != config.seed:
         raise BenchbedError(f"{path} contradicts itself: seed {record.get('seed')}, in its config {config.seed}")
-    if (search := stages.search_id(config, task)) != record["search"]:
+    if (search := search_id(config, task)) != record["search"]:
         raise BenchbedError(
             f"{path} contradicts itself: with its config and this benchbed its search would be {search}, not "
             f"{record['search']}: the config was edited, or another version made it"
         )
-    if (run := stages.run_id(config, task)) != record["id"]:
+    if (run := run_id(config, task)) != record["id"]:
         raise BenchbedError(
             f"{path} contradicts itself: with its config and this benchbed the run would be {run}, not {record['id']}: "
             "the config was edited, or another version made it"

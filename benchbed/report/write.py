@@ -4,13 +4,13 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..files import one_line
-from ..studies.common import markdown_table, write_files
+from ..runtime.files import one_line
 from .checklist import Item, checklist
 from .collect import Collection, collect
 from .commands import missing_controls, remake
 from .figures import Figure, figures
 from .groups import groups
+from .markdown import markdown_table, write_files
 from .page import Part, lead, letters, page, published_row
 from .published import Published, beside
 from .tables import caption, frame, in_latex, latex, markdown, noise_line

@@ -1,27 +1,26 @@
 """What the studies share: runs that are made once, figures of single architectures, tables in Markdown, files."""
 
-import json
 import math
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
-from .. import stages
-from ..config import RunConfig
 from ..cost import Cost
 from ..errors import BenchbedError
-from ..files import one_line, own_tag, write_atomic
-from ..history import history
 from ..latency.costs import AdditiveCost, WholeCost
 from ..latency.load import load_cost
 from ..latency.penalty import check_cost, configured
-from ..run import Options, run, task_in, task_of, trained
-from ..searched import refuse_another, saved_config
+from ..pipeline.build import Parts, build_parts, check_config, space_of, task_in, task_of
+from ..pipeline.config import RunConfig
+from ..pipeline.history import history
+from ..pipeline.run import run
+from ..pipeline.saved import refuse_another, saved_config
+from ..pipeline.score import trained
+from ..runtime.options import RunOptions
 from ..selector import Selection
 from ..space import Architecture, Space
-from ..stats.interval import Interval
 from ..task import Task
 
 K = TypeVar("K", bound=Hashable)
@@ -31,7 +30,7 @@ DIGITS = 6  # significant ones of a target that a study derives: it is part of a
 class Lab:
     """The runs of one study. Each task is loaded once; what is done in `options.out` is not done again."""
 
-    def __init__(self, options: Options):
+    def __init__(self, options: RunOptions):
         self.options = options
         self._tasks: dict[str, Task] = {}
 
@@ -41,7 +40,7 @@ class Lab:
 
     def space(self, config: RunConfig) -> Space:
         """The configuration's space, on the images of its task."""
-        return stages.space_of(config, self.task(config))
+        return space_of(config, self.task(config))
 
     def cost(self, config: RunConfig, source: str) -> AdditiveCost | WholeCost:
         """The cost by `source` on the configuration's space, whatever the configuration itself pays for."""
@@ -51,7 +50,7 @@ class Lab:
         """Raises BenchbedError, before anything is made, for what any of the runs would refuse."""
         configs = list(configs)
         for config in configs:
-            stages.check(config)
+            check_config(config)
         for config in configs:
             check_cost(configured(config.cost, self.space(config), config.space), config.cost)
 
@@ -77,7 +76,7 @@ class Lab:
         return float(record["test_accuracy"])
 
 
-def finished(search: Path, device: torch.device) -> stages.Parts:
+def finished(search: Path, device: torch.device) -> Parts:
     """A finished search with its supernet and searcher as a selector would find them.
 
     Raises BenchbedError where the folder holds none, or where its code or data are not what they were.
@@ -85,7 +84,7 @@ def finished(search: Path, device: torch.device) -> stages.Parts:
     config = saved_config(search)
     task = task_of(config)
     refuse_another(search, config, task)
-    parts = stages.build(config, task, device)
+    parts = build_parts(config, task, device)
     parts.restore(search / "checkpoint.pt")
     return parts
 
@@ -113,32 +112,3 @@ def numbers(text: str, option: str, least: float = 0.0, above: bool = True) -> t
             raise BenchbedError(f"{option} '{text}': '{part.strip()}' is no number {wanted}; expected e.g. 3,4,5")
         found.append(value)
     return tuple(found)
-
-
-# -- tables and files --------------------------------------------------------------------------------------------------
-
-
-def in_words(i: Interval, signed: bool = False) -> str:
-    """A mean with its 95 % interval, where there is one: `4.21 (3.90 to 4.55)`."""
-    sign = "+" if signed else ""
-    interval = f" ({i.low:{sign}.2f} to {i.high:{sign}.2f})" if math.isfinite(i.low) and math.isfinite(i.high) else ""
-    return f"{i.mean:{sign}.2f}{interval}"
-
-
-def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """The lines of a table in Markdown."""
-    lines = [f"| {' | '.join(row)} |" for row in (head, *rows)]
-    return [lines[0], "|" + "---|" * len(head), *lines[1:]]
-
-
-def json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
-    return "".join(json.dumps(row) + "\n" for row in rows)
-
-
-def write_files(place: Path, files: Mapping[str, str | bytes]) -> None:
-    """Files by name into the folder, each whole or not at all. Raises BenchbedError where the system refuses."""
-    with one_line(place, "make"):
-        place.mkdir(parents=True, exist_ok=True)
-    tag = own_tag()  # shards of a sweep report at the same time
-    for name, content in files.items():
-        write_atomic(place / name, content.encode() if isinstance(content, str) else content, tag)

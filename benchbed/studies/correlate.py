@@ -14,13 +14,14 @@ import numpy as np
 import torch
 
 from ..errors import BenchbedError, unknown
-from ..folder import read_json
-from ..machine import pick_device
+from ..report.markdown import json_lines, markdown_table, write_files
 from ..report.plots import Panel, scatters_svg
+from ..runtime.folder import read_json
+from ..runtime.machine import pick_device
 from ..stats.agreement import Estimate, estimate, kendall, spearman, top_precision
 from ..tables.figures import Figure
 from ..tables.table import Table
-from .common import finished, json_lines, last_probabilities, markdown_table, write_files
+from .common import finished, last_probabilities
 
 FORMS = ("params", "flops", "SPLIT@EPOCHS", "DATASET/SPLIT@EPOCHS", "TABLE:DATASET/SPLIT@EPOCHS", "alpha:SEARCH",
          "scores:RUN", "supernet:SEARCH", "supernet:SEARCH@N")  # fmt: skip

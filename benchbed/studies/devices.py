@@ -14,14 +14,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..config import RunConfig
 from ..cost import Cost
 from ..errors import BenchbedError
+from ..pipeline.config import RunConfig
+from ..pipeline.resolve import expand
+from ..report.markdown import in_words, json_lines, markdown_table, write_files
 from ..report.plots import preferences_svg
-from ..run import Options, expand
+from ..runtime.options import RunOptions
 from ..space import Space
 from ..stats.interval import Interval, mean_interval
-from .common import Lab, in_words, json_lines, last_probabilities, markdown_table, settled, write_files
+from .common import Lab, last_probabilities, settled
 
 NONE = "none"  # searched for no device: latency-ignorant
 CLOSE = 0.3  # points of accuracy within which the architecture found for a device must not be slower there
@@ -66,7 +68,7 @@ def study(
     seeds: Sequence[int],
     sources: Sequence[str],
     demand: float | Sequence[float],
-    options: Options,
+    options: RunOptions,
 ) -> Crossed:
     """Every device, and none, with every seed. What is done in `options.out` is not done again.
 

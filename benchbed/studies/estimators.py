@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from .. import registry
-from ..config import typed, with_settings
 from ..cost import without_cost
 from ..errors import BenchbedError
 from ..objectives.table import TableObjective
+from ..pipeline.resolve import with_settings
+from ..report.markdown import in_words, json_lines, markdown_table, write_files
 from ..report.plots import Curve, curves_svg
 from ..searcher import AlphaSearcher, Clock, masked_softmax
 from ..space import Space
@@ -25,7 +26,7 @@ from ..stats.interval import Interval, mean_interval
 from ..streams import Streams
 from ..tables.figures import in_epochs
 from ..tables.table import Table
-from .common import in_words, json_lines, markdown_table, write_files
+from ..typed import typed
 
 DESCENT_LR = 0.05  # Adam's, of the exact descent: the searchers' preset 'table'
 LAST = Clock(1, 0, 2, 1)  # after every warm-up

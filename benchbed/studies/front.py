@@ -13,16 +13,18 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from ..config import RunConfig
 from ..errors import BenchbedError
 from ..latency.costs import AdditiveCost, WholeCost, values_of_all
+from ..pipeline.config import RunConfig
+from ..pipeline.resolve import expand
+from ..report.markdown import in_words, json_lines, markdown_table, write_files
 from ..report.plots import Cloud, Mark, front_svg
-from ..run import Options, expand
+from ..runtime.options import RunOptions
 from ..space import Architecture, Space
 from ..stats.interval import Interval, mean_interval
 from ..stats.pareto import front, hypervolume
 from ..streams import Streams
-from .common import Lab, in_words, json_lines, markdown_table, numbers, settled, write_files
+from .common import Lab, numbers, settled
 
 IGNORANT, RANDOM = "latency-ignorant", "random"
 
@@ -88,7 +90,7 @@ def study(
     seeds: Sequence[int],
     sweep: Sweep,
     reference: tuple[float, float] | None,
-    options: Options,
+    options: RunOptions,
 ) -> Fronts:
     """Every value with every seed, and the controls. What is done in `options.out` is not done again.
 

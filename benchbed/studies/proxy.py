@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..config import RunConfig, with_settings
 from ..errors import BenchbedError, unknown
-from ..run import Options, expand
+from ..pipeline.config import RunConfig
+from ..pipeline.resolve import expand, with_settings
+from ..report.markdown import in_words, json_lines, markdown_table, write_files
+from ..runtime.options import RunOptions
 from ..stats.interval import mean_interval
-from .common import Lab, in_words, json_lines, markdown_table, write_files
+from .common import Lab
 
 DIRECT = "direct"  # the name of the proxy that changes nothing
 PLAIN = ("task", "dataset", "epochs", "fidelity", "preset", "data", "splits")
@@ -70,7 +72,7 @@ def study(
     seeds: Sequence[int],
     proxies: Sequence[Proxy],
     targets: Sequence[str] | None,
-    options: Options,
+    options: RunOptions,
 ) -> list[Found]:
     """Every proxy with every seed, the direct search first. What is done in `options.out` is not done again.
 

@@ -15,20 +15,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import stages
-from ..config import RunConfig
 from ..errors import BenchbedError
-from ..folder import load_checkpoint
-from ..history import history
 from ..objectives.supernet import SupernetObjective
+from ..pipeline.build import build_parts
+from ..pipeline.config import RunConfig
+from ..pipeline.history import history
+from ..pipeline.resolve import expand
+from ..report.markdown import in_words, json_lines, markdown_table, write_files
 from ..report.plots import skip_svg
-from ..run import Options, expand
-from ..spaces.nb201 import CONV1, CONV3, SKIP
+from ..runtime.folder import load_checkpoint
+from ..runtime.options import RunOptions
+from ..spaces.nb201.space import CONV1, CONV3, SKIP
+from ..spaces.nb201.supernet import NB201Supernet
 from ..stats.agreement import spearman
 from ..stats.interval import mean_interval
 from ..streams import derive
-from ..supernets.nb201 import NB201Supernet
-from .common import Lab, in_words, json_lines, markdown_table, write_files
+from .common import Lab
 from .skip_supernet import alpha_gaps, batches, edge_errors, name, swap_test
 from .skip_theory import Errors, logit_gap
 
@@ -59,7 +61,7 @@ class Found(NamedTuple):
         return [(foretold, learned) for foretold, learned in pairs if math.isfinite(foretold)]
 
 
-def study(raw: Mapping[str, Any], searcher: str, seeds: Sequence[int], swaps: int, options: Options) -> list[Found]:
+def study(raw: Mapping[str, Any], searcher: str, seeds: Sequence[int], swaps: int, options: RunOptions) -> list[Found]:
     """A search a seed, made once per folder, and what its supernet shows.
 
     Raises BenchbedError, before the first search, for whatever a configuration refuses, and where no cell of the space
@@ -79,7 +81,7 @@ def study(raw: Mapping[str, Any], searcher: str, seeds: Sequence[int], swaps: in
 
 
 def _measured(lab: Lab, config: RunConfig, search: Path, swaps: int) -> Found:
-    parts = stages.build(config, lab.task(config), lab.options.device)
+    parts = build_parts(config, lab.task(config), lab.options.device)
     parts.load_state(load_checkpoint(search / "checkpoint.pt")["tree"]["parts"])
     objective, network = parts.objective, parts.objective.network
     assert isinstance(objective, SupernetObjective)

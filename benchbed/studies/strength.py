@@ -16,16 +16,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import stages
-from ..config import RunConfig, identity, typed
 from ..errors import BenchbedError
-from ..folder import Folder, load_checkpoint
 from ..objective import Decisions
-from ..run import Options, expand
+from ..pipeline.build import Parts, build_parts
+from ..pipeline.config import RunConfig, identity
+from ..pipeline.resolve import expand
+from ..pipeline.select import selection_context
+from ..runtime.folder import Folder, load_checkpoint
+from ..runtime.options import RunOptions
 from ..selection.compare import compare
-from ..selection.discretise import TrainingOptions, discretised
+from ..selection.discretize import TrainingOptions, discretised
 from ..space import Space
 from ..streams import derive
+from ..typed import typed
 from .common import Lab
 
 PATHS = 32  # behind a measurement where a searcher is measured on sampled paths; the same for every candidate
@@ -69,7 +72,7 @@ def study(
     seeds: Sequence[int],
     training: Mapping[str, Any],
     edges: int | None,
-    options: Options,
+    options: RunOptions,
 ) -> list[Found]:
     """A search a seed, made once per folder, and the strength of its operations.
 
@@ -116,7 +119,7 @@ def edges_of(space: Space, count: int | None) -> list[int]:
 
 def foretold(lab: Lab, config: RunConfig, seeds: int, edges: Sequence[int], tuning: TrainingOptions) -> str:
     """How many tunings there are at most, and how long they take here, from a few measured steps on fresh weights."""
-    parts = stages.build(config, lab.task(config), lab.options.device)
+    parts = build_parts(config, lab.task(config), lab.options.device)
     objective, space = parts.objective, parts.space
     gates = parts.searcher.probabilities()
     alone = objective.decided(Decisions.none(space).decide(edges[0], int(space.selectable[edges[0]].argmax())))
@@ -141,7 +144,7 @@ def foretold(lab: Lab, config: RunConfig, seeds: int, edges: Sequence[int], tuni
     )
 
 
-def _gates(parts: stages.Parts, allowed: Tensor) -> Tensor:
+def _gates(parts: Parts, allowed: Tensor) -> Tensor:
     """The searcher's own evaluation gates (K, P, O), any paths drawn from a generator of the study."""
     generator = torch.Generator().manual_seed(derive(parts.config.seed, "study-strength"))
     uniforms = torch.rand(PATHS, len(allowed), generator=generator)
@@ -156,7 +159,7 @@ def _measured(
         done: dict[tuple[int, int], list[Any]] = {}
         for i, k, *values in (folder.load() or {"candidates": []})["candidates"]:
             done[i, k] = values
-        parts = stages.build(config, lab.task(config), options.device)
+        parts = build_parts(config, lab.task(config), options.device)
         parts.load_state(load_checkpoint(options.out / "searches" / search / "checkpoint.pt")["tree"]["parts"])
         todo = [(i, int(k)) for i in edges for k in np.flatnonzero(parts.space.selectable[i])]
         options.reporter.begin(f"strength, seed {config.seed}", len(todo), sum(key in done for key in todo))
@@ -175,16 +178,14 @@ def _measured(
         return [Candidate(*done[key]) for key in todo]
 
 
-def _candidate(
-    parts: stages.Parts, folder: Folder, options: Options, i: int, k: int, tuning: TrainingOptions
-) -> Candidate:
+def _candidate(parts: Parts, folder: Folder, options: RunOptions, i: int, k: int, tuning: TrainingOptions) -> Candidate:
     """Everything that is said of operation k at position i; the parts are left as they were."""
     began = time.perf_counter()
     mask, p = torch.from_numpy(parts.space.mask), float(parts.searcher.probabilities()[i, k])
     masked = mask.clone()
     masked[i, k] = False
     without = -float(compare(parts.objective, _gates(parts, masked)[None], "acc").strength)
-    context = stages.selection_context(parts, folder, options.reporter)
+    context = selection_context(parts, folder, options.reporter)
     decisions = Decisions.none(parts.space).decide(i, k)
     trained = discretised(context, decisions, tuning, lambda: _gates(parts, mask))
     where = parts.space.positions[i]

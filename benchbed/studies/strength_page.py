@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..report.analyses import strength_svg
+from ..report.markdown import json_lines, markdown_table, write_files
 from ..stats.agreement import kendall, spearman
 from ..stats.interval import mean_interval
-from .common import json_lines, markdown_table, write_files
 from .strength import Candidate, Found
 
 Score = Callable[[Candidate], float]

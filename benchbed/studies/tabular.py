@@ -18,16 +18,17 @@ import torch
 
 from .. import registry
 from ..black_box import BlackBoxSearcher
-from ..config import typed, with_settings
 from ..cost import without_cost
 from ..errors import BenchbedError
 from ..objectives.table import TableObjective
+from ..pipeline.resolve import with_settings
+from ..report.markdown import json_lines, markdown_table, write_files
 from ..report.plots import Curve, curves_svg
 from ..searcher import Clock
 from ..stats.interval import Interval, mean_interval
 from ..streams import Streams
 from ..tables.table import Table
-from .common import json_lines, markdown_table, write_files
+from ..typed import typed
 
 WHOLE = Clock(0, 0, 1, 1)  # one step, which is all of the budget
 CHUNK = 25  # seeds that a worker is given at a time

@@ -11,18 +11,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .. import stages
-from ..config import RunConfig, identity
 from ..errors import BenchbedError
-from ..folder import REMADE, Folder, read_json, snapshot_path
-from ..history import history
+from ..pipeline.build import build_parts, search_id
+from ..pipeline.config import RunConfig, identity
+from ..pipeline.history import history
+from ..pipeline.resolve import expand
+from ..pipeline.search import SEARCH_KEYS, run_search
+from ..pipeline.select import run_selection
 from ..report.analyses import trajectory_svg
+from ..report.markdown import in_words, json_lines, markdown_table, write_files
 from ..report.plots import Curve
-from ..run import Options, expand
+from ..runtime.folder import REMADE, Folder, read_json, snapshot_path
+from ..runtime.options import RunOptions
 from ..space import Space
 from ..stats.interval import mean_interval
 from ..tables.figures import in_epochs
-from .common import Lab, in_words, json_lines, markdown_table, write_files
+from .common import Lab
 
 POINT_KEYS = ("architecture", "test_accuracy")
 # Figure 4 of the paper, as its text has it; it tabulates no number.
@@ -72,7 +76,7 @@ def study(
     seeds: Sequence[int],
     epochs: Sequence[int],
     threshold: float,
-    options: Options,
+    options: RunOptions,
 ) -> Found:
     """A search a seed with snapshots after `epochs`, and every selector on each; what is done is not done again.
 
@@ -120,13 +124,13 @@ def _kept(lab: Lab, config: RunConfig, search: str, epochs: Sequence[int]) -> Pa
     if all(snapshot_path(own, epoch).exists() for epoch in earlier):
         return own
     again = options.out / "trajectory" / "searches" / search
-    with Folder(again, stages.SEARCH_KEYS) as folder:
+    with Folder(again, SEARCH_KEYS) as folder:
         if not all(snapshot_path(again, epoch).exists() for epoch in earlier):
             options.reporter.line(f"{own} kept no snapshot of some epochs: searched once more, in {again}")
             if folder.record is not None:
                 folder.clear()
-        made = stages.search(stages.build(config, lab.task(config), options.device), folder, options.reporter, earlier)
-    if made["state_sha256"] != read_json(own / "record.json", stages.SEARCH_KEYS)["state_sha256"]:
+        made = run_search(build_parts(config, lab.task(config), options.device), folder, options.reporter, earlier)
+    if made["state_sha256"] != read_json(own / "record.json", SEARCH_KEYS)["state_sha256"]:
         raise BenchbedError(
             f"{own} kept no snapshot of some epochs, and searched once more it ended elsewhere: give another --out, "
             "where it is searched with snapshots"
@@ -136,15 +140,15 @@ def _kept(lab: Lab, config: RunConfig, search: str, epochs: Sequence[int]) -> Pa
 
 def _selected(lab: Lab, config: RunConfig, snapshot: Path, epoch: int) -> dict[str, Any]:
     """The selector's choice at the snapshot, and its test accuracy; in a folder of its own, resumable."""
-    search = stages.search_id(config, lab.task(config))
+    search = search_id(config, lab.task(config))
     names = f"{config.selector.name}-e{epoch}-{search}"
     key = [search, epoch, config.selector.model_dump(), config.scoring_key()]
     options = lab.options
     with Folder(options.out / "trajectory" / identity(names, *key), POINT_KEYS, again=REMADE) as folder:
         if folder.record is not None:
             return folder.record
-        parts = stages.build(config, lab.task(config), options.device)
-        selection, figures = stages.select(parts, snapshot, folder, options.reporter)
+        parts = build_parts(config, lab.task(config), options.device)
+        selection, figures = run_selection(parts, snapshot, folder, options.reporter)
         chosen = selection.architecture
         record = {
             "search": search,

@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BenchbedError
-from ..files import write_atomic
-from ..folder import Folder
-from .crew import Crew, Event, check_machine, threads_of
-from .study import Needs
+from ..runtime.files import write_atomic
+from ..runtime.folder import Folder
+from ..runtime.workers import Crew, Event, Needs, check_machine, threads_of
 from .worker import Station
 
 OBJECT_STORE = 128 * 2**20  # bytes of a Ray of our own: what goes through it are checkpoints

@@ -17,12 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from ..config import RunConfig
-from ..machine import pick_device
-from ..run import Options, run
+from ..pipeline.config import RunConfig
+from ..pipeline.run import run
+from ..runtime.machine import pick_device
+from ..runtime.options import RunOptions
+from ..runtime.workers import GIB, threads_of
 from ..stats.paired import seeds_needed
 from ..task import Task, truncated
-from .crew import GIB, threads_of
 from .show import span
 from .study import Run, Study, place, task_for
 
@@ -136,7 +137,7 @@ def _measured(study: Study, runs: Sequence[Run]) -> dict[Key, Cost]:
     torch.set_num_threads(threads_of(study.needs))  # as the workers will
     try:
         with tempfile.TemporaryDirectory(prefix="benchbed-plan-") as scratch:
-            options = Options(Path(scratch), pick_device(study.device))
+            options = RunOptions(Path(scratch), pick_device(study.device))
             for run_ in runs:
                 if _method(run_) not in costs:
                     costs[_method(run_)] = _walk(run_.config, tasks, options)
@@ -145,7 +146,7 @@ def _measured(study: Study, runs: Sequence[Run]) -> dict[Key, Cost]:
     return costs
 
 
-def _walk(config: RunConfig, tasks: dict[str, Task], options: Options) -> Cost:
+def _walk(config: RunConfig, tasks: dict[str, Task], options: RunOptions) -> Cost:
     whole, part, short, images = task_for(tasks, config, None), 1.0, config, None
     if config.supernet is not None:
         images = BATCHES * max(config.supernet.batch, config.supernet.valid_batch)

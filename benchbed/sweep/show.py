@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from ..progress import Reporter
+from ..runtime.progress import Reporter
 from .study import Run, in_words
 
 SAY = 30.0  # seconds between two lines where there is no terminal

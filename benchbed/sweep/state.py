@@ -8,30 +8,22 @@ Everything is read from these files alone; a run is done when its record says so
 """
 
 import json
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import BenchbedError
-from ..files import held, one_line, own_tag, write_atomic
-from ..folder import read_json
-from ..machine import versions
-from ..record import RECORD_KEYS, checked
+from ..pipeline.failures import Failure, failures
+from ..pipeline.record import RECORD_KEYS, checked
+from ..runtime.files import held, one_line, own_tag, write_atomic
+from ..runtime.folder import read_json
+from ..runtime.machine import versions
 from .study import Run, Study, in_words
 
 FORMAT = 1
 ANEW = "remove it, and start the sweep again: no run is lost"
 STUDY_KEYS = ("format", "id", "name", "runs")
-
-
-class Failure(NamedTuple):
-    """Why a run has no record: `reason` is one line, `attempts` how often it was tried."""
-
-    run: str
-    reason: str
-    attempts: int = 1
 
 
 class Standing(NamedTuple):
@@ -157,45 +149,6 @@ def record_of(path: Path) -> dict[str, Any] | None:
     except BenchbedError as error:
         raise BenchbedError(f"{error}: {again}") from None
     return record
-
-
-def note_failure(out: Path, failure: Failure, details: str = "") -> None:
-    """Appends a line to the folder's failures; `details`: a traceback."""
-    line = {**failure._asdict(), "time": round(time.time()), **({"details": details} if details else {})}
-    path = out / "failures.jsonl"
-    with one_line(path, "write"), open(path, "a") as file:
-        file.write(json.dumps(line) + "\n")
-
-
-def failures(out: Path) -> list[Failure]:
-    """Every failure that can be read, oldest first."""
-    return _read_failures(out)[0]
-
-
-def lost_failures(out: Path) -> str | None:
-    """One line where failures were noted that can no longer be read; a last line that a kill has torn is none."""
-    return _read_failures(out)[1]
-
-
-def _read_failures(out: Path) -> tuple[list[Failure], str | None]:
-    path = out / "failures.jsonl"
-    if not path.exists():
-        return [], None
-    with one_line(path, "read"):
-        lines = path.read_text(errors="replace").splitlines(keepends=True)
-    found, odd = list[Failure](), list[int]()
-    for number, line in enumerate(lines, 1):
-        try:
-            value = json.loads(line)
-            failure = Failure(value["run"], value["reason"], value["attempts"])
-            if [type(part) for part in failure] != [str, str, int]:
-                raise TypeError
-            found.append(failure)
-        except (ValueError, KeyError, TypeError):
-            odd += [number] if line.endswith("\n") else []
-    if not odd:
-        return found, None
-    return found, f"{path} is damaged (line {odd[0]}): a failure is lost; its run counts as left, and is made again"
 
 
 def mixed_versions(records: Iterable[Mapping[str, Any]]) -> str | None:

@@ -17,29 +17,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from .. import registry, stages
-from ..config import PLAIN, SECTIONS, RunConfig, identity, resolve, seed_range, typed, with_settings
+from .. import registry
 from ..errors import BenchbedError, unknown
-from ..files import read_toml
 from ..latency.penalty import check_cost, configured
-from ..run import DRY_IMAGES, check_sizes, shortened, task_in
+from ..pipeline.build import check_config, run_id, search_id, space_of, task_in
+from ..pipeline.config import RunConfig, identity
+from ..pipeline.resolve import PLAIN, SECTIONS, check_sizes, resolve, seed_range, with_settings
+from ..pipeline.run import DRY_IMAGES, shortened
+from ..runtime.files import read_toml
+from ..runtime.workers import Needs
 from ..task import Task, truncated
+from ..typed import typed
 
 OF_OTHERS = ("tune",)  # sections that other commands read from the same file
 AXES = ("searcher", "selector", *(key for key in PLAIN if key not in ("seed", "seeds", "device", "out")))
 OF_GRID = ("seeds", "effect", "deviation", "needs")  # and no axes
-
-
-class Needs(BaseModel):
-    """What one run needs of a machine. A run stays in one process; half a GPU is a GPU that two runs share."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    cpus: int = Field(1, ge=1, description="threads of a run")
-    gpus: float = Field(0.0, ge=0)
-    memory_gb: float | None = Field(None, gt=0, description="main memory; none: not looked at")
 
 
 class Run(NamedTuple):
@@ -229,8 +221,8 @@ def _laid_over(base: Mapping[str, Any], at: Mapping[str, Any]) -> dict[str, Any]
 def _checked(run: Run, tasks: dict[str, Task]) -> Run:
     """The run, if its parts go together; before anything is made."""
     config = run.config
-    stages.check(config)
-    space = stages.space_of(config, task_in(tasks, config))
+    check_config(config)
+    space = space_of(config, task_in(tasks, config))
     check_cost(configured(config.cost, space, config.space), config.cost)
     return run
 
@@ -239,7 +231,7 @@ def _seeded(run: Run, seed: int, tasks: dict[str, Task], images: int | None) -> 
     """The same point of the grid at another seed, with its identities."""
     config = run.config.model_copy(update={"seed": seed})
     task = task_for(tasks, config, images)
-    search, own = stages.search_id(config, task), stages.run_id(config, task)
+    search, own = search_id(config, task), run_id(config, task)
     return Run(own, search, config, {**run.point, "seed": seed})
 
 

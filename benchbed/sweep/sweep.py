@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import BenchbedError
-from .crew import Crew, Event
+from ..pipeline.failures import Failure, note_failure
+from ..runtime.workers import Crew, Event
 from .show import Board
-from .state import Failure, note_failure
 from .study import Run
 
 TICK = 0.5  # seconds that one wait for events takes at most

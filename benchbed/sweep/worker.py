@@ -17,12 +17,15 @@ import traceback
 from pathlib import Path
 from typing import IO, Any
 
-from .. import registry, stages
-from ..config import RunConfig, file_sha256, key_of_space
+from .. import registry
 from ..errors import BenchbedError
-from ..folder import HeldError
-from ..machine import pick_device
-from ..run import Options, run
+from ..pipeline.build import run_id
+from ..pipeline.config import RunConfig, key_of_space
+from ..pipeline.resolve import file_sha256
+from ..pipeline.run import run
+from ..runtime.folder import HeldError
+from ..runtime.machine import pick_device
+from ..runtime.options import RunOptions
 from ..task import Task
 from .study import task_for
 
@@ -41,7 +44,7 @@ class Station:
             file = Path(self._scratch.name) / name
             file.write_text(text)
             registry.add_file(file)
-        self.options = Options(Path(begin["out"]), pick_device(begin["device"]))
+        self.options = RunOptions(Path(begin["out"]), pick_device(begin["device"]))
         self.images: int | None = begin["images"]
         self.tasks: dict[str, Task] = {}
 
@@ -78,7 +81,7 @@ class Station:
     def _made(self, wanted: str, config: RunConfig) -> dict[str, Any]:
         _check_code(config)
         task = task_for(self.tasks, config, self.images)
-        if (found := stages.run_id(config, task)) != wanted:
+        if (found := run_id(config, task)) != wanted:
             raise BenchbedError(f"here run {wanted} would be {found}: this worker has other data or another benchbed")
         return run(config, task, self.options)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import BenchbedError, unknown
-from ..files import one_line
+from ..runtime.files import one_line
 from .importing import free_path, import_table
 from .table import Table
 

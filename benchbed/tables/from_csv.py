@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BenchbedError
-from .draft import SIZE, Draft, check_percent
+from .csv_reader import Sheet
 from .figures import Figure, dataset_named, figure_named
-from .sheet import Sheet
+from .table_builder import SIZE, Draft, check_percent
 
 _COUNTS: dict[str, Callable[[Figure], bool]] = {
     "n_seeds": lambda f: f.epochs == 200,

@@ -19,11 +19,11 @@ import numpy as np
 
 from .. import __version__
 from ..errors import BenchbedError
-from ..files import one_line
-from ..spaces.macro import OPERATIONS, STAGES, Macro, all_architectures, flops, parameters
+from ..runtime.files import one_line
+from ..spaces.macro.space import OPERATIONS, STAGES, Macro, all_architectures, flops, parameters
 from . import store
-from .draft import check_percent
 from .figures import Figure
+from .table_builder import check_percent
 
 SHAPE = (len(OPERATIONS),) * sum(STAGES)
 EPOCHS = 50  # the default of the authors' script, which their driver does not change

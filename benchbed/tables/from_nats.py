@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BenchbedError
-from .draft import SIZE, Draft
 from .records import Records, Trial
+from .table_builder import SIZE, Draft
 from .trials import HPS
 from .unpickle import read_pbz2
 

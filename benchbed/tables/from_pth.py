@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import BenchbedError
-from .draft import SIZE, Draft
 from .from_nats import Progress, damaged_means
 from .records import OFFICIAL, Records, Trial
+from .table_builder import SIZE, Draft
 
 _HP = {"less": 12, "full": 200}
 _KEYS = ("meta_archs", "arch2infos", "evaluated_indexes")

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BenchbedError, unknown
-from .draft import SIZE, Draft, check_percent, costs
+from .csv_reader import Sheet
 from .figures import DATASETS, Figure, figure_named
-from .sheet import Sheet
 from .store import Arrays
+from .table_builder import SIZE, Draft, check_percent, costs
 
 LANDSCAPE = {
     "CIFAR10TestAccuracy200Epochs": Figure("cifar10", "test", 200),

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 
 from ..errors import BenchbedError
-from ..files import one_line
+from ..runtime.files import one_line
 from . import store
-from .draft import Draft
 from .from_csv import read_csv
 from .from_macro import read_macro, starts_macro
 from .from_nats import META, Progress, read_nats
 from .from_pth import read_pth
 from .from_upstream import LANDSCAPE, read_landscape, read_monet, read_seeds
 from .table import Table
+from .table_builder import Draft
 
 # In the order of reading: those that know the official index come before those that need it.
 KINDS = {

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import BenchbedError
-from .draft import SIZE, Draft, check_percent, mean_over_seeds
 from .figures import Figure
+from .table_builder import SIZE, Draft, check_percent, mean_over_seeds
 
 # (data set, evaluation set) in the official files -> (data set, split) here
 OFFICIAL = {

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files import write_atomic
+from ..runtime.files import write_atomic
 from ..space import Architecture
 from .figures import Figure
 from .table import COSTS, Table

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import BenchbedError, unknown
-from ..files import atomic, one_line
+from ..runtime.files import atomic, one_line
 
 FORMAT = 1
 EMBEDDED = Path(__file__).with_name("embedded")  # tables that come with benchbed

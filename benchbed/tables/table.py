@@ -81,7 +81,7 @@ class Table:
         """The space whose architectures the table is of."""
         name = self.meta["space"]
         if name == "nb201":  # without the registry, whose imports cost more than a table
-            from ..spaces.nb201 import NB201
+            from ..spaces.nb201.space import NB201
 
             return NB201()
         loaded: Space = import_module("benchbed.registry").load("space", name)()
@@ -139,7 +139,7 @@ class Table:
     def strings(self) -> list[str]:
         """The native string of every cell, by its place in a flattened array."""
         if self.meta["space"] == "nb201":
-            from ..spaces.nb201 import all_strings
+            from ..spaces.nb201.space import all_strings
 
             return all_strings()
         return [self._architecture(place).text for place in range(math.prod(self.shape))]

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import BenchbedError
-from ..files import one_line
+from ..runtime.files import one_line
 from . import store
 
 HPS = ("12", "200")  # the official names of the two trainings: their numbers of epochs

@@ -11,10 +11,10 @@ The 10,000 test images test. Normalisation and crop are NAS-Bench-201's (its tra
 
 from pathlib import Path
 
+from ..images.batches import Layout
+from ..images.published import Options, Published, published_task
+from ..images.splits import SplitFile
 from ..task import Task
-from ._batches import Layout
-from ._published import Options, Published, published_task
-from ._splits import SplitFile
 
 CIFAR10 = Published(
     task="cifar10",

@@ -12,10 +12,10 @@ Accuracies of the two are not comparable: the record names the split. Normalisat
 
 from pathlib import Path
 
+from ..images.batches import Layout
+from ..images.published import Options, Published, published_task
+from ..images.splits import SplitFile
 from ..task import Task
-from ._batches import Layout
-from ._published import Options, Published, published_task
-from ._splits import SplitFile
 
 CIFAR100 = Published(
     task="cifar100",

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from ..errors import BenchbedError
+from ..images.jpegs import JpegSplit, scan
+from ..images.photographs import BRIGHTNESS, MEAN, SATURATION, STD
+from ..images.splits import balanced
 from ..task import Seal, Task
-from ._jpegs import JpegSplit, scan
-from ._photographs import BRIGHTNESS, MEAN, SATURATION, STD
-from ._splits import balanced
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
 FORM = "DIR/train/CLASS/*.JPEG and DIR/val/CLASS/*.JPEG"

@@ -15,10 +15,10 @@ of the two are not comparable: the record names the split. Normalisation and cro
 
 from pathlib import Path
 
+from ..images.batches import Layout
+from ..images.published import Options, Published, published_task
+from ..images.splits import SplitFile
 from ..task import Task
-from ._batches import Layout
-from ._published import Options, Published, published_task
-from ._splits import SplitFile
 
 IMAGENET16 = Published(
     task="imagenet16",

@@ -15,10 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import BenchbedError
+from ..images.batches import Layout
+from ..images.mat import read_mat
+from ..images.published import Options, Published, published_task
 from ..task import Task
-from ._batches import Layout
-from ._mat import read_mat
-from ._published import Options, Published, published_task
 
 SVHN = Published(
     task="svhn",

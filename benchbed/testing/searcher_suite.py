@@ -20,10 +20,10 @@ from ..cost import Cost, Problem, without_cost
 from ..latency.costs import AdditiveCost
 from ..latency.penalty import CostOptions, with_cost
 from ..objective import Batch, Tree
-from ..search_loop import train_epoch
 from ..searcher import Clock, Searcher
 from ..space import Space
 from ..streams import Streams
+from ..training.search_loop import train_epoch
 from .toy_network import ToyNetwork
 from .toys import ToyCell, ToySpace, ToyTable, random_table
 from .tree import difference, require, through_file

@@ -22,13 +22,13 @@ from torch import Tensor
 from ..cost import without_cost
 from ..objective import Batch, Decisions, Objective, Tree
 from ..objectives.supernet import SupernetObjective, SupernetOptions
-from ..search_loop import train_epoch
 from ..searcher import AlphaOptions, Clock, EvaluationMode, GradientSearcher, masked_softmax
 from ..selector import Context, Selection, Selector
 from ..space import Space
-from ..spaces.nb201 import NB201
+from ..spaces.nb201.space import NB201
 from ..streams import Streams
 from ..task import Seal, Split, Task
+from ..training.search_loop import train_epoch
 from .toys import ToyCell, ToySpace, ToyTable, random_table
 from .tree import difference, require, through_file
 

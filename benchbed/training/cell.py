@@ -10,9 +10,9 @@ from torch import nn
 
 from ..errors import BenchbedError
 from ..objectives.supernet import import_class
-from ..parallel import ALONE, Group
+from ..runtime.parallel import ALONE, Group
 from ..space import Architecture, Space
-from ..spaces.nb201 import NB201
+from ..spaces.nb201.space import NB201
 from ..streams import Streams, derive, seeded
 from ..task import Split, StoredSplit, Task
 from .train import Recipe, Training

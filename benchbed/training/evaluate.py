@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import BenchbedError
-from ..parallel import ALONE, Group
+from ..runtime.parallel import ALONE, Group
 from ..task import AnySplit
 
 

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..parallel import ALONE, Group
+from ..images.augment import Cutout
+from ..runtime.parallel import ALONE, Group
 from ..streams import seeded
 from ..task import AnySplit, StoredSplit
-from ..tasks._augment import Cutout
 from .evaluate import evaluate
 from .recipe import RECIPES, Recipe, cosine, drop_path_rate, learning_rate
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from scipy import stats
 
-from benchbed.machine import made_with
+from benchbed.runtime.machine import made_with
 from benchbed.stats.agreement import Estimate, estimate, kendall
 from benchbed.tables import Table
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import torch
 
-from benchbed.machine import keep_freed_memory, made_with
 from benchbed.objectives.supernet import SupernetObjective, SupernetOptions
-from benchbed.spaces.nb201 import NB201
+from benchbed.runtime.machine import keep_freed_memory, made_with
+from benchbed.spaces.nb201.space import NB201
 from benchbed.streams import Streams
 from benchbed.task import Seal, Split, Task
 

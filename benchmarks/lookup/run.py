@@ -234,7 +234,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _record(options: argparse.Namespace, times: Any, rows: Any) -> dict[str, Any]:
     import torch  # after everything has been timed
 
-    from benchbed import machine
+    from benchbed.runtime import machine
 
     return {
         "options": {"rounds": options.rounds, "repeats": options.repeats},

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchbed.supernets.mixed import mixed
-from benchbed.supernets.plan import Plan
+from benchbed.layers.mixed import mixed
+from benchbed.layers.plan import Plan
 
 EXPANSION = 3
 KERNELS = (3, 5, 7)

@@ -19,9 +19,9 @@ from chain import Chain
 from live import peak_bytes
 from torch import Tensor
 
-from benchbed import machine
+from benchbed.layers.plan import Plan, Run, plan
 from benchbed.objectives.capture import Inputs, gate_gradients, weight_gradients
-from benchbed.supernets.plan import Plan, Run, plan
+from benchbed.runtime import machine
 
 MODES = {
     "one path": "a weight step of one path",

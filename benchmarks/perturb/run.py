@@ -18,10 +18,13 @@ from typing import Any
 
 import torch
 
-from benchbed import machine, stages
-from benchbed.config import resolve, seed_range
-from benchbed.folder import Folder
-from benchbed.progress import Reporter
+from benchbed.pipeline.build import Parts, build_parts
+from benchbed.pipeline.resolve import resolve, seed_range
+from benchbed.pipeline.search import run_search
+from benchbed.pipeline.select import run_selection
+from benchbed.runtime import machine
+from benchbed.runtime.folder import Folder
+from benchbed.runtime.progress import Reporter
 from benchbed.tasks.load import load_task
 
 ARMS = ("plain", "raced")
@@ -44,14 +47,14 @@ class Stopwatch:
         return timed
 
 
-def selected(parts: stages.Parts, checkpoint: Path, place: Path) -> dict[str, Any]:
+def selected(parts: Parts, checkpoint: Path, place: Path) -> dict[str, Any]:
     """One selection from the search's checkpoint: what it chose, and what that took."""
     watch, objective = Stopwatch(), parts.objective
     objective.measure = watch.around(objective.measure)  # type: ignore[method-assign]
     objective.outcomes = watch.around(objective.outcomes)  # type: ignore[method-assign]
     began = time.process_time()
     with Folder(place) as folder:
-        selection, _ = stages.select(parts, checkpoint, folder, Reporter(quiet=True))
+        selection, _ = run_selection(parts, checkpoint, folder, Reporter(quiet=True))
     return {
         "architecture": str(selection.architecture),
         "choices": list(selection.architecture.choices),
@@ -69,12 +72,12 @@ def compared(options: argparse.Namespace, seed: int, place: Path) -> dict[str, A
     shared = {} if options.interval is None else {"interval": options.interval}
     given = {"plain": shared, "raced": {**shared, "race": options.race}}
 
-    def parts(arm: str) -> stages.Parts:
+    def parts(arm: str) -> Parts:
         config = resolve({**raw, "selector": given[arm]}, options.searcher, "perturb", seed)
-        return stages.build(config, task, torch.device("cpu"))
+        return build_parts(config, task, torch.device("cpu"))
 
     with Folder(place / "search") as folder:
-        record = stages.search(parts("plain"), folder, Reporter(quiet=True))
+        record = run_search(parts("plain"), folder, Reporter(quiet=True))
     found: dict[str, Any] = {"seed": seed, "supernet_accuracy": record["supernet_accuracy"]}
     for arm in ARMS if seed % 2 else ARMS[::-1]:
         found[arm] = selected(parts(arm), place / "search" / "checkpoint.pt", place / arm)

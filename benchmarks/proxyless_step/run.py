@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchbed import machine, registry
+from benchbed import registry
 from benchbed.cost import without_cost
 from benchbed.objectives.supernet import SupernetObjective, SupernetOptions
+from benchbed.runtime import machine
 from benchbed.searcher import Clock
 from benchbed.spaces.load import load_space
 from benchbed.streams import Streams

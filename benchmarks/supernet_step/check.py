@@ -18,9 +18,9 @@ from reference import ReferenceSupernet, copy_weights, weight_pairs
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchbed.layers.plan import Plan
 from benchbed.objectives.capture import gate_gradients, weight_gradients
-from benchbed.supernets.nb201 import NB201Supernet
-from benchbed.supernets.plan import Plan
+from benchbed.spaces.nb201.supernet import NB201Supernet
 
 QUANTITIES = ("logits", "weight gradient", "gate gradient")
 LIMITS = {"float64": 1e-10, "float32, SiLU for ReLU": 1e-5, "float32": 1e-5}

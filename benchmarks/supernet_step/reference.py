@@ -2,15 +2,15 @@
 
 One nn.Module per candidate operation, each with its own ReLU; a MixedOp runs all five and sums weight * operation(x);
 `none` multiplies by zero; a node is the sum of its edges. Written for this benchmark from the description of the space
-(Dong and Yang, ICLR 2020), as the yardstick of `benchbed.supernets.nb201`: nothing else uses it.
+(Dong and Yang, ICLR 2020), as the yardstick of `benchbed.spaces.nb201.supernet`: nothing else uses it.
 """
 
 import torch
 from torch import Tensor, nn
 
-from benchbed.spaces.nb201 import EDGES, OPERATIONS
-from benchbed.supernets.nb201 import CellSupernet, NB201Supernet
-from benchbed.supernets.plan import Plan
+from benchbed.layers.plan import Plan
+from benchbed.spaces.nb201.space import EDGES, OPERATIONS
+from benchbed.spaces.nb201.supernet import CellSupernet, NB201Supernet
 
 
 def _norm(channels: int, affine: bool) -> nn.BatchNorm2d:

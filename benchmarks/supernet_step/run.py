@@ -25,10 +25,10 @@ from check import LIMITS, QUANTITIES, distances, failures
 from reference import ReferenceSupernet, copy_weights
 from torch import Tensor, nn
 
-from benchbed import machine
+from benchbed.layers.plan import Plan, full_plan
 from benchbed.objectives.capture import REPEATS, Recordings, gate_gradients, weight_gradients
-from benchbed.supernets.nb201 import NB201Supernet
-from benchbed.supernets.plan import Plan, full_plan
+from benchbed.runtime import machine
+from benchbed.spaces.nb201.supernet import NB201Supernet
 
 WARM_UP = REPEATS + 2  # rounds before the first that counts; the CUDA graph is recorded in them
 CHECKED = 8  # images in the comparison of values

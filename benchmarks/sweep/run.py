@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchbed.progress import Reporter
-from benchbed.run import Options, run_all
-from benchbed.sweep.crew import LocalCrew
+from benchbed.pipeline.run import run_all
+from benchbed.runtime.options import RunOptions
+from benchbed.runtime.progress import Reporter
+from benchbed.runtime.workers import LocalCrew
 from benchbed.sweep.show import Board
 from benchbed.sweep.study import Run, Study, expand_study
 from benchbed.sweep.sweep import Sweep
@@ -67,7 +68,7 @@ def in_a_sweep(study: Study, out: Path) -> tuple[float, float]:
 
 def in_one_process(study: Study, out: Path) -> float:
     """Seconds a run of `run_all`, the first one left out as in a sweep."""
-    options = Options(out, torch.device("cpu"))
+    options = RunOptions(out, torch.device("cpu"))
     configs = [run.config for run in study.runs]
     run_all(configs[:1], options)
     began = time.perf_counter()

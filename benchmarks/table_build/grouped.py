@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchbed.networks.nb201 import CONV_1X1, CONV_3X3, EDGES, POOL, SKIP, Cell, NB201Network, Reduction
+from benchbed.spaces.nb201.network import CONV_1X1, CONV_3X3, EDGES, POOL, SKIP, Cell, NB201Network, Reduction
 
 KERNELS = {CONV_3X3: 3, CONV_1X1: 1}
 Nets = Tensor | None  # which networks; None: all, in order

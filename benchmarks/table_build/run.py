@@ -25,13 +25,13 @@ from grouped import Grouped
 
 from benchbed.builder.build import build, folder_of
 from benchbed.builder.classes import classes
-from benchbed.builder.ledger import Ledger
+from benchbed.builder.job_store import Ledger
 from benchbed.builder.settings import spec_of
 from benchbed.builder.spec import Spec
 from benchbed.builder.worker import on_device, train
-from benchbed.machine import made_with
-from benchbed.networks.nb201 import NB201Network
-from benchbed.progress import Reporter
+from benchbed.runtime.machine import made_with
+from benchbed.runtime.progress import Reporter
+from benchbed.spaces.nb201.network import NB201Network
 
 
 def main() -> None:

@@ -22,11 +22,12 @@ import numpy as np
 import optuna
 import torch
 
-from benchbed import machine, registry
+from benchbed import registry
 from benchbed.cost import without_cost
 from benchbed.objectives.table import TableObjective
+from benchbed.runtime import machine
 from benchbed.searcher import Clock
-from benchbed.spaces.nb201 import NB201
+from benchbed.spaces.nb201.space import NB201
 from benchbed.streams import Streams
 
 RESAMPLES = 10_000

@@ -9,8 +9,8 @@ from types import ModuleType
 import pytest
 import torch
 
-from benchbed.supernets import nb201
-from benchbed.supernets.plan import full_plan
+from benchbed.layers.plan import full_plan
+from benchbed.spaces.nb201 import supernet as nb201
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "supernet_step"
 TINY = {"channels": 2, "cells": 1}

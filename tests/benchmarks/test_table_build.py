@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from benchbed.builder.classes import classes
-from benchbed.networks.nb201 import NB201Network
-from benchbed.spaces.nb201 import NB201
+from benchbed.spaces.nb201.network import NB201Network
+from benchbed.spaces.nb201.space import NB201
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from benchbed.builder.assemble import write_table
 from benchbed.builder.classes import classes
 from benchbed.builder.settings import spec_of
 from benchbed.builder.spec import Spec
-from benchbed.spaces.nb201 import NB201
+from benchbed.spaces.nb201.space import NB201
 from benchbed.tables import Table
 
 SIZES = ["scoring.batch=40"]

@@ -20,13 +20,13 @@ from benchbed.builder.build import build, folder_of
 from benchbed.builder.classes import classes
 from benchbed.builder.settings import spec_of
 from benchbed.builder.spec import Spec
-from benchbed.config import resolve
 from benchbed.errors import BenchbedError
-from benchbed.folder import Folder
-from benchbed.progress import Reporter
-from benchbed.scoring import SCORE_KEYS, score
+from benchbed.pipeline.resolve import resolve
+from benchbed.pipeline.score import SCORE_KEYS, score
+from benchbed.runtime.folder import Folder
+from benchbed.runtime.progress import Reporter
 from benchbed.selector import Selection
-from benchbed.spaces.nb201 import NB201, flops, parameters
+from benchbed.spaces.nb201.space import NB201, flops, parameters
 from benchbed.tables import Table
 from benchbed.tasks.load import load_task
 

@@ -8,7 +8,7 @@ import pytest
 from benchbed.builder.classes import classes
 from benchbed.errors import BenchbedError
 from benchbed.space import Architecture, Position, Space
-from benchbed.spaces.nb201 import NB201, is_connected, parameters
+from benchbed.spaces.nb201.space import NB201, is_connected, parameters
 
 
 @pytest.fixture(scope="module")

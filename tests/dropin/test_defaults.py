@@ -212,7 +212,7 @@ def test_what_is_no_table_is_refused(tmp_path: Path, upstream_like: Table, nats_
 @pytest.fixture
 def upstream_like(imported: Any, tmp_path: Path) -> Table:
     """A table without the official index: its CSV has no column for it."""
-    from benchbed.tables.draft import all_strings
+    from benchbed.tables.table_builder import all_strings
 
     rows = "\n".join(f"{text},{i / 200}" for i, text in enumerate(all_strings()))
     (tmp_path / "bare.csv").write_text(f"arch,cifar10_test_200\n{rows}\n")

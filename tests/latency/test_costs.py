@@ -11,8 +11,8 @@ from benchbed.latency.costs import AdditiveCost, WholeCost
 from benchbed.latency.knapsack import best_choices
 from benchbed.latency.load import load_cost
 from benchbed.space import Architecture
-from benchbed.spaces.mbconv import MBConv
-from benchbed.spaces.nb201 import NB201, all_architectures, flops, parameters
+from benchbed.spaces.mbconv.space import MBConv
+from benchbed.spaces.nb201.space import NB201, all_architectures, flops, parameters
 from benchbed.testing.toys import ToyCell, ToySpace
 
 SPACE = ToySpace()

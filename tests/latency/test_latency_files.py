@@ -12,8 +12,8 @@ from benchbed.latency.files import read_entries, read_whole
 from benchbed.latency.layout import layout_of
 from benchbed.latency.load import load_cost, split_source, tabulated
 from benchbed.searcher import masked_softmax
-from benchbed.spaces.mbconv import MBConv
-from benchbed.spaces.nb201 import NB201
+from benchbed.spaces.mbconv.space import MBConv
+from benchbed.spaces.nb201.space import NB201
 from benchbed.testing.toys import ToySpace
 
 CHAIN = MBConv()

@@ -13,10 +13,10 @@ from benchbed.latency.layout import layout_of
 from benchbed.latency.load import load_cost
 from benchbed.latency.measure import Recipe, measure
 from benchbed.latency.modules import inputs_of, sample_of
-from benchbed.networks.mbconv import MBConvNetwork
-from benchbed.networks.nb201 import NB201Network
-from benchbed.spaces.mbconv import MBConv
-from benchbed.spaces.nb201 import NB201
+from benchbed.spaces.mbconv.network import MBConvNetwork
+from benchbed.spaces.mbconv.space import MBConv
+from benchbed.spaces.nb201.network import NB201Network
+from benchbed.spaces.nb201.space import NB201
 
 CPU = torch.device("cpu")
 QUICK = Recipe(CPU, batch=1, threads=1, repeats=3, warmup=1)

@@ -14,7 +14,7 @@ from benchbed.errors import BenchbedError
 from benchbed.objective import Decisions
 from benchbed.objectives.capture import KEPT, REPEATS, Outputs, Recordings
 from benchbed.objectives.supernet import SupernetObjective, SupernetOptions
-from benchbed.spaces.nb201 import NB201
+from benchbed.spaces.nb201.space import NB201
 from benchbed.streams import Streams
 from benchbed.task import Seal, Split, Task
 

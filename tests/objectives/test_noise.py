@@ -3,8 +3,8 @@
 import torch
 
 from benchbed.objectives.supernet import SupernetObjective, SupernetOptions
-from benchbed.spaces.darts_s2 import DartsS2
-from benchbed.spaces.darts_s4 import DartsS4
+from benchbed.spaces.darts.space_s2 import DartsS2
+from benchbed.spaces.darts.space_s4 import DartsS4
 from benchbed.streams import Streams
 from benchbed.task import Seal, Split, Task
 

@@ -10,7 +10,7 @@ from benchbed.errors import BenchbedError
 from benchbed.objective import View
 from benchbed.objectives.norms import answered, average, gather
 from benchbed.objectives.supernet import CALIBRATION, SupernetObjective, SupernetOptions
-from benchbed.spaces.nb201 import NB201
+from benchbed.spaces.nb201.space import NB201
 from benchbed.streams import Streams, derive
 from benchbed.task import Seal, Split, Task
 

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from benchbed.objectives.supernet import SupernetObjective, SupernetOptions
-from benchbed.spaces.darts import Darts
-from benchbed.spaces.darts_s1 import DartsS1
-from benchbed.spaces.darts_s4 import DartsS4
-from benchbed.spaces.macro import Macro
-from benchbed.spaces.mbconv import MBConv
-from benchbed.spaces.nb201 import NB201
-from benchbed.spaces.nb201_untied import NB201Untied
-from benchbed.spaces.proxyless_cifar import ProxylessCifar
+from benchbed.spaces.darts.space import Darts
+from benchbed.spaces.darts.space_s1 import DartsS1
+from benchbed.spaces.darts.space_s4 import DartsS4
+from benchbed.spaces.macro.space import Macro
+from benchbed.spaces.mbconv.space import MBConv
+from benchbed.spaces.nb201.space import NB201
+from benchbed.spaces.nb201_untied.space import NB201Untied
+from benchbed.spaces.proxyless_cifar.space import ProxylessCifar
 from benchbed.streams import Streams
 from benchbed.task import Seal, Split, Task
 from benchbed.testing import objective_suite

@@ -8,10 +8,10 @@ import torch
 from torch.nn import functional as F
 
 from benchbed.errors import BenchbedError
+from benchbed.layers.plan import plan
 from benchbed.objectives.supernet import SupernetObjective, SupernetOptions
-from benchbed.spaces.nb201 import NB201
+from benchbed.spaces.nb201.space import NB201
 from benchbed.streams import Streams
-from benchbed.supernets.plan import plan
 from benchbed.task import Seal, Split, Task
 
 TRAIN, VALID = 40, 50

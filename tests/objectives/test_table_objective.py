@@ -10,7 +10,7 @@ import torch
 from benchbed.errors import BenchbedError
 from benchbed.objectives.table import TableObjective, imageless
 from benchbed.searcher import renormalised
-from benchbed.spaces.nb201 import NB201
+from benchbed.spaces.nb201.space import NB201
 from benchbed.streams import Streams
 from benchbed.testing.objective_suite import CHECKS
 

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchbed.run import Options, expand, run_all
+from benchbed.pipeline.resolve import expand
+from benchbed.pipeline.run import run_all
+from benchbed.runtime.options import RunOptions
 from benchbed.tables import store
 
 SEEDS = [0, 1, 2]
@@ -41,7 +43,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, table_file: Path) -> Path:
     out = tmp_path_factory.mktemp("reported") / "runs"
     raw = {"objective": "table", "table": str(table_file), "dataset": "cifar10", "epochs": 3, "steps": 4}
     configs = expand(raw, ["darts", "proxyless"], ["magnitude", "constant"], SEEDS)
-    run_all(configs, Options(out, torch.device("cpu")))
+    run_all(configs, RunOptions(out, torch.device("cpu")))
     return out
 
 

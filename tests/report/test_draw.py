@@ -10,9 +10,9 @@ import pytest
 from benchbed.errors import BenchbedError
 from benchbed.report.draw import draw_cell, text_drawing
 from benchbed.space import Architecture, Position, Space
-from benchbed.spaces.darts import OPERATIONS as DARTS_OPERATIONS
-from benchbed.spaces.darts import Darts
-from benchbed.spaces.nb201 import NB201, OPERATIONS, all_architectures
+from benchbed.spaces.darts.space import OPERATIONS as DARTS_OPERATIONS
+from benchbed.spaces.darts.space import Darts
+from benchbed.spaces.nb201.space import NB201, OPERATIONS, all_architectures
 
 SPACE = NB201()
 CELL = SPACE.parse("|nor_conv_3x3~0|+|nor_conv_1x1~0|avg_pool_3x3~1|+|skip_connect~0|none~1|nor_conv_3x3~2|")

@@ -7,7 +7,7 @@ from matplotlib.patches import FancyBboxPatch
 from benchbed.report.draw import ABSENT, draw_cell, text_drawing
 from benchbed.report.draw_chain import chain_figure, chain_text
 from benchbed.space import Layer
-from benchbed.spaces.mbconv import RELEASED, MBConv
+from benchbed.spaces.mbconv.space import RELEASED, MBConv
 
 SPACE = MBConv()
 

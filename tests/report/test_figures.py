@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from benchbed.history import Epoch
+from benchbed.pipeline.history import Epoch
 from benchbed.report.collect import Clock, Collection, collect
 from benchbed.report.figures import curves, favourite, figures, on_grid, pareto, trajectories
 from benchbed.report.groups import groups

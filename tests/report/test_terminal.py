@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from benchbed.report.terminal import grid_summary, run_summary
-from benchbed.spaces.nb201 import NB201
+from benchbed.spaces.nb201.space import NB201
 
 CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_1x1~1|none~2|"
 

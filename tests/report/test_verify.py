@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from benchbed.config import file_sha256
 from benchbed.errors import BenchbedError
+from benchbed.pipeline.resolve import expand, file_sha256
+from benchbed.pipeline.run import run_all
 from benchbed.report.verify import verified
-from benchbed.run import Options, expand, run_all
+from benchbed.runtime.options import RunOptions
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def test_a_selection_on_a_table_repeats(runs: Path, record: Path) -> None:
 
 def test_a_selection_that_tunes_a_supernet_repeats(tiny: dict[str, Any], tmp_path: Path) -> None:
     raw = {**tiny, "epochs": 1, "selector": {"draws": 2}}
-    (one,) = run_all(expand(raw, ["darts"], ["perturb"], [0]), Options(tmp_path, torch.device("cpu")))
+    (one,) = run_all(expand(raw, ["darts"], ["perturb"], [0]), RunOptions(tmp_path, torch.device("cpu")))
     assert one["state_sha256"]["search"] != one["state_sha256"]["selection"]
     found = verified(tmp_path / one["id"])
     assert found.differences == []

@@ -13,12 +13,12 @@ from benchbed.cost import without_cost
 from benchbed.errors import BenchbedError
 from benchbed.objective import Decisions, Evaluation
 from benchbed.objectives.table import TableObjective
-from benchbed.search_loop import train_epoch
 from benchbed.searcher import Clock
 from benchbed.space import Position
 from benchbed.streams import Streams
 from benchbed.testing.toys import ToyCell, ToySpace, ToyTable, random_table
 from benchbed.testing.tree import difference, through_file
+from benchbed.training.search_loop import train_epoch
 
 NAMES = [p.name for p in registry.plugins("searcher") if "fidelity" in registry.load("searcher", p.name).needs]
 WHOLE = Clock(0, 0, 1, 1)

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from benchbed.cost import Problem, without_cost
-from benchbed.search_loop import train_epoch
 from benchbed.searchers.blank import Blank
 from benchbed.searchers.darts import DARTS
 from benchbed.selectors.magnitude import Magnitude
@@ -13,6 +12,7 @@ from benchbed.testing.searcher_suite import CHECKS
 from benchbed.testing.selector_suite import Bench
 from benchbed.testing.toy_network import ToyNetwork
 from benchbed.testing.toys import ToySpace, random_table
+from benchbed.training.search_loop import train_epoch
 
 
 def _blank(seed=0, **options):

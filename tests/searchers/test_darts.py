@@ -12,17 +12,17 @@ from benchbed.cost import Problem, without_cost
 from benchbed.errors import BenchbedError
 from benchbed.objective import Batch, Decisions
 from benchbed.objectives.supernet import SupernetObjective, SupernetOptions
-from benchbed.search_loop import train_epoch
 from benchbed.searcher import Clock, masked_softmax
 from benchbed.searchers.darts import DARTS
 from benchbed.space import Position
-from benchbed.spaces.nb201 import NB201
+from benchbed.spaces.nb201.space import NB201
 from benchbed.streams import Streams
 from benchbed.task import Seal, Split, Task
 from benchbed.testing.objective_suite import dense_gates, one_hot_gates
 from benchbed.testing.searcher_suite import Traced
 from benchbed.testing.toy_network import ToyNetwork
 from benchbed.testing.toys import ToySpace, ToyTable, random_table
+from benchbed.training.search_loop import train_epoch
 
 CLOCK = Clock(0, 0, 1, 1)
 TRAIN, VALID = Batch(torch.zeros(0), torch.zeros(0)), Batch(torch.zeros(0), torch.ones(0))  # names of a double's losses

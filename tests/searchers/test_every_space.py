@@ -6,10 +6,10 @@ import torch
 from benchbed import registry
 from benchbed.cost import without_cost
 from benchbed.objectives.supernet import SupernetObjective, SupernetOptions
-from benchbed.search_loop import train_epoch
 from benchbed.streams import Streams
 from benchbed.task import Seal, Split, Task
 from benchbed.testing.tree import difference, through_file
+from benchbed.training.search_loop import train_epoch
 
 EPOCHS = 2
 # With a warm-up of half the epochs the other half makes architecture steps.

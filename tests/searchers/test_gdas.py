@@ -7,12 +7,12 @@ import torch
 from scipy.stats import chisquare
 
 from benchbed.cost import Problem, without_cost
-from benchbed.search_loop import train_epoch
 from benchbed.searcher import Clock, masked_softmax
 from benchbed.searchers.gdas import GDAS
 from benchbed.streams import Streams
 from benchbed.testing.searcher_suite import CHECKS, Traced
 from benchbed.testing.toys import ToySpace, ToyTable, random_table
+from benchbed.training.search_loop import train_epoch
 
 MASK = torch.from_numpy(ToySpace().mask)
 ALPHA = torch.randn(3, 4, generator=torch.Generator().manual_seed(5)) * MASK

@@ -8,7 +8,7 @@ from benchbed.cost import Problem, without_cost
 from benchbed.objectives.supernet import SupernetObjective, SupernetOptions
 from benchbed.searcher import Clock
 from benchbed.searchers.proxyless import ProxylessNAS
-from benchbed.spaces.nb201 import EDGES, NB201
+from benchbed.spaces.nb201.space import EDGES, NB201
 from benchbed.streams import Streams
 from benchbed.task import Seal, Split, Task
 

@@ -4,11 +4,11 @@ import torch
 from scipy.stats import chisquare
 
 from benchbed.cost import without_cost
-from benchbed.search_loop import train_epoch
 from benchbed.searcher import Clock
 from benchbed.searchers.random import RandomSampling
 from benchbed.streams import Streams
 from benchbed.testing.toys import ToySpace, random_table
+from benchbed.training.search_loop import train_epoch
 
 
 def _searcher(seed=0):

@@ -7,7 +7,6 @@ import torch
 
 from benchbed.cost import without_cost
 from benchbed.objective import Decisions
-from benchbed.search_loop import train_epoch
 from benchbed.searcher import Clock
 from benchbed.searchers.darts import DARTS
 from benchbed.searchers.sdarts_adv import AdversarialDARTS
@@ -18,6 +17,7 @@ from benchbed.testing.searcher_suite import Traced
 from benchbed.testing.toy_network import ToyNetwork
 from benchbed.testing.toys import ToySpace, ToyTable, random_table
 from benchbed.testing.tree import difference
+from benchbed.training.search_loop import train_epoch
 
 MASK = torch.from_numpy(ToySpace().mask)
 ALPHA = torch.randn(3, 4, generator=torch.Generator().manual_seed(5)) * MASK

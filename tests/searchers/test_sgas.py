@@ -8,19 +8,19 @@ import torch
 from benchbed.cost import without_cost
 from benchbed.objective import Decisions
 from benchbed.objectives.table import TableObjective
-from benchbed.search_loop import train_epoch
 from benchbed.searcher import Clock
 from benchbed.searchers._progressive import ProgressiveDARTS
 from benchbed.searchers.sgas import SGAS, certainty, scaled
 from benchbed.selectors.magnitude import Magnitude
 from benchbed.space import Position
-from benchbed.spaces.nb201 import NB201
+from benchbed.spaces.nb201.space import NB201
 from benchbed.streams import Streams
 from benchbed.testing.searcher_suite import Traced
 from benchbed.testing.selector_suite import Bench
 from benchbed.testing.toy_network import ToyNetwork
 from benchbed.testing.toys import ToyCell, ToySpace, ToyTable, random_table
 from benchbed.testing.tree import difference
+from benchbed.training.search_loop import train_epoch
 
 
 class WithNone(ToySpace):

@@ -4,16 +4,16 @@ import pytest
 import torch
 
 from benchbed.cost import without_cost
-from benchbed.search_loop import train_epoch
 from benchbed.searcher import Clock
 from benchbed.searchers.shrink import Shrink
 from benchbed.selectors.magnitude import Magnitude
 from benchbed.space import Position
-from benchbed.spaces.nb201 import NB201
+from benchbed.spaces.nb201.space import NB201
 from benchbed.streams import Streams
 from benchbed.testing.searcher_suite import Traced
 from benchbed.testing.selector_suite import Bench
 from benchbed.testing.toys import ToyCell, ToySpace, random_table
+from benchbed.training.search_loop import train_epoch
 
 
 def _shrink(space=ToySpace, alpha=None, seed=0, **options):

@@ -13,12 +13,12 @@ from torch import nn
 
 from benchbed import registry
 from benchbed.cost import Problem, without_cost
+from benchbed.layers.mixed import mixed
 from benchbed.objectives.supernet import SupernetObjective, SupernetOptions
-from benchbed.search_loop import train_epoch
 from benchbed.space import Architecture, Position, Space
 from benchbed.streams import Streams
-from benchbed.supernets.mixed import mixed
 from benchbed.task import Seal, Split, Task
+from benchbed.training.search_loop import train_epoch
 
 OPERATIONS = ("identity", "absolute", "zero")
 BEST, CHEAPEST = 1, 2

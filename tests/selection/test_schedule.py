@@ -4,8 +4,8 @@ import pytest
 
 from benchbed.selection.schedule import agenda_of, by_group, name_of, schedule_of, schedule_on
 from benchbed.space import Node, Position
-from benchbed.spaces.darts_s1 import DartsS1
-from benchbed.spaces.nb201 import NB201
+from benchbed.spaces.darts.space_s1 import DartsS1
+from benchbed.spaces.nb201.space import NB201
 from benchbed.testing.toys import ToyCell, ToySpace
 
 

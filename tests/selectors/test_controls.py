@@ -6,7 +6,7 @@ import numpy as np
 
 from benchbed.selectors.constant import Constant
 from benchbed.selectors.random import RandomChoice
-from benchbed.spaces.nb201 import NB201
+from benchbed.spaces.nb201.space import NB201
 from benchbed.streams import Streams
 from benchbed.testing.selector_suite import Bench
 from benchbed.testing.toys import ToySpace, random_table

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchbed.selector import Context
-from benchbed.spaces.darts import Darts
+from benchbed.spaces.darts.space import Darts
 from benchbed.streams import Streams
 
 ALL = "magnitude,perturb,perturb-magnitude,discretize,best-of"

@@ -6,11 +6,12 @@ import torch
 from benchbed.errors import BenchbedError
 from benchbed.objective import Decisions
 from benchbed.objectives.supernet import SupernetObjective, SupernetOptions
-from benchbed.run import Options as RunOptions
-from benchbed.run import expand, run_all
-from benchbed.selection.discretise import TrainingOptions, discretised
+from benchbed.pipeline.resolve import expand
+from benchbed.pipeline.run import run_all
+from benchbed.runtime.options import RunOptions
+from benchbed.selection.discretize import TrainingOptions, discretised
 from benchbed.selectors.discretize import Discretize, Options
-from benchbed.spaces.nb201 import NB201
+from benchbed.spaces.nb201.space import NB201
 from benchbed.streams import Streams
 from benchbed.task import Seal, Split, Task
 from benchbed.testing.selector_suite import Bench

@@ -12,7 +12,7 @@ from benchbed.selectors import perturb as perturb_module
 from benchbed.selectors.magnitude import Magnitude
 from benchbed.selectors.perturb import Options, Perturb
 from benchbed.space import Position
-from benchbed.spaces.nb201 import NB201
+from benchbed.spaces.nb201.space import NB201
 from benchbed.streams import Streams
 from benchbed.testing.selector_suite import Bench
 from benchbed.testing.toys import ToySpace, ToyTable, random_table

@@ -8,7 +8,7 @@ from benchbed.selectors.perturb import Options as PerturbOptions
 from benchbed.selectors.perturb import Perturb
 from benchbed.selectors.perturb_magnitude import Options, PerturbMagnitude
 from benchbed.space import Space
-from benchbed.spaces.nb201 import NB201
+from benchbed.spaces.nb201.space import NB201
 from benchbed.streams import Streams
 from benchbed.testing.selector_suite import Bench
 from benchbed.testing.toys import ToyCell, ToySpace, random_table

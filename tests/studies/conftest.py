@@ -16,7 +16,7 @@ import pytest
 @pytest.fixture
 def keep() -> Iterator[Callable[..., Any]]:
     """`keep(name, heartbeat, grace)`: a storage, closed after the test."""
-    from benchbed.studies.tune_storage import opened
+    from benchbed.tune.storage import opened
 
     with ExitStack() as stack:
         yield lambda name, heartbeat=60, grace=180: stack.enter_context(opened(name, heartbeat, grace))

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from benchbed.latency.load import load_cost
-from benchbed.run import Options
-from benchbed.spaces.nb201 import NB201, all_architectures
+from benchbed.runtime.options import RunOptions
+from benchbed.spaces.nb201.space import NB201, all_architectures
 from benchbed.studies.devices import NONE, Crossed, Device, Found, markdown, rule, study
 
 FLAGS = ("--objective", "table", "--table", "mine", "--dataset", "cifar10", "--seeds", "0:2", "--quiet")
@@ -42,7 +42,7 @@ def raw(make_table: Callable[..., Any]) -> dict[str, Any]:
 @pytest.mark.slow
 def test_each_device_gets_the_operation_that_is_fast_there(raw: dict[str, Any], sheet: Path, tmp_path: Path) -> None:
     sources = [f"{sheet}:small", f"{sheet}:odd"]
-    options = Options(tmp_path, torch.device("cpu"))
+    options = RunOptions(tmp_path, torch.device("cpu"))
     crossed = study(raw, "proxyless", "magnitude", [0, 1], sources, 0.5, options)
     assert [d.target for d in crossed.devices] == [2 + 0.5 * 54] * 2
     for one in crossed.found:

@@ -12,8 +12,8 @@ import torch
 from benchbed.errors import BenchbedError
 from benchbed.latency.costs import values_of_all
 from benchbed.latency.load import load_cost
-from benchbed.run import Options
-from benchbed.spaces.nb201 import NB201, all_architectures
+from benchbed.runtime.options import RunOptions
+from benchbed.spaces.nb201.space import NB201, all_architectures
 from benchbed.studies.front import IGNORANT, RANDOM, Fronts, Point, Sweep, hypervolumes, markdown, rows, study
 
 GRID = np.indices((5,) * 6)
@@ -39,7 +39,7 @@ def raw(make_table: Callable[..., Any], sheet: Path) -> dict[str, Any]:
 @pytest.mark.slow
 def test_a_sweep_of_weights_ends_at_the_dearest_and_at_the_cheapest(raw: dict[str, Any], tmp_path: Path) -> None:
     raw["searcher"] = {"mode": "full"}
-    options = Options(tmp_path, torch.device("cpu"))
+    options = RunOptions(tmp_path, torch.device("cpu"))
     found = study(raw, "proxyless", "magnitude", [0, 1], Sweep("weight", (1e-4, 5.0)), None, options)
     by_kind = {(p.of, p.value, p.seed): (p.cost, p.accuracy) for p in found.points if p.of != RANDOM}
     for seed in (0, 1):
@@ -118,7 +118,7 @@ def test_what_is_no_sweep_is_refused(
 
 def test_a_front_without_a_table_trains_its_random_architectures_too(tiny: dict[str, Any], tmp_path: Path) -> None:
     raw = {**tiny, "cost": {"table": "params"}}
-    options = Options(tmp_path, torch.device("cpu"))
+    options = RunOptions(tmp_path, torch.device("cpu"))
     with pytest.raises(BenchbedError, match="below the fastest architecture"):
         study(raw, "random", "magnitude", [0], Sweep("target", (1e-6,)), None, options)
     assert list(tmp_path.iterdir()) == []

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from benchbed.errors import BenchbedError
-from benchbed.run import Options
+from benchbed.runtime.options import RunOptions
 from benchbed.studies.proxy import DIRECT, Found, laid_over, markdown, parse_proxy, rows, study
 
 
-def _options(out: Path) -> Options:
-    return Options(out, torch.device("cpu"))
+def _options(out: Path) -> RunOptions:
+    return RunOptions(out, torch.device("cpu"))
 
 
 # -- proxies as text ---------------------------------------------------------------------------------------------------

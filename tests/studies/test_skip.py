@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from benchbed.spaces.nb201 import CONV1, CONV3, EDGES, SKIP
+from benchbed.layers.plan import plan
+from benchbed.spaces.nb201.space import CONV1, CONV3, EDGES, SKIP
+from benchbed.spaces.nb201.supernet import CellSupernet, NB201Supernet
 from benchbed.streams import seeded
 from benchbed.studies.skip import Found, gap, markdown, rank_correlation, rows
 from benchbed.studies.skip_supernet import accuracy, alpha_gaps, edge_errors, name, swap, swap_test, untied
-from benchbed.supernets.nb201 import CellSupernet, NB201Supernet
-from benchbed.supernets.plan import plan
 
 
 @pytest.fixture

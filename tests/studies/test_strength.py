@@ -11,13 +11,14 @@ from xml.etree import ElementTree
 import pytest
 import torch
 
-from benchbed import stages
 from benchbed.errors import BenchbedError
-from benchbed.folder import load_checkpoint
 from benchbed.objective import Decisions
-from benchbed.run import Options, expand, task_of
-from benchbed.spaces.darts_s2 import DartsS2
-from benchbed.spaces.nb201 import NB201
+from benchbed.pipeline.build import build_parts, task_of
+from benchbed.pipeline.resolve import expand
+from benchbed.runtime.folder import load_checkpoint
+from benchbed.runtime.options import RunOptions
+from benchbed.spaces.darts.space_s2 import DartsS2
+from benchbed.spaces.nb201.space import NB201
 from benchbed.studies import strength as room
 from benchbed.studies.strength import Candidate, Found, edges_of, study, training_options
 from benchbed.studies.strength_page import SCORES, chosen, edge_row, markdown, pooled, rows
@@ -110,7 +111,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory, tiny_file: Path) -> tuple
         "scoring": {"channels": 2, "epochs": 1, "batch": 40},
     }
     out = tmp_path_factory.mktemp("strength")
-    return out, raw, study(raw, "darts", [0], OPTIONS, 1, Options(out, torch.device("cpu")))
+    return out, raw, study(raw, "darts", [0], OPTIONS, 1, RunOptions(out, torch.device("cpu")))
 
 
 def test_each_candidate_is_the_definition(measured: tuple[Path, dict[str, Any], list[Found]]) -> None:
@@ -120,7 +121,7 @@ def test_each_candidate_is_the_definition(measured: tuple[Path, dict[str, Any], 
     (search,) = (out / "searches").iterdir()
     (edge,) = edges_of(NB201(), 1)
     for k, one in enumerate(found.candidates):
-        parts = stages.build(config, task_of(config), torch.device("cpu"))
+        parts = build_parts(config, task_of(config), torch.device("cpu"))
         parts.load_state(load_checkpoint(search / "checkpoint.pt")["tree"]["parts"])
         p = parts.searcher.probabilities()
         assert one.operation == parts.space.positions[edge].operations[k]
@@ -142,7 +143,7 @@ def test_a_killed_study_goes_on_and_more_edges_add_to_it(
     measured: tuple[Path, dict[str, Any], list[Found]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, raw, (whole,) = measured
-    options, made, discretised = Options(tmp_path, torch.device("cpu")), [], room.discretised
+    options, made, discretised = RunOptions(tmp_path, torch.device("cpu")), [], room.discretised
 
     def dying(context: Any, decisions: Decisions, *rest: Any) -> Any:
         made.append(int(decisions.rows.argmax()))

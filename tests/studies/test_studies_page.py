@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from benchbed.cli_study import study_app
+from benchbed.cli.study import study_app
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "studies.md").read_text()
 

@@ -13,7 +13,9 @@ import torch
 
 from benchbed.errors import BenchbedError
 from benchbed.objectives.table import trainings_of
-from benchbed.run import Options, expand, run_all
+from benchbed.pipeline.resolve import expand
+from benchbed.pipeline.run import run_all
+from benchbed.runtime.options import RunOptions
 from benchbed.studies import tabular
 from benchbed.tables.table import Table
 
@@ -78,7 +80,7 @@ def test_a_table_without_what_is_needed_is_refused_in_one_line(make_table: Any, 
             assert "\n" not in str(caught.value)
 
 
-NOWHERE = Options(Path("/nonexistent"), torch.device("cpu"))
+NOWHERE = RunOptions(Path("/nonexistent"), torch.device("cpu"))
 
 
 @pytest.mark.parametrize("name", ["random-search", "optuna"])
@@ -90,7 +92,7 @@ def test_on_a_supernet_they_are_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_run_makes_the_same_search_and_its_history_is_the_curve(name: str, timed: Table, tmp_path: Path) -> None:
-    (record,) = run_all(expand(RAW, [name], ["magnitude"], [3]), Options(tmp_path, torch.device("cpu")))
+    (record,) = run_all(expand(RAW, [name], ["magnitude"], [3]), RunOptions(tmp_path, torch.device("cpu")))
     found = tabular.study("timed", "cifar10", [tabular.parse_entry(name, {})], [3]).runs[0]
     assert (record["architecture"], record["test_accuracy"]) == (found.architecture, found.test)
     folder = tmp_path / "searches" / record["search"]

@@ -11,8 +11,10 @@ import pytest
 import torch
 
 from benchbed.errors import BenchbedError
-from benchbed.folder import load_checkpoint, snapshot_path
-from benchbed.run import Options, expand, run_all
+from benchbed.pipeline.resolve import expand
+from benchbed.pipeline.run import run_all
+from benchbed.runtime.folder import load_checkpoint, snapshot_path
+from benchbed.runtime.options import RunOptions
 from benchbed.studies.trajectory import Found, Point, collapse, curves, markdown, study
 
 CPU = torch.device("cpu")
@@ -28,8 +30,8 @@ def search_of(out: Path) -> Path:
 
 def test_snapshots_change_neither_a_searchs_name_nor_its_end(tiny: dict[str, Any], tmp_path: Path) -> None:
     configs = expand({**tiny, "epochs": 3}, ["darts"], ["magnitude"], [0])
-    run_all(configs, Options(tmp_path / "plain", CPU))
-    run_all(configs, Options(tmp_path / "kept", CPU, snapshots=(1, 2, 3)))
+    run_all(configs, RunOptions(tmp_path / "plain", CPU))
+    run_all(configs, RunOptions(tmp_path / "kept", CPU, snapshots=(1, 2, 3)))
     plain, kept = search_of(tmp_path / "plain"), search_of(tmp_path / "kept")
     assert plain.name == kept.name
     ends = [json.loads((search / "record.json").read_text())["state_sha256"] for search in (plain, kept)]
@@ -47,10 +49,10 @@ def test_snapshots_change_neither_a_searchs_name_nor_its_end(tiny: dict[str, Any
 def test_a_search_killed_between_saving_and_keeping_keeps_all(
     tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from benchbed.folder import Folder
+    from benchbed.runtime.folder import Folder
 
     configs = expand({**tiny, "epochs": 3}, ["darts"], ["magnitude"], [0])
-    options = Options(tmp_path, CPU, snapshots=(2,))
+    options = RunOptions(tmp_path, CPU, snapshots=(2,))
     with monkeypatch.context() as patch:
 
         def dying(folder: Folder, epoch: int) -> None:
@@ -65,8 +67,8 @@ def test_a_search_killed_between_saving_and_keeping_keeps_all(
 
 def test_force_forgets_them(tiny: dict[str, Any], tmp_path: Path) -> None:
     configs = expand(tiny, ["darts"], ["magnitude"], [0])
-    run_all(configs, Options(tmp_path, CPU, snapshots=(1,)))
-    run_all(configs, Options(tmp_path, CPU, force=True))
+    run_all(configs, RunOptions(tmp_path, CPU, snapshots=(1,)))
+    run_all(configs, RunOptions(tmp_path, CPU, force=True))
     assert not snapshot_path(search_of(tmp_path), 1).exists()
 
 
@@ -121,8 +123,8 @@ def test_a_snapshot_is_where_a_shorter_search_would_be_for_a_rule_without_a_cloc
     """At a constant learning rate the first two epochs of four are those of two, and so is what is selected."""
     flat = {**tiny, "supernet": {**tiny["supernet"], "lr_min": 0.1, "lr": 0.1}, "selector": {"interval": 1}}
     names = ["perturb", "magnitude"]
-    long = study({**flat, "epochs": 4}, "darts", names, [0], [2, 4], 0.75, Options(tmp_path / "long", CPU))
-    short = study({**flat, "epochs": 2}, "darts", names, [0], [2], 0.75, Options(tmp_path / "short", CPU))
+    long = study({**flat, "epochs": 4}, "darts", names, [0], [2, 4], 0.75, RunOptions(tmp_path / "long", CPU))
+    short = study({**flat, "epochs": 2}, "darts", names, [0], [2], 0.75, RunOptions(tmp_path / "short", CPU))
     assert [p for p in long.points if p.epoch == 2] == short.points
     assert long.free[0][:2] == short.free[0]
 
@@ -175,14 +177,14 @@ def test_what_is_refused(refused: Callable[..., str], tiny_flags: list[str]) -> 
 
 def test_a_search_that_kept_nothing_is_made_once_more_for_its_snapshots(tiny: dict[str, Any], tmp_path: Path) -> None:
     plain, kept = tmp_path / "plain", tmp_path / "kept"
-    run_all(expand(tiny, ["darts"], ["magnitude"], [0]), Options(plain, CPU))
+    run_all(expand(tiny, ["darts"], ["magnitude"], [0]), RunOptions(plain, CPU))
     before = {p: p.stat().st_mtime_ns for p in plain.rglob("*.*") if p.is_file() and p.name != ".lock"}
-    found = study(tiny, "darts", ["magnitude"], [0], [1, 2], 0.75, Options(plain, CPU))
-    assert found == study(tiny, "darts", ["magnitude"], [0], [1, 2], 0.75, Options(kept, CPU))
+    found = study(tiny, "darts", ["magnitude"], [0], [1, 2], 0.75, RunOptions(plain, CPU))
+    assert found == study(tiny, "darts", ["magnitude"], [0], [1, 2], 0.75, RunOptions(kept, CPU))
     assert all(p.stat().st_mtime_ns == when for p, when in before.items())
     assert not (kept / "trajectory" / "searches").exists()
     record = next(plain.glob("searches/*/record.json"))
     changed = json.loads(record.read_text()) | {"state_sha256": "0"}
     record.write_text(json.dumps(changed))  # as if another machine had made it
     with pytest.raises(BenchbedError, match="searched once more it ended elsewhere: give another --out"):
-        study(tiny, "darts", ["magnitude"], [0], [1, 2], 0.75, Options(plain, CPU))
+        study(tiny, "darts", ["magnitude"], [0], [1, 2], 0.75, RunOptions(plain, CPU))

@@ -9,20 +9,11 @@ from typing import Any
 import pytest
 
 from benchbed.errors import BenchbedError
-from benchbed.folder import Folder
-from benchbed.sweep.state import (
-    Failure,
-    claim,
-    failures,
-    lost_failures,
-    mixed_versions,
-    note_failure,
-    read_study_file,
-    saved_runs,
-    standing,
-)
+from benchbed.pipeline.failures import Failure, failures, lost_failures, note_failure
+from benchbed.runtime.folder import Folder
+from benchbed.sweep.state import claim, mixed_versions, read_study_file, saved_runs, standing
 from benchbed.sweep.study import Study, expand_study
-from benchbed.sweep.tell import status_lines
+from benchbed.sweep.summary import status_lines
 
 BASE = {"objective": "table", "table": "mine", "dataset": "cifar10"}
 PLUGIN = {"name": "darts", "options": {}, "sha256": None}

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from benchbed import stages
 from benchbed.errors import BenchbedError
-from benchbed.run import expand, task_of
+from benchbed.pipeline.build import run_id, search_id, task_of
+from benchbed.pipeline.resolve import expand
 from benchbed.sweep.study import dry, expand_study, in_words, place, read_study
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -35,8 +35,8 @@ def test_the_ids_are_those_of_run() -> None:
     """So that a folder can be filled by either."""
     found = study({"searcher": ["darts", "random"], "selector": ["magnitude", "random"], "seeds": "3:5"}, epochs=4)
     configs = expand({**BASE, "epochs": 4}, ["darts", "random"], ["magnitude", "random"], [3, 4])
-    assert [r.id for r in found.runs] == [stages.run_id(c, task_of(c)) for c in configs]
-    assert [r.search for r in found.runs] == [stages.search_id(c, task_of(c)) for c in configs]
+    assert [r.id for r in found.runs] == [run_id(c, task_of(c)) for c in configs]
+    assert [r.search for r in found.runs] == [search_id(c, task_of(c)) for c in configs]
 
 
 def test_the_runs_of_a_search_follow_one_another() -> None:

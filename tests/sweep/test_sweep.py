@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from benchbed.config import RunConfig, resolve
 from benchbed.errors import BenchbedError
-from benchbed.progress import Reporter
+from benchbed.pipeline.config import RunConfig
+from benchbed.pipeline.resolve import resolve
+from benchbed.runtime.progress import Reporter
+from benchbed.runtime.workers import Crew, Event
 from benchbed.sweep import sweep as module
-from benchbed.sweep.crew import Crew, Event
 from benchbed.sweep.show import Board, span
 from benchbed.sweep.study import Run
 from benchbed.sweep.sweep import Outcome, Sweep

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from benchbed.errors import BenchbedError
-from benchbed.spaces.nb201 import all_architectures
+from benchbed.spaces.nb201.space import all_architectures
 from benchbed.tables import Table
 from benchbed.tables.importing import import_table
 from benchbed.tables.show import to_csv

@@ -9,7 +9,7 @@ import pytest
 
 from benchbed.errors import BenchbedError
 from benchbed.objectives.table import TableObjective
-from benchbed.spaces.macro import Macro
+from benchbed.spaces.macro.space import Macro
 from benchbed.tables import Table
 from benchbed.tables.importing import import_table, recognise
 from benchbed.tables.score import score

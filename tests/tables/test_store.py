@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from benchbed.errors import BenchbedError
-from benchbed.files import write_atomic
-from benchbed.spaces.nb201 import all_architectures
+from benchbed.runtime.files import write_atomic
+from benchbed.spaces.nb201.space import all_architectures
 from benchbed.tables import Table, store
 from benchbed.tables.importing import import_table, recognise
 from benchbed.tables.show import facts

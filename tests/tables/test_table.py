@@ -14,7 +14,7 @@ import pytest
 from scipy import stats
 
 from benchbed.errors import BenchbedError
-from benchbed.spaces.nb201 import NB201
+from benchbed.spaces.nb201.space import NB201
 from benchbed.tables import Table
 from benchbed.tables.store import Arrays
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchbed.tasks._published import Options, Published, published_task
+from benchbed.images.published import Options, Published, published_task
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchbed.errors import BenchbedError
-from benchbed.tasks._splits import official
+from benchbed.images.splits import official
 from benchbed.tasks.cifar10 import CIFAR10, cifar10
 from benchbed.tasks.load import load_task
 

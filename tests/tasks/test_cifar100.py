@@ -1,4 +1,4 @@
-from benchbed.tasks._splits import official
+from benchbed.images.splits import official
 from benchbed.tasks.cifar100 import CIFAR100
 
 

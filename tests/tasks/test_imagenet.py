@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 
 from benchbed.errors import BenchbedError
-from benchbed.tasks._photographs import augmented, central, normalised, pixels
+from benchbed.images.photographs import augmented, central, normalised, pixels
 from benchbed.tasks.load import load_task
 
 

@@ -3,7 +3,7 @@ import pickle
 import pytest
 
 from benchbed.errors import BenchbedError
-from benchbed.tasks._splits import official
+from benchbed.images.splits import official
 from benchbed.tasks.imagenet16 import IMAGENET16
 
 

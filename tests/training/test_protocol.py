@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 from pydantic import ValidationError
 
-from benchbed.config import ScoringOptions
 from benchbed.errors import BenchbedError
-from benchbed.spaces.nb201 import NB201
+from benchbed.images.augment import Augment
+from benchbed.pipeline import train as job
+from benchbed.pipeline.config import ScoringOptions
+from benchbed.spaces.nb201.space import NB201
 from benchbed.streams import seeded
 from benchbed.task import Split
-from benchbed.tasks._augment import Augment
-from benchbed.training import job
 from benchbed.training.cell import check_recipe, network_of
 from benchbed.training.evaluate import accuracies
 from benchbed.training.recipe import LATER, RECIPES, Recipe, drop_path_rate, learning_rate

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from benchbed.config import SCORING, ScoringOptions
+from benchbed.pipeline.config import ScoringOptions
+from benchbed.pipeline.resolve import SCORING
 from benchbed.training.recipe import LATER, RECIPES, Recipe, cosine, learning_rate
 
 

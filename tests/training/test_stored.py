@@ -8,14 +8,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from benchbed.layers.plan import plan
 from benchbed.objective import View
 from benchbed.objectives.cursor import Cursor
 from benchbed.objectives.reader import StoredReader
 from benchbed.objectives.supernet import SupernetObjective, SupernetOptions
-from benchbed.parallel import ALONE, Group
-from benchbed.spaces.nb201 import NB201
+from benchbed.runtime.parallel import ALONE, Group
+from benchbed.spaces.nb201.space import NB201
 from benchbed.streams import Streams, derive, seeded
-from benchbed.supernets.plan import plan
 from benchbed.task import Reading, Seal, Split, StoredSplit, Task
 from benchbed.training.evaluate import accuracies
 from benchbed.training.recipe import Recipe

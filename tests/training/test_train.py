@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from benchbed.errors import BenchbedError
-from benchbed.networks.nb201 import NB201Network
+from benchbed.spaces.nb201.network import NB201Network
 from benchbed.streams import seeded
 from benchbed.task import Split
 from benchbed.training.train import RECIPES, Recipe, Training, cosine, evaluate

@@ -1,0 +1,114 @@
+"""The commands about latency tables: `latency show` and `latency measure`."""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import BenchbedError
+
+latency_app = typer.Typer(no_args_is_help=True, help="Latency tables: what one says of a space, measure your own.")
+
+SpaceName = Annotated[str, typer.Option(help="the search space, such as nb201 or mbconv")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="space_options.KEY=VALUE")]
+Images = Annotated[
+    str | None, typer.Option(help="CxHxW that a chain is counted for, such as 1x8x8  [default: the space's own]")
+]
+Classes = Annotated[int, typer.Option(min=1, help="with --images: of the classifier")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+@latency_app.command()
+def show(
+    space: SpaceName,
+    table: Annotated[str, typer.Option(help="a latency FILE, FILE:DEVICE, macs or params")],
+    settings: Settings = None,
+    images: Images = None,
+    classes: Classes = 10,
+    as_json: Json = False,
+) -> None:
+    """The fixed part, the fastest and slowest architecture, and the mean over all (uniform probabilities)."""
+    from ..latency.load import load_cost
+
+    where, _ = _space(space, settings, images, classes)
+    cost = load_cost(table, where, space)
+    least, greatest = cost.least(), cost.greatest()
+    unit = cost.unit.lower()
+    figures: dict[str, Any] = {
+        f"fixed_{unit}": cost.fixed,
+        f"min_{unit}": least.value,
+        f"max_{unit}": greatest.value,
+        f"uniform_{unit}": cost.uniform(),
+    }
+    words = {"space": space, "table": table, "device": cost.name, "unit": cost.unit}
+    members = {"fastest": str(least.architecture), "slowest": str(greatest.architecture)}
+    if as_json:
+        print(json.dumps({**words, **figures, **members, "fingerprint": cost.fingerprint}, indent=2))
+        return
+    print(f"{cost.name} on {space}, in {cost.unit}")
+    for key, value in figures.items():
+        print(f"{key:>12}  {'of whole networks: no part is fixed' if value is None else f'{value:.6f}'}")
+    for key, text in members.items():
+        print(f"{key:>12}  {text}")
+
+
+@latency_app.command()
+def measure(
+    space: SpaceName,
+    out: Annotated[Path, typer.Option(help="the table to write, a .json file")],
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1")] = "cpu",
+    batch: Annotated[int, typer.Option(min=1, help="images at a time")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="of the CPU; pinned while measuring")] = 1,
+    repeats: Annotated[int, typer.Option(min=3, help="timed runs of each operation")] = 50,
+    settings: Settings = None,
+    images: Images = None,
+    classes: Classes = 10,
+    force: Annotated[bool, typer.Option("--force", help="begin again, also where a table is there")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="print errors only")] = False,
+) -> None:
+    """Measure every operation of every position on this machine. The same command again goes on where it stopped."""
+    from ..latency.measure import Recipe
+    from ..latency.measure import measure as make
+    from ..runtime.machine import pick_device
+    from ..runtime.progress import Reporter
+
+    if out.suffix != ".json":
+        raise BenchbedError(f"--out {out}: expected a file that ends in .json, by which a latency table is recognised")
+    where, options = _space(space, settings, images, classes)
+    if threads > (cores := len(os.sched_getaffinity(0))):
+        raise BenchbedError(f"--threads {threads}: this machine has {cores} cores, and more threads only wait")
+    recipe = Recipe(pick_device(device), batch, threads, repeats)
+    with Reporter(quiet) as reporter:
+        begun: list[int] = []
+
+        def progress(done: int, total: int, key: str) -> None:
+            if not begun:
+                begun.append(total)
+                reporter.begin("measuring", total, done)
+            reporter.advance(done, key)
+
+        tree = make(where, space, options, recipe, out, force, progress)
+    if not quiet:
+        print(f"{len(tree['entries'])} keys measured on {tree['device_name']}, batch {batch}: {out}")
+        show(space, str(out), settings, images, classes)
+
+
+def _space(name: str, settings: list[str] | None, images: str | None, classes: int) -> tuple[Any, dict[str, Any]]:
+    """The space, counted for the images if any are given, and its options. Raises BenchbedError for anything else."""
+    from ..pipeline.resolve import with_settings
+    from ..spaces.load import load_space
+
+    raw = with_settings({}, settings or [])
+    if others := [key for key in raw if key != "space_options" and raw[key]]:
+        raise BenchbedError(f"--set {others[0]}: a latency table has space_options alone")
+    options = raw.get("space_options", {})
+    space = load_space(name, options)
+    if images is None:
+        return space, options
+    sides = images.split("x")
+    if len(sides) != 3 or not all(side.isdecimal() and int(side) > 0 for side in sides):
+        raise BenchbedError(f"--images '{images}': expected CHANNELSxHEIGHTxWIDTH, such as 3x32x32")
+    channels, height, width = map(int, sides)
+    return space.for_images((channels, height, width), classes), {**options, "images": images, "classes": classes}

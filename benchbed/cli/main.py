@@ -1,0 +1,351 @@
+"""The command line: parse, call, print. Heavy libraries are imported inside the commands that need them."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import BenchbedError, unknown
+from .latency import latency_app
+from .report import report, verify
+from .study import study_app
+from .sweep import sweep
+from .table import describe_in, query, table_app
+from .train import train
+from .tune import tune
+
+INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode="markdown",  # under the default words in [brackets] are taken for markup, and lost
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Search for an architecture, select one, score it: any searcher with any selector.",
+)
+
+app.add_typer(table_app, name="table")
+app.add_typer(study_app, name="study")
+app.add_typer(latency_app, name="latency")
+app.command()(query)
+app.command()(train)
+app.command()(report)
+app.command()(verify)
+app.command()(tune)
+app.command()(sweep)
+
+Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="a Python file with your own plug-in")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="SECTION.KEY=VALUE, e.g. searcher.alpha_lr=0.01 or task_options.images=10000"),
+]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="a TOML file; flags win over it")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1")]
+Data = Annotated[str | None, typer.Option(help="the folder of a published data set's files")]
+Splits = Annotated[str | None, typer.Option(help="the folder of NAS-Bench-201's split files; default: halves")]
+TableName = Annotated[str | None, typer.Option(help="score by this table, without training (see 'table list')")]
+Dataset = Annotated[str | None, typer.Option(help="of the table: cifar10, cifar100 or imagenet16-120")]
+Latency = Annotated[
+    str | None, typer.Option(help="what the search pays for: a latency FILE, FILE:DEVICE, macs or params")
+]
+Target = Annotated[
+    float | None, typer.Option("--target-ms", "--target", help="what an architecture should cost, in the cost's unit")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="print the result only")]
+
+
+@app.command()
+def run(
+    searcher: Annotated[str | None, typer.Option(help="one, or several with commas")] = None,
+    selector: Annotated[str | None, typer.Option(help="one, or several with commas")] = None,
+    space: Annotated[str | None, typer.Option(help="the search space  [default: nb201]")] = None,
+    objective: Annotated[
+        str | None, typer.Option(help="supernet, or table: a table's accuracy itself  [default: supernet]")
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="digits, cifar10, cifar100, svhn, imagenet16, imagenet, npz:FILE  [default: digits]"),
+    ] = None,
+    data: Data = None,
+    splits: Splits = None,
+    table: TableName = None,
+    dataset: Dataset = None,
+    latency: Latency = None,
+    target: Target = None,
+    seed: Annotated[int | None, typer.Option(help="[default: 0]")] = None,
+    seeds: Annotated[str | None, typer.Option(help="a range such as 0:10")] = None,
+    epochs: Annotated[int | None, typer.Option(help="of the search; default: the preset's")] = None,
+    steps: Annotated[int | None, typer.Option(help="of an epoch of --objective table  [default: 30]")] = None,
+    preset: Annotated[str | None, typer.Option(help="small, paper or table; default: by task and objective")] = None,
+    device: Device = None,
+    out: Annotated[Path | None, typer.Option(help="where results go  [default: runs]")] = None,
+    config: ConfigFile = None,
+    settings: Set = None,
+    plugin: Plugins = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="walk the whole pipeline, keep nothing")] = False,
+    force: Annotated[bool, typer.Option("--force", help="begin again, also where a result is there")] = False,
+    full_cost: Annotated[
+        bool, typer.Option("--full-cost", help="also time steps of a search at the paper's size, and extrapolate")
+    ] = False,
+    snapshots: Annotated[
+        str | None, typer.Option(help="also keep the search's state after these epochs, such as 10,25,50")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Search, select, score. The same command again goes on where it stopped."""
+    flags = {
+        "searcher": searcher, "selector": selector, "space": space, "task": task, "seed": seed, "seeds": seeds,
+        "epochs": epochs, "preset": preset, "device": device, "out": None if out is None else str(out),
+        "objective": objective, "data": data, "splits": splits, "table": table, "dataset": dataset, "steps": steps,
+        "cost.table": latency, "cost.target": target,
+    }  # fmt: skip
+    raw = _configuration(config, flags, settings, plugin)
+    from ..pipeline.resolve import expand
+    from ..pipeline.run import dry_run as walk
+    from ..pipeline.run import run_all, snapshot_epochs
+    from ..report.terminal import grid_summary, run_summary
+    from ..runtime.options import RunOptions
+    from ..runtime.parallel import joined
+    from ..runtime.progress import Reporter
+    from ..spaces.load import load_space
+
+    configs = expand(raw, _names(raw, "searcher"), _names(raw, "selector"), _seeds(raw))
+    if full_cost:
+        from ..pipeline.full_search import check_timeable
+
+        check_timeable(raw)
+    kept = snapshot_epochs(snapshots, configs)
+    console = _console()
+    with joined(raw.get("device", "auto")) as (group, where), Reporter(quiet or not group.leader) as reporter:
+        options = RunOptions(Path(raw.get("out", "runs")), where, force, reporter, group, kept)
+        records = walk(configs, options) if dry_run else run_all(configs, options)
+        full = _full_searches(raw, options) if full_cost and group.leader and not dry_run else {}
+    if not group.leader:
+        return
+    if dry_run:
+        console.print(f"dry run: {len(records)} pairing(s) went from search to score; nothing was kept")
+    elif len(records) == 1:
+        chosen_from = load_space(configs[0].space, configs[0].space_options)
+        run_summary(records[0], chosen_from, console, f"{options.out}/{records[0]['id']}", full)
+    else:
+        grid_summary(records, console, full)
+
+
+@app.command()
+def select(
+    selector: Annotated[str, typer.Option(help="the selector to run on it, or several with commas")],
+    search: Annotated[Path | None, typer.Argument(help="a finished search: a folder below OUT/searches")] = None,
+    foreign: Annotated[
+        str | None, typer.Option(help="or a supernet trained elsewhere: darts-pt's or AutoDL's checkpoint on nb201")
+    ] = None,
+    space: Annotated[str | None, typer.Option(help="of --foreign  [default: nb201]")] = None,
+    task: Annotated[str | None, typer.Option(help="of --foreign: what it was trained on  [default: digits]")] = None,
+    searcher: Annotated[str | None, typer.Option(help="of --foreign: how tuning moves alpha  [default: darts]")] = None,
+    seed: Annotated[int | None, typer.Option(help="of --foreign  [default: 0]")] = None,
+    preset: Annotated[str | None, typer.Option(help="of --foreign: small or paper; default: by task")] = None,
+    out: Annotated[Path | None, typer.Option(help="of --foreign: where results go  [default: runs]")] = None,
+    data: Data = None,
+    splits: Splits = None,
+    table: TableName = None,
+    dataset: Dataset = None,
+    device: Device = None,
+    config: ConfigFile = None,
+    settings: Set = None,
+    plugin: Plugins = None,
+    force: Annotated[bool, typer.Option("--force", help="select again, also where a result is there")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run another selector on a finished search."""
+    flags = {
+        "selector": selector, "device": device, "data": data, "splits": splits, "table": table, "dataset": dataset,
+        "foreign": foreign, "space": space, "task": task, "searcher": searcher, "seed": seed, "preset": preset,
+        "out": None if out is None else str(out),
+    }  # fmt: skip
+    raw = _configuration(config, flags, settings, plugin)
+    from ..pipeline.again import select_again, select_foreign
+    from ..report.terminal import grid_summary, run_summary
+    from ..runtime.options import RunOptions
+    from ..runtime.parallel import joined
+    from ..runtime.progress import Reporter
+    from ..spaces.load import load_space
+
+    if (search is None) == (raw.get("foreign") is None):
+        raise BenchbedError(
+            "select takes a finished search, a folder below OUT/searches, or --foreign FILE: one of both"
+        )
+    names = _names(raw, "selector")
+    with joined(raw.get("device", "auto")) as (group, where), Reporter(quiet or not group.leader) as reporter:
+        if search is None:
+            options = RunOptions(Path(raw.get("out", "runs")), where, force, reporter, group)
+            records = select_foreign(raw, names, options)
+        else:
+            options = RunOptions(search.parent.parent, where, force, reporter, group)
+            records = [select_again(search, raw, name, options) for name in names]
+    if not group.leader:
+        return
+    if len(records) == 1:
+        chosen_from = load_space(records[0]["space"], records[0]["config"].get("space_options"))
+        run_summary(records[0], chosen_from, _console(), f"{options.out}/{records[0]['id']}")
+    else:
+        grid_summary(records, _console())
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[str | None, typer.Argument(help="searcher, selector, space or task")] = None,
+    name: Annotated[str | None, typer.Argument(help="show this one's options")] = None,
+    plugin: Plugins = None,
+) -> None:
+    """Every plug-in with one line; with a kind and a name, its options, their defaults and where they come from."""
+    _register(plugin)
+    from .. import registry
+    from ..report.plugins import options_table, overview
+
+    if kind is not None and kind not in registry.KINDS:
+        raise unknown("kind of plug-in", kind, registry.KINDS)
+    if kind is not None and name is not None:
+        options_table(kind, name)
+    else:
+        overview([kind] if kind else list(registry.KINDS))
+
+
+@app.command()
+def describe(
+    arch: Annotated[str, typer.Option(help="the architecture's native string, or a published network's name")],
+    space: Annotated[str, typer.Option(help="the search space")] = "nb201",
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    draw: Annotated[Path | None, typer.Option(help="also draw it to this .svg, .pdf or .png")] = None,
+    table: Annotated[str | None, typer.Option(help="also its figures in this table, and its neighbours'")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="space_options.KEY=VALUE")] = None,
+    plugin: Plugins = None,
+) -> None:
+    """Parameters, FLOPs, canonical form and a drawing of an architecture; its figures in a table."""
+    _register(plugin)
+    from ..pipeline.resolve import with_settings
+    from ..report.draw import draw_cell, text_drawing
+    from ..spaces.load import load_space
+
+    given = with_settings({}, settings or [])
+    if other := [section for section in given if section != "space_options"]:
+        raise BenchbedError(f"--set {other[0]}....: describe takes space_options.KEY=VALUE only")
+    where = load_space(space, given.get("space_options"))
+    where, architecture = where.resolve(arch.strip())
+    facts: dict[str, Any] = {"space": space, "architecture": str(architecture), **where.facts(architecture)}
+    in_table = None if table is None else describe_in(table, space, architecture, as_json)
+    if draw is not None:  # first: what cannot be drawn is refused before anything is said
+        draw_cell(where, architecture, draw)
+    if as_json:
+        print(json.dumps(facts if in_table is None else {**facts, "table": in_table}, indent=2))
+    else:
+        print(text_drawing(where, architecture))
+        for key, value in facts.items():
+            print(f"{key:>15}  {f'{value:,}' if type(value) is int else value}")
+        if in_table is not None:
+            print(f"\n{in_table}")
+
+
+def _full_searches(raw: dict[str, Any], options: Any) -> dict[str, Any]:
+    """By searcher, what its search at the paper's size would take here."""
+    from ..pipeline.full_search import full_search
+
+    selector = _names(raw, "selector")[0]
+    return {name: full_search(raw, name, selector, options) for name in _names(raw, "searcher")}
+
+
+def _configuration(
+    config: Path | None, flags: dict[str, Any], settings: list[str] | None, plugin: list[Path] | None
+) -> dict[str, Any]:
+    """The file's values, the flags over them, --set over both."""
+    _register(plugin)
+    from ..pipeline.resolve import with_settings
+    from ..runtime.files import read_toml
+
+    raw = with_settings(read_toml(config) if config else {}, [])
+    for key, value in flags.items():
+        if value is None:
+            continue
+        if key in ("searcher", "selector"):
+            raw[key] = {**raw.get(key, {}), "name": value}
+        elif "." in key:
+            section, _, name = key.partition(".")
+            raw[section] = {**raw.get(section, {}), name: value}
+        else:
+            raw[key] = value
+    if flags.get("seed") is not None and flags.get("seeds") is None:
+        raw.pop("seeds", None)
+    return with_settings(raw, settings or [])
+
+
+def _console() -> Any:
+    """For results on stdout: as wide as the terminal, or wide enough for a table in a pipe."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+
+
+def _register(files: list[Path] | None) -> None:
+    from ..registry import add_file
+
+    for file in files or []:
+        add_file(file)
+
+
+def _names(raw: dict[str, Any], kind: str) -> list[str]:
+    from .. import registry
+
+    text = raw.get(kind, {}).get("name")
+    if not text:
+        known = ", ".join(p.name for p in registry.plugins(kind))
+        raise BenchbedError(f"no {kind} given: add --{kind} NAME (known: {known})")
+    names = [n.strip() for n in str(text).split(",")]
+    for name in names:
+        registry.find(kind, name)
+    return list(dict.fromkeys(names))
+
+
+def _seeds(raw: dict[str, Any]) -> list[int]:
+    text = raw.get("seeds")
+    if text is None:
+        return [raw.get("seed", 0)]
+    from ..pipeline.resolve import seed_range
+
+    return list(seed_range(str(text)))
+
+
+def main() -> None:
+    """Runs a command; any refusal is one line on stderr and a non-zero status, never a traceback."""
+    try:
+        status = app(standalone_mode=False)
+    except BenchbedError as error:
+        _end(str(error), error.status)
+    except typer.Exit as error:
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        status = INTERRUPTED  # typer's newer versions return it, older ones raise
+    except OSError as error:  # whatever no room has put into words of its own: a name too long, a disk gone
+        _end(f"{error.filename or 'a file'}: {error.strerror or error}"[:300], 2)
+    except (Exception, SystemExit) as error:
+        usage = getattr(error, "format_message", None)  # of the command-line parser; any other error is a bug
+        _end(usage() if usage else _plugin_fault(error), 2)
+    if status == INTERRUPTED:
+        _end("interrupted: everything up to the last finished epoch or decision is kept; the same command goes on", 130)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _plugin_fault(error: BaseException) -> str:
+    """The line for an error out of a plug-in that is not ours; any other is raised again. Its author may see it all."""
+    from ..registry import fault
+
+    where = fault(error)
+    if where is None or os.environ.get("BENCHBED_TRACEBACK"):
+        raise error
+    return f"plug-in {where}: {type(error).__name__}: {error} (BENCHBED_TRACEBACK=1 shows the traceback)"
+
+
+def _end(message: str, status: int) -> None:
+    if message:  # none where the parser has printed the help instead
+        print(f"benchbed: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(status)

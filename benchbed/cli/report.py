@@ -1,0 +1,55 @@
+"""The commands about finished runs: `report` and `verify`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="a Python file with your own plug-in")]
+
+
+def report(
+    runs: Annotated[Path, typer.Argument(help="a folder of runs, or the TOML file of a study or run")],
+    out: Annotated[Path | None, typer.Option(help="where the report goes  [default: RUNS/report]")] = None,
+    plugin: Plugins = None,
+) -> None:
+    """Finished runs as tables (CSV, Markdown, LaTeX), figures and one HTML page that opens offline.
+
+    Exit status 1 where a damaged record was left out.
+    """
+    from .. import registry
+    from ..report.collect import place_of
+    from ..report.write import Report
+
+    for file in plugin or []:
+        registry.add_file(file)
+    place = place_of(runs)
+    made = Report(place, out or place / "report", runs)
+    for line in made.found.problems:
+        typer.echo(f"benchbed: {line}", err=True)
+    written = made.write()
+    for part in made.parts:
+        n, rows = len(part.group.records), len(part.group.rows)
+        print(f"{part.group.title}: {n} run{'s' * (n != 1)} in {rows} row{'s' * (rows != 1)}")
+        for words, command in part.missing:
+            print(f"  control missing: {words}" + (f"; add it: {command.line}" if command else ""))
+    print(f"written: {', '.join(map(str, written))}")
+    if made.found.damaged:
+        raise typer.Exit(1)
+
+
+def verify(
+    record: Annotated[Path, typer.Argument(help="a run's record.json, or its folder")],
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda  [default: as the record's]")] = None,
+    plugin: Plugins = None,
+) -> None:
+    """Repeat a run's selection from its search, and compare architecture, scores and final state."""
+    from .. import registry
+    from ..report.verify import verified
+
+    for file in plugin or []:
+        registry.add_file(file)
+    found = verified(record, device)
+    print("\n".join(found.lines()))
+    if found.differences:
+        raise typer.Exit(1)

@@ -1,0 +1,201 @@
+"""The command `sweep`: a study file becomes searches and selections, here or on a cluster."""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import BenchbedError, unknown
+
+if TYPE_CHECKING:
+    from ..runtime.progress import Reporter
+    from ..runtime.workers import Crew
+    from ..sweep.study import Study
+
+EXECUTORS = ("local", "ray")
+FAILED = 1  # exit status where a run failed and the rest went on
+
+
+def sweep(
+    study: Annotated[Path | None, typer.Argument(help="STUDY.toml: a run's configuration with a [grid]")] = None,
+    out: Annotated[Path | None, typer.Option(help="where results go  [default: runs/NAME of the study file]")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="say what it takes, and run nothing")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="walk every pairing on one epoch, keep nothing")] = False,
+    status: Annotated[bool, typer.Option("--status", help="say how far it is; reads the folder only")] = False,
+    executor: Annotated[str, typer.Option(help="local, or ray for more than one machine")] = "local",
+    workers: Annotated[int | None, typer.Option(help="runs at a time  [default: local 1, ray all it has]")] = None,
+    address: Annotated[
+        str | None, typer.Option(help="of a Ray cluster: HOST:PORT or auto  [default: a Ray of its own]")
+    ] = None,
+    shard: Annotated[str | None, typer.Option(help="I/N: every N-th search from the I-th on, for job arrays")] = None,
+    retries: Annotated[int, typer.Option(help="of a run whose worker died or crashed")] = 2,
+    extend: Annotated[bool, typer.Option("--extend", help="the folder's study has fewer of these runs: add")] = False,
+    plugin: Annotated[list[Path] | None, typer.Option(help="a Python file with your own plug-in")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="print the result only")] = False,
+) -> None:
+    """Run a study: a grid of searchers, selectors, tasks and seeds. The same command again goes on."""
+    _check_flags(executor, workers, address, retries, shard)
+    asked = [flag for flag, on in (("--plan", plan), ("--dry-run", dry_run), ("--status", status)) if on]
+    if len(asked) > 1:
+        raise BenchbedError(f"{' and '.join(asked)}: give one of them")
+    if status:
+        raise typer.Exit(_status(study, out))
+    if study is None:
+        raise BenchbedError("no study given: sweep STUDY.toml")
+    from ..registry import add_file
+    from ..runtime.progress import Reporter
+    from ..sweep.study import read_study
+
+    for file in plugin or []:
+        add_file(file)
+    found = read_study(study)
+    place = _place(study, out, found.raw)
+    with Reporter(quiet) as reporter:
+        if plan:
+            _print_plan(found._replace(runs=found.shard(*_part(shard))), place, workers or 1)
+            return
+        if dry_run:
+            raise typer.Exit(_dry(found, executor, workers, address, retries, reporter))
+        raise typer.Exit(_sweep(found, place, executor, workers, address, shard, retries, extend, reporter))
+
+
+def _check_flags(executor: str, workers: int | None, address: str | None, retries: int, shard: str | None) -> None:
+    if executor not in EXECUTORS:
+        raise unknown("executor", executor, EXECUTORS)
+    if address is not None and executor != "ray":
+        raise BenchbedError(f"--address {address}: goes with --executor ray")
+    if workers is not None and workers < 1:
+        raise BenchbedError(f"--workers {workers}: at least one is needed")
+    if retries < 0:
+        raise BenchbedError(f"--retries {retries}: expected 0 or more")
+    _part(shard)
+    from ..runtime.parallel import started
+
+    if started().size > 1:
+        raise started().refusal("sweep starts its own processes: use it without torchrun")
+
+
+def _place(study: Path, out: Path | None, raw: dict[str, Any]) -> Path:
+    given = raw.get("out", str(Path("runs") / study.stem))
+    if not isinstance(given, str):
+        raise BenchbedError(f"configuration key 'out' is {given!r}: expected a string")
+    return out if out is not None else Path(given)
+
+
+def _part(text: str | None) -> tuple[int, int]:
+    """The shard I/N. Raises BenchbedError for anything else."""
+    if text is None:
+        return 1, 1
+    index, slash, of = text.partition("/")
+    if not slash or not index.isdecimal() or not of.isdecimal() or not 1 <= int(index) <= int(of):
+        raise BenchbedError(f"--shard '{text}': expected I/N with I from 1 to N, such as 1/8")
+    return int(index), int(of)
+
+
+def _status(study: Path | None, out: Path | None) -> int:
+    from ..runtime.files import read_toml
+    from ..sweep.state import read_study_file, standing
+    from ..sweep.summary import status_lines
+
+    if out is None and study is None:
+        raise BenchbedError("--status needs the sweep's folder: add --out DIR, or give its study file")
+    place = out if study is None or out is not None else _place(study, None, read_toml(study))
+    assert place is not None
+    saved = read_study_file(place)
+    now = standing(place, saved["runs"])
+    for line in status_lines(saved, now, place):
+        print(line)
+    return FAILED if now.failures or now.damaged else 0
+
+
+def _print_plan(study: "Study", out: Path, workers: int) -> None:
+    from ..sweep.plan import counts
+    from ..sweep.plan import plan as planned
+    from ..sweep.state import saved_runs, standing
+
+    print(counts(study, study.runs), flush=True)  # before steps are measured
+    now = standing(out, saved_runs(study.runs), look_for_work=False)
+    for line in planned(study, now.records, workers, out).lines:
+        print(line)
+
+
+def _crew(study: "Study", out: Path, executor: str, workers: int | None, address: str | None) -> "tuple[Crew, int]":
+    """The executor, and how many runs it makes at a time."""
+    from ..runtime.workers import LocalCrew, check_machine
+    from ..sweep.worker import begin_message
+
+    begin = begin_message(study.id, out, study.device, study.images)
+    if executor == "local":
+        check_machine(study.needs, workers or 1)
+        return LocalCrew(begin, study.needs), workers or 1
+    from ..sweep.on_ray import RayCrew
+
+    crew = RayCrew(begin, study.needs, address, workers)
+    return crew, crew.workers
+
+
+def _dry(
+    study: "Study", executor: str, workers: int | None, address: str | None, retries: int, reporter: "Reporter"
+) -> int:
+    """The whole way on one epoch of a few images, in a folder that is removed again."""
+    from ..sweep.show import Board
+    from ..sweep.study import dry
+    from ..sweep.summary import report_line
+    from ..sweep.sweep import Sweep
+
+    small = dry(study)
+    with tempfile.TemporaryDirectory(prefix="benchbed-dry-") as scratch:
+        crew, size = _crew(small, Path(scratch), executor, workers, address)
+        with Board(reporter, len(small.runs), 0, size) as board:
+            made = Sweep(Path(scratch), crew, size, retries, board).run(small.runs)
+        report_line(Path(scratch), small)
+    for failure in made.failures.values():
+        print(f"benchbed: failed: {failure.run}: {failure.reason}", file=sys.stderr)
+    went = f"{len(made.records)} of {len(small.runs)} pairing(s) went from search to report"
+    print(f"dry run: {went}; nothing was kept")
+    return FAILED if made.failures else 0
+
+
+def _sweep(
+    study: "Study", out: Path, executor: str, workers: int | None, address: str | None, shard: str | None,
+    retries: int, extend: bool, reporter: "Reporter",
+) -> int:  # fmt: skip
+    """The sweep of one shard; its exit status."""
+    from ..pipeline.failures import Failure, note_failure
+    from ..sweep.plan import counts
+    from ..sweep.show import Board
+    from ..sweep.state import claim, mixed_versions, saved_runs, standing
+    from ..sweep.summary import report_line, summary
+    from ..sweep.sweep import Sweep
+
+    runs = study.shard(*_part(shard))
+    before = standing(out, saved_runs(runs), look_for_work=False)
+    left = [run for run in runs if run.id not in before.records and run.id not in before.damaged]
+    crew, size = _crew(study, out, executor, workers, address) if left else (None, 0)  # refuses before anything is made
+    try:
+        claim(out, study, extend)
+    except BaseException:
+        if crew is not None:
+            crew.close()
+        raise
+    done = f"; done before: {len(before.records):,}" if before.records else ""
+    reporter.line(f"{counts(study, runs)}{done}, in {out}")
+    failures = {id_: Failure(id_, reason) for id_, reason in before.damaged.items()}
+    for failure in failures.values():
+        note_failure(out, failure)
+    records = dict(before.records)
+    if crew is not None:
+        with Board(reporter, len(runs), len(before.records), size) as board:
+            made = Sweep(out, crew, size, retries, board).run(left)
+            reporter.line(board.words)
+        records, failures = records | made.records, failures | made.failures
+    summary([run for run in runs if run.id in records], records)
+    if (mixed := mixed_versions(records.values())) is not None:
+        print(f"benchbed: warning: {mixed}", file=sys.stderr)
+    for failure in failures.values():
+        print(f"benchbed: failed: {failure.run}: {failure.reason}", file=sys.stderr)
+    if (line := report_line(out, study)) is not None:
+        print(line)
+    return FAILED if failures else 0

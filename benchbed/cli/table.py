@@ -1,0 +1,217 @@
+"""The commands about tables: `table list`, `info`, `import`, `fetch`, `export`, and `query`."""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import BenchbedError
+
+table_app = typer.Typer(no_args_is_help=True, help="Benchmark tables: import, fetch, list, show, export.")
+
+Name = Annotated[str, typer.Argument(help="an imported table's name, or an .npz file")]
+Force = Annotated[bool, typer.Option("--force", help="replace what is there")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+@table_app.command("list")
+def list_() -> None:
+    """Every imported table with one line."""
+    from ..tables import Table, store
+
+    names = store.names()
+    if not names:
+        print("no table is imported: 'table fetch nb201' downloads one, 'table import' reads your own")
+    for name in names:
+        try:
+            table = Table.open(name)
+            kinds = ", ".join(dict.fromkeys(source["kind"] for source in table.meta["sources"]))
+            print(f"{name:<16} {len(table.figures):>3} figures  {table.fingerprint[:12]}  {kinds}")
+        except BenchbedError as error:
+            print(f"{name:<16} {error}")
+
+
+@table_app.command()
+def info(name: Name, as_json: Json = False) -> None:
+    """What a table holds: figures, seeds, sources, units, fingerprint."""
+    from ..tables import Table
+    from ..tables.show import facts, text
+
+    table = Table.open(name)
+    print(json.dumps(facts(table), indent=2) if as_json else text(table))
+
+
+@table_app.command("import")
+def import_(
+    paths: Annotated[list[Path], typer.Argument(help="one source, or several that make one table")],
+    name: Annotated[str, typer.Option(help="what the table will be called")],
+    force: Force = False,
+    no_verify: Annotated[bool, typer.Option("--no-verify", help="do not check the MD5 in a file's name")] = False,
+    partial: Annotated[bool, typer.Option("--partial", help="admit a CSV file that lacks cells")] = False,
+) -> None:
+    """Make a table from NAS-Bench-201's .pth, a NATS-Bench folder or file, or CSV files."""
+    from ..runtime.progress import Reporter
+    from ..tables.importing import import_table
+
+    with Reporter() as reporter:
+        begun: list[int] = []
+
+        def progress(done: int, total: int) -> None:
+            if not begun:
+                begun.append(total)
+                reporter.begin("reading cells", total)
+            reporter.advance(done)
+
+        table = import_table(paths, name, force=force, verify=not no_verify, partial=partial, progress=progress)
+    _imported(table)
+
+
+@table_app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="nb201")],
+    force: Force = False,
+) -> None:
+    """Download small public exports of a benchmark (6.6 MB) and import them."""
+    from ..tables.fetch import fetch as download
+
+    _imported(download(name, force=force))
+
+
+@table_app.command()
+def export(
+    name: Name,
+    file: Annotated[Path, typer.Argument(help="the CSV file to write")],
+    force: Force = False,
+) -> None:
+    """Write a table's accuracies to a CSV file: column arch, then one column a figure."""
+    from ..tables import Table
+    from ..tables.show import to_csv
+
+    if file.exists() and not force:
+        raise BenchbedError(f"{file} is there already: give another name, or --force to replace it")
+    print(f"{to_csv(Table.open(name), file):,} cells written to {file}")
+
+
+@table_app.command()
+def build(
+    out: Annotated[Path, typer.Option(help="the table to write, an .npz file; a folder beside it keeps what is done")],
+    space: Annotated[str, typer.Option(help="the search space")] = "nb201",
+    task: Annotated[str, typer.Option(help="digits, cifar10, cifar100, imagenet16 or npz:FILE")] = "digits",
+    seeds: Annotated[str, typer.Option(help="a range such as 0:2")] = "0:1",
+    epochs: Annotated[int | None, typer.Option(help="of each training; default: the preset's")] = None,
+    channels: Annotated[int | None, typer.Option(help="C of the trained networks; default: the preset's")] = None,
+    cells: Annotated[int | None, typer.Option(help="N, cells a stage; default: the preset's")] = None,
+    sample: Annotated[int | None, typer.Option(help="train only so many classes, drawn at random")] = None,
+    workers: Annotated[int | None, typer.Option(help="processes of one thread each; default: one a core")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1")] = "cpu",
+    data: Annotated[Path | None, typer.Option(help="the folder of a published data set's files")] = None,
+    splits: Annotated[Path | None, typer.Option(help="the folder of NAS-Bench-201's split files")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="scoring.KEY=VALUE or task_options.KEY=VALUE")
+    ] = None,
+    plugin: Annotated[list[Path] | None, typer.Option("--plugin", help="a Python file with your own space")] = None,
+    force: Force = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="print errors only")] = False,
+) -> None:
+    """Make a table of your own: train every distinct architecture on a task. The same command again goes on."""
+    from ..builder.build import build as make
+    from ..builder.settings import spec_of
+    from ..runtime.progress import Reporter
+    from ..tables import Table
+
+    given = {
+        "space": space, "task": task, "seeds": seeds, "epochs": epochs, "channels": channels, "cells": cells,
+        "sample": sample, "device": device, "data": data, "splits": splits,
+    }  # fmt: skip
+    spec = spec_of(given, settings or [], plugin or [])
+    with Reporter(quiet) as reporter:
+        make(spec, out, len(os.sched_getaffinity(0)) if workers is None else workers, reporter, force)
+    if not quiet:
+        info(str(out.absolute()))
+        made = Table.open(out)
+        print(f"\nscore a run by it: add --table {out} --dataset {made.datasets[0]}")
+        if (gaps := made.gaps(*made.figures[0])) is not None:
+            print(f"it {gaps}: a run that chooses another ends without a score, so leave --sample out for runs")
+
+
+@table_app.command()
+def quality(
+    name: Name,
+    reference: Annotated[str | None, typer.Option(help="another table of the space, such as nb201")] = None,
+    page: Annotated[Path | None, typer.Option(help="also write this Markdown page, with pictures beside it")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="write the figures into the table, for 'table info'")] = False,
+    as_json: Json = False,
+) -> None:
+    """How good a benchmark a built table is: seed against seed, against another table, controls; with intervals."""
+    from ..builder.page import write_page
+    from ..builder.quality import quality as measure
+    from ..builder.quality import text
+    from ..tables import Table, store
+
+    table, other = Table.open(name), None if reference is None else Table.open(reference)
+    if page is None:
+        found = measure(table, other)
+    else:
+        made = ["python -m benchbed table quality", name, *(["--reference", reference] if reference else [])]
+        found = write_page(table, other, page, " ".join([*made, "--page", str(page)]))
+    words = text(found, table.name, reference)
+    if keep:
+        kept = {"reference": reference, "figures": found._asdict(), "words": words.splitlines()}
+        store.annotate(store.find(name)[1], {"quality": kept})
+    print(json.dumps(found._asdict(), indent=2) if as_json else words)
+
+
+def query(
+    name: Name,
+    arch: Annotated[str, typer.Option(help="the architecture's native string")],
+    dataset: Annotated[str, typer.Option(help="cifar10, cifar100 or imagenet16-120; of a built table its task")],
+    split: Annotated[str, typer.Option(help="valid, test, or valid+test where the table has it")],
+    epochs: Annotated[int, typer.Option(help="as in the table: 12 or 200 for NAS-Bench-201")],
+    as_json: Json = False,
+) -> None:
+    """One architecture's accuracy in a table: mean over seeds, their number, their spread."""
+    from ..tables import Table
+    from ..tables.figures import Figure
+
+    table = Table.open(name)
+    cell = table.space.parse(arch.strip())
+    answer = table.answer(cell, dataset, split, epochs)
+    if as_json:
+        asked = {"table": table.name, "fingerprint": table.fingerprint, "architecture": str(cell)}
+        print(json.dumps({**asked, "dataset": dataset, "split": split, "epochs": epochs, **answer._asdict()}, indent=2))
+        return
+    count = "number of seeds not recorded" if answer.n_seeds is None else _seeds(answer.n_seeds)
+    print(f"{answer.mean:.4f} %  {Figure(dataset, split, epochs).words}, mean ({count})")
+    if answer.seeds:
+        each = ", ".join(f"{seed}: {value:.4f}" for seed, value in answer.seeds.items())
+        spread = "" if answer.spread is None else f"; standard deviation {answer.spread:.4f}"
+        print(f"seeds {each}{spread}")
+    if answer.note:
+        print(f"note: {answer.note}")
+
+
+def describe_in(name: str, space: str, cell: Any, as_json: bool) -> Any:
+    """What `describe` adds: the cell in a table and its neighbours, as JSON facts or as text."""
+    from ..tables import Table
+    from ..tables.show import cell_facts, cell_text
+
+    table = Table.open(name)
+    if table.meta["space"] != space:
+        raise BenchbedError(f"table {name} is of space {table.meta['space']}, and the architecture of {space}")
+    return cell_facts(table, cell) if as_json else cell_text(table, cell)
+
+
+def _seeds(count: int) -> str:
+    return "1 seed" if count == 1 else f"{count} seeds"
+
+
+def _imported(table: Any) -> None:
+    from ..tables.show import text
+
+    print(text(table))
+    figure = table.figures[0]
+    cell = table.best(*figure).architecture
+    print(f"\nquery it: python -m benchbed query {table.name} --arch '{cell}' "
+          f"--dataset {figure.dataset} --split {figure.split} --epochs {figure.epochs}")  # fmt: skip

@@ -1,0 +1,1 @@
+"""Images: files of published data sets, their decoding, splits and augmentation."""

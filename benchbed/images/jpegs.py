@@ -1,0 +1,119 @@
+"""Images of a folder, decoded when they are read, by a pool of threads: Pillow lets go of Python's lock meanwhile."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..errors import BenchbedError
+from ..task import Reading, StoredSplit
+from .photographs import augmented, central, normalised, pixels
+
+Decoded = np.ndarray | str  # uint8 (side, side, 3), or why there is none
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    """One for all splits of this process: its share of the machine's processors."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return ThreadPoolExecutor(max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))), "decode")
+
+
+class JpegSplit(StoredSplit):
+    """Images `root / names[i]` with `labels[i]`, as squares of `side` pixels.
+
+    `augment` says whether they may be augmented when they are read; each then has a generator of its own, seeded by
+    its seed. Any format that Pillow reads is decoded, and made RGB: ImageNet's files are JPEGs but for one PNG, some in
+    grey or CMYK.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        names: Sequence[str],
+        labels: Tensor,
+        side: int,
+        augment: bool,
+        device: torch.device | str = "cpu",
+        broken: dict[str, str] | None = None,
+    ):
+        self.root, self.names, self.labels, self.side, self.augment = root, names, labels, side, augment
+        self.device = torch.device(device)
+        self.broken = {} if broken is None else broken
+
+    def to(self, device: torch.device | str) -> "JpegSplit":
+        return JpegSplit(self.root, self.names, self.labels, self.side, self.augment, device, self.broken)
+
+    def first(self, count: int) -> "JpegSplit":
+        """`count` images spread evenly over the split: its own order is by class."""
+        kept = torch.linspace(0, len(self) - 1, min(count, len(self))).round().long()
+        names = [self.names[i] for i in kept.tolist()]
+        return JpegSplit(self.root, names, self.labels[kept], self.side, self.augment, self.device)
+
+    def seeds(self, count: int, generator: torch.Generator) -> Tensor | None:
+        return torch.randint(2**62, (count,), generator=generator) if self.augment else None
+
+    def start(self, chosen: Tensor, seeds: Tensor | None) -> Reading:
+        draws = [None] * len(chosen) if seeds is None else seeds.tolist()
+        images: list[Future[Decoded]] = [
+            _pool().submit(self._decode, self.names[i], seed) for i, seed in zip(chosen.tolist(), draws, strict=True)
+        ]
+        return Reading(chosen, seeds, images)
+
+    def _decode(self, name: str, seed: int | None) -> Decoded:
+        try:
+            with Image.open(self.root / name) as file:
+                image = file.convert("RGB")
+            if seed is None:
+                return pixels(central(image, self.side))
+            return pixels(augmented(image, self.side, torch.Generator().manual_seed(seed)))
+        except Exception as error:  # a damaged file can fail in any way that its decoder can
+            return (
+                (str(error) or type(error).__name__)
+                .splitlines()[0]
+                .replace(repr(str(self.root / name)), "the file")[:200]
+            )
+
+    def finish(self, reading: Reading) -> tuple[Tensor, Tensor]:
+        found = [future.result() for future in reading.images]
+        bad = {
+            self.names[i]: why for i, why in zip(reading.chosen.tolist(), found, strict=True) if isinstance(why, str)
+        }
+        if bad:
+            self.note_broken(bad)
+        arrays = [array for array in found if not isinstance(array, str)]
+        if not arrays:
+            raise BenchbedError(
+                f"none of the {len(found)} images of a batch can be read: '{next(iter(bad))}' and others"
+            )
+        kept = [i for i, array in zip(reading.chosen.tolist(), found, strict=True) if not isinstance(array, str)]
+        stacked = torch.from_numpy(np.stack(arrays)).to(self.device)
+        return normalised(stacked), self.labels[torch.tensor(kept)].to(self.device)
+
+
+def scan(folder: Path, suffixes: Sequence[str]) -> dict[str, list[str]]:
+    """The image files of each class folder, both sorted by name. Raises BenchbedError that names an empty one."""
+    found: dict[str, list[str]] = {}
+    for place in _entries(folder):
+        if place.is_dir() and not place.name.startswith("."):
+            names = [entry.name for entry in _entries(place) if entry.name.lower().endswith(tuple(suffixes))]
+            if not names:
+                raise BenchbedError(
+                    f"class folder '{place.path}' has no image: files that end in {', '.join(suffixes)}"
+                )
+            found[place.name] = names
+    return found
+
+
+def _entries(folder: os.PathLike[str]) -> list["os.DirEntry[str]"]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise BenchbedError(f"cannot read folder '{os.fspath(folder)}': {error.strerror}") from None

@@ -1,0 +1,1 @@
+"""Modules that the supernets and networks of several spaces are made of."""

@@ -1,1 +1,0 @@
-"""The discrete networks that an architecture names."""

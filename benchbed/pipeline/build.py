@@ -1,0 +1,197 @@
+"""A configuration's parts: task, space, objective, searcher; whether they fit, and how their results are named."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import registry
+from ..checkpoints.alpha import give
+from ..checkpoints.nb201 import check_fit
+from ..cost import Cost, Problem
+from ..errors import BenchbedError
+from ..latency.penalty import check_cost, configured, with_cost
+from ..objective import Objective
+from ..objectives.supernet import SupernetObjective, import_class
+from ..objectives.table import TableObjective, imageless
+from ..runtime.digest import digest
+from ..runtime.folder import damaged, load_checkpoint
+from ..runtime.parallel import ALONE, Group
+from ..searcher import Searcher
+from ..selector import Selector
+from ..space import Space
+from ..spaces.load import load_space
+from ..streams import Streams
+from ..task import Task
+from ..tasks.load import load_task
+from ..training.cell import check_recipe
+from .config import PluginConfig, RunConfig, identity
+
+
+@dataclass
+class Parts:
+    """What one search is made of, freshly built from its configuration."""
+
+    config: RunConfig
+    space: Space
+    task: Task
+    streams: Streams
+    objective: SupernetObjective | TableObjective
+    searcher: Searcher
+    cost: Cost | None = None
+    group: Group = ALONE
+
+    @property
+    def problem(self) -> Problem:
+        return self.problem_on(self.objective)
+
+    def problem_on(self, objective: Objective) -> Problem:
+        return with_cost(objective, self.cost, self.config.cost)
+
+    def expected_cost(self) -> dict[str, float]:
+        return {} if self.cost is None else {"expected_cost": float(self.cost.value(self.searcher.probabilities()))}
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "streams": self.streams.state(),
+            "objective": self.objective.state(),
+            "searcher": self.searcher.state(),
+        }
+
+    def load_state(self, tree: dict[str, Any]) -> None:
+        self.objective.load_state(tree["objective"])
+        self.searcher.load_state(tree["searcher"])
+        self.streams.load_state(tree["streams"])
+
+    def restore(self, checkpoint: Path) -> None:
+        """The state at the end of a search. Raises BenchbedError where its checkpoint is missing or damaged."""
+        saved = self.group.from_leader(lambda: load_checkpoint(checkpoint)["tree"])
+        with whole(checkpoint):
+            self.load_state(saved["parts"])
+
+    def digest(self) -> str:
+        """SHA-256 over the weights and the searcher's state: equal for two runs that went the same way."""
+        return digest({"weights": self.objective.weights(), "searcher": self.searcher.state()})
+
+
+@contextmanager
+def whole(checkpoint: Path) -> Iterator[None]:
+    """A checkpoint's tree is unpacked within: whatever is missing or of another type in it is named as its damage."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError, RuntimeError) as error:
+        if isinstance(error, BenchbedError):
+            raise BenchbedError(f"{checkpoint}: {error}") from None
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        raise damaged(checkpoint, reason) from None
+
+
+def build_parts(config: RunConfig, task: Task, device: torch.device, group: Group = ALONE) -> Parts:
+    """The parts of a search, the same in every process of the group."""
+    space = space_of(config, task)
+    streams = Streams(config.seed)
+    searcher_class = registry.load("searcher", config.searcher.name)
+    objective: SupernetObjective | TableObjective
+    if config.supernet is None:
+        objective = _table_objective(config)
+    else:
+        objective = SupernetObjective(space, task, config.supernet, streams, config.epochs, device, group)
+    searcher = searcher_class(space, searcher_class.Options(**config.searcher.options), streams)
+    cost = configured(config.cost, space, config.space)
+    return Parts(config, space, task, streams, objective, searcher, cost, group)
+
+
+def space_of(config: RunConfig, task: Task) -> Space:
+    """The configured space, on the task's images. Raises BenchbedError where its networks are not made for them."""
+    if config.foreign is not None:
+        check_fit(config.foreign, task)
+    space = load_space(config.space, config.space_options)
+    return space if config.supernet is None else space.for_images(task.shape, task.classes)
+
+
+def _table_objective(config: RunConfig) -> TableObjective:
+    assert config.table is not None
+    return TableObjective.of(config.table.open(), config.table.dataset, config.steps, config.fidelity)
+
+
+def check_config(config: RunConfig) -> None:
+    """Raises BenchbedError, before anything is made or trained, where the parts of a run do not go together.
+
+    A plug-in may need what the objective does not provide; a selector's options may not fit the space.
+    """
+    searcher_class = registry.load("searcher", config.searcher.name)
+    selector_class = registry.load("selector", config.selector.name)
+    selector_options = selector_class.Options(**config.selector.options)
+    _check_needs("searcher", searcher_class, config.searcher, config.objective)
+    _check_needs("selector", selector_class, config.selector, config.objective)
+    space = load_space(config.space, config.space_options)
+    if config.foreign is not None:
+        searcher = searcher_class(space, searcher_class.Options(**config.searcher.options), Streams(config.seed))
+        give(searcher, torch.zeros(space.mask.shape))
+    for role in ("supernet", "network"):
+        try:
+            import_class(getattr(space, role))
+        except (ImportError, AttributeError, ValueError) as error:
+            raise BenchbedError(f"space '{config.space}': its {role} cannot be imported: {error}") from None
+    selector_class(selector_options).check(space)
+    if config.scoring is not None:
+        check_recipe(space, config.scoring.recipe(), config.scoring.channels, config.scoring.cells)
+    if config.objective == "table":
+        searcher_class.check(searcher_class.Options(**config.searcher.options), _table_objective(config))
+    if type(space).for_images is Space.for_images:  # others are counted for the task's images, when it is there
+        check_cost(configured(config.cost, space, config.space), config.cost)
+
+
+def check_objective(parts: Parts) -> None:
+    """Raises BenchbedError where the selector cannot work on what the search will leave; before it is begun."""
+    chosen = parts.config.selector
+    selector_class = registry.load("selector", chosen.name)
+    selector_class(selector_class.Options(**chosen.options)).check_objective(parts.objective)
+
+
+def _check_needs(kind: str, of: type[Searcher] | type[Selector], plugin: PluginConfig, objective: str) -> None:
+    provides = TableObjective.provides if objective == "table" else SupernetObjective.provides
+    options = of.Options(**plugin.options)
+    if not (missing := of.needed(options) - provides):
+        return
+    why = ""
+    for name, field in type(options).model_fields.items():  # an option whose default needs no more is to blame
+        if not field.is_required() and missing - of.needed(options.model_copy(update={name: field.get_default()})):
+            why = f" with {name} = {getattr(options, name)!r}"
+    raise BenchbedError(
+        f"{kind} '{plugin.name}'{why} needs {', '.join(sorted(missing))}, "
+        f"which objective '{objective}' does not provide"
+    )
+
+
+def search_id(config: RunConfig, task: Task) -> str:
+    key = {**config.search_key(), "task": [task.name, task.fingerprint]}
+    return identity(f"{config.searcher.name}-{config.space}-{task.name}-s{config.seed}", key)
+
+
+def run_id(config: RunConfig, task: Task) -> str:
+    rest = [config.selector.model_dump(), config.scoring_key()]
+    names = f"{config.searcher.name}-{config.selector.name}-{config.space}-{task.name}-s{config.seed}"
+    return identity(names, search_id(config, task), rest)
+
+
+def task_in(tasks: dict[str, Task], config: RunConfig) -> Task:
+    """The configured task out of `tasks`, made and kept there where none of the same kind has been yet."""
+    table = config.table.key() if config.table is not None and config.objective == "table" else None
+    made_of = [config.task, config.task_options, config.data, config.splits, table]
+    key = json.dumps(made_of, sort_keys=True, default=str)
+    if key not in tasks:
+        tasks[key] = task_of(config)
+    return tasks[key]
+
+
+def task_of(config: RunConfig) -> Task:
+    """The configured task. Raises BenchbedError on whatever it refuses."""
+    if config.objective == "table":
+        assert config.table is not None
+        return imageless(config.task, config.table.name, config.table.dataset, config.table.fingerprint)
+    return load_task(config.task, data=config.data, splits=config.splits, **config.task_options)

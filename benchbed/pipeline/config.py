@@ -1,0 +1,110 @@
+"""The typed configuration of a run: TOML and flags in, JSON out, defaults filled in, and its identity."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from ..checkpoints.source import ForeignConfig
+from ..latency.penalty import CostConfig
+from ..objectives.supernet import SupernetOptions
+from ..training.train import Recipe
+from .tables import TableConfig
+
+
+class ScoringOptions(Recipe):
+    """Training the chosen cell from scratch: its network and recipe."""
+
+    channels: int
+    cells: int
+
+    def recipe(self) -> Recipe:
+        """The training alone."""
+        return Recipe(**self.model_dump(exclude={"channels", "cells"}))
+
+
+class PluginConfig(BaseModel):
+    """A searcher or selector, its options complete."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    options: dict[str, Any]
+    sha256: str | None  # of the plug-in's file
+
+
+class RunConfig(BaseModel):
+    """Everything that decides a run's result. Device, threads and versions are recorded, not configured.
+
+    `task_options`, `data` and `splits` make the task again, for `select`; what they do to a result is in the task's
+    fingerprint, which is part of a run's identity where they are not.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    space: str
+    space_options: dict[str, Any] = {}
+    space_sha256: str | None = None  # of the file of a space that is not our own
+    objective: Literal["supernet", "table"]
+    task: str
+    task_options: dict[str, Any] = {}
+    data: str | None = None  # the folder of a published data set, absolute
+    splits: str | None = None  # the folder of NAS-Bench-201's split files, absolute
+    table: TableConfig | None = None
+    seed: int
+    preset: Literal["small", "paper", "table"]
+    epochs: int
+    fidelity: int | None = None  # training epochs of the accuracies that a table objective descends; None: the full
+    steps: int | None = None  # of an epoch of a table objective; None: its own number, or a supernet's batches
+    searcher: PluginConfig
+    supernet: SupernetOptions | None  # None: the objective is a table
+    selector: PluginConfig
+    scoring: ScoringOptions | None  # None: scored by the table
+    cost: CostConfig | None = None
+    foreign: ForeignConfig | None = None  # the supernet was trained elsewhere: there is nothing to search
+    processes: int = 1  # that share every batch: each has batch statistics of its own
+
+    def search_key(self) -> dict[str, Any]:
+        """The part that a search depends on, but for the content of its task."""
+        left_out = {"selector", "scoring", "preset", "task_options", "data", "splits", "table"}
+        left_out |= {
+            "space_sha256",
+            "space_options",
+            "cost",
+            "foreign",
+        }  # in `space_key`; the cost by its own key, below
+        left_out |= {name for name in ("steps", "fidelity") if getattr(self, name) is None}
+        if self.processes == 1:
+            left_out.add("processes")
+        supernet: dict[str, Any] = {}
+        if self.supernet is not None and self.supernet.history_images is None:  # ids from before there was such a thing
+            supernet = {"supernet": self.supernet.model_dump(exclude={"history_images"})}
+        cost = {} if self.cost is None else {"cost": self.cost.key()}
+        foreign = {} if self.foreign is None else {"foreign": self.foreign.sha256}
+        return {**self.model_dump(exclude=left_out), **supernet, "space": self.space_key(), **cost, **foreign}
+
+    def scoring_key(self) -> Any:
+        """What the chosen cell's figures depend on, but for the task."""
+        if self.table is not None:
+            return self.table.key()
+        assert self.scoring is not None
+        shared = {"processes": self.processes} if self.processes > 1 else {}
+        return self.scoring.model_dump() | shared
+
+    def space_key(self) -> str:
+        """The space by name and options, and by content where it is a user's own."""
+        return key_of_space(self.space, self.space_sha256, self.space_options)
+
+
+def key_of_space(name: str, sha256: str | None, options: Mapping[str, Any]) -> str:
+    """A space by name and options, and by content where it is a user's own."""
+    text = json.dumps(options, sort_keys=True) if options else None
+    return " ".join(part for part in (name, sha256, text) if part)
+
+
+def identity(readable: str, *parts: Any) -> str:
+    """`readable` and ten hex digits of the SHA-256 over the parts as canonical JSON."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"

@@ -1,0 +1,55 @@
+"""What an output folder notes of runs that failed."""
+
+import json
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from ..runtime.files import one_line
+
+
+class Failure(NamedTuple):
+    """Why a run has no record: `reason` is one line, `attempts` how often it was tried."""
+
+    run: str
+    reason: str
+    attempts: int = 1
+
+
+def note_failure(out: Path, failure: Failure, details: str = "") -> None:
+    """Appends a line to the folder's failures; `details`: a traceback."""
+    line = {**failure._asdict(), "time": round(time.time()), **({"details": details} if details else {})}
+    path = out / "failures.jsonl"
+    with one_line(path, "write"), open(path, "a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def failures(out: Path) -> list[Failure]:
+    """Every failure that can be read, oldest first."""
+    return _read_failures(out)[0]
+
+
+def lost_failures(out: Path) -> str | None:
+    """One line where failures were noted that can no longer be read; a last line that a kill has torn is none."""
+    return _read_failures(out)[1]
+
+
+def _read_failures(out: Path) -> tuple[list[Failure], str | None]:
+    path = out / "failures.jsonl"
+    if not path.exists():
+        return [], None
+    with one_line(path, "read"):
+        lines = path.read_text(errors="replace").splitlines(keepends=True)
+    found, odd = list[Failure](), list[int]()
+    for number, line in enumerate(lines, 1):
+        try:
+            value = json.loads(line)
+            failure = Failure(value["run"], value["reason"], value["attempts"])
+            if [type(part) for part in failure] != [str, str, int]:
+                raise TypeError
+            found.append(failure)
+        except (ValueError, KeyError, TypeError):
+            odd += [number] if line.endswith("\n") else []
+    if not odd:
+        return found, None
+    return found, f"{path} is damaged (line {odd[0]}): a failure is lost; its run counts as left, and is made again"

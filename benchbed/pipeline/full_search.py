@@ -1,0 +1,99 @@
+"""What a search at a searcher's paper preset would take here: extrapolated from a few measured steps.
+
+Shown beside the seconds that a search did take, which say nothing of a full one: small presets have other networks.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+
+from ..errors import BenchbedError
+from ..runtime.options import RunOptions
+from ..searcher import Clock
+from ..task import Task
+from .build import build_parts, task_of
+from .config import RunConfig
+from .resolve import resolve
+
+TIMED = 5  # steps that are measured, after one that is not
+
+
+class FullSearch(NamedTuple):
+    """`hours` of wall-clock time on `device` (cpu or cuda), extrapolated: `epochs` of `steps` steps each."""
+
+    searcher: str
+    hours: float
+    device: str
+    epochs: int
+    steps: int
+
+    @property
+    def heading(self) -> str:
+        """Of a column of hours."""
+        return f"full search, {self._unit} h (extrapolated)"
+
+    def __str__(self) -> str:
+        return f"a full search with {self.searcher}: {self.hours:.1f} {self._unit} hours here, {self.how}"
+
+    @property
+    def _unit(self) -> str:
+        return "CPU" if self.device == "cpu" else "GPU"
+
+    @property
+    def how(self) -> str:
+        """From what it is extrapolated."""
+        return f"extrapolated to {self.epochs} epochs of {self.steps:,} steps (preset paper) from {TIMED} measured ones"
+
+
+def full_search(raw: Mapping[str, Any], searcher: str, selector: str, options: RunOptions) -> FullSearch:
+    """Measures `TIMED` weight steps with the architecture steps due beside them; nothing of it is kept.
+
+    raw: a run's configuration, whose size, epochs and preset give way to the paper's. The steps are those of the last
+    epoch, when warm-ups are over, and of no more images than the task has. Raises BenchbedError for whatever such a
+    search refuses.
+    """
+    check_timeable(raw)
+    dropped = ("epochs", "supernet", "preset", "objective", "steps", "fidelity")
+    stripped = {key: value for key, value in raw.items() if key not in dropped}
+    config = resolve({**stripped, "preset": "paper", "table": raw.get("table", "none")}, searcher, selector, 0)
+    task = task_of(config)
+    parts = build_parts(_fitting(config, task), task, options.device)
+    steps = parts.objective.steps_per_epoch
+    began = 0.0
+    for step in range(TIMED + 1):
+        if step == 1:
+            began = _now(options.device)
+        clock = Clock(config.epochs - 1, step % steps, config.epochs, steps)
+        batch = parts.objective.batch("train")
+        for _ in range(parts.searcher.arch_steps_due(clock)):
+            parts.searcher.arch_step(parts.problem, batch, clock)
+        parts.objective.weight_step(parts.searcher.weight_gates(parts.objective, batch, clock), batch)
+    hours = (_now(options.device) - began) / TIMED * steps * config.epochs / 3600
+    return FullSearch(searcher, hours, options.device.type, config.epochs, steps)
+
+
+def _fitting(config: RunConfig, task: Task) -> RunConfig:
+    """The paper's batches, or all images of a split that has fewer."""
+    assert config.supernet is not None
+    batch = min(config.supernet.batch, len(task.train))
+    valid_batch = min(config.supernet.valid_batch, len(task.valid))
+    return config.model_copy(
+        update={"supernet": config.supernet.model_copy(update={"batch": batch, "valid_batch": valid_batch})}
+    )
+
+
+def check_timeable(raw: Mapping[str, Any]) -> None:
+    """Raises BenchbedError where there are no steps to time: a table has no images, and no network."""
+    if raw.get("objective") == "table":
+        raise BenchbedError(
+            "--full-cost: the objective is a table, whose search has no paper's size; it goes with a task"
+        )
+
+
+def _now(device: torch.device) -> float:
+    """Seconds, once all that was queued on the device is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

@@ -1,0 +1,282 @@
+"""From a user's values to the complete configuration of each run: defaults below, the user's above, all typed."""
+
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from .. import registry
+from ..checkpoints.config import foreign_config, sized
+from ..errors import BenchbedError, unknown
+from ..latency.load import absolute_source, content_of
+from ..latency.penalty import CostConfig, CostOptions
+from ..objectives.supernet import SupernetOptions
+from ..runtime.files import absolute
+from ..spaces.load import load_space
+from ..training.train import RECIPES
+from ..typed import typed
+from .config import PluginConfig, RunConfig, ScoringOptions
+from .tables import TableConfig, fidelity, table_config
+
+PRESETS = {"supernet": ("small", "paper"), "table": ("table",)}  # by objective
+# What a run starts from before the searcher's own preset: a supernet that a laptop trains, or NAS-Bench-201's.
+SUPERNETS: dict[str, dict[str, Any]] = {"small": {"channels": 8, "cells": 1, "lr": 0.1}, "paper": {}}
+EPOCHS = {"small": 10, "paper": 100, "table": 10}  # of the table objective's 30 steps each
+MOST_SEEDS = 100_000
+MOST_STEPS = 100_000  # between two checkpoints of a table search
+
+
+SCORING = {
+    "small": {"channels": 8, "cells": 1, **RECIPES["digits"].model_dump()},
+    "paper": {"channels": 16, "cells": 5, **RECIPES["H"].model_dump()},
+}
+
+
+SECTIONS = ("searcher", "selector", "supernet", "scoring", "task_options", "space_options", "cost")
+PLAIN: dict[str, type] = {
+    "space": str, "objective": str, "task": str, "seed": int, "seeds": str, "preset": str, "epochs": int,
+    "device": str, "out": str, "data": str, "splits": str, "table": str, "dataset": str, "steps": int, "fidelity": int,
+    "foreign": str,
+}  # fmt: skip
+
+
+def with_settings(raw: Mapping[str, Any], settings: list[str]) -> dict[str, Any]:
+    """`raw` with each 'section.key=value' laid over it. A value is read as TOML, else taken as a string."""
+    merged: dict[str, Any] = {k: dict(v) if isinstance(v, Mapping) else v for k, v in raw.items()}
+    for section in ("searcher", "selector"):
+        if isinstance(merged.get(section), str):
+            merged[section] = {"name": merged[section]}
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        section, dot, key = path.strip().partition(".")
+        if not equals or not dot or not key:
+            raise BenchbedError(f"--set '{setting}': expected SECTION.KEY=VALUE, a section of {', '.join(SECTIONS)}")
+        if section not in SECTIONS:
+            raise unknown("section in --set", section, SECTIONS)
+        if key.strip() == "name" and section in ("searcher", "selector"):
+            raise BenchbedError(f"--set '{setting}': give the name as --{section}")
+        if not isinstance(merged.setdefault(section, {}), dict):
+            break  # refused below
+        merged[section][key] = _value(text.strip())
+    for key in merged:
+        if key not in (*SECTIONS, *PLAIN):
+            raise unknown("configuration key", key, (*SECTIONS, *PLAIN))
+        kind = PLAIN.get(key, dict)
+        if type(merged[key]) is not kind or merged[key] == "":
+            named = "a name or a section" if key in ("searcher", "selector") else "a section"
+            expected = {
+                str: "a string, not empty" if merged[key] == "" else "a string",
+                int: "an integer",
+                dict: named,
+            }[kind]
+            raise BenchbedError(f"configuration key '{key}' is {merged[key]!r}: expected {expected}")
+    for section in ("searcher", "selector"):
+        name = merged.get(section, {}).get("name", "")
+        if not isinstance(name, str):
+            raise BenchbedError(f"configuration key '{section}.name' is {name!r}: expected a string")
+    return merged
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"x = {text}")["x"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def resolve(raw: Mapping[str, Any], searcher: str, selector: str, seed: int) -> RunConfig:
+    """The complete configuration of one run: preset below, the user's values above, everything typed.
+
+    Raises BenchbedError for an unknown name, key or preset (with the nearest known one) and for a value out of range.
+    """
+    objective = raw.get("objective", "supernet")
+    if objective not in PRESETS:
+        raise unknown("objective", objective, PRESETS)
+    if (foreign := foreign_config(raw)) is not None:
+        raw = sized(raw, foreign)
+    space = raw.get("space", "nb201")
+    found_space = registry.find("space", space)
+    space_sha256 = None if registry.is_ours(found_space) else file_sha256("space", space)
+    table = table_config(raw, objective, space, space_sha256 is None)
+    task = _task(raw, table if objective == "table" else None)
+    preset = _preset(raw, objective, task)
+    from_preset = registry.load("searcher", searcher).presets.get(preset, {})
+    options = {**from_preset.get("options", {}), **_options(raw, "searcher", searcher)}
+    return RunConfig(
+        space=space,
+        space_options={**registry.load("space", space).presets.get(preset, {}), **raw.get("space_options", {})},
+        space_sha256=space_sha256,
+        objective=objective,
+        task=task,
+        task_options=dict(raw.get("task_options", {})),
+        data=absolute(raw.get("data")),
+        splits=absolute(raw.get("splits")),
+        table=table,
+        seed=_whole("seed", seed, 0),
+        preset=preset,
+        epochs=_whole("epochs", raw.get("epochs", _epochs(space, preset, from_preset)), 1),
+        fidelity=fidelity(raw, table, objective),
+        steps=_steps(raw, objective),
+        searcher=_plugin("searcher", searcher, options),
+        supernet=_supernet(raw, objective, space, preset, from_preset),
+        selector=_plugin("selector", selector, _selector_options(raw, selector, preset)),
+        scoring=_scoring(raw, table, scoring_base(space, preset)),
+        cost=_cost(raw, space),
+        foreign=foreign,
+    )
+
+
+def seed_range(text: str) -> range:
+    """The seeds of 'FIRST:AFTER_LAST'. Raises BenchbedError for anything else, or more than 100,000."""
+    first, colon, last = text.partition(":")
+    if not colon or not first.isdecimal() or not last.isdecimal() or not 0 < int(last) - int(first) <= MOST_SEEDS:
+        raise BenchbedError(
+            f"seeds = '{text}': expected FIRST:AFTER_LAST with FIRST below it, such as 0:10, at most {MOST_SEEDS}"
+        )
+    return range(int(first), int(last))
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise BenchbedError(f"{name} = {value!r}: expected an integer of at least {least}")
+    return value
+
+
+def _steps(raw: Mapping[str, Any], objective: str) -> int | None:
+    if (steps := raw.get("steps")) is None:
+        return None
+    if objective != "table":
+        raise BenchbedError(f"steps = {steps}: of objective 'table'; an epoch on images has as many as it has batches")
+    if _whole("steps", steps, 1) > MOST_STEPS:
+        raise BenchbedError(f"steps = {steps}: at most {MOST_STEPS:,} an epoch; give more --epochs")
+    return int(steps)
+
+
+def _task(raw: Mapping[str, Any], table: TableConfig | None) -> str:
+    """The task's name; for a table as objective a name of its own. Raises BenchbedError for what does not fit it."""
+    if table is not None:
+        for key in ("task", "task_options", "data", "splits"):
+            if raw.get(key):
+                raise BenchbedError(f"'{key}' is of objective 'supernet': objective 'table' uses no images")
+        return f"table-{table.dataset}"
+    for key in ("data", "splits", "name"):
+        if key in raw.get("task_options", {}):
+            raise BenchbedError(f"task_options.{key}: give it as --{'task' if key == 'name' else key}")
+    task: str = raw.get("task", "digits")
+    registry.find("task", task.partition(":")[0])
+    return task
+
+
+def _size(space: str, preset: str) -> dict[str, int]:
+    """C and N of the space's published networks, where the preset is 'paper'."""
+    return dict(registry.load("space", space).paper_size) if preset == "paper" else {}
+
+
+def scoring_base(space: str, preset: str) -> dict[str, Any]:
+    """What a score starts from: the preset's recipe, at the sizes of the space's networks."""
+    made = registry.load("space", space)
+    recipe = RECIPES[made.score_recipes[preset]].model_dump() if preset in made.score_recipes else {}
+    return {**SCORING.get(preset, {}), **recipe, **made.score_sizes.get(preset, _size(space, preset))}
+
+
+def _epochs(space: str, preset: str, from_preset: Mapping[str, Any]) -> int:
+    """The searcher's own number, or where it has none but the usual one, the space's."""
+    own = int(from_preset.get("epochs", EPOCHS[preset]))
+    return int(registry.load("space", space).search_epochs.get(preset, own)) if own == EPOCHS[preset] else own
+
+
+def _supernet(
+    raw: Mapping[str, Any], objective: str, space: str, preset: str, from_preset: Mapping[str, Any]
+) -> SupernetOptions | None:
+    given = raw.get("supernet") or {}
+    if objective != "supernet":
+        if given:
+            raise BenchbedError(f"supernet.{next(iter(given))}: objective '{objective}' has no supernet")
+        return None
+    base = {**SUPERNETS.get(preset, {}), **_size(space, preset), **from_preset.get("supernet", {})}
+    sizes = registry.load("space", space).search_sizes.get(preset, {})
+    return typed(SupernetOptions, {**base, **sizes, **given}, "supernet")
+
+
+def _scoring(raw: Mapping[str, Any], table: TableConfig | None, base: Mapping[str, Any]) -> ScoringOptions | None:
+    given = raw.get("scoring") or {}
+    if table is not None:
+        if given:
+            raise BenchbedError(f"scoring.{next(iter(given))}: table {table.name} scores, nothing is trained")
+        return None
+    return typed(ScoringOptions, {**base, **given}, "scoring")
+
+
+def _cost(raw: Mapping[str, Any], space: str) -> CostConfig | None:
+    """The cost that the search pays. Raises BenchbedError for an option and for a table that does not fit the space."""
+    if not (given := dict(raw.get("cost") or {})):
+        return None
+    for key, flag in (("table", "--latency TABLE"), ("target", "--target-ms T")):
+        if key not in given:
+            raise BenchbedError(f"cost.{key} is missing: a search that pays for latency needs {flag}")
+    given["table"] = absolute_source(str(given["table"]))
+    options = typed(CostOptions, given, "cost")
+    content = content_of(options.table, load_space(space, raw.get("space_options")), space)
+    return CostConfig(**options.model_dump(), fingerprint=content)
+
+
+def _preset(raw: Mapping[str, Any], objective: str, task: str) -> Literal["small", "paper", "table"]:
+    """The preset asked for; by default 'small' for the embedded task and a user's own images."""
+    by_task = "small" if task.startswith(("digits", "npz:")) else "paper"
+    preset = raw.get("preset") or ("table" if objective == "table" else by_task)
+    if preset not in PRESETS[objective]:
+        raise unknown("preset", preset, PRESETS[objective])
+    known: dict[str, Literal["small", "paper", "table"]] = {"small": "small", "paper": "paper", "table": "table"}
+    return known[preset]
+
+
+def _options(raw: Mapping[str, Any], kind: str, name: str) -> dict[str, Any]:
+    """The user's options of a plug-in. Where several are named with commas, an option goes to those that have it."""
+    given = {k: v for k, v in raw.get(kind, {}).items() if k != "name"}
+    names = [n.strip() for n in raw.get(kind, {}).get("name", name).split(",")]
+    if len(names) == 1:
+        return given
+    fields = {n: set(registry.load(kind, n).Options.model_fields) | {"preset"} for n in names}
+    for key in given:
+        if not any(key in known for known in fields.values()):
+            raise unknown(f"option of {kind}s {','.join(names)}:", key, set().union(*fields.values()))
+    return {k: v for k, v in given.items() if k in fields[name]}
+
+
+def _selector_options(raw: Mapping[str, Any], name: str, preset: str) -> dict[str, Any]:
+    given, presets = _options(raw, "selector", name), registry.load("selector", name).presets
+    wanted = given.pop("preset", None)
+    if wanted is not None and wanted not in presets:
+        raise unknown(f"preset of selector '{name}'", str(wanted), presets)
+    return {**presets.get(wanted or preset, {}), **given}
+
+
+def _plugin(kind: str, name: str, options: dict[str, Any]) -> PluginConfig:
+    model = registry.load(kind, name).Options
+    complete = typed(model, options, f"{kind} '{name}'").model_dump()
+    return PluginConfig(name=name, options=complete, sha256=file_sha256(kind, name))
+
+
+def file_sha256(kind: str, name: str) -> str | None:
+    """SHA-256 of a plug-in's file; None where it has none."""
+    file = registry.source(kind, name)
+    return None if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def expand(raw: Mapping[str, Any], searchers: list[str], selectors: list[str], seeds: list[int]) -> list[RunConfig]:
+    """Every run of the grid, seed by seed, searcher by searcher, so that a search's selectors follow one another.
+
+    Raises BenchbedError as `resolve` does, and for a size that the space's networks do not take.
+    """
+    check_sizes(raw, raw.get("space", "nb201"))
+    return [resolve(raw, s, t, seed) for seed in seeds for s in searchers for t in selectors]
+
+
+def check_sizes(raw: Mapping[str, Any], space: str) -> None:
+    """Raises BenchbedError for a size that the space's networks do not take."""
+    sized_by = registry.load("space", space).sized_by
+    for section in ("supernet", "scoring"):
+        for key in ("channels", "cells"):
+            if key in (raw.get(section) or {}) and key not in sized_by:
+                own = f"by {' and '.join(sized_by)} and its space_options" if sized_by else "by its space_options"
+                raise BenchbedError(f"{section}.{key}: the networks of space '{space}' are sized {own}")

@@ -1,0 +1,205 @@
+"""One run: search -> select -> score -> record; and several runs that share what they can."""
+
+import tempfile
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import BenchbedError
+from ..latency.penalty import check_cost, configured, cost_figures
+from ..runtime.folder import AGAIN, write_json
+from ..runtime.machine import loaded_commit, made_with
+from ..runtime.options import RunOptions
+from ..runtime.parallel import Group
+from ..selector import Selection
+from ..task import Task, truncated
+from .build import Parts, build_parts, check_config, check_objective, run_id, search_id, space_of, task_in, task_of
+from .config import RunConfig
+from .record import RECORD_KEYS, checked
+from .score import TABLE_KEYS, score_by_table, trained
+from .search import SEARCH_KEYS, run_search
+from .select import run_selection
+from .tables import gaps_of
+
+DRY_IMAGES = 256  # images a split that a dry run walks through
+
+
+def run_all(configs: list[RunConfig], options: RunOptions) -> list[dict[str, Any]]:
+    """Runs each configuration; searches and scores that several share are made once. The records, in order.
+
+    Whatever can be refused in any of them is refused before the first begins.
+    """
+    configs = _shared(configs, options.group)
+    for config in configs:
+        check_config(config)
+    records = []
+    tasks: dict[str, Task] = {}
+    redone: set[Path] = set()
+    for number, config in enumerate(configs, 1):
+        if len(configs) > 1:
+            pairing = f"{config.searcher.name} x {config.selector.name}"
+            options.reporter.line(f"run {number} of {len(configs)}: {pairing}, seed {config.seed}")
+        records.append(run(config, task_in(tasks, config), options, redone))
+    return records
+
+
+def _shared(configs: list[RunConfig], group: Group) -> list[RunConfig]:
+    """The configurations for this group of processes. Raises BenchbedError where it does not divide a batch."""
+    for config in configs:
+        if config.supernet is not None:
+            group.divides("supernet.batch", config.supernet.batch)
+            group.divides("supernet.valid_batch", config.supernet.valid_batch)
+        if config.scoring is not None:
+            group.divides("scoring.batch", config.scoring.batch)
+    return [config.model_copy(update={"processes": group.size}) for config in configs]
+
+
+def run(config: RunConfig, task: Task, options: RunOptions, redone: set[Path] | None = None) -> dict[str, Any]:
+    """One run; its record. A finished run is read from its folder, a killed one goes on.
+
+    `redone` holds the shared folders that this call of the program has already made anew under `force`.
+    """
+    loaded_commit()  # before the checkout can move
+    redone = set() if redone is None else redone
+    space = space_of(config, task)  # refuses before anything is written, and so does the next line
+    check_cost(configured(config.cost, space, config.space), config.cost)
+    reporter = options.reporter
+    folder_path = options.out / run_id(config, task)
+    search_path = options.out / "searches" / search_id(config, task)
+    fresh_search = options.force and search_path not in redone
+    redone.add(search_path)
+    group = options.group
+    with group.folder(folder_path, RECORD_KEYS, options.wait) as folder:
+        if not options.force and (record := folder.record) is not None:
+            _check_record(folder_path / "record.json", record)
+            reporter.line(f"done before: {folder_path} (again from the start with --force)")
+            return record
+        parts = build_parts(config, task, options.device, group)
+        check_objective(parts)
+        if config.objective != "table" and (gaps := gaps_of(config.table)) is not None:
+            reporter.line(gaps)
+        with group.folder(search_path, SEARCH_KEYS, options.wait) as search_folder:
+            if options.force:  # both locks are held: nothing is thrown away for a run that is then refused
+                folder.clear()
+            if fresh_search:
+                search_folder.clear()
+            if group.leader:
+                write_json(folder_path / "config.json", config.model_dump())
+            if group.leader and (fresh_search or not (search_path / "config.json").exists()):  # `select` scores so too
+                write_json(search_path / "config.json", config.model_dump(exclude={"selector"}))
+            searched = run_search(parts, search_folder, reporter, options.snapshots)
+            selection, figures = run_selection(parts, search_path / "checkpoint.pt", folder, reporter)
+        if "over_the_limit" in selection.notes:
+            reporter.line(f"over the limit of {selection.notes['limit']:g}: {selection.notes['over_the_limit']} costs "
+                          f"{selection.notes['cost_of_that']:.4g}; replaced by {selection.architecture}")  # fmt: skip
+        if config.table is not None:
+            scored = score_by_table(config, selection, reporter)
+        else:
+            scored = trained(config, parts.space, task, selection, options, redone)
+        record = {
+            "id": folder_path.name,
+            "search": search_path.name,
+            **_what_was_run(config, task),
+            **_what_came_out(parts, selection, searched, figures, scored),
+            **made_with(options.device),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        folder.finish(record)
+    return record
+
+
+def _check_record(path: Path, record: Mapping[str, Any]) -> None:
+    """Raises BenchbedError where a finished run's record holds what a report would refuse."""
+    try:
+        checked(path, record)
+    except BenchbedError as error:
+        raise BenchbedError(f"{error}: {AGAIN}") from None
+
+
+def _what_was_run(config: RunConfig, task: Task) -> dict[str, Any]:
+    return {
+        "searcher": config.searcher.name,
+        "selector": config.selector.name,
+        "space": config.space,
+        "objective": config.objective,
+        "task": task.name,
+        "task_facts": {"fingerprint": task.fingerprint, **task.facts},
+        "seed": config.seed,
+        "config": config.model_dump(),
+    }
+
+
+def _what_came_out(
+    parts: Parts,
+    selection: Selection,
+    searched: Mapping[str, Any],
+    figures: Mapping[str, Any],
+    scored: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The figures of a run. Accuracies in percent; valid and test are the chosen cell's own.
+
+    What a table says beyond them (`benchbed.tables.score.Score`) is None where the cell was trained from scratch.
+    """
+    return {
+        "architecture": str(selection.architecture),
+        "facts": parts.space.facts(selection.architecture),
+        **cost_figures(parts.cost, parts.config.cost, selection.architecture, searched.get("expected_cost")),
+        "scores": in_json(selection.scores),
+        "notes": selection.notes,
+        "supernet_accuracy": searched["supernet_accuracy"],
+        "supernet": {k: v for k, v in searched.items() if k.startswith(("supernet_", "evaluation", "skipped"))},
+        "valid_accuracy": scored["valid_accuracy"],
+        "test_accuracy": scored["test_accuracy"],
+        "scored_by": "training" if parts.config.table is None else "table",
+        **{key: scored.get(key) for key in TABLE_KEYS},
+        **{key: searched[key] for key in ("simulated_seconds",) if key in searched},
+        "seconds": {"search": searched["seconds"], "selection": figures["seconds"], "scoring": scored["seconds"]},
+        "peak_memory_bytes": max(
+            searched["peak_memory_bytes"], figures["peak_memory_bytes"], scored["peak_memory_bytes"]
+        ),
+        "state_sha256": {"search": searched["state_sha256"], "selection": figures["state_sha256"]},
+    }
+
+
+def in_json(scores: np.ndarray) -> list[list[float | None]]:
+    """A selection's scores (P, O) as a record holds them: six decimals, None where nothing was measured."""
+    return [[None if np.isnan(x) else round(float(x), 6) for x in row] for row in scores]
+
+
+def snapshot_epochs(text: str | None, configs: list[RunConfig]) -> tuple[int, ...]:
+    """The epochs of '10,25,50', in order. Raises BenchbedError for one that a search of `configs` does not have."""
+    if text is None:
+        return ()
+    last = min(config.epochs for config in configs)
+    found = [part.strip() for part in text.split(",")]
+    if wrong := [part for part in found if not (part.isdecimal() and 1 <= int(part) <= last)]:
+        raise BenchbedError(f"--snapshots: '{wrong[0]}' is no epoch of these searches: they have 1 to {last}")
+    return tuple(sorted({int(part) for part in found}))
+
+
+def dry_run(configs: list[RunConfig], options: RunOptions) -> list[dict[str, Any]]:
+    """Walks the whole pipeline of each pairing on one epoch of a few images in a folder that is removed again."""
+    records = []
+    configs = _shared(configs, options.group)
+    for config in configs:
+        check_config(config)
+    batch = 32 * options.group.size
+    with tempfile.TemporaryDirectory(prefix="benchbed-dry-") as scratch:
+        small = options._replace(out=Path(scratch), force=False)
+        for config in {(c.searcher.name, c.selector.name): c for c in configs}.values():
+            records.append(run(shortened(config, batch), truncated(task_of(config), DRY_IMAGES), small))
+    return records
+
+
+def shortened(config: RunConfig, batch: int) -> RunConfig:
+    """The run on one epoch of batches of `batch` images."""
+    parts: dict[str, Any] = {"epochs": 1}
+    if config.supernet is not None:
+        few = {"batch": batch, "valid_batch": batch, "eval_batch": 64}
+        parts["supernet"] = config.supernet.model_copy(update=few)
+    if config.scoring is not None:
+        parts["scoring"] = config.scoring.model_copy(update={"epochs": 1, "warmup_epochs": 0, "batch": batch})
+    return config.model_copy(update=parts)

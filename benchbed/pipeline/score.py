@@ -1,0 +1,123 @@
+"""The last stage of a run, in a folder of its own and resumable: the chosen architecture trained from scratch."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..runtime.folder import Folder
+from ..runtime.machine import peak_memory
+from ..runtime.options import RunOptions
+from ..runtime.parallel import ALONE, Group
+from ..runtime.progress import Reporter
+from ..selector import Selection
+from ..space import Architecture, Space
+from ..tables.score import score as score_in
+from ..task import Task
+from ..training.cell import training_of
+from ..training.train import evaluate
+from .config import RunConfig, identity
+
+# What a finished score's record holds at least: a record without it is damaged.
+SCORE_KEYS = ("valid_accuracy", "test_accuracy", "seconds", "peak_memory_bytes")
+
+
+def score_id(config: RunConfig, task: Task, architecture: Architecture) -> str:
+    key = [config.space_key(), task.name, task.fingerprint, str(architecture), config.scoring_key(), config.seed]
+    return identity(f"{config.space}-{task.name}-s{config.seed}", key)
+
+
+def score(
+    config: RunConfig,
+    space: Space,
+    task: Task,
+    selection: Selection,
+    folder: Folder,
+    device: torch.device,
+    reporter: Reporter,
+    group: Group = ALONE,
+) -> dict[str, Any]:
+    """Trains the chosen architecture from scratch, seeded by the run's seed; validation and test accuracy in percent.
+
+    Opens the test seal, after training. The same architecture, recipe and seed is trained once per output folder.
+    """
+    if folder.record is not None:
+        return folder.record
+    assert config.scoring is not None
+    recipe = config.scoring.recipe()
+    size: dict[str, Any] = {"channels": config.scoring.channels, "cells": config.scoring.cells}
+    seed, chosen = config.seed, selection.architecture
+    training = training_of(space, task, recipe, chosen, **size, seed=seed, device=device, group=group)
+    saved, seconds = folder.load(), 0.0
+    if saved is not None:
+        training.load_state(saved["training"])
+        seconds = saved["seconds"]
+    reporter.begin("score by training", recipe.epochs, training.epochs_done)
+    while not training.finished:
+        began = time.perf_counter()
+        line = training.epoch()
+        seconds += time.perf_counter() - began
+        folder.log(line)
+        folder.save({"training": training.state(), "seconds": seconds})
+        reporter.advance(training.epochs_done)
+    test = task.seal.open(selection)
+    record = {
+        "architecture": str(selection.architecture),
+        "valid_accuracy": evaluate(training.network, task.valid.to(device), group=group),
+        "test_accuracy": evaluate(training.network, test.to(device), group=group),
+        "seconds": seconds,
+        "peak_memory_bytes": peak_memory(device),
+    }
+    folder.finish(record)
+    reporter.line(f"trained the cell in {seconds:.0f} s: test accuracy {record['test_accuracy']:.2f} %")
+    return record
+
+
+TABLE_KEYS = (
+    "best_test_accuracy",
+    "regret",
+    "rank",
+    "percentile",
+    "cells",
+    "n_seeds",
+    "test_spread",
+    "noise_floor",
+    "table",
+)
+
+
+def trained(
+    config: RunConfig, space: Space, task: Task, selection: Selection, options: RunOptions, redone: set[Path]
+) -> dict[str, Any]:
+    """The chosen architecture's figures, trained from scratch as the run's are, or found trained before."""
+    path = options.out / "scores" / score_id(config, task, selection.architecture)
+    fresh = options.force and path not in redone
+    redone.add(path)
+    with options.group.folder(path, SCORE_KEYS, wait=True) as folder:
+        if fresh:
+            folder.clear()
+        where = (folder, options.device, options.reporter, options.group)
+        return score(config, space, task, selection, *where)
+
+
+def score_by_table(config: RunConfig, selection: Selection, reporter: Reporter) -> dict[str, Any]:
+    """The chosen architecture's own figures in the configured table, and where they stand in it; no training.
+
+    Only here is a table's test accuracy read. Raises BenchbedError, naming the cell, where a partial table lacks it.
+    """
+    assert config.table is not None
+    began = time.perf_counter()
+    table = config.table.open()
+    found = score_in(table, config.table.dataset, selection.architecture)
+    reporter.line(f"table {table.name}: test accuracy {found.test_accuracy:.2f} % on {config.table.dataset}")
+    where: dict[str, Any] = {
+        "name": table.name,
+        "fingerprint": table.fingerprint,
+        "dataset": config.table.dataset,
+        "epochs": table.full_epochs,
+    }
+    if "splits" in table.meta:  # a source without validation accuracy: which of its trials serve which split
+        where["splits"] = table.meta["splits"]
+    seconds = time.perf_counter() - began
+    return {**found._asdict(), "table": where, "seconds": seconds, "peak_memory_bytes": 0}

@@ -1,0 +1,160 @@
+"""The first stage of a run, in a folder of its own and resumable: the supernet or the table is searched."""
+
+import time
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..checkpoints.nb201 import take_over
+from ..errors import BenchbedError
+from ..objective import View
+from ..objectives.supernet import SupernetObjective
+from ..runtime.folder import AGAIN, Folder
+from ..runtime.machine import peak_memory
+from ..runtime.progress import Reporter
+from ..searcher import Clock, EvaluationMode
+from ..space import Architecture
+from ..streams import derive
+from ..training.search_loop import NonFiniteLoss, train_epoch
+from .build import Parts
+
+# What a finished stage's record holds at least: a record without it is damaged.
+SEARCH_KEYS = ("supernet_accuracy", "evaluation", "state_sha256", "seconds", "peak_memory_bytes")
+REPORT_PATHS = 8  # sampled paths behind the accuracy of an epoch's line
+FINAL_PATHS = 32  # and behind a finished supernet's
+
+
+# -- search --------------------------------------------------------------------------------------------------------
+
+
+def run_search(parts: Parts, folder: Folder, reporter: Reporter, snapshots: Collection[int] = ()) -> dict[str, Any]:
+    """Trains the supernet and the searcher, an epoch at a time; the record of the finished search.
+
+    A finished search costs nothing again. A killed one goes on from its last epoch. Its state after each number of
+    epochs in `snapshots` is kept; a finished search keeps no more.
+    """
+    if (record := folder.record) is not None:
+        return _checked(folder.path / "record.json", record)
+    config, epochs = parts.config, parts.config.epochs
+    done, seconds = _begun(parts, folder, reporter)
+    total = parts.objective.steps_per_epoch
+    reporter.begin(f"search {config.searcher.name}", epochs * total, done * total)
+    for epoch in range(done, epochs):
+        if epoch in snapshots:
+            folder.keep(epoch)  # here, before the next epoch: a kill between saving and keeping loses nothing
+        began = time.perf_counter()
+
+        def show(clock: Clock, loss: float) -> None:
+            reporter.advance(clock.epoch * total + clock.step + 1, f"epoch {clock.epoch + 1} loss {loss:.3f}")
+
+        try:
+            means = train_epoch(parts.problem, parts.searcher, epoch, epochs, on_step=show)
+            _check_finite(parts, f"epoch {epoch + 1}")
+        except NonFiniteLoss as error:
+            raise _diverged(error, parts, folder) from None
+        shown = None if config.supernet is None else config.supernet.history_images
+        shown = None if shown is None else min(shown, parts.objective.validation_images)
+        accuracy = supernet_accuracy(parts, parts.searcher.evaluation, REPORT_PATHS, shown)
+        seconds += time.perf_counter() - began
+        line = {
+            "epoch": epoch + 1,
+            **means,
+            "accuracy": accuracy,
+            **({} if shown is None else {"accuracy_images": shown}),
+            **parts.expected_cost(),
+            **parts.searcher.progress(),
+            "architecture": str(argmax_architecture(parts)),
+            "probabilities": [[round(x, 6) for x in row] for row in parts.searcher.probabilities().tolist()],
+            "seconds": seconds,
+        }
+        folder.log(line)
+        folder.save({"epochs": epoch + 1, "seconds": seconds, "parts": parts.state()})
+        reporter.epoch(line)
+        reporter.line(
+            f"epoch {epoch + 1:>3}/{epochs}  loss {means['loss']:.3f}  accuracy {accuracy:5.2f} %  "
+            f"{seconds:5.0f} s  {line['architecture']}"
+        )
+    record = {
+        "config": config.search_key(),
+        "supernet_accuracy": supernet_accuracy(parts, parts.searcher.evaluation, FINAL_PATHS),
+        "supernet_mixture_accuracy": supernet_accuracy(parts, "mixture", 1),
+        "supernet_sampled_accuracy": supernet_accuracy(parts, "sampled", FINAL_PATHS),
+        "evaluation": parts.searcher.evaluation,
+        **parts.expected_cost(),
+        **parts.searcher.progress(),
+        "state_sha256": parts.digest(),
+        "seconds": seconds,
+        "peak_memory_bytes": peak_memory(parts.objective.device),
+    }
+    if isinstance(parts.objective, SupernetObjective) and (broken := parts.objective.skipped()):
+        record["skipped"] = broken
+    if curve := parts.searcher.anytime():
+        record["anytime"] = [list(point) for point in curve]
+    folder.finish(record)
+    return record
+
+
+def _checked(path: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """A finished search's record. Raises BenchbedError for a figure that is none: a run's record takes it over."""
+    for key in ("supernet_accuracy", "seconds", "peak_memory_bytes"):
+        if isinstance(record[key], bool) or not isinstance(record[key], int | float):
+            raise BenchbedError(f"{path} is damaged ({key} = {record[key]!r:.60}): {AGAIN}")
+    return record
+
+
+def _begun(parts: Parts, folder: Folder, reporter: Reporter) -> tuple[int, float]:
+    """(epochs done, their seconds) of the search in the folder, restored; a foreign supernet has them all behind it."""
+    config, saved = parts.config, folder.load()
+    if config.foreign is not None and saved is None:
+        assert parts.objective.network is not None
+        take_over(config.foreign, parts.objective.network, parts.searcher)
+        reporter.line(f"search {config.searcher.name}: the supernet of {config.foreign.file}")
+        folder.save({"epochs": config.epochs, "seconds": 0.0, "parts": parts.state()})
+        return config.epochs, 0.0
+    if saved is None:
+        return 0, 0.0
+    parts.load_state(saved["parts"])
+    reporter.line(f"search {config.searcher.name}: goes on after epoch {saved['epochs']} of {config.epochs}")
+    return saved["epochs"], saved["seconds"]
+
+
+def _check_finite(parts: Parts, when: str) -> None:
+    """The last step's loss is from before that step, and samples of a searcher hide its NaN: look at the values."""
+    values = {"weights": parts.objective.weights().values(), "probabilities": [parts.searcher.probabilities()]}
+    for name, tensors in values.items():
+        if not all(bool(torch.isfinite(t).all()) for t in tensors):
+            raise NonFiniteLoss(f"the {name} are not finite after {when}")
+
+
+def _diverged(error: NonFiniteLoss, parts: Parts, folder: Folder, tuning: float | None = None) -> BenchbedError:
+    """tuning: the factor of the rate that a selector tunes at; None in a search."""
+    o, kept = parts.config.supernet, folder.path / "checkpoint.pt"
+    where = f"the last good checkpoint is {kept}" if kept.exists() else "no epoch was finished"
+    how = f"searcher {parts.config.searcher.name}"
+    if o is not None:
+        factor = "" if tuning is None else f", selector {parts.config.selector.name}, selector.tune_lr_factor={tuning}"
+        how += f"{factor}, supernet.lr={o.lr}, supernet.clip={o.clip}, supernet.batch={o.batch}"
+        where += f"; try a smaller {'supernet.lr' if tuning is None else 'selector.tune_lr_factor'}"
+    return parts.group.refusal(f"{error}: {how}, seed {parts.config.seed}; {where}")
+
+
+def supernet_accuracy(parts: Parts, mode: EvaluationMode, paths: int, images: int | None = None) -> float:
+    """Validation accuracy in percent at the searcher's evaluation gates; sampled: the mean over `paths` paths.
+
+    images: how many of validation are looked at, None: all. The paths come from a stream of their own, the same at
+    every call: looking changes nothing.
+    """
+    generator = torch.Generator().manual_seed(derive(parts.config.seed, "report"))
+    uniforms = torch.rand(paths, len(parts.searcher.mask), generator=generator)
+    gates = parts.searcher.evaluation_gates(parts.searcher.mask, mode, uniforms)
+    objective = parts.objective if images is None else parts.objective.seen(View(images=images))
+    return float(objective.measure(gates).accuracy.mean())
+
+
+def argmax_architecture(parts: Parts) -> Architecture:
+    """The architecture of the greatest probabilities now: what the search leans to, shown while it runs."""
+    p = np.where(parts.space.selectable, parts.searcher.probabilities().numpy(), -1.0)
+    return parts.space.architecture_of(parts.space.keep_strongest(p.argmax(1).tolist(), p.max(1).tolist()))

@@ -1,0 +1,92 @@
+"""The second stage of a run, in a folder of its own and resumable: from a finished search to one architecture."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import registry
+from ..latency.penalty import within_limit
+from ..objective import Decisions
+from ..runtime.folder import Folder
+from ..runtime.machine import peak_memory
+from ..runtime.progress import Reporter
+from ..selector import Context, Selection, Selector
+from ..training.search_loop import NonFiniteLoss, train_epoch
+from .build import Parts, whole
+from .search import _check_finite, _diverged
+
+# -- selection -----------------------------------------------------------------------------------------------------
+
+
+def run_selection(
+    parts: Parts, search_checkpoint: Path, folder: Folder, reporter: Reporter
+) -> tuple[Selection, dict[str, Any]]:
+    """Runs the configured selector on the finished search; (selection, what the record says of it).
+
+    Begins from the search's final state, so that every selector starts from the same supernet and the same draws.
+    """
+    config = parts.config
+    selector_class = registry.load("selector", config.selector.name)
+    selector: Selector = selector_class(selector_class.Options(**config.selector.options))
+    saved, seconds, steps = folder.load(), 0.0, 0
+    if saved is None:
+        parts.restore(search_checkpoint)
+    else:
+        with whole(folder.path / "checkpoint.pt"):
+            parts.load_state(saved["parts"])
+            if "selection" in saved:
+                kept = saved["selection"]
+                chosen = parts.space.architecture_of(tuple(kept["choices"]))
+                return Selection(chosen, kept["scores"].numpy(), kept["notes"]), saved["figures"]
+            selector.load_state(saved["selector"])
+            seconds, steps = float(saved["seconds"]), int(saved["steps"])
+        reporter.line(f"select {config.selector.name}: goes on after step {steps}")
+    context = selection_context(parts, folder, reporter)
+    reporter.begin(f"select {config.selector.name}", selector.steps(parts.space), steps)
+    while True:
+        began = time.perf_counter()
+        try:
+            selection = selector.step(context)
+            _check_finite(parts, f"selection step {steps + 1}")
+        except NonFiniteLoss as error:
+            raise _diverged(error, parts, folder, getattr(selector.options, "tune_lr_factor", None)) from None
+        seconds, steps = seconds + time.perf_counter() - began, steps + 1
+        tree = {"parts": parts.state(), "selector": selector.state(), "seconds": seconds, "steps": steps}
+        reporter.advance(steps)
+        if selection is not None:
+            selection = within_limit(selection, parts.searcher.probabilities(), parts.cost, config.cost)
+            break
+        folder.save(tree)
+    memory = peak_memory(parts.objective.device)
+    figures = {"seconds": seconds, "state_sha256": parts.digest(), "peak_memory_bytes": memory}
+    choices, scores = list(selection.architecture.choices), torch.from_numpy(selection.scores)
+    kept = {"choices": choices, "scores": scores, "notes": selection.notes}
+    folder.save({**tree, "selection": kept, "figures": figures})
+    return selection, figures
+
+
+def selection_context(parts: Parts, folder: Folder, reporter: Reporter) -> Context:
+    """What a selector works on; its history goes to the folder."""
+
+    def log(values: dict[str, Any]) -> None:
+        folder.log(values)
+        if "operation" in values:
+            reporter.line(f"decided {values['position']}: {values['operation']}")
+        elif "kept" in values:
+            reporter.line(f"decided {values['node']}: keeps {', '.join(values['kept'])}")
+
+    def tune(decisions: Decisions, epoch: int, epochs: int, lr_factor: float, train_alpha: bool) -> None:
+        if "weights" not in parts.objective.provides:
+            return  # nothing to tune
+        objective = parts.objective.decided(decisions)
+        if epoch == 0:
+            objective.new_optimiser(lr_factor, epochs, "constant")
+        # the searcher's clock stands at the end of its search: no warm-up comes again
+        clock = parts.config.epochs - 1
+        means = train_epoch(parts.problem_on(objective), parts.searcher, clock, clock + 1, train_alpha, tuning=True)
+        folder.log({"tuning_epoch": epoch + 1, **means})
+        reporter.line(f"tuning epoch {epoch + 1}/{epochs}  loss {means['loss']:.3f}")
+
+    return Context(parts.space, parts.searcher, parts.objective, parts.streams, tune, log)

@@ -1,0 +1,258 @@
+"""`benchbed train`: one architecture trained from scratch, in a folder of its own, resumable, with its record last."""
+
+import inspect
+import tempfile
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from .. import registry
+from ..errors import BenchbedError, unknown
+from ..objectives.reader import skip_again, skipped
+from ..runtime.files import absolute
+from ..runtime.folder import Folder, write_json
+from ..runtime.machine import made_with, peak_memory
+from ..runtime.options import RunOptions
+from ..space import Architecture, Space
+from ..spaces.load import load_space
+from ..task import Task, truncated
+from ..tasks.load import load_task, maker
+from ..training.cell import check_learnable, training_of
+from ..training.evaluate import Accuracies, accuracies
+from ..training.recipe import RECIPES
+from ..training.train import Training
+from ..typed import typed
+from .config import ScoringOptions, identity, key_of_space
+from .resolve import SCORING, check_sizes, file_sha256
+from .run import DRY_IMAGES
+
+# What a finished training's record holds at least: a record without it is damaged.
+RECORD_KEYS = ("id", "architecture", "valid_accuracy", "valid_top5", "test_accuracy", "test_top5", "facts", "seconds")
+# What a training starts from, by name: a run's scores, and what no run is scored with by default.
+PRESETS: dict[str, dict[str, Any]] = {
+    **SCORING,
+    "imagenet": {"channels": 16, "cells": 5, **RECIPES["imagenet"].model_dump()},
+    "darts-cifar10": {"channels": 36, "cells": 20, **RECIPES["darts-cifar10"].model_dump()},
+    "darts-imagenet": {"channels": 48, "cells": 14, **RECIPES["darts-imagenet"].model_dump()},
+}
+SECTIONS = ("scoring", "task_options", "space_options")
+PLAIN = ("space", "arch", "task", "data", "splits", "preset", "epochs", "seed", "device", "out")
+
+
+class TrainConfig(BaseModel):
+    """Everything that decides a training's result, but for the content of its task."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    space: str
+    space_options: dict[str, Any] = {}
+    space_sha256: str | None = None  # of the file of a space that is not our own
+    arch: str
+    task: str
+    task_options: dict[str, Any] = {}
+    data: str | None = None
+    splits: str | None = None
+    seed: int
+    preset: str
+    scoring: ScoringOptions
+    processes: int = 1  # each has batch statistics of its own
+
+    def load_space(self) -> Space:
+        return load_space(self.space, self.space_options)
+
+    def load_task(self) -> Task:
+        return load_task(self.task, data=self.data, splits=self.splits, **self.task_options)
+
+    def id(self, task: Task) -> str:
+        """The name of the training's folder."""
+        space = key_of_space(self.space, self.space_sha256, self.space_options)
+        key = [space, task.name, task.fingerprint, self.arch, self.scoring.model_dump(), self.seed, self.processes]
+        return identity(f"train-{self.space}-{task.name}-s{self.seed}", key)
+
+
+def resolve(raw: Mapping[str, Any], processes: int = 1) -> TrainConfig:
+    """The complete configuration: the preset below, the user's values above.
+
+    Raises BenchbedError, one line, for an unknown name or key, a value out of range and a string that is no
+    architecture of the space.
+    """
+    for key in raw:
+        if key not in (*SECTIONS, *PLAIN) and raw[key]:
+            raise unknown("configuration key of train", key, (*SECTIONS, *PLAIN))
+    space, task, arch = raw.get("space", "nb201"), str(raw.get("task", "digits")), raw.get("arch")
+    if not isinstance(arch, str) or not arch.strip():
+        raise BenchbedError("no architecture given: add --arch with a string of the space, as `describe` takes it")
+    found = registry.find("space", space)
+    registry.find("task", task.partition(":")[0])
+    check_sizes(raw, space)
+    preset = raw.get("preset") or _preset_of(task)
+    if preset not in PRESETS:
+        raise unknown("preset of train", preset, PRESETS)
+    made = registry.load("space", space)
+    own = {} if preset in SCORING else made.presets.get(preset, {})
+    given = {**PRESETS[preset], **made.score_sizes.get(preset, {}), **raw.get("scoring", {})}
+    if raw.get("epochs") is not None:
+        given["epochs"] = raw["epochs"]
+    seed = raw.get("seed", 0)
+    if type(seed) is not int or seed < 0:
+        raise BenchbedError(f"seed = {seed!r}: expected an integer of at least 0")
+    config = TrainConfig(
+        space=space,
+        space_options={**own, **raw.get("space_options", {})},
+        space_sha256=None if registry.is_ours(found) else file_sha256("space", space),
+        arch=arch.strip(),
+        task=task,
+        task_options=_task_options(raw, preset, task),
+        data=absolute(raw.get("data")),
+        splits=absolute(raw.get("splits")),
+        seed=seed,
+        preset=preset,
+        scoring=typed(ScoringOptions, given, "scoring"),
+        processes=processes,
+    )
+    return config.model_copy(update={"arch": str(_architecture(config))})
+
+
+def _architecture(config: TrainConfig) -> Architecture:
+    """Of a string or of a published network's name, where that network has the sizes of this space."""
+    space = config.load_space()
+    where, found = space.resolve(config.arch)
+    return found if where is space else space.parse(config.arch)
+
+
+def _task_options(raw: Mapping[str, Any], preset: str, task: str) -> dict[str, Any]:
+    """The options given; DARTS trains the network that it reports on all training images, where the task can."""
+    given = dict(raw.get("task_options", {}))
+    make = maker(task)
+    if preset != "darts-cifar10" or make is None or "split" not in inspect.signature(make).parameters:
+        return given
+    return given if raw.get("splits") else {"split": "whole", **given}
+
+
+def _preset_of(task: str) -> str:
+    if task.startswith(("digits", "npz:")):
+        return "small"
+    return "imagenet" if task == "imagenet" else "paper"
+
+
+def dry_run(config: TrainConfig, options: RunOptions) -> dict[str, Any]:
+    """One epoch on a few images, in a folder that is removed again."""
+    few = {"epochs": 1, "warmup_epochs": 0, "batch": 32 * config.processes}
+    short = config.model_copy(update={"scoring": config.scoring.model_copy(update=few)})
+    with tempfile.TemporaryDirectory(prefix="benchbed-dry-") as scratch:
+        small = options._replace(out=Path(scratch), force=False)
+        return _in_folder(short, truncated(config.load_task(), DRY_IMAGES), small)
+
+
+def train(config: TrainConfig, options: RunOptions) -> dict[str, Any]:
+    """The record of the training. A finished one is read from its folder, a killed one goes on after its last epoch.
+
+    Raises BenchbedError for what the task, the space or the recipe refuses, and where the loss is not finite.
+    """
+    return _in_folder(config, config.load_task(), options)
+
+
+def _in_folder(config: TrainConfig, task: Task, options: RunOptions) -> dict[str, Any]:
+    space = config.load_space().for_images(task.shape, task.classes)
+    architecture = space.parse(config.arch)
+    check_learnable(task, space)
+    path = options.out / config.id(task)
+    with options.group.folder(path, RECORD_KEYS) as folder:
+        if not options.force and (record := folder.record) is not None:
+            options.reporter.line(f"done before: {path} (again from the start with --force)")
+            return record
+        training = _training(config, space, task, architecture, options)
+        if options.force:
+            folder.clear()
+        if options.group.leader:
+            write_json(path / "config.json", config.model_dump())
+        seconds = _epochs(training, task, folder, options)
+        record = {
+            "id": path.name,
+            "space": config.space,
+            "architecture": str(architecture),
+            "facts": space.facts(architecture),
+            "task": task.name,
+            "task_facts": {"fingerprint": task.fingerprint, **task.facts},
+            "seed": config.seed,
+            "config": config.model_dump(),
+            **_scored(training, task, architecture, options),
+            "seconds": seconds,
+            "peak_memory_bytes": peak_memory(options.device),
+            **made_with(options.device),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        folder.finish(record)
+    return record
+
+
+def _epochs(training: Training, task: Task, folder: Folder, options: RunOptions) -> float:
+    """What is left of the training, epoch by epoch; its seconds, those of earlier starts included."""
+    saved, seconds = folder.load(), 0.0
+    splits = {"train": task.train, "valid": task.valid}
+    if saved is not None:
+        training.load_state(saved["training"])
+        seconds = saved["seconds"]
+        skip_again(splits, saved["skipped"])
+        options.reporter.line(f"train: goes on after epoch {training.epochs_done} of {training.recipe.epochs}")
+    options.reporter.begin("train", training.recipe.epochs, training.epochs_done)
+    before = {} if saved is None else saved["skipped"]
+    while not training.finished:
+        began = time.perf_counter()
+        line = _epoch(training, task, options)
+        seconds += time.perf_counter() - began
+        broken = skipped(options.group, splits)
+        for split, images in broken.items():
+            for name in sorted(images.keys() - before.get(split, {}).keys()):
+                options.reporter.line(f"skipped '{name}', which cannot be read: {images[name]}")
+        before = broken
+        folder.log(line)
+        folder.save({"training": training.state(), "seconds": seconds, "skipped": broken})
+        options.reporter.advance(training.epochs_done)
+    return seconds
+
+
+def _scored(training: Training, task: Task, architecture: Architecture, options: RunOptions) -> dict[str, Any]:
+    """Validation and test figures of the trained network. Opens the seal."""
+    valid = task.valid.to(options.device)
+    test = task.seal.open(architecture).to(options.device)
+    found = {"valid": valid, "test": test}
+    figures: dict[str, Any] = {}
+    for name, split in found.items():
+        figures |= _figures(name, accuracies(training.network, split, group=options.group))
+    return {**figures, "skipped": skipped(options.group, {"train": task.train, **found})}
+
+
+def _training(
+    config: TrainConfig, space: Space, task: Task, architecture: Architecture, options: RunOptions
+) -> Training:
+    return training_of(
+        space,
+        task,
+        config.scoring.recipe(),
+        architecture,
+        channels=config.scoring.channels,
+        cells=config.scoring.cells,
+        seed=config.seed,
+        device=options.device,
+        group=options.group,
+    )
+
+
+def _epoch(training: Training, task: Task, options: RunOptions) -> dict[str, Any]:
+    """One epoch and its line of the history: loss, validation accuracies, rate, seconds of the training part."""
+    line = training.epoch()
+    valid = accuracies(training.network, task.valid.to(options.device), group=options.group)
+    options.reporter.line(
+        f"epoch {line['epoch']:>3}/{training.recipe.epochs}  loss {line['loss']:.3f}  top-1 {valid.top1:5.2f} %  "
+        f"top-5 {valid.top5:5.2f} %  lr {line['lr']:.2g}  {line['seconds']:5.0f} s"
+    )
+    return {**line, **_figures("valid", valid)}
+
+
+def _figures(split: str, found: Accuracies) -> dict[str, float]:
+    return {f"{split}_accuracy": found.top1, f"{split}_top5": found.top5, f"{split}_loss": found.loss}

@@ -1,0 +1,107 @@
+"""Files, written whole or not at all; what the system refuses is said in one line."""
+
+import fcntl
+import json
+import os
+import socket
+import time
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from ..errors import BenchbedError
+
+
+def absolute(path: str | Path | None) -> str | None:
+    """The path as a configuration keeps it, valid from any folder."""
+    return None if path is None else str(Path(path).absolute())
+
+
+@contextmanager
+def one_line(path: Path, doing: str) -> Iterator[None]:
+    """Turns an OSError into one line that names the path and the reason."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise BenchbedError(f"cannot {doing} {path}: {reason}") from None
+
+
+def own_tag() -> str:
+    """A `tag` that no other process has, here or on a machine that shares the folder."""
+    return f".{socket.gethostname()[:40]}-{os.getpid()}"
+
+
+def write_atomic(path: Path, data: bytes, tag: str = "") -> None:
+    """Writes the file whole or not at all: see `atomic`."""
+    with atomic(path, tag) as file:
+        file.write(data)
+
+
+@contextmanager
+def atomic(path: Path, tag: str = "") -> Iterator[IO[bytes]]:
+    """A file to write to, under a temporary name beside `path`; then syncs, renames. On any failure nothing is left.
+
+    A link is followed; what is there and no regular file, such as a device or a folder, is refused with BenchbedError.
+    The temporary name is always the same, so that the next write also clears what a killed one left; the caller
+    holds the folder's lock, or gives a `tag` that no other writer of this path has.
+    """
+    with one_line(path, "write"):
+        path = Path(os.path.realpath(path)) if path.is_symlink() else path
+        if path.exists() and not path.is_file():
+            raise BenchbedError(f"cannot write {path}: something that is no regular file is there")
+        temporary = path.parent / f".{path.name}{tag}.new"
+        try:
+            with open(temporary, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+
+
+def open_lock(path: Path) -> int:
+    """A descriptor of a file to lock, made with its folder where missing; others may remove both at any instant.
+
+    Raises OSError where it cannot be made, after a second in which that may have been their doing: then
+    `Path.mkdir(exist_ok=True)` too may raise FileExistsError or FileNotFoundError.
+    """
+    until = time.monotonic() + 1
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except (FileExistsError, FileNotFoundError):
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.001)
+
+
+def held(path: Path) -> bool:
+    """Whether a living process holds a lock on the file; False where there is no file."""
+    try:
+        with open(path) as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A configuration file. Raises BenchbedError that names the file and the place."""
+    try:
+        raw = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise BenchbedError(f"cannot read configuration {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BenchbedError(f"configuration {path} is no TOML: {error}") from None
+    if r"\u0000" in json.dumps(raw, default=str):
+        raise BenchbedError(f"configuration {path} has a text with a null character, which no name or path can hold")
+    return raw

@@ -1,0 +1,210 @@
+"""The folder of one stage of a run: a lock, a history, a checkpoint, and last a record.
+
+`history.jsonl` gets a line per epoch or decision, appended and flushed. `checkpoint.pt` is replaced atomically and
+holds the history's length, so that a stage killed between the two resumes with a history that fits. `record.json` is
+written last, under a temporary name, and renamed: a record that exists is whole. `snapshots/` holds earlier
+checkpoints, where a search was asked to keep some.
+"""
+
+import fcntl
+import io
+import json
+import os
+import zipfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import torch
+
+from ..errors import BenchbedError
+from .files import one_line, open_lock, write_atomic
+
+Tree = dict[str, Any]  # tensors, numbers, strings, lists, dicts: what torch.load(weights_only=True) gives back
+SNAPSHOTS = "snapshots"
+AGAIN = "remove it, or run again with --force"
+REMADE = "remove it and run it again"  # for commands that read what another one made
+
+
+class HeldError(BenchbedError):
+    """Another living process works in the folder."""
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_atomic(path, (json.dumps(value, indent=2) + "\n").encode())
+
+
+def read_json(path: Path, needed: Sequence[str] = (), again: str = AGAIN) -> dict[str, Any]:
+    """Raises BenchbedError that names the file if it is missing, is no JSON object or lacks a needed key.
+
+    again: what the message advises.
+    """
+    with one_line(path, "read"):
+        data = path.read_bytes()
+    try:
+        value = json.loads(data)
+    except ValueError as error:
+        raise BenchbedError(f"{path} is not valid JSON ({error}): {again}") from None
+    if not isinstance(value, dict):
+        raise BenchbedError(f"{path} holds no JSON object: {again}")
+    missing = [key for key in needed if key not in value]
+    if missing:
+        raise BenchbedError(f"{path} is damaged (no '{missing[0]}' in it): {again}")
+    return value
+
+
+class Folder:
+    """Context manager: makes the folder, holds its lock, and releases it on leaving (a killed process does too).
+
+    `needed` names the keys that a finished record of this stage has. A folder that this object made is removed again
+    if it is left by a refusal (BenchbedError) before any work was saved in it. again: what is advised where its record
+    is damaged.
+    """
+
+    def __init__(self, path: Path, needed: Sequence[str] = (), wait: bool = False, again: str = AGAIN):
+        self.path, self.needed, self.wait, self.again = path, needed, wait, again
+        self._lock: IO[str] | None = None  # open as long as the lock is held
+        self._made: list[Path] = []  # the folders that had to be made, deepest first
+
+    def __enter__(self) -> "Folder":
+        try:
+            with one_line(self.path, "write to"):
+                self._hold()
+        except BenchbedError:
+            self._discard()
+            raise
+        return self
+
+    def _hold(self) -> None:
+        """Makes the folder and takes its lock. Raises BenchbedError that names the process that holds it."""
+        while True:
+            self._made += [p for p in (self.path, *self.path.parents) if not p.exists()]
+            lock = os.fdopen(open_lock(self.path / ".lock"), "r+")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | (0 if self.wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                holder = lock.read().strip() or "unknown"
+                lock.close()
+                self._made.clear()  # the holder's now
+                raise HeldError(f"{self.path} is held by process {holder}: wait for it, or use another --out") from None
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(lock.fileno()), os.stat(self.path / ".lock")):
+                    break
+            lock.close()  # whoever held it removed the folder meanwhile
+        self._lock = lock
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, BenchbedError):
+            self._discard()
+        elif self._lock is not None:
+            self._lock.close()
+
+    def _discard(self) -> None:
+        """Releases the lock; removes what was made here if there is nothing in it but the lock and configuration."""
+        with suppress(OSError):
+            if self._made and {p.name for p in self.path.iterdir()} <= {".lock", "config.json"}:
+                (self.path / "config.json").unlink(missing_ok=True)
+                (self.path / ".lock").unlink(missing_ok=True)
+        for path in self._made:
+            with suppress(OSError):  # not empty, or never made
+                path.rmdir()
+        if self._lock is not None:
+            with suppress(OSError):  # what could not be written to a full disk cannot be written now
+                self._lock.close()
+
+    def clear(self) -> None:
+        """Forgets what an earlier start left: `--force`."""
+        with one_line(self.path, "clear"):
+            for name in ("history.jsonl", "checkpoint.pt", "record.json"):
+                (self.path / name).unlink(missing_ok=True)
+            for kept in self.path.glob(f"{SNAPSHOTS}/*.pt"):
+                kept.unlink()
+
+    @property
+    def record(self) -> dict[str, Any] | None:
+        """The finished stage's record, or None."""
+        path = self.path / "record.json"
+        return read_json(path, self.needed, self.again) if path.exists() else None
+
+    def finish(self, record: dict[str, Any]) -> None:
+        write_json(self.path / "record.json", record)
+
+    def log(self, values: dict[str, Any]) -> None:
+        """Appends a line to the history."""
+        path = self.path / "history.jsonl"
+        with one_line(path, "write"), open(path, "a") as file:
+            file.write(json.dumps(values) + "\n")
+            file.flush()
+
+    def save(self, tree: Tree) -> None:
+        """Replaces the checkpoint; it remembers how long the history is now."""
+        history, buffer = self.path / "history.jsonl", io.BytesIO()
+        length = history.stat().st_size if history.exists() else 0
+        torch.save({"history": length, "tree": tree}, buffer)
+        write_atomic(self.path / "checkpoint.pt", buffer.getvalue())
+
+    def keep(self, epoch: int) -> None:
+        """The checkpoint of now once more, as the snapshot of that epoch, which later saves leave alone."""
+        path = snapshot_path(self.path, epoch)
+        with one_line(path, "write"):
+            path.parent.mkdir(exist_ok=True)
+            data = (self.path / "checkpoint.pt").read_bytes()
+        write_atomic(path, data)
+
+    def load(self) -> Tree | None:
+        """The checkpoint's tree, or None; cuts the history back to the moment of the checkpoint."""
+        path, history = self.path / "checkpoint.pt", self.path / "history.jsonl"
+        with one_line(history, "write"):
+            if not path.exists():
+                history.unlink(missing_ok=True)
+                return None
+            saved = load_checkpoint(path)
+            length = history.stat().st_size if history.exists() else 0
+            if length < saved["history"]:
+                raise BenchbedError(
+                    f"{history} is damaged ({length} bytes where the checkpoint knows {saved['history']}): "
+                    f"remove it and checkpoint.pt, or run again with --force"
+                )
+            if length:
+                os.truncate(history, saved["history"])
+        return saved["tree"]
+
+
+def snapshot_path(search: Path, epoch: int) -> Path:
+    """Where a search keeps its state after so many epochs, if it was asked to; a file as its checkpoint is."""
+    return search / SNAPSHOTS / f"epoch-{epoch:04d}.pt"
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """{'history': bytes, 'tree': ...}. Raises BenchbedError if the file is damaged or missing."""
+    if not path.exists():
+        raise damaged(path)
+    with one_line(path, "read"):
+        data = path.read_bytes()
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:  # torch does not look at the checksums that it writes
+            if (bad := archive.testzip()) is not None:
+                raise zipfile.BadZipFile(f"the checksum of {bad} does not match")
+        saved = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        if type(saved["history"]) is not int or not isinstance(saved["tree"], dict):
+            raise TypeError("its history or tree is of another type")
+        return {"history": saved["history"], "tree": saved["tree"]}
+    except Exception as error:  # a damaged pickle can fail in any way
+        reason = (str(error) or type(error).__name__).splitlines()[0][:120]
+        raise damaged(path, reason) from None
+
+
+def damaged(checkpoint: Path, reason: str = "") -> BenchbedError:
+    """What to do about a checkpoint that is damaged, or missing where no reason is given."""
+    what = f"is damaged ({reason})" if reason else "is missing"
+    return BenchbedError(
+        f"{checkpoint} {what}: remove {checkpoint.parent}, and the command that made it makes it again "
+        "(so does run --force)"
+    )

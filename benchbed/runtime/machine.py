@@ -1,0 +1,129 @@
+"""What a result was made with: versions, commit, machine, memory."""
+
+import ctypes
+import os
+import platform
+import resource
+import subprocess
+import sys
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import __version__
+from ..errors import BenchbedError
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # mallopt's names, of glibc's malloc.h
+LARGEST_KEPT = 32 * 2**20  # bytes: the most that glibc takes for M_MMAP_THRESHOLD on 64 bits
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a figure depends on, as they are loaded now."""
+    found = {"benchbed": __version__, "python": platform.python_version()}
+    for name in ("torch", "numpy", "scipy", "scikit-learn", "pydantic", "pillow"):
+        found[name] = _version(name)
+    return found
+
+
+@cache  # milliseconds a name, in each of a study's thousands of records
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "missing"
+
+
+@cache
+def loaded_commit() -> str | None:
+    """`commit` when this process first asked: its code stays that of its beginning, wherever the checkout moves."""
+    return commit()
+
+
+def commit() -> str | None:
+    """The checkout's commit, with '+' where files are changed; None where benchbed runs from no checkout."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / "pyproject.toml").is_file():
+        return None
+    try:
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True)
+        status = subprocess.run(
+            ["git", "status", "--porcelain", "--untracked-files=no"],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head.stdout.strip() + ("+" if status.stdout.strip() else "")
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """Processor, cores, threads, system, and the accelerator if one is used."""
+    return {
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+    }
+
+
+def made_with(device: torch.device) -> dict[str, Any]:
+    """What every record names: versions, commit and machine."""
+    return {"versions": versions(), "commit": loaded_commit(), "machine": machine(device)}
+
+
+@cache
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: the accelerator's peak allocation, else the process's peak resident set."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Has glibc keep what is freed for the next allocation, where glibc is what allocates; elsewhere does nothing.
+
+    By default each activation of a large batch is mapped anew and given back: hundreds of thousands of page faults a
+    look at validation (benchmarks/look). What is kept is at most what was in use at once.
+    """
+    with suppress(OSError, AttributeError):  # another C library has no mallopt, or no libc.so.6
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+        mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT)
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def pick_device(name: str) -> torch.device:
+    """'auto' is the accelerator where there is one. Raises BenchbedError for a device that is not here.
+
+    float32 then means float32 everywhere: TF32 is off, since finite differences drown in its rounding. For speed
+    there is bfloat16.
+    """
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    keep_freed_memory()
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()  # 'meta' holds no values
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise BenchbedError(f"device '{name}' cannot be used: {str(error).splitlines()[0]}") from None
+    return device

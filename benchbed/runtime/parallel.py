@@ -1,0 +1,211 @@
+"""Many processes on one training or one search, started by torchrun: who this process is, and what all of them share.
+
+No wrapper around the network: every process holds the same weights and draws the same random numbers, takes its part
+of each batch, and the gradients are averaged over the images of all parts in one all-reduce, so that each process
+makes the same step. All results of an all-reduce are the same bit for bit in every process.
+"""
+
+import importlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from ..errors import BenchbedError
+from .folder import Folder, Tree
+from .machine import pick_device
+
+T = TypeVar("T")
+PATIENCE = timedelta(hours=1)  # the longest wait for another process: the first one writes, or reads a large folder
+
+
+@dataclass(frozen=True)
+class Group:
+    """The processes that work together: this one's `rank`, from 0, of `size`. All calls but `part` are collective.
+
+    Alone (size 1) every call gives back what it was given, untouched.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leader(self) -> bool:
+        """Whether this is the process that writes and speaks."""
+        return self.rank == 0
+
+    def part(self, count: int) -> slice:
+        """This process's share of `count` things in a row: nearly equal, contiguous, in the order of the ranks."""
+        each, more = divmod(count, self.size)
+        start = self.rank * each + min(self.rank, more)
+        return slice(start, start + each + (self.rank < more))
+
+    def divides(self, name: str, batch: int) -> None:
+        """Raises BenchbedError where the global batch is no multiple of the number of processes."""
+        if batch % self.size:
+            below, above = batch - batch % self.size, batch + self.size - batch % self.size
+            nearest = f"{below} or {above}" if below else str(above)
+            raise self.refusal(f"{name} = {batch}: {self.size} processes cannot share it equally; take {nearest}")
+
+    def refusal(self, text: str) -> BenchbedError:
+        """What every process of the group raises alike: the first one says it, the others end in silence."""
+        return BenchbedError(text if self.leader else "")
+
+    def mean(
+        self, loss: Tensor, gradients: Sequence[Tensor | None], images: int
+    ) -> tuple[Tensor, list[Tensor | None], Tensor]:
+        """Mean loss and gradients over the images of all processes, and their number; `images` is this process's own.
+
+        The gradients that are None must be the same in every process, and so must their shapes.
+        """
+        count = torch.full((), images, device=loss.device, dtype=torch.float64)
+        if self.size == 1:
+            return loss, list(gradients), count
+        present = [g for g in gradients if g is not None]
+        flat = torch.cat([*(g.reshape(-1) for g in present), loss.detach().reshape(1)]).mul_(images)
+        flat = torch.cat([flat, flat.new_tensor([images])])
+        dist.all_reduce(flat)
+        total = flat[-1].double()
+        flat /= flat[-1].clone()
+        pieces = iter(flat[:-2].split([g.numel() for g in present]))
+        # in the gradient's own memory layout: a channels-last weight is stepped with a channels-last gradient
+        shared = [None if g is None else torch.empty_like(g).copy_(next(pieces).view(g.shape)) for g in gradients]
+        return flat[-2].to(loss.dtype), shared, total
+
+    def sum(self, values: Tensor) -> Tensor:
+        """The sum of a tensor over all processes."""
+        if self.size > 1:
+            values = values.clone()
+            dist.all_reduce(values)
+        return values
+
+    def spread(self, tensors: Sequence[Tensor]) -> None:
+        """Overwrites the tensors with the first process's."""
+        if self.size > 1:
+            for tensor in tensors:
+                held = tensor.contiguous()
+                dist.broadcast(held, 0)
+                tensor.copy_(held)
+
+    def gather(self, value: T) -> list[T]:
+        """Every process's value, by rank."""
+        if self.size == 1:
+            return [value]
+        found: list[Any] = [None] * self.size
+        dist.all_gather_object(found, value)
+        return found
+
+    def from_leader(self, make: Callable[[], T]) -> T:
+        """What the first process makes; if it raises BenchbedError, so do all, and the first one says why."""
+        if self.size == 1:
+            return make()
+        box: list[Any] = [None, False]
+        refused: BenchbedError | None = None
+        if self.leader:
+            try:
+                box[0] = make()
+            except BenchbedError as error:
+                refused, box[1] = error, True
+        dist.broadcast_object_list(box, 0)
+        if refused is not None:
+            raise refused
+        if box[1]:
+            raise BenchbedError("")
+        return box[0]
+
+    def folder(self, path: Path, needed: Sequence[str] = (), wait: bool = False) -> Folder:
+        """The folder of a stage, which the first process alone reads and writes."""
+        return Folder(path, needed, wait) if self.size == 1 else SharedFolder(self, path, needed, wait)
+
+
+ALONE = Group()
+
+
+class SharedFolder(Folder):
+    """A stage's folder for a group: the first process holds it, and hands on what it reads."""
+
+    def __init__(self, group: Group, path: Path, needed: Sequence[str] = (), wait: bool = False):
+        super().__init__(path, needed, wait)
+        self.group = group
+
+    def __enter__(self) -> "SharedFolder":
+        def enter() -> None:
+            super(SharedFolder, self).__enter__()
+
+        self.group.from_leader(enter)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.group.leader:
+            super().__exit__(kind, error, trace)
+
+    @property
+    def record(self) -> dict[str, Any] | None:
+        return self.group.from_leader(lambda: super(SharedFolder, self).record)
+
+    def load(self) -> Tree | None:
+        return self.group.from_leader(lambda: super(SharedFolder, self).load())
+
+    def clear(self) -> None:
+        self.group.from_leader(lambda: super(SharedFolder, self).clear())
+
+    def finish(self, record: dict[str, Any]) -> None:
+        self.group.from_leader(lambda: super(SharedFolder, self).finish(record))
+
+    def log(self, values: dict[str, Any]) -> None:
+        self.group.from_leader(lambda: super(SharedFolder, self).log(values))
+
+    def save(self, tree: Tree) -> None:
+        self.group.from_leader(lambda: super(SharedFolder, self).save(tree))
+
+    def keep(self, epoch: int) -> None:
+        self.group.from_leader(lambda: super(SharedFolder, self).keep(epoch))
+
+
+def started() -> Group:
+    """The group that torchrun has put this process into; alone without it. Nothing is connected yet."""
+    return Group(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
+
+
+@contextmanager
+def joined(device: str) -> Iterator[tuple[Group, torch.device]]:
+    """Connects the group that torchrun started, gloo on CPUs and NCCL on CUDA devices, and parts on leaving.
+
+    Gives this process's device: under torchrun a CUDA device of its own. Raises BenchbedError where there are fewer.
+    """
+    group = started()
+    if group.size == 1:
+        yield group, pick_device(device)
+        return
+    cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    if cuda:
+        local = int(os.environ["LOCAL_RANK"])
+        if local >= torch.cuda.device_count():
+            raise BenchbedError(
+                f"process {local} of this machine has no CUDA device: there are {torch.cuda.device_count()}, "
+                f"start no more processes than that"
+            )
+        torch.cuda.set_device(local)
+        device = f"cuda:{local}"
+    elif device not in ("auto", "cpu"):
+        raise group.refusal(f"device '{device}' under torchrun: give cuda, of which each process takes its own, or cpu")
+    chosen = pick_device(device)
+    # Imported first, for an optimiser's first step imports it, and it takes the group that is there into its functions'
+    # defaults: then gloo's threads outlive the parting, and one that still runs while Python ends may abort the process
+    importlib.import_module("torch.distributed.nn.functional")
+    dist.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
+    try:
+        yield group, chosen
+        dist.barrier()  # nobody leaves while another still talks to it
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,1 @@
+"""All that is the space `darts`: its description, its supernet and its networks."""

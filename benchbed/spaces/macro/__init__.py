@@ -1,0 +1,1 @@
+"""All that is the space `macro`: its description, its supernet and its networks."""

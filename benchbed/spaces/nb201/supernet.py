@@ -1,0 +1,231 @@
+"""The NAS-Bench-201 supernet: every edge of every cell holds all five operations.
+
+Macro structure of NAS-Bench-201 (Dong and Yang, ICLR 2020): 3x3 stem, N cells at C channels, a residual block that
+halves the image, N cells at 2C, another, N cells at 4C, BN-ReLU, global average pooling, linear. C=16, N=5 and ten
+classes have 1,686,106 parameters. Batch norm uses the batch's own statistics always and keeps no running ones;
+inside candidates it has no affine parameters.
+
+Speed: one ReLU and one pooling per source node (not per edge), one Parameter a candidate, and the gate folded into
+batch norm's scale, so that a gated convolution costs no pass over memory for its gate.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ...layers.mixed import Candidate, Echo, echo
+from ...layers.plan import Plan, Run
+from .space import EDGES, OPERATIONS
+
+NONE, SKIP, CONV1, CONV3, POOL = (
+    OPERATIONS.index(name) for name in ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+)
+NODES = 4
+
+
+def normalise(x: Tensor, weight: Tensor | None, bias: Tensor | None = None) -> Tensor:
+    """Batch norm by the batch's own statistics."""
+    return F.batch_norm(x, None, None, weight, bias, training=True)
+
+
+class BatchNorm(nn.Module):
+    """Affine batch norm without running statistics."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return normalise(x, self.weight, self.bias)
+
+
+def kernel_of(out_channels: int, in_channels: int, size: int) -> nn.Parameter:
+    weight = torch.empty(out_channels, in_channels, size, size)
+    nn.init.kaiming_uniform_(weight, a=5**0.5)  # what nn.Conv2d does, as published supernets start
+    return nn.Parameter(weight)
+
+
+class ResidualBlock(nn.Module):
+    """(ReLU, conv 3x3 stride 2, BN), (ReLU, conv 3x3, BN), plus average pooling and a 1x1 conv as shortcut."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv_a = kernel_of(2 * channels, channels, 3)
+        self.norm_a = BatchNorm(2 * channels)
+        self.conv_b = kernel_of(2 * channels, 2 * channels, 3)
+        self.norm_b = BatchNorm(2 * channels)
+        self.shortcut = kernel_of(2 * channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.norm_a(F.conv2d(F.relu(x), self.conv_a, stride=2, padding=1))
+        h = self.norm_b(F.conv2d(F.relu(h, inplace=True), self.conv_b, padding=1))
+        return h.add_(F.conv2d(F.avg_pool2d(x, 2, 2, ceil_mode=True), self.shortcut))
+
+
+def pool(x: Tensor) -> Tensor:
+    """3x3 average pooling, stride 1, whose border counts only what lies inside the image.
+
+    On the CPU, channels-last in float32, as a depthwise convolution with ones: with its backward pass that took a
+    quarter of the time of torch's own pooling at 16 channels, which is as dear there as a 3x3 convolution.
+    """
+    fast = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    if not fast or not x.is_contiguous(memory_format=torch.channels_last):
+        return F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+    ones = x.new_ones(x.shape[1], 1, 3, 3)
+    inside = F.conv2d(x.new_ones(1, 1, *x.shape[2:]), ones[:1], padding=1)
+    return F.conv2d(x, ones, padding=1, groups=x.shape[1]) * inside.reciprocal()
+
+
+class Source:
+    """A node's value and what its outgoing edges share: one ReLU, one pooling, each made on first use."""
+
+    def __init__(self, value: Tensor):
+        self.value = value
+        self._shared: dict[tuple[str, bool], Tensor] = {}
+
+    def relu(self, detached: bool) -> Tensor:
+        return self._get("relu", detached)
+
+    def pool(self, detached: bool) -> Tensor:
+        return self._get("pool", detached)
+
+    def _get(self, kind: str, detached: bool) -> Tensor:
+        if (kind, False) in self._shared and detached:
+            return self._shared[kind, False].detach()
+        if (kind, detached) not in self._shared:
+            x = self.value.detach() if detached else self.value
+            self._shared[kind, detached] = F.relu(x) if kind == "relu" else pool(x)
+        return self._shared[kind, detached]
+
+
+class Sum:
+    """A node's running sum, in place once its memory is its own: a source's value or pooling is never written to.
+
+    In place saves fresh memory, which cost the CPU more than the additions (page faults). Nothing that is summed here
+    is saved for a backward pass: batch norm saves its input, addcmul its factors.
+    """
+
+    def __init__(self) -> None:
+        self.value: Tensor | None = None
+        self._own = False
+
+    def add(self, term: Tensor, own: bool) -> None:
+        """`own`: nobody else holds `term`."""
+        if self.value is None:
+            self.value, self._own = term, own
+        elif self._own:
+            self.value.add_(term)
+        else:
+            self.value, self._own = term.add_(self.value) if own else self.value + term, True
+
+    def add_gated(self, term: Tensor, gate: Tensor) -> None:
+        if self.value is None:
+            self.value = term * gate
+        elif self._own:
+            self.value.addcmul_(term, gate)
+        else:
+            self.value = torch.addcmul(self.value, term, gate)
+        self._own = True
+
+
+class CellSupernet(nn.Module):
+    """Four nodes, six edges, five operations an edge; a node is the sum of its gated inputs."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv1 = nn.ParameterList([kernel_of(channels, channels, 1) for _ in EDGES])
+        self.conv3 = nn.ParameterList([kernel_of(channels, channels, 3) for _ in EDGES])
+
+    def forward(self, x: Tensor, gates: list[list[Tensor]], plan: Plan) -> Tensor:
+        """x: (n, C, h, w); gates: one scalar tensor per position and column."""
+        last = self.nodes(x, gates, plan)[-1]
+        return torch.zeros_like(x) if last is None else last
+
+    def nodes(self, x: Tensor, gates: list[list[Tensor]], plan: Plan) -> list[Tensor | None]:
+        """The values of the nodes from the input, `x`, to the output; None where nothing arrives."""
+        sources: list[Source | None] = [Source(x)]
+        for node in range(1, NODES):
+            total, echoes = Sum(), list[Echo]()
+            for edge, (source, target) in enumerate(EDGES):
+                origin = sources[source] if target == node else None
+                if origin is None:  # another node's edge, or a dead source: zero passes through every operation as zero
+                    continue
+                for column, run in plan[edge]:
+                    if column != NONE and run is Run.ECHOED:
+                        echoes.append(Echo(gates[edge][column], origin.value, self.operation(edge, column)))
+                    elif column != NONE:
+                        self._add(total, origin, edge, column, run, gates[edge][column])
+            value = total.value
+            if echoes:
+                value = echo(torch.zeros_like(x) if value is None else value, echoes)
+            sources.append(None if value is None else Source(value))
+        return [None if source is None else source.value for source in sources]
+
+    def operation(self, edge: int, column: int) -> Candidate:
+        """One operation by itself, on the weights of now."""
+        if column == SKIP:
+            return lambda x: x
+        if column == POOL:
+            return pool
+        kernel = self.conv1[edge] if column == CONV1 else self.conv3[edge]
+        return lambda x: normalise(F.conv2d(F.relu(x), kernel, padding=kernel.shape[-1] // 2), None)
+
+    def _add(self, total: Sum, origin: Source, edge: int, column: int, run: Run, gate: Tensor) -> None:
+        """total += gate * operation(origin)."""
+        detached = run is Run.PROBED
+        if column in (CONV1, CONV3):
+            kernel = self.conv1[edge] if column == CONV1 else self.conv3[edge]
+            convolved = F.conv2d(origin.relu(detached), kernel, padding=kernel.shape[-1] // 2)
+            # contiguous: torch's batch norm backward reads an expanded scale as if it were dense, past its memory
+            scale = None if run is Run.UNIT else gate.expand(kernel.shape[0]).contiguous()
+            total.add(normalise(convolved, scale), own=True)
+            return
+        plain = origin.pool(detached) if column == POOL else (origin.value.detach() if detached else origin.value)
+        if run is Run.UNIT:
+            total.add(plain, own=False)
+        else:
+            total.add_gated(plain, gate)
+
+
+class NB201Supernet(nn.Module):
+    """`forward(images, gates, plan)`: logits (n, classes) for gates (6, 5) on the images' device."""
+
+    def __init__(self, channels: int = 16, cells: int = 5, classes: int = 10, in_channels: int = 3):
+        super().__init__()
+        self.stem = kernel_of(channels, in_channels, 3)
+        self.stem_norm = BatchNorm(channels)
+        stages: list[nn.Module] = []
+        for stage in range(3):
+            if stage:
+                stages.append(ResidualBlock(channels * 2 ** (stage - 1)))
+            stages += [CellSupernet(channels * 2**stage) for _ in range(cells)]
+        self.blocks = nn.ModuleList(stages)
+        self.last_norm = BatchNorm(4 * channels)
+        self.classifier = nn.Linear(4 * channels, classes)
+
+    def forward(self, images: Tensor, gates: Tensor, plan: Plan) -> Tensor:
+        scalars = [list(row.unbind()) for row in gates.unbind()]
+        x = self.stem_norm(F.conv2d(images, self.stem, padding=1))
+        number = 0
+        for block in self.blocks:
+            if isinstance(block, CellSupernet):
+                rows, number = self.rows(number), number + 1
+                x = block(x, scalars[rows], plan[rows])
+            else:
+                x = block(x)
+        x = F.relu(self.last_norm(x), inplace=True)
+        return self.classifier(x.mean((2, 3)))
+
+    def rows(self, cell: int) -> slice:
+        """Which rows of the gates are the six edges of cell number `cell`: here the same for all."""
+        return slice(0, len(EDGES))
+
+    def candidate_weights(self, position: int, column: int) -> Iterator[nn.Parameter]:
+        """The weights that belong to one operation of one position, over all cells that have it."""
+        for number, cell in enumerate(block for block in self.blocks if isinstance(block, CellSupernet)):
+            edge = position - self.rows(number).start
+            if column in (CONV1, CONV3) and 0 <= edge < len(EDGES):
+                yield (cell.conv1 if column == CONV1 else cell.conv3)[edge]

@@ -1,1 +1,0 @@
-"""The over-parameterised networks, and the plan of what runs in them."""

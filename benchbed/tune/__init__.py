@@ -1,0 +1,1 @@
+"""Optuna studies of a searcher's and a selector's options."""

@@ -1,0 +1,201 @@
+"""What a study came to: a table, `trials.csv`, and the best configuration as a file that `run` takes."""
+
+import csv
+import io
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from optuna.trial import FrozenTrial, TrialState
+from rich.console import Console
+from rich.table import Table
+
+from ..errors import BenchbedError
+from ..runtime.files import one_line, own_tag, write_atomic
+from ..tables.figures import in_epochs
+from .options import OBJECTIVES
+from .slots import ERROR, RETRIED, SLOT, STOPPED, SUPERSEDED, Slot
+from .study import Study
+
+ROWS = 10  # of the printed table
+
+
+def complete(slots: Sequence[Slot]) -> list[FrozenTrial]:
+    """The trials that ran to their end, in the order of their numbers."""
+    found = [slot.done for slot in slots if slot.done is not None and slot.done.state == TrialState.COMPLETE]
+    return sorted(found, key=lambda trial: trial.number)
+
+
+def ranked(study: Study, slots: Sequence[Slot]) -> list[FrozenTrial]:
+    """The complete trials, best first by the first objective; ties by the next ones, then the earlier trial."""
+    signs = [-1 if OBJECTIVES[name] == "maximize" else 1 for name in study.options.objectives]
+    return sorted(complete(slots), key=lambda t: ([s * v for s, v in zip(signs, t.values, strict=True)], t.number))
+
+
+def pareto(study: Study, slots: Sequence[Slot]) -> list[FrozenTrial]:
+    """Of several objectives, the trials that none beats in all."""
+    signs = np.array([-1 if OBJECTIVES[name] == "maximize" else 1 for name in study.options.objectives])
+    trials = ranked(study, slots)
+    costs = [signs * np.array(trial.values) for trial in trials]
+    return [t for t, own in zip(trials, costs, strict=True)
+            if not any((other <= own).all() and (other < own).any() for other in costs)]  # fmt: skip
+
+
+def short(study: Study, trial: FrozenTrial) -> str:
+    """A trial in one line."""
+    if trial.state == TrialState.COMPLETE:
+        named = zip(study.options.objectives, trial.values, strict=True)
+        came_to = "  ".join(f"{name} {value:.6g}" for name, value in named)
+    else:
+        came_to = f"{trial.state.name.lower()} after {in_epochs(len(trial.intermediate_values))}"
+    parameters = "  ".join(f"{name}={_short(value)}" for name, value in trial.params.items())
+    return f"trial {trial.number}: {came_to}  {parameters}"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def counts(slots: Sequence[Slot], trials: Sequence[FrozenTrial]) -> dict[str, int]:
+    """How many slots and attempts are in which state."""
+    done = [slot.done for slot in slots if slot.done is not None]
+    live = [slot.live for slot in slots if slot.live is not None]
+    failed = [t for slot in slots for t in slot.failed]
+    return {
+        "asked for": len(slots),
+        "complete": sum(t.state == TrialState.COMPLETE for t in done),
+        "pruned": sum(t.state == TrialState.PRUNED for t in done),
+        "running": sum(t.state == TrialState.RUNNING for t in live),
+        "waiting": len(slots) - len(done) - sum(t.state == TrialState.RUNNING for t in live),
+        "failed attempts": sum(ERROR in t.user_attrs for t in failed),
+        "lost attempts": sum(ERROR not in t.user_attrs for t in failed),
+    }
+
+
+def print_page(study: Study, slots: Sequence[Slot], trials: Sequence[FrozenTrial], console: Console) -> None:
+    """The counts, and the best trials; of several objectives those of the front."""
+    console.print("  ".join(f"{name} {number}" for name, number in counts(slots, trials).items()))
+    several = len(study.options.objectives) > 1
+    rows = pareto(study, slots) if several else ranked(study, slots)
+    if not rows:
+        return
+    title = f"the front, {len(rows)} trials" if several else f"the best {min(len(rows), ROWS)} of {len(rows)}"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for name in ("trial", *study.options.objectives, *study.distributions):
+        table.add_column(name, justify="right")
+    for trial in rows[:ROWS]:
+        values = [f"{value:.6g}" for value in trial.values]
+        parameters = [_short(trial.params[name]) for name in study.distributions]
+        table.add_row(str(trial.number), *values, *parameters)
+    console.print(table)
+
+
+def claim(study: Study, out: Path) -> None:
+    """Refuses, before any trial, a folder that cannot be written to or holds another study's `best.toml`."""
+    with one_line(out, "write to"):
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    best = out / "best.toml"
+    with one_line(best, "read"):
+        begins = best.read_text(errors="replace").splitlines()[:1] if best.is_file() else []
+    own = f" of study {json.dumps(study.options.name)}: "
+    if begins and own not in begins[0]:
+        raise BenchbedError(
+            f"{best} is of another study than {json.dumps(study.options.name)} ({begins[0][:80]}): give another --out"
+        )
+
+
+def write(study: Study, slots: Sequence[Slot], trials: Sequence[FrozenTrial], out: Path) -> list[Path]:
+    """`trials.csv`, `best.toml` where a trial is complete, and of several objectives `front/TRIAL.toml`. The paths."""
+    with one_line(out, "write to"):
+        out.mkdir(parents=True, exist_ok=True)
+    files = {out / "trials.csv": trials_csv(study, trials)}
+    best = ranked(study, slots)
+    if best:
+        files[out / "best.toml"] = best_toml(study, best[0], len(best))
+    if best and len(study.options.objectives) > 1:
+        with one_line(out / "front", "write to"):
+            (out / "front").mkdir(exist_ok=True)
+        for trial in pareto(study, slots):
+            files[out / "front" / f"{trial.number}.toml"] = best_toml(study, trial, len(best))
+    for path, text in files.items():
+        write_atomic(path, text.encode(), own_tag())
+    for old in set((out / "front").glob("*.toml")) - files.keys():
+        if old.stem.isdecimal():  # a trial that has left the front
+            with one_line(old, "remove"):
+                old.unlink(missing_ok=True)
+    return list(files)
+
+
+def trials_csv(study: Study, trials: Sequence[FrozenTrial]) -> str:
+    """A row for every attempt: its slot, state, values (means over the seeds), parameters, and each seed's figures."""
+    objectives = study.options.objectives
+    of_seeds = [f"{name} seed {seed}" for name in objectives for seed in study.seeds]
+    head = ["trial", "slot", "state", *objectives, *study.distributions, *of_seeds]
+    buffer = io.StringIO()
+    sheet = csv.writer(buffer, lineterminator="\n")
+    sheet.writerow([*head, "epochs", "seconds", "worker", "retry_of", "why"])
+    for trial in sorted(trials, key=lambda t: t.number):
+        if trial.state == TrialState.WAITING and trial.user_attrs.get(SLOT, -1) >= study.options.trials:
+            continue  # asked for by an earlier start, and no longer
+        own = trial.values if trial.state == TrialState.COMPLETE else [""] * len(objectives)
+        by_seed = {run["seed"]: run for run in trial.user_attrs.get("runs", [])}
+        seeds = [by_seed.get(seed, {}).get(name, "") for name in objectives for seed in study.seeds]
+        seconds = "" if trial.duration is None else f"{trial.duration.total_seconds():.2f}"
+        parameters = [trial.params.get(name, "") for name in study.distributions]
+        state = [trial.number, trial.user_attrs.get(SLOT, ""), trial.state.name.lower()]
+        last = [trial.user_attrs.get("worker", ""), trial.system_attrs.get(RETRIED, ""), why(trial)]
+        sheet.writerow([*state, *own, *parameters, *seeds, len(trial.intermediate_values), seconds, *last])
+    return buffer.getvalue()
+
+
+def why(trial: FrozenTrial) -> str:
+    """Why a failed attempt did."""
+    if trial.state != TrialState.FAIL:
+        return ""
+    given = trial.user_attrs
+    named = {SUPERSEDED: "superseded", STOPPED: "interrupted"}
+    return given.get(ERROR) or next((text for key, text in named.items() if key in given), "lost with its worker")
+
+
+def best_toml(study: Study, trial: FrozenTrial, among: int) -> str:
+    """The study's runs with a trial's parameters, as a file for `run --config`."""
+    came_to = ", ".join(f"{n} {v:.6g}" for n, v in zip(study.options.objectives, trial.values, strict=True))
+    name, seeds = json.dumps(study.options.name), len(study.seeds)
+    lines = [
+        f"# Trial {trial.number} of study {name}: {came_to} (validation, mean of {seeds} seed(s)).",
+        f"# The best of {among} is better by luck as well: judge it by seeds that the study has not seen.",
+    ]
+    return "\n".join(lines) + "\n" + toml_text(study.with_parameters(trial.params))
+
+
+def toml_text(tree: Mapping[str, Any], prefix: str = "") -> str:
+    """A configuration as TOML: plain keys first, then a section for each table in it. None is the word 'none'."""
+    plain = [f"{_key(key)} = {_value(value)}\n" for key, value in tree.items() if not isinstance(value, Mapping)]
+    text = "".join(plain)
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            name = f"{prefix}.{_key(key)}" if prefix else _key(key)
+            text += f"\n[{name}]\n{toml_text(value, name)}"
+    return text
+
+
+def _key(key: str) -> str:
+    bare = key.isascii() and key.replace("-", "_").replace("_", "a").isalnum()
+    return key if bare else json.dumps(key, ensure_ascii=False)
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return '"none"'
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    if isinstance(value, bool | str):
+        return json.dumps(value, ensure_ascii=False)  # a TOML basic string escapes as JSON's do
+    return repr(value)

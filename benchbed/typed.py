@@ -1,0 +1,43 @@
+"""Values from a file, a flag or a call as a typed model, or one line that says what is wrong."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from .errors import BenchbedError, unknown
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def _takes(kind: type, annotation: Any) -> bool:
+    """Whether a value of this very type is one of the annotation's, a Literal's values included."""
+    return annotation in (kind, Any) or any(type(a) is kind or _takes(kind, a) for a in get_args(annotation))
+
+
+def typed(model: type[M], values: Mapping[str, Any], where: str) -> M:
+    """`values` as the model; the word 'none' is no value where a field may have none (TOML has no null).
+
+    Raises BenchbedError of one line that names the option, its value and what is accepted.
+    """
+    given = dict(values)
+    for key, value in given.items():
+        if key not in model.model_fields:
+            raise unknown(f"option of {where}", key, model.model_fields)
+        if value == "none" and type(None) in get_args(model.model_fields[key].annotation):
+            given[key] = None
+        if isinstance(value, float) and not math.isfinite(value):
+            raise BenchbedError(f"{where}: {key} = {value}: a finite number is needed")
+        if isinstance(value, bool) and not _takes(bool, model.model_fields[key].annotation):  # pydantic takes it for 1
+            raise BenchbedError(f"{where}: {key} = {str(value).lower()}: true and false are no values of it")
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        message = first["msg"].removeprefix("Value error, ")
+        if not first["loc"]:  # of several options together
+            raise BenchbedError(f"{where}: {message}") from None
+        name = ".".join(str(part) for part in first["loc"])
+        message = message[:1].lower() + message[1:]
+        raise BenchbedError(f"{where}: {name} = {first['input']!r}: {message}") from None

@@ -1,0 +1,79 @@
+"""What a result was made with."""
+
+import platform
+import subprocess
+from pathlib import Path
+
+import numpy
+import pytest
+import torch
+
+import benchbed
+from benchbed.errors import BenchbedError
+from benchbed.runtime import machine as machine_module
+from benchbed.runtime.machine import commit, machine, peak_memory, pick_device, versions
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_versions_are_those_that_are_loaded() -> None:
+    found = versions()
+    assert found["benchbed"] == benchbed.__version__
+    assert found["python"] == platform.python_version()
+    assert (found["torch"], found["numpy"]) == (torch.__version__, numpy.__version__)
+    assert {"scipy", "scikit-learn", "pydantic"} <= found.keys()
+
+
+def git(folder: Path, *arguments: str) -> str:
+    who = ("-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false")
+    done = subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def test_the_commit_of_a_checkout_and_whether_it_was_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "benchbed").mkdir()
+    monkeypatch.setattr(machine_module, "__file__", str(tmp_path / "benchbed" / "machine.py"))
+    assert commit() is None  # an installed package: no pyproject.toml beside it
+    (tmp_path / "pyproject.toml").write_text("a = 1\n")
+    assert commit() is None  # no repository
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", "pyproject.toml")
+    git(tmp_path, "commit", "--quiet", "-m", "one")
+    head = git(tmp_path, "rev-parse", "HEAD")
+    assert commit() == head
+    (tmp_path / "untracked").touch()
+    assert commit() == head
+    (tmp_path / "pyproject.toml").write_text("a = 2\n")
+    assert commit() == f"{head}+"
+    monkeypatch.setenv("PATH", str(tmp_path))  # no git
+    assert commit() is None
+
+
+def test_the_machine_of_a_run_on_the_processor() -> None:
+    found = machine(torch.device("cpu"))
+    assert found["device"] == "cpu"
+    assert found["threads"] == torch.get_num_threads()
+    assert found["cores"] >= 1
+    assert found["processor"]
+    assert platform.system() in found["system"]
+
+
+def test_peak_memory_is_in_bytes_and_never_falls() -> None:
+    before = peak_memory(torch.device("cpu"))
+    assert 50e6 < before < 1e12  # torch alone takes more than 50 MB
+    block = torch.ones(30_000_000)
+    assert peak_memory(torch.device("cpu")) >= before
+    del block
+    assert peak_memory(torch.device("cpu")) >= before
+
+
+def test_a_device_by_name() -> None:
+    assert pick_device("cpu") == torch.device("cpu")
+    assert pick_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.parametrize("name", ["quantum", "cuda:99", "meta", "", "cpu:x"])
+def test_a_device_that_is_not_here(name: str) -> None:
+    with pytest.raises(BenchbedError, match=f"^device '{name}' cannot be used: ") as refused:
+        pick_device(name)
+    assert len(str(refused.value).splitlines()) == 1
