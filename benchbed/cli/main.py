@@ -102,7 +102,7 @@ def run(
         "objective": objective, "data": data, "splits": splits, "table": table, "dataset": dataset, "steps": steps,
         "cost.table": latency, "cost.target": target,
     }  # fmt: skip
-    raw = _configuration(config, flags, settings, plugin)
+    from ..pipeline.given import configuration, names_in, seeds_in
     from ..pipeline.resolve import expand
     from ..pipeline.run import dry_run as walk
     from ..pipeline.run import run_all, snapshot_epochs
@@ -112,7 +112,8 @@ def run(
     from ..runtime.progress import Reporter
     from ..spaces.load import load_space
 
-    configs = expand(raw, _names(raw, "searcher"), _names(raw, "selector"), _seeds(raw))
+    raw = configuration(config, flags, settings or (), plugin or ())
+    configs = expand(raw, names_in(raw, "searcher"), names_in(raw, "selector"), seeds_in(raw))
     if full_cost:
         from ..pipeline.full_search import check_timeable
 
@@ -164,19 +165,20 @@ def select(
         "foreign": foreign, "space": space, "task": task, "searcher": searcher, "seed": seed, "preset": preset,
         "out": None if out is None else str(out),
     }  # fmt: skip
-    raw = _configuration(config, flags, settings, plugin)
     from ..pipeline.again import select_again, select_foreign
+    from ..pipeline.given import configuration, names_in
     from ..report.terminal import grid_summary, run_summary
     from ..runtime.options import RunOptions
     from ..runtime.parallel import joined
     from ..runtime.progress import Reporter
     from ..spaces.load import load_space
 
+    raw = configuration(config, flags, settings or (), plugin or ())
     if (search is None) == (raw.get("foreign") is None):
         raise BenchbedError(
             "select takes a finished search, a folder below OUT/searches, or --foreign FILE: one of both"
         )
-    names = _names(raw, "selector")
+    names = names_in(raw, "selector")
     with joined(raw.get("device", "auto")) as (group, where), Reporter(quiet or not group.leader) as reporter:
         if search is None:
             options = RunOptions(Path(raw.get("out", "runs")), where, force, reporter, group)
@@ -250,33 +252,10 @@ def describe(
 def _full_searches(raw: dict[str, Any], options: Any) -> dict[str, Any]:
     """By searcher, what its search at the paper's size would take here."""
     from ..pipeline.full_search import full_search
+    from ..pipeline.given import names_in
 
-    selector = _names(raw, "selector")[0]
-    return {name: full_search(raw, name, selector, options) for name in _names(raw, "searcher")}
-
-
-def _configuration(
-    config: Path | None, flags: dict[str, Any], settings: list[str] | None, plugin: list[Path] | None
-) -> dict[str, Any]:
-    """The file's values, the flags over them, --set over both."""
-    _register(plugin)
-    from ..pipeline.resolve import with_settings
-    from ..runtime.files import read_toml
-
-    raw = with_settings(read_toml(config) if config else {}, [])
-    for key, value in flags.items():
-        if value is None:
-            continue
-        if key in ("searcher", "selector"):
-            raw[key] = {**raw.get(key, {}), "name": value}
-        elif "." in key:
-            section, _, name = key.partition(".")
-            raw[section] = {**raw.get(section, {}), name: value}
-        else:
-            raw[key] = value
-    if flags.get("seed") is not None and flags.get("seeds") is None:
-        raw.pop("seeds", None)
-    return with_settings(raw, settings or [])
+    selector = names_in(raw, "selector")[0]
+    return {name: full_search(raw, name, selector, options) for name in names_in(raw, "searcher")}
 
 
 def _console() -> Any:
@@ -291,28 +270,6 @@ def _register(files: list[Path] | None) -> None:
 
     for file in files or []:
         add_file(file)
-
-
-def _names(raw: dict[str, Any], kind: str) -> list[str]:
-    from .. import registry
-
-    text = raw.get(kind, {}).get("name")
-    if not text:
-        known = ", ".join(p.name for p in registry.plugins(kind))
-        raise BenchbedError(f"no {kind} given: add --{kind} NAME (known: {known})")
-    names = [n.strip() for n in str(text).split(",")]
-    for name in names:
-        registry.find(kind, name)
-    return list(dict.fromkeys(names))
-
-
-def _seeds(raw: dict[str, Any]) -> list[int]:
-    text = raw.get("seeds")
-    if text is None:
-        return [raw.get("seed", 0)]
-    from ..pipeline.resolve import seed_range
-
-    return list(seed_range(str(text)))
 
 
 def main() -> None:

@@ -1,0 +1,57 @@
+"""What a user gave, from a file, flags and settings, as one raw configuration: the command line and Python share it."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .. import registry
+from ..errors import BenchbedError
+from ..runtime.files import read_toml
+from .resolve import seed_range, with_settings
+
+
+def configuration(
+    config: Path | Mapping[str, Any] | None,
+    flags: Mapping[str, Any],
+    settings: Iterable[str] = (),
+    plugins: Iterable[Path] = (),
+) -> dict[str, Any]:
+    """The file's values, the flags over them, `settings` ('SECTION.KEY=VALUE') over both; a flag that is None is none.
+
+    Registers the plug-in files first. Raises BenchbedError for an unknown key and for a value of another type.
+    """
+    for file in plugins:
+        registry.add_file(file)
+    read = read_toml(config) if isinstance(config, Path) else dict(config or {})
+    raw = with_settings(read, [])
+    for key, value in flags.items():
+        if value is None:
+            continue
+        if key in ("searcher", "selector"):
+            raw[key] = {**raw.get(key, {}), "name": value}
+        elif "." in key:
+            section, _, name = key.partition(".")
+            raw[section] = {**raw.get(section, {}), name: value}
+        else:
+            raw[key] = value
+    if flags.get("seed") is not None and flags.get("seeds") is None:
+        raw.pop("seeds", None)
+    return with_settings(raw, list(settings))
+
+
+def names_in(raw: Mapping[str, Any], kind: str) -> list[str]:
+    """The searchers or selectors that are named, with commas between them. Raises BenchbedError where none is."""
+    text = raw.get(kind, {}).get("name")
+    if not text:
+        known = ", ".join(p.name for p in registry.plugins(kind))
+        raise BenchbedError(f"no {kind} given: add --{kind} NAME (known: {known})")
+    names = [n.strip() for n in str(text).split(",")]
+    for name in names:
+        registry.find(kind, name)
+    return list(dict.fromkeys(names))
+
+
+def seeds_in(raw: Mapping[str, Any]) -> list[int]:
+    """The seeds of 'FIRST:AFTER_LAST', or the one seed, or 0."""
+    text = raw.get("seeds")
+    return [raw.get("seed", 0)] if text is None else list(seed_range(str(text)))
