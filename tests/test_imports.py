@@ -39,6 +39,7 @@ FLOORS = (
     ("checkpoints",),
     ("pipeline",),
     ("report",),
+    ("study",),
     ("builder", "studies", "sweep", "tune"),
     ("testing", "dropin"),
     ("cli",),
