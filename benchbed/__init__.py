@@ -18,6 +18,7 @@ _PUBLIC = {
     "Batch": "objective",
     "BenchbedError": "errors",
     "Clock": "searcher",
+    "Comparison": "results",
     "Context": "selector",
     "Cost": "cost",
     "Decisions": "objective",
@@ -26,6 +27,8 @@ _PUBLIC = {
     "Objective": "objective",
     "Position": "space",
     "Problem": "cost",
+    "Record": "pipeline.record",
+    "Results": "results",
     "Seal": "task",
     "Searcher": "searcher",
     "Selection": "selector",
@@ -35,6 +38,8 @@ _PUBLIC = {
     "Streams": "streams",
     "Table": "tables.table",
     "Task": "task",
+    "load": "api",
+    "run": "api",
 }
 
 

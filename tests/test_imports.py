@@ -39,9 +39,10 @@ FLOORS = (
     ("checkpoints",),
     ("pipeline",),
     ("report",),
-    ("study",),
+    ("study", "results"),
     ("builder", "studies", "sweep", "tune"),
     ("testing", "dropin"),
+    ("api",),
     ("cli",),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
