@@ -183,7 +183,8 @@ def _classes(module: ModuleType, kind: str) -> list[type]:
 
 
 def _contract(kind: str) -> type[Any]:
-    return getattr(import_module(f"benchbed.{kind}"), kind.capitalize())
+    contract: type[Any] = getattr(import_module(f"benchbed.{kind}"), kind.capitalize())
+    return contract
 
 
 def _user_module(name: str, file: Path) -> ModuleType:

@@ -87,4 +87,5 @@ class DARTS(GradientSearcher):
             moved = {n: w.detach() + sign * eps * x for (n, w), x in zip(weights.items(), v, strict=True)}
             (side,) = torch.autograd.grad(objective.loss(gates, batch, moved), gates)
             sides.append(side)
-        return (sides[0] - sides[1]) / (2 * eps)
+        implicit: Tensor = (sides[0] - sides[1]) / (2 * eps)
+        return implicit

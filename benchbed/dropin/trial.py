@@ -210,8 +210,9 @@ class ResultsCount:
         return len(self.__dict__) == _UNTOUCHED or not any(field in self.__dict__ for field in fields)
 
     @property
-    def _epochs(self) -> Any:
-        return self._trial.layout.epochs if self._trial and self._pristine("epochs") else self.epochs
+    def _epochs(self) -> int:
+        epochs: int = self._trial.layout.epochs if self._trial and self._pristine("epochs") else self.epochs
+        return epochs
 
     @property
     def _names(self) -> list[str]:

@@ -44,7 +44,8 @@ class OnEdge(nn.Module):
         self.operation = operation
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.operation(x)
+        residual: Tensor = self.operation(x)
+        return x + residual
 
 
 class Pool(nn.Module):
@@ -65,7 +66,8 @@ class Head(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.norm is not None:
             x = F.relu(self.norm(x))
-        return self.classifier(x.mean((2, 3)))
+        logits: Tensor = self.classifier(x.mean((2, 3)))
+        return logits
 
 
 _NB201: dict[str, Callable[[int, int], nn.Module]] = {

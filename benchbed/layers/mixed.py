@@ -74,8 +74,8 @@ def echo(total: Tensor, echoes: Sequence[Echo]) -> Tensor:
     if not echoes:
         return total
     operations = [e.operation for e in echoes]
-    result: Tensor = _Echo.apply(total, operations, *[e.gate for e in echoes], *[e.x for e in echoes])
-    return result
+    apply: Callable[..., Tensor] = _Echo.apply
+    return apply(total, operations, *[e.gate for e in echoes], *[e.x for e in echoes])
 
 
 class _Echo(torch.autograd.Function):

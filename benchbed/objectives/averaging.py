@@ -6,6 +6,7 @@ processes: an identity on each replica whose backward sums gives that. What come
 process, and passes it as it is.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -24,7 +25,8 @@ class _Replica(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return _Sum.apply(gradients[0], ctx.group), None
+        apply: Callable[..., Tensor] = _Sum.apply
+        return apply(gradients[0], ctx.group), None
 
 
 class _Sum(torch.autograd.Function):
@@ -47,7 +49,8 @@ class Averaging(NamedTuple):
 
     def replica(self, x: Tensor) -> Tensor:
         """This process's replica of a value that all processes hold."""
-        return _Replica.apply(x, self.group)
+        apply: Callable[..., Tensor] = _Replica.apply
+        return apply(x, self.group)
 
     def value(self, loss: Tensor) -> Tensor:
         """The mean loss of all processes, with this one's graph."""

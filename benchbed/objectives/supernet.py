@@ -153,11 +153,12 @@ class SupernetObjective(Objective):
         """The rate of the next weight step."""
         p = self.plan_of_lr
         if p["schedule"] == "constant":
-            return p["lr"]
+            return float(p["lr"])
         done = self.steps / self.steps_per_epoch
         if p["schedule"] == "cosine-epoch":
             done = math.floor(done)
-        return p["lr_min"] + (p["lr"] - p["lr_min"]) * (1 + math.cos(math.pi * done / p["epochs"])) / 2
+        rate: float = p["lr_min"] + (p["lr"] - p["lr_min"]) * (1 + math.cos(math.pi * done / p["epochs"])) / 2
+        return rate
 
     # -- functions of gates ----------------------------------------------------------------------------------------
 

@@ -174,7 +174,8 @@ class Folder:
                 )
             if length:
                 os.truncate(history, saved["history"])
-        return saved["tree"]
+        tree: Tree = saved["tree"]
+        return tree
 
 
 def snapshot_path(search: Path, epoch: int) -> Path:

@@ -119,7 +119,8 @@ class Group:
             raise refused
         if box[1]:
             raise BenchbedError("")
-        return box[0]
+        value: T = box[0]
+        return value
 
     def folder(self, path: Path, needed: Sequence[str] = (), wait: bool = False) -> Folder:
         """The folder of a stage, which the first process alone reads and writes."""

@@ -70,4 +70,5 @@ def _membership(x: np.ndarray, k: int) -> np.ndarray:
     """How much of each item is among the k greatest: 0, 1, or a part where it is tied at the edge."""
     edge = np.partition(x, len(x) - k)[len(x) - k]
     above, tied = x > edge, x == edge
-    return above + tied * ((k - above.sum()) / tied.sum())
+    weights: np.ndarray = above + tied * ((k - above.sum()) / tied.sum())
+    return weights

@@ -215,7 +215,8 @@ class Table:
         if f"count/{figure}" in self.arrays:
             return self._array(f"count/{figure}")
         if figure in self._per_seed:
-            return np.isfinite(self._array(f"seeds/{figure}")).sum(-1, dtype=np.int8)
+            found: np.ndarray = np.isfinite(self._array(f"seeds/{figure}")).sum(-1, dtype=np.int8)
+            return found
         return None
 
     def answer(self, cell: str | Architecture, dataset: str, split: str, epochs: int) -> Answer:

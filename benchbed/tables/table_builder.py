@@ -147,7 +147,8 @@ def mean_over_seeds(seeds: np.ndarray) -> np.ndarray:
     there = np.isfinite(seeds)
     count = there.sum(-1)
     total = np.where(there, seeds, 0.0).sum(-1)
-    return np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
+    mean: np.ndarray = np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
+    return mean
 
 
 @cache

@@ -308,7 +308,7 @@ class Trial(NamedTuple):
 
     def _all(self, series: Series) -> list[Any]:
         at = self.start + series.start
-        numbers = self.values[at : at + series.size].tolist() * (len(series.epochs) if series.one else 1)
+        numbers: list[float] = self.values[at : at + series.size].tolist() * (len(series.epochs) if series.one else 1)
         if series.types == "f":
             return numbers
         types = series.types * (len(numbers) if len(series.types) == 1 else 1)

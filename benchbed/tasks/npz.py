@@ -112,7 +112,8 @@ def _pair(path: Path, prefix: str, shape: tuple[int, ...] | None = None) -> tupl
 def _array(path: Path, key: str) -> np.ndarray:
     try:
         with np.load(path, allow_pickle=False) as file:
-            return file[key]
+            found: np.ndarray = file[key]
+            return found
     except UNREADABLE as error:
         raise _unreadable(path, key, error) from error
 

@@ -20,7 +20,8 @@ def through_file(tree: Tree) -> Tree:
     file = io.BytesIO()
     torch.save(tree, file)
     file.seek(0)
-    return torch.load(file, weights_only=True)
+    back: Tree = torch.load(file, weights_only=True)
+    return back
 
 
 def difference(a: Any, b: Any, path: str = "") -> str | None:

@@ -51,7 +51,8 @@ def fixed_parameters(shapes: list[CellShape], stem: str, channels: int, in_chann
     for shape in shapes:
         total += (shape.before + shape.previous) * shape.channels + 2 * 2 * shape.channels
     last = MULTIPLIER * shapes[-1].channels
-    return total + last * classes + classes
+    cost: int = total + last * classes + classes
+    return cost
 
 
 def stem_layers(stem: str, channels: int, in_channels: int) -> list[tuple[tuple[int, int], int]]:

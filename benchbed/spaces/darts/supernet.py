@@ -251,7 +251,8 @@ class DartsSupernet(nn.Module):
             rows = self.rows(cell.shape.reduction)
             own = derive(seed, f"cell-{number}")
             before, previous = previous, cell(before, previous, scalars[rows], plan[rows], own)
-        return self.classifier(previous.mean((2, 3)))
+        logits: Tensor = self.classifier(previous.mean((2, 3)))
+        return logits
 
     def _seed(self, plan: Plan) -> int:
         """Of this forward pass' noise; nothing is drawn where no noise runs."""

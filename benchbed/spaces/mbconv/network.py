@@ -47,7 +47,8 @@ class InvertedBottleneck(nn.Module):
         self.project = ConvNorm(wide, c_out, 1, act=False, norm=norm)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.project(self.depthwise(self.expand(x)))
+        out: Tensor = self.project(self.depthwise(self.expand(x)))
+        return out
 
 
 class Residual(nn.Module):
@@ -58,7 +59,8 @@ class Residual(nn.Module):
         self.operation = operation
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.operation(x)
+        residual: Tensor = self.operation(x)
+        return x + residual
 
 
 def operation_of(block: Block, word: str, norm: Norm = norm) -> InvertedBottleneck:
@@ -125,4 +127,5 @@ class MBConvNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.head(self.blocks(self.first(self.stem(x))))
-        return self.classifier(self.dropout(x.mean((2, 3))))
+        logits: Tensor = self.classifier(self.dropout(x.mean((2, 3))))
+        return logits

@@ -60,7 +60,8 @@ class MBConvSupernet(nn.Module):
         x = self.first(self.stem(images))
         for block, row, steps in zip(self.blocks, scalars, plan, strict=True):
             x = block(x, row, steps)
-        return self.classifier(self.head(x).mean((2, 3)))
+        logits: Tensor = self.classifier(self.head(x).mean((2, 3)))
+        return logits
 
     def candidate_weights(self, position: int, column: int) -> Iterator[nn.Parameter]:
         """The weights that belong to one operation of one position; none for `zero`."""

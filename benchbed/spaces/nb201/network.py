@@ -72,7 +72,8 @@ class Cell(nn.Module):
             return shared[source, "pool"]
         if (source, "relu") not in shared:
             shared[source, "relu"] = torch.zeros_like(x) if h is None else F.relu(h)
-        return self.edges[f"{node}<-{source}"](shared[source, "relu"])
+        out: Tensor = self.edges[f"{node}<-{source}"](shared[source, "relu"])
+        return out
 
 
 class Reduction(nn.Module):
@@ -88,8 +89,9 @@ class Reduction(nn.Module):
         self.shortcut = nn.Conv2d(channels, 2 * channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        residual = self.conv_b(F.relu(self.conv_a(F.relu(x))))
-        return residual + self.shortcut(F.avg_pool2d(x, 2, stride=2, ceil_mode=True))
+        residual: Tensor = self.conv_b(F.relu(self.conv_a(F.relu(x))))
+        shortcut: Tensor = self.shortcut(F.avg_pool2d(x, 2, stride=2, ceil_mode=True))
+        return residual + shortcut
 
 
 class NB201Network(nn.Module):
@@ -128,4 +130,5 @@ class NB201Network(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.blocks(self.stem(x))
-        return self.classifier(F.relu(self.last_bn(x)).mean((2, 3)))
+        logits: Tensor = self.classifier(F.relu(self.last_bn(x)).mean((2, 3)))
+        return logits

@@ -60,7 +60,7 @@ class ResidualBlock(nn.Module):
         self.shortcut = kernel_of(2 * channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.norm_a(F.conv2d(F.relu(x), self.conv_a, stride=2, padding=1))
+        h: Tensor = self.norm_a(F.conv2d(F.relu(x), self.conv_a, stride=2, padding=1))
         h = self.norm_b(F.conv2d(F.relu(h, inplace=True), self.conv_b, padding=1))
         return h.add_(F.conv2d(F.avg_pool2d(x, 2, 2, ceil_mode=True), self.shortcut))
 
@@ -217,7 +217,8 @@ class NB201Supernet(nn.Module):
             else:
                 x = block(x)
         x = F.relu(self.last_norm(x), inplace=True)
-        return self.classifier(x.mean((2, 3)))
+        logits: Tensor = self.classifier(x.mean((2, 3)))
+        return logits
 
     def rows(self, cell: int) -> slice:
         """Which rows of the gates are the six edges of cell number `cell`: here the same for all."""

@@ -242,7 +242,7 @@ class ProxylessCifar(Space):
 
     def _fixed_parameters(self) -> int:
         start, last = self.size_of["start"], self.shapes[-1].out_channels
-        total = 9 * self.images[0] * start + 2 * start + 2 * last + last * self.classes + self.classes
+        total: int = 9 * self.images[0] * start + 2 * start + 2 * last + last * self.classes + self.classes
         for a, c, d, _ in self.shapes:
             total += 2 * a + a * c  # into the tree
             total += 2 * c + 9 * c * c + BRANCHES * 2 * c  # its convolution, and the branches' norms
@@ -251,7 +251,7 @@ class ProxylessCifar(Space):
 
     def _fixed_flops(self) -> int:
         channels, height, width = self.images
-        total = 9 * channels * self.size_of["start"] * height * width + self.shapes[-1].out_channels * self.classes
+        total: int = 9 * channels * self.size_of["start"] * height * width + self.shapes[-1].out_channels * self.classes
         for (a, c, d, _), (before, after) in zip(self.shapes, self.areas(), strict=True):
             total += a * c * before + (9 * c * c + c * d) * after
         return total
