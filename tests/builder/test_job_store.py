@@ -58,7 +58,7 @@ def test_two_workers_share_the_jobs_and_double_none(folder: Path, worker: Worker
 
 def test_a_claim_of_a_living_worker_holds_and_a_dead_ones_does_not(folder: Path, worker: Worker) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from benchbed.builder.ledger import Job, Ledger\n"
+        "import sys, time; from pathlib import Path; from benchbed.builder.job_store import Job, Ledger\n"
         f"w = Ledger(Path(sys.argv[1]), {IDENTITY!r}); w.begin({{}})\n"
         f"print(w.claim([Job(0, 'a')]), flush=True); time.sleep(600)"
     )
@@ -171,7 +171,7 @@ def test_a_folder_of_another_build_is_refused_by_the_first_difference(
 
 def test_many_processes_claim_every_job_once(folder: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from benchbed.builder.ledger import Job, Ledger\n"
+        "import sys; from pathlib import Path; from benchbed.builder.job_store import Job, Ledger\n"
         f"w = Ledger(Path(sys.argv[1]), {IDENTITY!r}); w.begin({{}}); n = 0\n"
         "jobs = [Job(0, str(i)) for i in range(150)]\n"
         "while (job := w.claim(jobs)) is not None:\n"

@@ -31,8 +31,8 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def test_the_commit_of_a_checkout_and_whether_it_was_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "benchbed").mkdir()
-    monkeypatch.setattr(machine_module, "__file__", str(tmp_path / "benchbed" / "machine.py"))
+    (tmp_path / "benchbed" / "runtime").mkdir(parents=True)
+    monkeypatch.setattr(machine_module, "__file__", str(tmp_path / "benchbed" / "runtime" / "machine.py"))
     assert commit() is None  # an installed package: no pyproject.toml beside it
     (tmp_path / "pyproject.toml").write_text("a = 1\n")
     assert commit() is None  # no repository

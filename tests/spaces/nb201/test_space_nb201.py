@@ -260,7 +260,7 @@ def test_describing_a_cell_loads_neither_torch_nor_matplotlib():
     code = f"""
 import sys
 from benchbed.report.draw import text_drawing
-from benchbed.spaces.nb201 import NB201
+from benchbed.spaces.nb201.space import NB201
 space = NB201()
 arch = space.parse({INDEX_0!r})
 print(space.facts(arch)["params"], len(space.describe_choices(arch)), len(text_drawing(space, arch)) > 100)
