@@ -26,7 +26,7 @@ FLOORS = (
     ("errors",),
     ("typed", "streams"),
     ("runtime",),
-    ("space",),
+    ("space", "protocols"),
     ("objective",),
     ("cost", "task"),
     ("searcher",),
