@@ -1,7 +1,8 @@
 """A name -> a plug-in: the two wings, the spaces and tasks of the package, entry points, a user's own files.
 
-A plug-in is a file. Its name is the file's, with '-' for '_'; its one-liner is the docstring's first line, read
-without importing it. Nothing is imported before it is asked for by name.
+A plug-in is a file. It holds one class that implements its kind's contract; of a task, one public function whose
+return annotation is `Task` (see benchbed.task). Its name is the file's, with '-' for '_'; its one-liner is the
+docstring's first line, read without importing it. Nothing is imported before it is asked for by name.
 """
 
 import ast
@@ -35,7 +36,7 @@ class Plugin(NamedTuple):
 
 
 def add_file(path: Path) -> None:
-    """Registers a user's file: every Searcher, Selector or Space subclass in it, under the file's name.
+    """Registers a user's file: the plug-in of each kind in it, under the file's name.
 
     Raises BenchbedError if it cannot be read or is no Python.
     """
@@ -45,7 +46,8 @@ def add_file(path: Path) -> None:
     if _USER_FILES.get(name, path) != path:
         raise BenchbedError(f"two plug-in files are named '{name}': {_USER_FILES[name]} and {path}")
     if not _kinds_in(name, path):
-        raise BenchbedError(f"plug-in file {path} defines no Searcher, Selector or Space")
+        classes = ", ".join(kind.capitalize() for kind in KINDS if kind != "task")
+        raise BenchbedError(f"plug-in file {path} defines no {classes} class, and no function that returns a Task")
     _USER_FILES[name] = path
 
 
@@ -75,26 +77,29 @@ def find(kind: str, name: str) -> Plugin:
     return known[name]
 
 
-def load(kind: str, name: str) -> type[Any]:
-    """The plug-in's class, imported now. Raises BenchbedError if it holds no class of that kind, or several."""
+def load(kind: str, name: str) -> Any:
+    """The plug-in's class, or a task's function, imported now. Raises BenchbedError if it holds none or several."""
     plugin = find(kind, name)
     if plugin.file is None:
         return _from_entry_point(plugin)
-    found = _classes(import_module(plugin.target), kind)
+    found = _implementations(import_module(plugin.target), kind)
     if len(found) != 1:
-        names = ", ".join(c.__name__ for c in found)
-        raise BenchbedError(f"{plugin.file} holds {len(found)} {kind} classes ({names}) where one is expected")
+        names, what = ", ".join(c.__name__ for c in found), "functions" if kind == "task" else "classes"
+        raise BenchbedError(f"{plugin.file} holds {len(found)} {kind} {what} ({names}) where one is expected")
     return found[0]
 
 
-def _from_entry_point(plugin: Plugin) -> type[Any]:
+def _from_entry_point(plugin: Plugin) -> Any:
     module_name, _, attribute = plugin.target.partition(":")
     where = f"entry point {plugin.kind} '{plugin.name}' = {plugin.target}"
     try:
         found = getattr(import_module(module_name), attribute)
     except Exception as error:  # it runs code that is not ours
         raise BenchbedError(f"{where} failed to load: {type(error).__name__}: {error}") from error
-    if not (isinstance(found, type) and issubclass(found, _contract(plugin.kind))):
+    if plugin.kind == "task":
+        if not inspect.isroutine(found):
+            raise BenchbedError(f"{where} is not a function that returns a Task")
+    elif not (isinstance(found, type) and issubclass(found, _contract(plugin.kind))):
         raise BenchbedError(f"{where} is no subclass of benchbed.{plugin.kind}.{plugin.kind.capitalize()}")
     return found
 
@@ -172,12 +177,15 @@ def _own_files(kind: str) -> Iterator[tuple[str, Path, str]]:
 def _kinds_in(name: str, file: Path) -> set[str]:
     """The kinds of plug-in that a user's file defines. Imports it: a subclass of a subclass is a plug-in too."""
     module = _user_module(name, file)
-    return {kind for kind in ("searcher", "selector", "space") if _classes(module, kind)}
+    return {kind for kind in KINDS if _implementations(module, kind)}
 
 
-def _classes(module: ModuleType, kind: str) -> list[type]:
-    """The classes that the module itself defines and that implement the kind's contract."""
+def _implementations(module: ModuleType, kind: str) -> list[Any]:
+    """What the module itself defines and that implements the kind's contract: classes; of a task, functions."""
     base = _contract(kind)
+    if kind == "task":
+        own = {n: f for n, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == module.__name__}
+        return [f for n, f in own.items() if n[0] != "_" and f.__annotations__.get("return") in (base, base.__name__)]
     found = [c for c in vars(module).values() if isinstance(c, type) and issubclass(c, base)]
     return [c for c in found if c.__module__ == module.__name__ and not inspect.isabstract(c)]
 

@@ -3,6 +3,13 @@
 A task gives a training and a validation split; searchers and selectors see these alone. The test split sits behind
 a `Seal`, which only a scorer opens, and only with a finished selection in hand. A sealed split is not even built
 or read from its file before that.
+
+A plug-in of kind task is a file with one public function that is annotated to return a `Task`: a file of
+benchbed/tasks/, a user's own file (`--plugin`), or a function under the entry point group `benchbed.tasks`. The
+function's keyword arguments are the task's options (`task_options`; `data` and `splits` have flags of their own). A
+positional-only argument is what its name takes after a colon: `def images(folder: str, /, size: int | None = None)`
+is written `images:FOLDER`. It is called once a process, raises BenchbedError on what it refuses, and gives equal
+splits, in the same order, for equal arguments. `benchbed.testing.task_suite` holds the contract as checks.
 """
 
 from abc import ABC, abstractmethod

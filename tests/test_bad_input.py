@@ -26,7 +26,7 @@ Refused = Callable[..., str]
         (("run", "--searcher", "darts"), ("no selector given", "perturb")),
         (("run", *GOOD, "--space", "nb202"), ("unknown space 'nb202'", "'nb201'")),
         (("run", *GOOD, "--task", "digit"), ("unknown task 'digit'", "'digits'")),
-        (("run", *GOOD, "--task", "digits:x"), ("unknown task 'digits:x'", "'digits'")),
+        (("run", *GOOD, "--task", "digits:x"), ("task 'digits:x'", "takes nothing after its name")),
         (("run", *GOOD, "--task", "npz"), ("names no file", "npz:FILE")),
         (("run", *GOOD, "--preset", "smal"), ("unknown preset 'smal'", "'small'")),
         (("run", *GOOD, "--serchar", "x"), ("--serchar", "--searcher")),

@@ -50,5 +50,5 @@ class Spec(BaseModel):
 
 
 def dataset_of(task: str) -> str:
-    """What the table calls the task's data: its name, or the name of an .npz file."""
-    return task.removeprefix("npz:").removesuffix(".npz")
+    """What the table calls the task's data: its name, or that of the file, folder or function behind its colon."""
+    return task.partition(":")[2].removesuffix(".npz") or task

@@ -13,6 +13,7 @@ from ..latency.penalty import CostConfig, CostOptions
 from ..objectives.supernet import SupernetOptions
 from ..runtime.files import absolute
 from ..spaces.load import load_space
+from ..tasks.load import small
 from ..training.train import RECIPES
 from ..typed import typed
 from .config import PluginConfig, RunConfig, ScoringOptions
@@ -222,7 +223,7 @@ def _cost(raw: Mapping[str, Any], space: str) -> CostConfig | None:
 
 def _preset(raw: Mapping[str, Any], objective: str, task: str) -> Literal["small", "paper", "table"]:
     """The preset asked for; by default 'small' for the embedded task and a user's own images."""
-    by_task = "small" if task.startswith(("digits", "npz:")) else "paper"
+    by_task = "small" if small(task) else "paper"
     preset = raw.get("preset") or ("table" if objective == "table" else by_task)
     if preset not in PRESETS[objective]:
         raise unknown("preset", preset, PRESETS[objective])

@@ -1,6 +1,5 @@
 """`benchbed train`: one architecture trained from scratch, in a folder of its own, resumable, with its record last."""
 
-import inspect
 import tempfile
 import time
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ from ..runtime.options import RunOptions
 from ..space import Architecture, Space
 from ..spaces.load import load_space
 from ..task import Task, truncated
-from ..tasks.load import load_task, maker
+from ..tasks.load import load_task, maker, options_of, small
 from ..training.cell import check_learnable, training_of
 from ..training.evaluate import Accuracies, accuracies
 from ..training.recipe import RECIPES
@@ -127,14 +126,13 @@ def _architecture(config: TrainConfig) -> Architecture:
 def _task_options(raw: Mapping[str, Any], preset: str, task: str) -> dict[str, Any]:
     """The options given; DARTS trains the network that it reports on all training images, where the task can."""
     given = dict(raw.get("task_options", {}))
-    make = maker(task)
-    if preset != "darts-cifar10" or make is None or "split" not in inspect.signature(make).parameters:
+    if preset != "darts-cifar10" or "split" not in options_of(maker(task.partition(":")[0])):
         return given
     return given if raw.get("splits") else {"split": "whole", **given}
 
 
 def _preset_of(task: str) -> str:
-    if task.startswith(("digits", "npz:")):
+    if small(task):
         return "small"
     return "imagenet" if task == "imagenet" else "paper"
 

@@ -57,10 +57,12 @@ def options_table(kind: str, name: str) -> None:
 
 def _print_task_options(console: Console, name: str) -> None:
     """A task's options are the arguments of its function, and its docstring says what they mean."""
-    from ..tasks.load import maker
+    from ..tasks.load import maker, options_of, place_of
 
     make = maker(name)
-    options = [] if make is None else list(inspect.signature(make).parameters.values())
+    options = list(options_of(make).values())
+    if (place := place_of(make)) is not None:
+        console.print(f"write it as {name}:{place.upper()}")
     if not options:
         console.print("the task has no options")
         return

@@ -1,1 +1,1 @@
-"""Tasks: images and labels, one task a file. `benchbed.tasks.load.load_task` makes one by name."""
+"""Tasks: images and labels, one task a file, each a plug-in. `benchbed.tasks.load.load_task` makes one by name."""

@@ -22,13 +22,13 @@ SHARE = 0.2  # of each class, for a split that the file does not have
 SMALLEST = 4  # pixels: NAS-Bench-201's network halves the size twice
 
 
-def npz_task(path: str | Path) -> Task:
-    """The task of the file at `path`. The labels are 0 to K-1, each of them in the training split.
+def npz_task(file: str | Path, /) -> Task:
+    """The task of the .npz `file`. The labels are 0 to K-1, each of them in the training split.
 
     Raises BenchbedError, naming the file and the array, on a file that cannot be read and on content that cannot be
     trained on. Of given test arrays only the headers are read before the seal is opened.
     """
-    path = Path(path)
+    path = Path(file)
     keys = _keys(path)
     images, labels = _pair(path, "")
     cut = [name for name in ("valid", "test") if f"{name}_images" not in keys]

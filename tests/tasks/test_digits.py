@@ -135,7 +135,7 @@ def test_load_by_name():
     ("name", "options", "message"),
     [
         ("digit", {}, "unknown task 'digit': did you mean 'digits'"),
-        ("digits:4", {}, "unknown task 'digits:4'"),
+        ("digits:4", {}, "task 'digits:4': 'digits' takes nothing after its name"),
         ("digits", {"noize": 1}, "unknown digits option 'noize': did you mean 'noise'"),
         ("npz", {}, "write npz:FILE"),
         ("npz:x.npz", {"noise": 1}, "takes no options, got noise"),
