@@ -1,5 +1,6 @@
 """Who makes a sweep's runs: the contract of an executor, and worker processes on this machine."""
 
+import hashlib
 import json
 import os
 import queue
@@ -8,7 +9,8 @@ import sys
 import tempfile
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Any, Literal, NamedTuple
@@ -16,6 +18,7 @@ from typing import IO, Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..errors import BenchbedError
+from .folder import Folder
 
 GIB = 2**30
 
@@ -28,6 +31,78 @@ class Needs(BaseModel):
     cpus: int = Field(1, ge=1, description="threads of a run")
     gpus: float = Field(0.0, ge=0)
     memory_gb: float | None = Field(None, gt=0, description="main memory; none: not looked at")
+
+
+class Pool(NamedTuple):
+    """Who makes a list of jobs. With `Pool()` this process does, one job after the other.
+
+    workers: jobs at a time; None: as many as the cluster has room for (local: one). shard: (I, N), every N-th group of
+    jobs from the I-th on, counted from 1; None: all. address: of a Ray cluster; None: a Ray of its own. retries: of a
+    job whose worker died or crashed. stall: seconds without a sign of life after which a worker is ended and its job
+    tried again; None: never.
+    """
+
+    workers: int | None = 1
+    shard: tuple[int, int] | None = None
+    executor: Literal["local", "ray"] = "local"
+    address: str | None = None
+    retries: int = 1
+    stall: float | None = None
+    needs: Needs = Needs()  # type: ignore[call-arg]  # of one job
+
+    @property
+    def here(self) -> bool:
+        """Whether the jobs are made in this process."""
+        return self.executor == "local" and self.workers in (None, 1) and self.stall is None
+
+
+HERE = Pool()  # this process alone
+
+
+class Place(NamedTuple):
+    """Where a job works. out: the folder that all jobs of the pool share, as this worker sees it; folder: the job's
+    own, held while it works, where it may keep a checkpoint; say: a line to whoever watches."""
+
+    out: Path
+    device: str
+    folder: Folder
+    say: Callable[[str], None] = print
+
+
+def jobs_of(
+    call: str, payloads: Sequence[dict[str, Any]], out: Path, pool: Pool = HERE, device: str = "auto"
+) -> list[dict[str, Any]]:
+    """What `call` makes of each payload, in their order. A job that was done in `out` before is read, not made again.
+
+    call: "module:function" of a function (payload, Place) -> result, both JSON objects. The payload holds all that the
+    result depends on: by it a job is known again. With a shard: the results of its jobs alone. Raises BenchbedError
+    where a job is refused; what is done is kept, and the same call goes on.
+    """
+    module, _, name = call.partition(":")
+    function = getattr(import_module(module), name)
+    return [_job(function, call, payload, out, device, print) for payload in payloads]
+
+
+def _job(
+    function: Callable[[dict[str, Any], Place], dict[str, Any]],
+    call: str,
+    payload: dict[str, Any],
+    out: Path,
+    device: str,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    with Folder(out / "jobs" / job_id(call, payload), ("result",)) as folder:
+        if (record := folder.record) is None:
+            record = {"call": call, "payload": payload, "result": function(payload, Place(out, device, folder, say))}
+            folder.finish(record)
+    result: dict[str, Any] = json.loads(json.dumps(record["result"]))
+    return result
+
+
+def job_id(call: str, payload: Mapping[str, Any]) -> str:
+    """The name of a job's folder: by its function and the content of its payload."""
+    text = json.dumps([call, payload], sort_keys=True, separators=(",", ":"))
+    return f"{call.rpartition(':')[2]}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 
 class Event(NamedTuple):
