@@ -24,6 +24,7 @@ _PUBLIC = {
     "Decisions": "objective",
     "GradientSearcher": "searcher",
     "Measure": "objective",
+    "Modifier": "modifier",
     "Objective": "objective",
     "Position": "space",
     "Problem": "cost",

@@ -14,8 +14,9 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from pydantic import BaseModel, Field
+from pydantic import Field
 from torch import Tensor
+from typing_extensions import TypeVar
 
 from .cost import Problem
 from .errors import BenchbedError
@@ -41,7 +42,10 @@ class Trial(NamedTuple):
     seconds: float
 
 
-class BlackBoxSearcher(Searcher):
+BoxOptionsT = TypeVar("BoxOptionsT", bound=BlackBoxOptions, default=BlackBoxOptions)
+
+
+class BlackBoxSearcher(Searcher[BoxOptionsT]):
     """Base of the searchers that see whole architectures alone.
 
     A subclass gives `propose`, and `observe` where it keeps anything beside `trials`. Its randomness is the stream
@@ -49,19 +53,20 @@ class BlackBoxSearcher(Searcher):
     equal ones.
     """
 
-    Options: ClassVar[type[BaseModel]] = BlackBoxOptions
     needs: ClassVar[frozenset[str]] = frozenset({"fidelity"})
 
-    def __init__(self, space: Space, options: Any, streams: Streams):
+    def __init__(self, space: Space, options: BoxOptionsT, streams: Streams):
         super().__init__(space, options, streams)
         self.trials: list[Trial] = []
         self.pending: Architecture | None = None  # proposed, its evaluation not ended yet
         self.incumbent: Trial | None = None
 
     @classmethod
-    def check(cls, options: Any, objective: Objective) -> None:
+    def check(cls, options: BoxOptionsT, space: Space, objective: Objective | None) -> None:
+        if objective is None:
+            return
         try:
-            first = objective.space.architecture_of(tuple(int(row.argmax()) for row in objective.space.selectable))
+            first = space.architecture_of(tuple(int(row.argmax()) for row in space.selectable))
             objective.evaluate(first, options.fidelity)
         except BenchbedError as error:
             raise BenchbedError(f"searcher.fidelity = {options.fidelity}: {error}") from None

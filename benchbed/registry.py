@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 
 from .errors import BenchbedError, unknown
 
-KINDS = ("searcher", "selector", "space", "task")
-_PACKAGES = {kind: f"benchbed.{kind}s" for kind in KINDS}
+KINDS = ("searcher", "modifier", "selector", "space", "task")
+_PACKAGES = {kind: f"benchbed.{kind}s" for kind in KINDS} | {"modifier": "benchbed.searchers.modifiers"}
 _USER_FILES: dict[str, Path] = {}  # name -> file, registered by add_file
 
 
@@ -70,16 +70,30 @@ def plugins(kind: str) -> list[Plugin]:
 
 
 def find(kind: str, name: str) -> Plugin:
-    """The plug-in `name`. Raises BenchbedError that names the nearest one."""
+    """The plug-in `name`; for a searcher under modifiers, 'NAME+MODIFIER', the searcher's under that name.
+
+    Raises BenchbedError that names the nearest one.
+    """
+    name, *modifiers = name.split("+") if kind == "searcher" else [name]
     known = {p.name: p for p in plugins(kind)}
     if name not in known:
         raise unknown(kind, name, known)
-    return known[name]
+    for modifier in modifiers:
+        find("modifier", modifier)
+    return known[name]._replace(name="+".join([name, *modifiers]))
 
 
 def load(kind: str, name: str) -> Any:
-    """The plug-in's class, or a task's function, imported now. Raises BenchbedError if it holds none or several."""
+    """The plug-in's class, or a task's function, imported now; for 'NAME+MODIFIER' that of the searcher under its modifiers.
+
+    Raises BenchbedError if it holds none or several, and for modifiers that exclude each other.
+    """
     plugin = find(kind, name)
+    if kind == "searcher" and "+" in name:
+        name, *modifiers = name.split("+")
+        by = tuple((modifier, load("modifier", modifier)) for modifier in modifiers)
+        modified = import_module("benchbed.modifier").made_of(load(kind, name), by)
+        return modified
     if plugin.file is None:
         return _from_entry_point(plugin)
     found = _implementations(import_module(plugin.target), kind)
@@ -111,6 +125,13 @@ def source(kind: str, name: str) -> Path | None:
         return plugin.file
     file = getattr(sys.modules[load(kind, name).__module__], "__file__", None)
     return None if file is None else Path(file)
+
+
+def sources(kind: str, name: str) -> list[Path]:
+    """The files that hold the plug-in's class, and those of its modifiers; none for an entry point's without a file."""
+    name, *modifiers = name.split("+") if kind == "searcher" else [name]
+    files = [source(kind, name), *(source("modifier", modifier) for modifier in modifiers)]
+    return [file for file in files if file is not None]
 
 
 def is_ours(plugin: Plugin) -> bool:

@@ -12,12 +12,13 @@ streams handed over at construction; `state` and `load_state` continue a searche
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, get_args
 
 import torch
 from jaxtyping import Bool, Float
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
+from typing_extensions import TypeVar
 
 from .cost import Problem
 from .objective import Batch, Keep, Objective, Tree
@@ -42,7 +43,44 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Searcher(ABC):
+OptionsT = TypeVar("OptionsT", bound=BaseModel, default=Any)
+
+
+class Plugin(ABC, Generic[OptionsT]):
+    """What searchers, selectors and modifiers share: typed options, what they need, and one check of whether they fit.
+
+    `class Mine(Searcher[MyOptions])` has `Mine.Options` = MyOptions, and its `self.options` is one; without a
+    parameter it has the options of its base; `Options = ...` in the class says it too. `needs`: of 'weights',
+    'network', 'images', 'fidelity', what an objective must provide.
+    """
+
+    Options: ClassVar[type[BaseModel]] = Options
+    needs: ClassVar[frozenset[str]] = frozenset()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        given = [a for base in vars(cls).get("__orig_bases__", ()) for a in get_args(base)]
+        given = [a.__bound__ if isinstance(a, TypeVar) else a for a in given]
+        models = [a for a in given if isinstance(a, type) and issubclass(a, BaseModel) and a is not BaseModel]
+        if models and "Options" not in vars(cls):
+            cls.Options = models[0]
+
+    @classmethod
+    def needed(cls, options: OptionsT) -> frozenset[str]:
+        """What the objective must provide under these options. Default: `needs`, whatever they are."""
+        return cls.needs
+
+    @classmethod
+    def check(cls, options: OptionsT, space: Space, objective: Objective | None) -> None:
+        """Raises BenchbedError, one line, where the options do not fit the space or the objective. Default: they do.
+
+        Called before anything is trained: first without an objective, unless that is a table, which is known at once;
+        then, before the search is begun, with the objective that it will run on.
+        """
+        return None
+
+
+class Searcher(Plugin[OptionsT]):
     """Base of every searcher.
 
     `mask` (P, O) is True where an operation may have probability: the space's, or less where a searcher has decided.
@@ -51,20 +89,13 @@ class Searcher(ABC):
     selector does not say otherwise: at the mixture of its probabilities, or on paths sampled from them.
     """
 
-    Options: ClassVar[type[BaseModel]] = Options
-    needs: ClassVar[frozenset[str]] = frozenset()
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     evaluation: EvaluationMode = "mixture"
     arch_first: ClassVar[bool] = True  # architecture steps before the weight step of the same batch (DARTS' order)
 
-    def __init__(self, space: Space, options: Any, streams: Streams):
+    def __init__(self, space: Space, options: OptionsT, streams: Streams):
         self.space, self.options, self.streams = space, options, streams
         self.mask = torch.from_numpy(space.mask)
-
-    @classmethod
-    def needed(cls, options: Any) -> frozenset[str]:
-        """What the objective must provide under these options. Default: `needs`, whatever they are."""
-        return cls.needs
 
     def arch_steps_due(self, clock: Clock) -> int:
         """How many architecture steps to make at this batch. Default: one."""
@@ -87,11 +118,6 @@ class Searcher(ABC):
 
         For what is decided between epochs (SGAS). It may measure on `objective`, and changes nothing there.
         """
-        return None
-
-    @classmethod
-    def check(cls, options: Any, objective: Objective) -> None:
-        """Raises BenchbedError where the options do not fit the objective; before a search on a table is begun."""
         return None
 
     def progress(self) -> dict[str, Any]:
@@ -167,12 +193,13 @@ class AlphaOptions(Options):
     alpha_init: float = Field(1e-3, ge=0, description="standard deviation of alpha at the start; 0 is exactly uniform")
 
 
-class AlphaSearcher(Searcher):
+AlphaOptionsT = TypeVar("AlphaOptionsT", bound=AlphaOptions, default=AlphaOptions)
+
+
+class AlphaSearcher(Searcher[AlphaOptionsT]):
     """A searcher that learns alpha (P, O) by Adam; its probabilities are the softmax of each row."""
 
-    Options: ClassVar[type[BaseModel]] = AlphaOptions
-
-    def __init__(self, space: Space, options: Any, streams: Streams):
+    def __init__(self, space: Space, options: AlphaOptionsT, streams: Streams):
         super().__init__(space, options, streams)
         start = torch.randn(self.mask.shape, generator=streams.generator("alpha")) * options.alpha_init
         self.alpha = start.masked_fill(~self.mask, 0.0).requires_grad_()
@@ -195,7 +222,7 @@ class AlphaSearcher(Searcher):
         self.optimiser.load_state_dict(deepcopy(tree["optimiser"]))  # torch keeps the very tensors it is given
 
 
-class GradientSearcher(AlphaSearcher):
+class GradientSearcher(AlphaSearcher[AlphaOptionsT]):
     """Descends an estimate of dL/dalpha.
 
     A subclass says at which gates the loss is differentiated, for which entries, and through which probabilities

@@ -6,18 +6,17 @@ draws only from its own stream, and sees no test data. What it decides is laid o
 go on training while it decides.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Bool
-from pydantic import BaseModel
 from torch import Tensor
 
 from .objective import Objective, Tree
-from .searcher import EvaluationMode, Options, Searcher
+from .searcher import EvaluationMode, OptionsT, Plugin, Searcher
 from .space import Architecture, Space
 from .streams import Streams
 
@@ -63,29 +62,14 @@ class Context(NamedTuple):
         return (~self.searcher.mask.any(1)).nonzero().flatten().tolist()
 
 
-class Selector(ABC):
+class Selector(Plugin[OptionsT]):
     """Base of every selector. `step` returns None until the architecture is chosen."""
 
-    Options: ClassVar[type[BaseModel]] = Options
-    needs: ClassVar[frozenset[str]] = frozenset()
     trials: ClassVar[bool] = False  # whether what is tuned within a step is put back at its end, bit for bit
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
-    def __init__(self, options: Any):
+    def __init__(self, options: OptionsT):
         self.options = options
-
-    @classmethod
-    def needed(cls, options: Any) -> frozenset[str]:
-        """What the objective must provide under these options. Default: `needs`, whatever they are."""
-        return cls.needs
-
-    def check(self, space: Space) -> None:
-        """Raises BenchbedError where the options do not fit the space; called before a search is begun."""
-        return None
-
-    def check_objective(self, objective: Objective) -> None:
-        """Raises BenchbedError where the options do not fit what is measured on; called before a search is begun."""
-        return None
 
     @abstractmethod
     def step(self, context: Context) -> Selection | None:

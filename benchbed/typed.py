@@ -25,6 +25,9 @@ def typed(model: type[M], values: Mapping[str, Any], where: str) -> M:
     for key, value in given.items():
         if key not in model.model_fields:
             raise unknown(f"option of {where}", key, model.model_fields)
+        section = model.model_fields[key].annotation
+        if isinstance(value, Mapping) and isinstance(section, type) and issubclass(section, BaseModel):
+            given[key] = typed(section, value, f"{where}, {key}")
         if value == "none" and type(None) in get_args(model.model_fields[key].annotation):
             given[key] = None
         if isinstance(value, float) and not math.isfinite(value):

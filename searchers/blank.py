@@ -9,7 +9,7 @@ Magnitude has nothing to go by here: with exactly equal probabilities it draws, 
 from typing import Any, ClassVar
 
 import torch
-from pydantic import BaseModel, Field
+from pydantic import Field
 from torch import Tensor
 
 from benchbed.cost import Problem
@@ -28,10 +28,9 @@ class Options(PluginOptions):
     )
 
 
-class Blank(Searcher):
+class Blank(Searcher[Options]):
     """Trains the supernet at fixed gates; no architecture step is ever made, so no cost is ever paid."""
 
-    Options: ClassVar[type[BaseModel]] = Options
     evaluation = "mixture"  # the weights were trained at it
     presets: ClassVar[dict[str, Any]] = {
         "paper": {"options": {}, "supernet": {}, "epochs": 100},  # of DARTS-PT on NAS-Bench-201
@@ -43,7 +42,7 @@ class Blank(Searcher):
         "table": {"options": {}},
     }
 
-    def __init__(self, space: Space, options: Any, streams: Streams):
+    def __init__(self, space: Space, options: Options, streams: Streams):
         super().__init__(space, options, streams)
         # as an AlphaSearcher begins, so that the official start is that of DARTS with the same seed
         start = torch.randn(self.mask.shape, generator=streams.generator("alpha")) * options.alpha_init

@@ -15,7 +15,7 @@ the exact product (tests/searchers/test_darts.py).
 from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, Field
+from pydantic import Field
 from torch import Tensor
 
 from benchbed.cost import Problem
@@ -31,10 +31,9 @@ class Options(AlphaOptions):
     epsilon: float = Field(0.01, gt=0, description="numerator of the finite difference's step (paper: 0.01)")
 
 
-class DARTS(GradientSearcher):
+class DARTS(GradientSearcher[Options]):
     """Mixes all operations by softmax(alpha) and descends the validation loss."""
 
-    Options: ClassVar[type[BaseModel]] = Options
     evaluation = "mixture"  # measured: results/evaluation-gates.md
     presets: ClassVar[dict[str, Any]] = {
         "paper": {"options": {}, "supernet": {}, "epochs": 100},  # of DARTS-PT on NAS-Bench-201
@@ -47,7 +46,7 @@ class DARTS(GradientSearcher):
     }
 
     @classmethod
-    def needed(cls, options: Any) -> frozenset[str]:
+    def needed(cls, options: Options) -> frozenset[str]:
         return frozenset({"weights"}) if options.order == 2 else frozenset()
 
     def arch_gates(self) -> tuple[Tensor, Tensor, Tensor]:

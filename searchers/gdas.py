@@ -23,7 +23,7 @@ expectation over the draws.
 from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, Field
+from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import one_hot
 
@@ -44,10 +44,9 @@ class Options(AlphaOptions):
     )
 
 
-class GDAS(GradientSearcher):
+class GDAS(GradientSearcher[Options]):
     """Draws a path a batch by Gumbel noise; a straight-through gradient moves alpha."""
 
-    Options: ClassVar[type[BaseModel]] = Options
     evaluation = "mixture"  # not measured: as ProxylessNAS, which trains single paths too
     arch_first = False  # AutoDL-Projects: weights, then alpha
     presets: ClassVar[dict[str, Any]] = {
@@ -61,7 +60,7 @@ class GDAS(GradientSearcher):
         "table": {"options": {"alpha_lr": 0.05}},
     }
 
-    def __init__(self, space: Space, options: Any, streams: Streams):
+    def __init__(self, space: Space, options: Options, streams: Streams):
         super().__init__(space, options, streams)
         self.tau = float(options.tau_start)
 

@@ -7,9 +7,9 @@ the other and told its reward; the sampler's seed is a draw of the run's stream.
 
 from functools import cached_property
 from itertools import combinations
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from benchbed.black_box import BlackBoxOptions, BlackBoxSearcher, Trial
 from benchbed.errors import BenchbedError
@@ -27,12 +27,10 @@ class Options(BlackBoxOptions):
 SAMPLERS = {"tpe": "TPESampler", "random": "RandomSampler", "gp": "GPSampler", "nsgaii": "NSGAIISampler"}
 
 
-class OptunaSearch(BlackBoxSearcher):
+class OptunaSearch(BlackBoxSearcher[Options]):
     """An Optuna study of the space's decisions."""
 
-    Options: ClassVar[type[BaseModel]] = Options
-
-    def __init__(self, space: Space, options: Any, streams: Streams):
+    def __init__(self, space: Space, options: Options, streams: Streams):
         super().__init__(space, options, streams)
         self.optuna = _optuna()
         self.begin(int(self.draws().integers(2**31)))

@@ -18,7 +18,7 @@ value is noisy; with `paid=all` the value is that of the whole p, and the gradie
 from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, Field
+from pydantic import Field
 from torch import Tensor
 
 from benchbed.cost import Problem
@@ -44,10 +44,9 @@ class Options(AlphaOptions):
     every: int = Field(1, ge=1, description="batches of an epoch per architecture step (official ImageNet code: 5)")
 
 
-class ProxylessNAS(GradientSearcher):
+class ProxylessNAS(GradientSearcher[Options]):
     """Samples one path a batch; gate gradients of two or all operations move alpha."""
 
-    Options: ClassVar[type[BaseModel]] = Options
     evaluation = "mixture"  # measured: results/evaluation-gates.md
     presets: ClassVar[dict[str, Any]] = {
         "paper": {

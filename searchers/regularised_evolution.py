@@ -10,9 +10,7 @@ NATS-Bench's code draws the first population whatever it costs and lets the last
 both are held to it (`benchbed.black_box`).
 """
 
-from typing import ClassVar
-
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from benchbed.black_box import BlackBoxOptions, BlackBoxSearcher, Trial
 from benchbed.space import Architecture
@@ -25,10 +23,8 @@ class Options(BlackBoxOptions):
     sample: int = Field(3, ge=1, description="members of a tournament, drawn with replacement (NATS-Bench: 3)")
 
 
-class RegularisedEvolution(BlackBoxSearcher):
+class RegularisedEvolution(BlackBoxSearcher[Options]):
     """The child of a tournament's winner replaces the oldest member."""
-
-    Options: ClassVar[type[BaseModel]] = Options
 
     @property
     def population(self) -> list[Trial]:

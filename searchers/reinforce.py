@@ -13,7 +13,7 @@ mean a weight of 0.99 and uses it at once: its expected gradient is (1 - 0.99 / 
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from benchbed.cost import Problem
@@ -44,10 +44,9 @@ class Options(AlphaOptions):
         return self
 
 
-class Reinforce(AlphaSearcher):
+class Reinforce(AlphaSearcher[Options]):
     """Draws M architectures a step; their shared-weight accuracies reward alpha."""
 
-    Options: ClassVar[type[BaseModel]] = Options
     evaluation = "sampled"  # measured: results/evaluation-gates.md
     presets: ClassVar[dict[str, Any]] = {
         "paper": {
@@ -70,7 +69,7 @@ class Reinforce(AlphaSearcher):
         "table": {"options": {"alpha_lr": 0.05, "warmup": 0.0, "every": 1}},
     }
 
-    def __init__(self, space: Space, options: Any, streams: Streams):
+    def __init__(self, space: Space, options: Options, streams: Streams):
         super().__init__(space, options, streams)
         self.baseline: float | None = None
 

@@ -8,10 +8,10 @@ steps; NATS-Bench's is 0.01. `reinforce` is the searcher whose rewards come from
 """
 
 from copy import deepcopy
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import torch
-from pydantic import BaseModel, Field
+from pydantic import Field
 from torch import Tensor
 
 from benchbed.black_box import BlackBoxOptions, BlackBoxSearcher, Trial
@@ -31,12 +31,10 @@ class Options(BlackBoxOptions):
     result: Literal["best", "policy"] = Field("best", description="the best architecture seen, or what the policy says")
 
 
-class ReinforceSearch(BlackBoxSearcher):
+class ReinforceSearch(BlackBoxSearcher[Options]):
     """One draw of the policy, one training, one step."""
 
-    Options: ClassVar[type[BaseModel]] = Options
-
-    def __init__(self, space: Space, options: Any, streams: Streams):
+    def __init__(self, space: Space, options: Options, streams: Streams):
         super().__init__(space, options, streams)
         self.selectable = torch.from_numpy(space.selectable)
         start = torch.randn(self.mask.shape, generator=streams.generator("alpha")) * options.alpha_init

@@ -1,63 +1,24 @@
-"""SDARTS-RS: DARTS whose weights train at randomly perturbed gates, so that a rounded alpha costs less.
+"""SDARTS-RS: `darts+sdarts-rs` under its old name, with the options of both side by side.
 
-Chen and Hsieh, "Stabilizing Differentiable Architecture Search via Perturbation-based Regularization", ICML 2020,
-random smoothing (section 3.2, equation 6). The architecture step is DARTS' own; each weight step runs at
-
-    clip(p + u),  u ~ U(-eps, eps) for every operation,    eps = start + (end - start) * epoch / epochs
-
-where clip puts every entry into [0, 1] and scales a row to sum 1; a row left without mass becomes one-hot at what was
-its greatest entry. Alpha itself is read, never written. The ramp, its two ends (0.03 and 0.3) and the clip are those
-of the official code, which the DARTS-PT code shares. (DARTS-PT's text says Gaussian noise; its code is uniform.)
-
-While a selector tunes, the clock stands in the search's last epoch: eps there is 0.03 + 0.27 * (E - 1) / E, where
-DARTS-PT's code goes on at 0.3. Rows that a selector has decided are laid over the perturbed gates and stay one-hot.
+Chen and Hsieh, ICML 2020; see the modifier `sdarts-rs`.
 """
 
-from typing import Any, ClassVar
-
-import torch
-from jaxtyping import Float
-from pydantic import BaseModel, Field
-from torch import Tensor
-
-from benchbed.objective import Batch, Objective
-from benchbed.searcher import Clock
+from benchbed.modifier import Modified
 
 from .darts import DARTS
 from .darts import Options as DARTSOptions
+from .modifiers.sdarts_rs import Options as SmoothingOptions
+from .modifiers.sdarts_rs import Smoothing
 
 
-class Options(DARTSOptions):
-    """DARTS' architecture step, and how far the gates of a weight step may be from p. Defaults: the official code's."""
-
-    radius_start: float = Field(0.03, ge=0, description="eps in the first epoch (official: 0.03)")
-    radius_end: float = Field(0.3, ge=0, description="eps to which it rises linearly over the epochs (official: 0.3)")
+class Options(SmoothingOptions, DARTSOptions):
+    """DARTS' architecture step, and how far the gates of a weight step may be from p."""
 
 
-class SmoothDARTS(DARTS):
+class SmoothDARTS(Modified):
     """DARTS with uniform noise on the gates of its weight steps."""
 
-    Options: ClassVar[type[BaseModel]] = Options
-    presets: ClassVar[dict[str, Any]] = DARTS.presets  # the same trainings: DARTS-PT's and SDARTS' scripts agree
-
-    def radius(self, clock: Clock) -> float:
-        """eps of this epoch."""
-        o = self.options
-        return float(o.radius_start + (o.radius_end - o.radius_start) * clock.epoch / clock.epochs)
-
-    def noise(self, radius: float) -> Float[Tensor, "P O"]:
-        """U(-radius, radius), zero on the padding."""
-        drawn = torch.rand(self.mask.shape, generator=self.streams.generator("perturbation"))
-        return radius * (2 * drawn - 1) * self.mask
-
-    def weight_gates(self, objective: Objective, batch: Batch | None, clock: Clock) -> Tensor:
-        return clipped(self.probabilities() + self.noise(self.radius(clock)), self.mask)
-
-
-def clipped(gates: Float[Tensor, "P O"], mask: Tensor) -> Float[Tensor, "P O"]:
-    """Entries into [0, 1], rows to sum 1; a row without mass is one-hot at its greatest entry, padding stays 0."""
-    kept = gates.clamp(0, 1) * mask
-    mass = kept.sum(1, keepdim=True)
-    best = gates.masked_fill(~mask, -torch.inf).argmax(1)
-    one_hot = torch.nn.functional.one_hot(best, gates.shape[1]).to(gates.dtype)
-    return torch.where(mass > 0, kept / torch.where(mass > 0, mass, 1.0), one_hot)
+    Options = Options
+    of = DARTS
+    by = (("sdarts-rs", Smoothing),)
+    presets = DARTS.presets  # the same trainings: DARTS-PT's and SDARTS' scripts agree

@@ -5,10 +5,8 @@ all of the validation split. A draw with an operation that may not be selected i
 their inputs, only the positions that hold one are, and the inputs kept are a uniform draw.
 """
 
-from typing import Any, ClassVar
-
 import torch
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from benchbed.errors import BenchbedError
 from benchbed.objective import Tree
@@ -26,13 +24,12 @@ class Options(PluginOptions):
 TRIES = 200
 
 
-class BestOf(Selector):
+class BestOf(Selector[Options]):
     """The draw of greatest validation accuracy by shared weights."""
 
-    Options: ClassVar[type[BaseModel]] = Options
     chunk = 10  # draws per step: what a kill may cost
 
-    def __init__(self, options: Any):
+    def __init__(self, options: Options):
         super().__init__(options)
         self.gates: list[torch.Tensor] = []
         self.accuracies: list[float] = []

@@ -4,12 +4,11 @@ On NAS-Bench-201 the all-3x3 cell is hard to beat, so every table shows it. Node
 those from the earliest sources.
 """
 
-from typing import ClassVar
-
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from benchbed.errors import BenchbedError, unknown
+from benchbed.objective import Objective
 from benchbed.searcher import Options as PluginOptions
 from benchbed.selector import Context, Selection, Selector
 from benchbed.space import Space
@@ -21,13 +20,12 @@ class Options(PluginOptions):
     operation: str = Field("nor_conv_3x3", description="the operation's name in the space")
 
 
-class Constant(Selector):
+class Constant(Selector[Options]):
     """The cell of one operation."""
 
-    Options: ClassVar[type[BaseModel]] = Options
-
-    def check(self, space: Space) -> None:
-        wanted = self.options.operation
+    @classmethod
+    def check(cls, options: Options, space: Space, objective: Objective | None) -> None:
+        wanted = options.operation
         for position in space.positions:
             names = [name for name, allowed in zip(position.operations, position.selectable, strict=True) if allowed]
             if wanted not in names:
@@ -35,7 +33,7 @@ class Constant(Selector):
                 raise BenchbedError(f"{refusal} (selector.operation)")
 
     def step(self, context: Context) -> Selection:
-        self.check(context.space)
+        self.check(self.options, context.space, context.objective)
         choices = tuple(position.operations.index(self.options.operation) for position in context.space.positions)
         kept = context.space.keep_strongest(choices, [0.0] * len(choices))  # all tie: the earliest sources
         architecture = context.space.architecture_of(kept)

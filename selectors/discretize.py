@@ -13,7 +13,7 @@ kill costs one candidate's training. The memory of weights and momentum is neede
 from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, Field
+from pydantic import Field
 from torch import Tensor
 
 from benchbed.objective import Decisions, Tree
@@ -34,10 +34,9 @@ class Options(TrainingOptions):
     draws: int = Field(32, ge=1, description="paths per measurement where gates are sampled; the same for all")
 
 
-class Discretize(Selector):
+class Discretize(Selector[Options]):
     """Trains each candidate of each position and keeps the most accurate."""
 
-    Options: ClassVar[type[BaseModel]] = Options
     needs: ClassVar[frozenset[str]] = frozenset({"weights"})
     trials: ClassVar[bool] = True
     presets: ClassVar[dict[str, Any]] = {
@@ -46,7 +45,7 @@ class Discretize(Selector):
         "small": {"epochs": 5, "min_epochs": 2, "patience": 1, "draws": 8},
     }
 
-    def __init__(self, options: Any):
+    def __init__(self, options: Options):
         super().__init__(options)
         self.accuracies, self.epochs = list[float](), list[int]()
         self.uniforms: Tensor | None = None

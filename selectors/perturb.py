@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from benchbed.errors import BenchbedError
@@ -27,6 +27,7 @@ from benchbed.selection.compare import Compared, Criterion, compare, race
 from benchbed.selection.progressive import Inputs, Progressive, ProgressiveOptions
 from benchbed.selection.schedule import Decision
 from benchbed.selector import Context, evaluation_mode
+from benchbed.space import Space
 from benchbed.streams import derive
 
 
@@ -83,10 +84,9 @@ STATED: dict[str, Any] = {
 }  # fmt: skip
 
 
-class Perturb(Progressive):
+class Perturb(Progressive[Options]):
     """Masks one operation at a time and keeps the one that is missed most."""
 
-    Options: ClassVar[type[BaseModel]] = Options
     presets: ClassVar[dict[str, Any]] = {
         "official": {**STATED, "schedule": "official", "topology": "non-cumulative", "transform": "train"},
         "recommended": {**STATED, "schedule": "even", "topology": "cumulative", "transform": "test"},
@@ -95,19 +95,20 @@ class Perturb(Progressive):
         "table": {"interval": 0, "mask": "renormalised"},  # nothing to tune; a row without mass is uniform
     }
 
-    def __init__(self, options: Any):
+    def __init__(self, options: Options):
         super().__init__(options)
         self.measured: dict[int, tuple[list[int], Tensor]] = {}  # by position, within one step
 
     @classmethod
-    def needed(cls, options: Any) -> frozenset[str]:
+    def needed(cls, options: Options) -> frozenset[str]:
         images = options.race is not None or options.batch_norm != "batch"
         return cls.needs | {"images"} if images else cls.needs
 
-    def check_objective(self, objective: Objective) -> None:
-        if self.options.race is not None and objective.parts < 2:
+    @classmethod
+    def check(cls, options: Options, space: Space, objective: Objective | None) -> None:
+        if options.race is not None and objective is not None and objective.parts < 2:
             raise BenchbedError(
-                f"selector 'perturb': race = {self.options.race}: the {objective.validation_images} "
+                f"selector 'perturb': race = {options.race}: the {objective.validation_images} "
                 "validation images are measured in one part; a race needs two (lower supernet.eval_batch)"
             )
 

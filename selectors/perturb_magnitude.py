@@ -10,7 +10,7 @@ gradient and only decays. Where all probabilities of a position are equal the op
 from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, Field
+from pydantic import Field
 from torch import Tensor
 
 from benchbed.objective import Decisions
@@ -26,10 +26,9 @@ class Options(ProgressiveOptions):
     )
 
 
-class PerturbMagnitude(Progressive):
+class PerturbMagnitude(Progressive[Options]):
     """Progressive decisions by magnitude."""
 
-    Options: ClassVar[type[BaseModel]] = Options
     presets: ClassVar[dict[str, Any]] = {
         "official": {
             "interval": 5, "order": "random", "tune_lr_factor": 0.1, "tune_alpha": True, "schedule": "official"

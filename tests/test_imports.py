@@ -30,7 +30,7 @@ FLOORS = (
     ("objective",),
     ("cost", "task"),
     ("searcher",),
-    ("selector", "black_box", "registry"),
+    ("selector", "modifier", "black_box", "registry"),
     ("layers", "images", "stats", "selection"),
     ("spaces",),
     ("tables",),

@@ -144,9 +144,9 @@ def select_on(
     )
     strategy = kind(space, kind.Options(), streams)
     give(strategy, alpha)
-    choosing: Selector = chooser(typed(chooser.Options, options, f"selector '{selector}'"))
-    choosing.check(space)
-    choosing.check_objective(objective)
+    chosen = typed(chooser.Options, options, f"selector '{selector}'")
+    chooser.check(chosen, space, objective)
+    choosing: Selector = chooser(chosen)
     context = Context(space, strategy, objective, streams, _tuning(objective, strategy), lambda values: None)
     while (selection := choosing.step(context)) is None:
         pass

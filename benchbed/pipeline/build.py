@@ -137,20 +137,20 @@ def check_config(config: RunConfig) -> None:
             import_class(getattr(space, role))
         except (ImportError, AttributeError, ValueError) as error:
             raise BenchbedError(f"space '{config.space}': its {role} cannot be imported: {error}") from None
-    selector_class(selector_options).check(space)
+    table = _table_objective(config) if config.objective == "table" else None
+    selector_class.check(selector_options, space, table)
+    searcher_class.check(searcher_class.Options(**config.searcher.options), space, table)
     if config.scoring is not None:
         check_recipe(space, config.scoring.recipe(), config.scoring.channels, config.scoring.cells)
-    if config.objective == "table":
-        searcher_class.check(searcher_class.Options(**config.searcher.options), _table_objective(config))
     if type(space).for_images is Space.for_images:  # others are counted for the task's images, when it is there
         check_cost(configured(config.cost, space, config.space), config.cost)
 
 
 def check_objective(parts: Parts) -> None:
-    """Raises BenchbedError where the selector cannot work on what the search will leave; before it is begun."""
-    chosen = parts.config.selector
-    selector_class = registry.load("selector", chosen.name)
-    selector_class(selector_class.Options(**chosen.options)).check_objective(parts.objective)
+    """Raises BenchbedError where a plug-in cannot work on the objective of the search; before it is begun."""
+    for kind, chosen in (("searcher", parts.config.searcher), ("selector", parts.config.selector)):
+        loaded = registry.load(kind, chosen.name)
+        loaded.check(loaded.Options(**chosen.options), parts.space, parts.objective)
 
 
 def _check_needs(kind: str, of: type[Searcher] | type[Selector], plugin: PluginConfig, objective: str) -> None:

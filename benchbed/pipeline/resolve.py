@@ -58,7 +58,7 @@ def with_settings(raw: Mapping[str, Any], settings: list[str]) -> dict[str, Any]
             raise BenchbedError(f"--set '{setting}': give the name as --{section}")
         if not isinstance(merged.setdefault(section, {}), dict):
             break  # refused below
-        merged[section][key] = _value(text.strip())
+        merged[section] = _laid(merged[section], key.strip(), _value(text.strip()), setting)
     for key in merged:
         if key not in (*SECTIONS, *PLAIN):
             raise unknown("configuration key", key, (*SECTIONS, *PLAIN))
@@ -76,6 +76,17 @@ def with_settings(raw: Mapping[str, Any], settings: list[str]) -> dict[str, Any]
         if not isinstance(name, str):
             raise BenchbedError(f"configuration key '{section}.name' is {name!r}: expected a string")
     return merged
+
+
+def _laid(section: Mapping[str, Any], key: str, value: Any, setting: str) -> dict[str, Any]:
+    """The section with the value at `key`, which may lead into sections of it: 'modifiers.NAME.OPTION'."""
+    outer, dot, rest = key.partition(".")
+    if not dot:
+        return {**section, key: value}
+    inside = section.get(outer, {})
+    if not isinstance(inside, Mapping):
+        raise BenchbedError(f"--set '{setting}': '{outer}' has the value {inside!r} and is no section")
+    return {**section, outer: _laid(inside, rest, value, setting)}
 
 
 def _value(text: str) -> Any:
@@ -239,9 +250,15 @@ def _options(raw: Mapping[str, Any], kind: str, name: str) -> dict[str, Any]:
         return given
     fields = {n: set(registry.load(kind, n).Options.model_fields) | {"preset"} for n in names}
     for key in given:
-        if not any(key in known for known in fields.values()):
+        if key != "modifiers" and not any(key in known for known in fields.values()):
             raise unknown(f"option of {kind}s {','.join(names)}:", key, set().union(*fields.values()))
-    return {k: v for k, v in given.items() if k in fields[name]}
+    own = {k: v for k, v in given.items() if k in fields[name]}
+    if isinstance(section := given.get("modifiers"), Mapping):
+        known = {m for n in names for m in n.split("+")[1:]}
+        if strange := [m for m in section if m not in known]:
+            raise unknown(f"modifier of searchers {','.join(names)}:", strange[0], known)
+        own["modifiers"] = {m: v for m, v in section.items() if m in name.split("+")[1:]}
+    return {k: v for k, v in own.items() if k != "modifiers" or v}
 
 
 def _selector_options(raw: Mapping[str, Any], name: str, preset: str) -> dict[str, Any]:
@@ -259,9 +276,9 @@ def _plugin(kind: str, name: str, options: dict[str, Any]) -> PluginConfig:
 
 
 def file_sha256(kind: str, name: str) -> str | None:
-    """SHA-256 of a plug-in's file; None where it has none."""
-    file = registry.source(kind, name)
-    return None if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
+    """SHA-256 of a plug-in's file, and of its modifiers' after it; None where it has none."""
+    files = registry.sources(kind, name)
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest() if files else None
 
 
 def expand(raw: Mapping[str, Any], searchers: list[str], selectors: list[str], seeds: list[int]) -> list[RunConfig]:

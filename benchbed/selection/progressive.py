@@ -6,11 +6,12 @@ end, and what it drops has a row of zeros. How a decision is made is a subclass'
 """
 
 from abc import abstractmethod
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from pydantic import BaseModel, Field
+from pydantic import Field
 from torch import Tensor
+from typing_extensions import TypeVar
 
 from ..objective import Decisions, Tree
 from ..searcher import Options as PluginOptions
@@ -20,8 +21,9 @@ from .schedule import Decision, Rule, agenda_of, by_group, name_of, schedule_on
 
 
 class ProgressiveOptions(PluginOptions):
-    """When decisions fall and how the supernet is tuned between them. A subclass adds `order`."""
+    """When decisions fall and how the supernet is tuned between them."""
 
+    order: str = Field("random", description="the order of the decisions; a subclass says which there are")
     interval: int = Field(5, ge=0, description="tuning epochs between decisions (official: 5); 0: decide at once")
     tune_lr_factor: float = Field(0.1, gt=0, description="tuning's learning rate over the search's (official: 0.1)")
     tune_alpha: bool = Field(True, description="alpha goes on moving while tuning (official: yes)")
@@ -37,15 +39,16 @@ class Inputs(NamedTuple):
     strength: tuple[float, ...]
 
 
-class Progressive(Selector):
+ProgressiveT = TypeVar("ProgressiveT", bound=ProgressiveOptions, default=ProgressiveOptions)
+
+
+class Progressive(Selector[ProgressiveT]):
     """Base of selectors that decide one position or node a step and tune in between.
 
     Its option `order` is 'random', 'forward', 'backward', or another by which a subclass picks.
     """
 
-    Options: ClassVar[type[BaseModel]] = ProgressiveOptions
-
-    def __init__(self, options: Any):
+    def __init__(self, options: ProgressiveT):
         super().__init__(options)
         self.epoch, self.made = 0, 0
         self.agenda = list[Decision]()

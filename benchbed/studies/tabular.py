@@ -132,7 +132,7 @@ def study(table: str, dataset: str, entries: Sequence[Entry], seeds: Sequence[in
     objective = TableObjective.of(opened, dataset)
     for entry in entries:
         loaded = registry.load("searcher", entry.searcher)
-        loaded.check(loaded.Options(**entry.options), objective)
+        loaded.check(loaded.Options(**entry.options), objective.space, objective)
     chunks = [(entry, seeds[i : i + CHUNK]) for entry in entries for i in range(0, len(seeds), CHUNK)]
     found, cpu = list[Search](), dict.fromkeys(names, 0.0)
     for (entry, _), (done, seconds) in zip(chunks, _made(chunks, table, dataset, workers), strict=True):

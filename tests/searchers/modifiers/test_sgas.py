@@ -9,8 +9,8 @@ from benchbed.cost import without_cost
 from benchbed.objective import Decisions
 from benchbed.objectives.table import TableObjective
 from benchbed.searcher import Clock
-from benchbed.searchers._progressive import ProgressiveDARTS
-from benchbed.searchers.sgas import SGAS, certainty, scaled
+from benchbed.searchers.modifiers.sgas import certainty, scaled
+from benchbed.searchers.sgas import SGAS
 from benchbed.selectors.magnitude import Magnitude
 from benchbed.space import Position
 from benchbed.spaces.nb201.space import NB201
@@ -37,7 +37,7 @@ def _sgas(space=ToySpace, alpha=None, seed=0, **options):
     searcher = SGAS(space(), SGAS.Options(**options), Streams(seed))
     if alpha is not None:
         with torch.no_grad():
-            searcher.alpha.copy_(torch.tensor(alpha))
+            searcher.base.alpha.copy_(torch.tensor(alpha))
     return searcher
 
 
@@ -61,8 +61,8 @@ def test_criterion_1_worked_by_hand():
     q = torch.tensor([[0, 0.6, 0.4], [2 / 3, 0, 1 / 3], [1.0, 0, 0]])
     importance = [0.5, 0.9, 0.7]
     sure = [1 - _entropy(0.6, 0.4) / math.log(2), 1 - _entropy(2 / 3, 1 / 3) / math.log(2), 1.0]
-    torch.testing.assert_close(certainty(q, searcher.candidates), torch.tensor(sure))
-    scores = searcher.scores(p, q, [0, 1, 2])
+    torch.testing.assert_close(certainty(q, searcher.modifiers["sgas"].candidates), torch.tensor(sure))
+    scores = searcher.modifiers["sgas"].scores(p, q, [0, 1, 2])
     low, high = min(sure), max(sure)
     expected = [(i - 0.5) / 0.4 * (c - low) / (high - low) for i, c in zip(importance, sure, strict=True)]
     assert list(scores.values()) == pytest.approx(expected, abs=1e-5)
@@ -73,20 +73,20 @@ def test_criterion_2_multiplies_the_mean_overlap_with_the_last_epochs():
     searcher = _sgas(WithNone, LOGITS, criterion=2, history=2)
     q = torch.tensor([[0, 0.6, 0.4], [2 / 3, 0, 1 / 3], [1.0, 0, 0]])
     p = searcher.probabilities()
-    first = searcher.scores(p, q, [0, 1, 2])
-    assert first == _sgas(WithNone, LOGITS, criterion=1).scores(p, q, [0, 1, 2])  # no history yet
-    searcher.history = [torch.tensor([[0, 0.1, 0.9], [0.5, 0, 0.5], [1.0, 0, 0]]), q]
+    first = searcher.modifiers["sgas"].scores(p, q, [0, 1, 2])
+    assert first == _sgas(WithNone, LOGITS, criterion=1).modifiers["sgas"].scores(p, q, [0, 1, 2])  # no history yet
+    searcher.modifiers["sgas"].history = [torch.tensor([[0, 0.1, 0.9], [0.5, 0, 0.5], [1.0, 0, 0]]), q]
     overlap = [(0.5 + 1) / 2, (0.5 + 1 / 3 + 1) / 2, 1.0]
     expected = [s * (o - 0.75) / 0.25 for s, o in zip(first.values(), overlap, strict=True)]
-    assert list(searcher.scores(p, q, [0, 1, 2]).values()) == pytest.approx(expected, abs=1e-5)
+    assert list(searcher.modifiers["sgas"].scores(p, q, [0, 1, 2]).values()) == pytest.approx(expected, abs=1e-5)
 
 
 def test_history_is_kept_as_long_as_stability_looks_back_and_is_the_distribution_without_none():
     searcher = _sgas(WithNone, LOGITS, criterion=2, history=3, warmup=0.9)
     for epoch in range(5):
         _end(searcher, epoch, 20)
-    assert len(searcher.history) == 3
-    torch.testing.assert_close(searcher.history[-1][0], torch.tensor([0, 0.6, 0.4]))
+    assert len(searcher.modifiers["sgas"].history) == 3
+    torch.testing.assert_close(searcher.modifiers["sgas"].history[-1][0], torch.tensor([0, 0.6, 0.4]))
 
 
 def test_a_factor_that_tells_nothing_apart_is_left_out():
@@ -94,9 +94,9 @@ def test_a_factor_that_tells_nothing_apart_is_left_out():
     assert scaled(torch.tensor([0.2, 0.3, 0.4])).tolist() == pytest.approx([0, 0.5, 1])
     # nothing is called none here, so the most certain position is the first that is decided
     searcher = _sgas(alpha=[[0, 0, 0, 0], [0, 5, 0, 0], [0, 1, 0, 0]])
-    searcher.decisions_due = lambda clock, decisions: 1
+    searcher.modifiers["sgas"].decisions_due = lambda clock, decisions: 1
     _end(searcher)
-    assert searcher.decided == [1]
+    assert searcher.modifiers["sgas"].decided == [1]
 
 
 # -- the schedule ----------------------------------------------------------------------------------------------------
@@ -104,7 +104,7 @@ def test_a_factor_that_tells_nothing_apart_is_left_out():
 
 def _epochs_of(decisions, epochs, **options):
     searcher = _sgas(**options)
-    due = [searcher.decisions_due(Clock(e, 0, epochs, 1), decisions) for e in range(epochs)]
+    due = [searcher.modifiers["sgas"].decisions_due(Clock(e, 0, epochs, 1), decisions) for e in range(epochs)]
     return [e for e, n in enumerate(due) for _ in range(n - (due[e - 1] if e else 0))]
 
 
@@ -132,14 +132,14 @@ def test_decided_rows_are_one_hot_and_their_alpha_stays_bit_identical():
     for epoch in range(10):
         train_epoch(problem, searcher, epoch, 10)
         for i, row in before.items():
-            assert torch.equal(searcher.alpha[i].detach(), row)
-        for i in searcher.decided:
-            before.setdefault(i, searcher.alpha[i].detach().clone())
+            assert torch.equal(searcher.base.alpha[i].detach(), row)
+        for i in searcher.modifiers["sgas"].decided:
+            before.setdefault(i, searcher.base.alpha[i].detach().clone())
             assert sorted(searcher.probabilities()[i].tolist()) == [0, 0, 0, 1]
     steps = objective.steps_per_epoch
     ends = [sum(bool((g[i] == 1).any()) for i in range(3)) for g in objective.trace[::steps]]
     assert ends == [0, 0, 0, 0, 1, 2, 2, 3, 3, 3]  # decisions at the ends of epochs 3, 4 and 6
-    assert not searcher.open.any()
+    assert not searcher.modifiers["sgas"].open.any()
     assert searcher.arch_steps_due(Clock(9, 0, 10, steps)) == 0
 
 
@@ -147,7 +147,9 @@ class Thawed(SGAS):
     """Leaves decided alphas to Adam, as published code does."""
 
     def arch_step(self, problem, batch, clock):
-        return super(ProgressiveDARTS, self).arch_step(problem, batch, clock)
+        decisions = self.closed() or Decisions.none(self.space)
+        thawed = problem._replace(objective=problem.objective.decided(decisions))
+        return self.base.arch_step(thawed, batch, clock)
 
 
 @pytest.mark.parametrize(("kind", "moves"), [(SGAS, False), (Thawed, True)])
@@ -155,13 +157,13 @@ def test_momentum_and_decay_would_move_a_decided_alpha_though_its_gradient_is_ze
     table = random_table(ToySpace(), 0)
     searcher = kind(ToySpace(), SGAS.Options(), Streams(0))
     searcher.arch_step(without_cost(table), None, Clock(0, 0, 9, 4))
-    searcher.decide(1, 0)
-    before = searcher.alpha.detach().clone()
+    searcher.modifiers["sgas"].decide(1, 0)
+    before = searcher.base.alpha.detach().clone()
     searcher.arch_step(without_cost(table), None, Clock(0, 1, 9, 4))
-    assert (searcher.alpha.grad[1] == 0).all()
-    assert (searcher.alpha.grad[[0, 2]] != 0).any(1).all()
-    assert (not torch.equal(searcher.alpha[1], before[1])) == moves
-    assert not torch.equal(searcher.alpha[0], before[0])
+    assert (searcher.base.alpha.grad[1] == 0).all()
+    assert (searcher.base.alpha.grad[[0, 2]] != 0).any(1).all()
+    assert (not torch.equal(searcher.base.alpha[1], before[1])) == moves
+    assert not torch.equal(searcher.base.alpha[0], before[0])
 
 
 @pytest.mark.parametrize("order", [1, 2])
@@ -172,11 +174,11 @@ def test_undecided_rows_get_the_gradient_at_the_decided_gates(order):
     batch, valid = objective.batch("train"), objective.batch("valid")
     objective.batch = lambda split: valid
     inside, outside = _sgas(order=order), _sgas(order=order)
-    inside.decide(1, 1)
+    inside.modifiers["sgas"].decide(1, 1)
     inside.arch_step(without_cost(objective), batch, Clock(0, 0, 1, 1))
     outside.arch_step(without_cost(decided), batch, Clock(0, 0, 1, 1))
-    torch.testing.assert_close(inside.alpha.grad, outside.alpha.grad)
-    assert (inside.alpha.grad[[0, 2]] != 0).any(1).all()
+    torch.testing.assert_close(inside.base.alpha.grad, outside.base.alpha.grad)
+    assert (inside.base.alpha.grad[[0, 2]] != 0).any(1).all()
 
 
 def test_none_is_never_chosen():
@@ -189,7 +191,7 @@ def test_none_is_never_chosen():
     p = searcher.probabilities()
     assert (p.max(1).values == 1).all()
     assert (p[:, NB201().positions[0].operations.index("none")] == 0).all()
-    assert sorted(searcher.decided) == list(range(6))
+    assert sorted(searcher.modifiers["sgas"].decided) == list(range(6))
 
 
 def test_sgas_pt_takes_the_operation_that_is_missed_where_alpha_takes_another():
@@ -202,7 +204,7 @@ def test_sgas_pt_takes_the_operation_that_is_missed_where_alpha_takes_another():
     for operation in ("alpha", "perturb"):
         searcher = _sgas(alpha=alpha, operation=operation)
         q = searcher.probabilities()
-        chosen[operation] = searcher.operation_at(0, q, table)
+        chosen[operation] = searcher.modifiers["sgas"].operation_at(0, q, table)
     assert chosen == {"alpha": 0, "perturb": 2}
 
 
@@ -218,11 +220,11 @@ def test_what_is_measured_is_the_mixture_without_one_operation():
     searcher = _sgas(operation="perturb")
     p = searcher.probabilities()
     _end(searcher, objective=table)
-    assert len(searcher.decided) == 3
+    assert len(searcher.modifiers["sgas"].decided) == 3
     first, batch = seen[0]
     assert batch is None
-    i = searcher.decided[0]
-    for gates, column in zip(first, searcher.candidates[i].nonzero().flatten().tolist(), strict=True):
+    i = searcher.modifiers["sgas"].decided[0]
+    for gates, column in zip(first, searcher.modifiers["sgas"].candidates[i].nonzero().flatten().tolist(), strict=True):
         expected = p.clone()
         expected[i, column] = 0
         assert torch.equal(gates, expected)
@@ -239,7 +241,7 @@ def test_a_node_keeps_as_many_inputs_as_its_rule_says(operation, seed):
     for epoch in range(10):
         train_epoch(without_cost(table), searcher, epoch, 10)
     architecture = table.space.architecture(searcher.probabilities().numpy())  # refuses what breaks the rule
-    assert sorted(searcher.decided) == [i for i, k in enumerate(architecture.choices) if k >= 0]
+    assert sorted(searcher.modifiers["sgas"].decided) == [i for i, k in enumerate(architecture.choices) if k >= 0]
     bench = Bench(table.space, table, Streams(0))
     bench.searcher = searcher
     chosen = bench.run(Magnitude(Magnitude.Options()))
@@ -249,12 +251,14 @@ def test_a_node_keeps_as_many_inputs_as_its_rule_says(operation, seed):
 
 def test_groups_decide_side_by_side_and_count_what_they_keep():
     searcher = _sgas(ToyCell, warmup=0.0, cooldown=0.0)
-    assert searcher.groups() == [[0, 1, 2, 3, 4], [5, 6, 7]]
-    assert [searcher.decisions_of(group) for group in searcher.groups()] == [4, 2]
+    assert searcher.modifiers["sgas"].groups() == [[0, 1, 2, 3, 4], [5, 6, 7]]
+    assert [searcher.modifiers["sgas"].decisions_of(group) for group in searcher.modifiers["sgas"].groups()] == [4, 2]
     counts = []
     for epoch in range(4):
         _end(searcher, epoch, 4)
-        counts.append([len(set(searcher.decided) & set(group)) for group in searcher.groups()])
+        counts.append(
+            [len(set(searcher.modifiers["sgas"].decided) & set(group)) for group in searcher.modifiers["sgas"].groups()]
+        )
     assert counts == [[1, 1], [2, 1], [3, 1], [4, 2]]
 
 
@@ -276,7 +280,7 @@ def test_the_state_holds_decisions_and_history():
     other.load_state(searcher.state())
     assert difference(searcher.state(), other.state()) is None
     assert torch.equal(other.probabilities(), searcher.probabilities())
-    assert other.decided == searcher.decided != []
+    assert other.modifiers["sgas"].decided == searcher.modifiers["sgas"].decided != []
 
 
 def test_published_values():

@@ -9,8 +9,9 @@ from benchbed.cost import without_cost
 from benchbed.objective import Decisions
 from benchbed.searcher import Clock
 from benchbed.searchers.darts import DARTS
+from benchbed.searchers.modifiers.sdarts_rs import clipped
 from benchbed.searchers.sdarts_adv import AdversarialDARTS
-from benchbed.searchers.sdarts_rs import SmoothDARTS, clipped
+from benchbed.searchers.sdarts_rs import SmoothDARTS
 from benchbed.space import Position
 from benchbed.streams import Streams
 from benchbed.testing.searcher_suite import Traced
@@ -32,7 +33,7 @@ def _searcher(kind=SmoothDARTS, alpha=None, space=ToySpace, seed=0, **options):
     searcher = kind(space(), kind.Options(**options), Streams(seed))
     if alpha is not None:
         with torch.no_grad():
-            searcher.alpha.copy_(alpha)
+            searcher.base.alpha.copy_(alpha)
     return searcher
 
 
@@ -43,7 +44,7 @@ def _network():
 
 @pytest.mark.parametrize("epochs", [1, 50, 100])
 def test_the_radius_rises_as_published(epochs):
-    found = [_searcher().radius(Clock(e, 0, epochs, 10)) for e in range(epochs)]
+    found = [_searcher().modifiers["sdarts-rs"].radius(Clock(e, 0, epochs, 10)) for e in range(epochs)]
     assert found == pytest.approx([0.03 + 0.27 * e / epochs for e in range(epochs)])
     assert found[0] == pytest.approx(0.03)
     assert max(found) < 0.3
@@ -51,7 +52,7 @@ def test_the_radius_rises_as_published(epochs):
 
 def test_noise_is_uniform_within_the_radius_and_zero_on_the_padding():
     searcher = _searcher()
-    drawn = torch.stack([searcher.noise(0.2) for _ in range(2000)])
+    drawn = torch.stack([searcher.modifiers["sdarts-rs"].noise(0.2) for _ in range(2000)])
     assert (drawn[:, ~MASK] == 0).all()
     on = drawn[:, MASK].double()
     assert float(on.abs().max()) <= 0.2
@@ -110,7 +111,7 @@ def test_the_architecture_step_is_that_of_darts(kind, order):
         objective = _network()
         for step in range(4):
             searcher.arch_step(without_cost(objective), objective.batch("train"), Clock(0, step, 1, 4))
-        steps.append(searcher.alpha.detach())
+        steps.append(searcher.state()["alpha"])
     assert torch.equal(*steps)
 
 

@@ -20,7 +20,7 @@ def _shrink(space=ToySpace, alpha=None, seed=0, **options):
     searcher = Shrink(space(), Shrink.Options(**options), Streams(seed))
     if alpha is not None:
         with torch.no_grad():
-            searcher.alpha.copy_(torch.tensor(alpha))
+            searcher.base.alpha.copy_(torch.tensor(alpha))
     return searcher
 
 
@@ -50,7 +50,7 @@ def test_shorter_positions_end_earlier():
 
 def test_the_lowest_alpha_goes_ties_to_the_highest_index():
     searcher = _shrink(alpha=[[0.3, -0.1, 0.2, 0.0], [0.1, 0.1, 0.0, 0.0], [0.5, 0.4, 0.3, 0.2]])
-    searcher.drop_weakest()
+    searcher.modifiers["shrink"].drop_weakest()
     assert searcher.mask.int().tolist() == [[1, 0, 1, 0], [1, 0, 0, 0], [1, 1, 1, 0]]
     left = torch.tensor([0.3, -torch.inf, 0.2, -torch.inf]).softmax(0)
     torch.testing.assert_close(searcher.probabilities()[0], left)
@@ -62,9 +62,9 @@ class OneSelectable(ToySpace):
 
 def test_the_last_selectable_operation_never_goes():
     searcher = _shrink(OneSelectable, [[2.0, -9.0, 1.0]])
-    searcher.drop_weakest()
+    searcher.modifiers["shrink"].drop_weakest()
     assert searcher.mask.int().tolist() == [[1, 1, 0]]
-    searcher.drop_weakest()
+    searcher.modifiers["shrink"].drop_weakest()
     assert searcher.mask.int().tolist() == [[0, 1, 0]]
 
 
@@ -74,12 +74,12 @@ def test_what_is_gone_does_not_flow_and_its_alpha_stays():
     for epoch in range(8):
         train_epoch(problem, searcher, epoch, 8)
         for (i, k), value in gone.items():
-            assert float(searcher.alpha.detach()[i, k]) == value
-        closed = searcher.everything & ~searcher.mask
-        gone = {(i, k): float(searcher.alpha.detach()[i, k]) for i, k in closed.nonzero().tolist()}
+            assert float(searcher.base.alpha.detach()[i, k]) == value
+        closed = searcher.modifiers["shrink"].everything & ~searcher.mask
+        gone = {(i, k): float(searcher.base.alpha.detach()[i, k]) for i, k in closed.nonzero().tolist()}
     flowing = [int((g != 0).sum()) for g in objective.trace[:: objective.steps_per_epoch]]
     assert flowing == [9, 9, 6, 6, 4, 4, 3, 3]
-    assert not searcher.open.any()
+    assert not searcher.modifiers["shrink"].open.any()
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -91,7 +91,7 @@ def test_nodes_keep_their_strongest_inputs_when_the_last_operation_goes(seed):
         assert bool(searcher.mask.any(1).all()) == (epoch < 3)  # 3 operations: the last goes after 2 of 3 intervals
     p = searcher.probabilities()
     architecture = table.space.architecture(p.numpy())
-    before = searcher.alpha.detach().masked_fill(~searcher.everything, -torch.inf).softmax(1)
+    before = searcher.base.alpha.detach().masked_fill(~searcher.modifiers["shrink"].everything, -torch.inf).softmax(1)
     for node in table.space.nodes:
         kept = [float(before[i, architecture.choices[i]]) for i in node.incoming if architecture.choices[i] >= 0]
         assert len(kept) == node.keep
