@@ -84,7 +84,7 @@ def find(kind: str, name: str) -> Plugin:
 
 
 def load(kind: str, name: str) -> Any:
-    """The plug-in's class, or a task's function, imported now; for 'NAME+MODIFIER' that of the searcher under its modifiers.
+    """The plug-in's class, or a task's function, imported now; of 'NAME+MODIFIER' that of the modified searcher.
 
     Raises BenchbedError if it holds none or several, and for modifiers that exclude each other.
     """

@@ -44,6 +44,7 @@ print(json.dumps({
     "wings": wings,
     "selectors": selectors.__file__,
     "selector": hasattr(selectors, "SelectSelector"),
+    "modifiers": importlib.import_module("benchbed.searchers.modifiers.probe_a").WING,
     "colorsys": colorsys.__file__,
     "inner": importlib.util.find_spec("benchbed.benchbed") is not None,
     "on path": [p for p in sys.path if p.rstrip("/").endswith(("searchers", "selectors"))],
@@ -82,6 +83,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for wing in WINGS:
         for name, text in PROBES.items():
             (copy / wing / name).write_text(text)
+    (copy / "searchers" / "modifiers" / "probe_a.py").write_text(PROBES["probe_a.py"])
     return copy
 
 
@@ -141,6 +143,7 @@ def test_both_wings_import_and_the_standard_library_stays(
     assert facts["selector"]
     assert not facts["inner"], "benchbed.benchbed is importable"
     assert facts["on path"] == []
+    assert facts["modifiers"] == "benchbed.searchers.modifiers.probe_a"
     for wing in WINGS:
         found = facts["wings"][wing]
         assert found["files"] == sorted(p.name for p in (checkout / wing).glob("*.py"))
@@ -166,12 +169,13 @@ def test_no_folder_of_plug_ins_or_tests_has_an_init_file() -> None:
 def test_the_list_of_packages_names_every_folder_on_disk() -> None:
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     on_disk = {".".join(p.parent.relative_to(ROOT).parts) for p in (ROOT / "benchbed").rglob("*.py")}
-    assert sorted(listed) == sorted(on_disk | {f"benchbed.{wing}" for wing in WINGS})
+    wings = (p.parent.relative_to(ROOT).parts for wing in WINGS for p in (ROOT / wing).rglob("*.py"))
+    assert sorted(listed) == sorted(on_disk | {".".join(["benchbed", *parts]) for parts in wings})
 
 
 def test_the_wheel_holds_every_module_and_nothing_else(builds: dict[str, Path], checkout: Path) -> None:
     names = zipfile.ZipFile(builds["wheel"]).namelist()
     modules = {p.relative_to(checkout).as_posix() for p in (checkout / "benchbed").rglob("*.py")}
-    modules |= {f"benchbed/{p.relative_to(checkout).as_posix()}" for w in WINGS for p in (checkout / w).glob("*.py")}
+    modules |= {f"benchbed/{p.relative_to(checkout).as_posix()}" for w in WINGS for p in (checkout / w).rglob("*.py")}
     assert {name for name in names if name.endswith(".py")} == modules
     assert {name.split("/")[0] for name in names} == {"benchbed", f"benchbed-{benchbed.__version__}.dist-info"}

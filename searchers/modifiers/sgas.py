@@ -113,7 +113,7 @@ class Decisions(Progressive[Options]):
 
     def operation_at(self, position: int, q: Tensor, objective: Objective) -> int:
         """The operation that an undecided position takes."""
-        columns = (self.candidates[position] & self.mask[position]).nonzero().flatten().tolist()
+        columns: list[int] = (self.candidates[position] & self.mask[position]).nonzero().flatten().tolist()
         if self.options.operation == "alpha" or len(columns) == 1:
             return max(columns, key=lambda k: (float(q[position, k]), -k))
         gates = self.searcher.probabilities().repeat(len(columns), 1, 1)
