@@ -130,7 +130,7 @@ def run(
         console.print(f"dry run: {len(records)} pairing(s) went from search to score; nothing was kept")
     elif len(records) == 1:
         chosen_from = load_space(configs[0].space, configs[0].space_options)
-        run_summary(records[0], chosen_from, console, f"{options.out}/{records[0]['id']}", full)
+        run_summary(records[0], chosen_from, console, f"{options.out}/{records[0].id}", full)
     else:
         grid_summary(records, console, full)
 
@@ -189,8 +189,8 @@ def select(
     if not group.leader:
         return
     if len(records) == 1:
-        chosen_from = load_space(records[0]["space"], records[0]["config"].get("space_options"))
-        run_summary(records[0], chosen_from, _console(), f"{options.out}/{records[0]['id']}")
+        chosen_from = load_space(records[0].space, records[0].config.get("space_options"))
+        run_summary(records[0], chosen_from, _console(), f"{options.out}/{records[0].id}")
     else:
         grid_summary(records, _console())
 

@@ -7,6 +7,7 @@ from typing import Any
 from ..errors import BenchbedError
 from ..runtime.options import RunOptions
 from .build import check_config, task_of
+from .record import Record
 from .resolve import expand, resolve
 from .run import _shared, run, run_all
 from .saved import refuse_another, saved_config
@@ -15,7 +16,7 @@ from .tables import NO_TABLE
 SELECT_KEYS = ("scoring", "data", "splits", "table", "dataset")  # what `select` may change beside the selector
 
 
-def select_again(search_path: Path, raw: Mapping[str, Any], selector: str, options: RunOptions) -> dict[str, Any]:
+def select_again(search_path: Path, raw: Mapping[str, Any], selector: str, options: RunOptions) -> Record:
     """Another selector on a finished search; the record goes beside the search's other runs.
 
     `force` makes the selection and the score again, never the search. Raises BenchbedError if the folder holds no
@@ -46,7 +47,7 @@ def select_again(search_path: Path, raw: Mapping[str, Any], selector: str, optio
     return run(config, task, options._replace(out=search_path.parent.parent), {search_path})
 
 
-def select_foreign(raw: Mapping[str, Any], selectors: list[str], options: RunOptions) -> list[dict[str, Any]]:
+def select_foreign(raw: Mapping[str, Any], selectors: list[str], options: RunOptions) -> list[Record]:
     """Selectors on a supernet that was trained elsewhere, `raw['foreign']`; their records, as of runs without a search.
 
     Raises BenchbedError, before anything is written, where the checkpoint is none that is known or fits neither space

@@ -1,5 +1,6 @@
-"""A run's record.json as runs, reports and sweeps read it: one notion of what is damaged."""
+"""A run's record.json: the one model that writes it and reads it, and one notion of what is damaged."""
 
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..errors import BenchbedError
-from ..runtime.folder import REMADE, read_json
+from ..runtime.folder import REMADE, read_json, write_json
+from ..runtime.segments import Segment
+from .upgrade import FORMAT, upgraded
 
 # What a finished run's record holds at least: a record without it is damaged.
 RECORD_KEYS = ("id", "search", "searcher", "selector", "seed", "architecture", "test_accuracy", "facts", "seconds")
@@ -17,6 +20,7 @@ STAGES = ("search", "selection", "scoring")
 # What every configuration holds, with its type, and the sections that some hold.
 ALWAYS = {"space": str, "task": str, "preset": str, "epochs": int, "searcher": dict, "selector": dict}
 OWN = ("space", "seed")  # what a record and its configuration both say
+NOT_ALWAYS = ("latency_ms", "cost", "simulated_seconds")  # left out of the file where there is none
 SOMETIMES = ("space_options", "task_options", "table", "scoring", "supernet", "cost")
 
 
@@ -79,17 +83,22 @@ def _config(value: dict[str, Any]) -> dict[str, Any]:
 
 Name = Annotated[str, AfterValidator(_name)]
 Seconds = Annotated[float, Field(ge=0)]
+Score = Annotated[float, Field(allow_inf_nan=True)]
 
 
 class Record(BaseModel):
-    """What a report reads of a run's record.json; the types are checked, whatever else is in the file is kept out.
+    """A finished run: what was run, what came out, and on what each part of it was computed.
 
-    Accuracies and regret in percent, seconds by stage (search, selection, scoring). What older versions did not write
-    is None or empty.
+    Accuracies and regret in percent; seconds by stage (search, selection, scoring), memory in bytes; scores (P, O) of
+    the selector, None where nothing was measured; `state_sha256` of the supernet and searcher after search and
+    selection. `config` is the run's whole configuration. `versions`, `machine` and `commit` are of the process that
+    finished the run, `segments` of every part. What older versions did not write is None or empty. Types are checked;
+    whatever else is in a file is kept out. `record["regret"]` and `.get` read it as the mapping that it is in its file.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True, allow_inf_nan=False)
 
+    format: Literal[2] = FORMAT
     id: Name
     search: Name
     searcher: str
@@ -99,27 +108,85 @@ class Record(BaseModel):
     task: str
     task_facts: dict[str, Any] = {}
     seed: int = Field(ge=0)
+    config: Annotated[dict[str, Any], AfterValidator(_config)]
     architecture: str
     facts: Annotated[dict[str, Any], AfterValidator(_facts)] = {}
+    latency_ms: float | None = None
+    cost: Annotated[dict[str, Any], AfterValidator(_cost)] | None = None
+    scores: list[list[Score | None]] | None = None
+    notes: dict[str, Any] = {}
+    supernet_accuracy: float | None = Field(None, ge=0, le=100)
+    supernet: dict[str, Any] = {}
     valid_accuracy: float | None = Field(None, ge=0, le=100)
     test_accuracy: float = Field(ge=0, le=100)
     scored_by: Literal["training", "table"] = "training"
+    best_test_accuracy: float | None = None
     regret: float | None = None
     rank: int | None = Field(None, ge=1, le=LARGEST)
+    percentile: float | None = None
     cells: int | None = Field(None, ge=1, le=LARGEST)
-    noise_floor: int | None = Field(None, ge=0, le=LARGEST)
     n_seeds: int | None = Field(None, ge=0, le=LARGEST)
     test_spread: float | None = Field(None, ge=0)
-    best_test_accuracy: float | None = None
+    noise_floor: int | None = Field(None, ge=0, le=LARGEST)
     table: dict[str, Any] | None = None
-    cost: Annotated[dict[str, Any], AfterValidator(_cost)] | None = None
-    seconds: Annotated[dict[str, Seconds], AfterValidator(_stages)]
-    config: Annotated[dict[str, Any], AfterValidator(_config)]
-    versions: dict[str, str] = {}
-    machine: dict[str, Any] = {}
-    commit: str | None = None
-    finished: str = ""
     simulated_seconds: float | None = Field(None, ge=0)  # what a search on a table alone has spent there
+    seconds: Annotated[dict[str, Seconds], AfterValidator(_stages)]
+    peak_memory_bytes: int | None = Field(None, ge=0)
+    state_sha256: dict[str, str] = {}
+    segments: list[Segment] = []
+    versions: dict[str, str] = {}
+    commit: str | None = None
+    machine: dict[str, Any] = {}
+    finished: str = ""
+
+    @classmethod
+    def read(cls, path: Path) -> "Record":
+        """A finished run's record, of any format, from its file or its folder.
+
+        Raises BenchbedError that names the file and what is wrong in it.
+        """
+        file = path / "record.json" if path.is_dir() else path
+        return checked(file, read_json(file, RECORD_KEYS, REMADE))
+
+    @classmethod
+    def of(cls, **values: Any) -> "Record":
+        """The record of a run that has just finished, the same as when it is read back from its file.
+
+        Raises BenchbedError for a figure that no record can hold, such as an accuracy that is not a number.
+        """
+        try:
+            return cls.model_validate(json.loads(json.dumps(values)))
+        except ValidationError as error:
+            raise BenchbedError(f"run {values['id']} cannot be recorded ({_first(error)})") from None
+
+    def dump(self) -> dict[str, Any]:
+        """As its file holds it."""
+        whole = self.model_dump()
+        return {key: value for key, value in whole.items() if value is not None or key not in NOT_ALWAYS}
+
+    def write(self, path: Path) -> None:
+        """Writes the file, whole or not at all."""
+        write_json(path, self.dump())
+
+    def keys(self) -> list[str]:
+        """The names of what the record says."""
+        return list(self.dump())
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in type(self).model_fields or key not in self:
+            raise KeyError(key)
+        return getattr(self, key)
+
+    def __contains__(self, key: object) -> bool:
+        known = isinstance(key, str) and key in type(self).model_fields
+        return known and not (key in NOT_ALWAYS and getattr(self, str(key)) is None)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """What the record says of `key`; `default` where it says nothing."""
+        try:
+            return self[key]
+        except KeyError:
+            return default
 
     @model_validator(mode="after")
     def _by_a_table(self) -> "Record":
@@ -146,24 +213,23 @@ class Record(BaseModel):
         return search + self.seconds.get("selection", 0.0)
 
 
-def read_record(path: Path) -> Record:
-    """A finished run's record. Raises BenchbedError that names the file and what is wrong in it."""
-    return checked(path, read_json(path, RECORD_KEYS, REMADE))
-
-
 def checked(path: Path, raw: Mapping[str, Any]) -> Record:
-    """The record that `path` holds as `raw`. Raises BenchbedError as `read_record` does."""
+    """The record that `path` holds as `raw`. Raises BenchbedError as `Record.read` does."""
     try:
-        record = Record.model_validate(raw)
+        record = Record.model_validate(upgraded(path, raw))
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "missing" or not name:
-            what = f"no '{name}' in it" if name else str(first["msg"]).removeprefix("Value error, ")
-            raise BenchbedError(f"{path} is damaged ({what})") from None
-        raise BenchbedError(f"{path} is damaged ({name} = {repr(first['input'])[:60]}: {first['msg']})") from None
+        raise BenchbedError(f"{path} is damaged ({_first(error)})") from None
     if record.id != path.parent.name:
         raise BenchbedError(
             f"{path} is the record of another folder, {record.id}: left out, so that nothing counts twice"
         )
     return record
+
+
+def _first(error: ValidationError) -> str:
+    """What is wrong, in a few words."""
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "missing" or not name:
+        return f"no '{name}' in it" if name else str(first["msg"]).removeprefix("Value error, ")
+    return f"{name} = {repr(first['input'])[:60]}: {first['msg']}"

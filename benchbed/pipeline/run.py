@@ -18,7 +18,7 @@ from ..selector import Selection
 from ..task import Task, truncated
 from .build import Parts, build_parts, check_config, check_objective, run_id, search_id, space_of, task_in, task_of
 from .config import RunConfig
-from .record import RECORD_KEYS, checked
+from .record import RECORD_KEYS, Record, checked
 from .score import TABLE_KEYS, score_by_table, trained
 from .search import SEARCH_KEYS, run_search
 from .select import run_selection
@@ -27,7 +27,7 @@ from .tables import gaps_of
 DRY_IMAGES = 256  # images a split that a dry run walks through
 
 
-def run_all(configs: list[RunConfig], options: RunOptions) -> list[dict[str, Any]]:
+def run_all(configs: list[RunConfig], options: RunOptions) -> list[Record]:
     """Runs each configuration; searches and scores that several share are made once. The records, in order.
 
     Whatever can be refused in any of them is refused before the first begins.
@@ -57,7 +57,7 @@ def _shared(configs: list[RunConfig], group: Group) -> list[RunConfig]:
     return [config.model_copy(update={"processes": group.size}) for config in configs]
 
 
-def run(config: RunConfig, task: Task, options: RunOptions, redone: set[Path] | None = None) -> dict[str, Any]:
+def run(config: RunConfig, task: Task, options: RunOptions, redone: set[Path] | None = None) -> Record:
     """One run; its record. A finished run is read from its folder, a killed one goes on.
 
     `redone` holds the shared folders that this call of the program has already made anew under `force`.
@@ -73,8 +73,8 @@ def run(config: RunConfig, task: Task, options: RunOptions, redone: set[Path] | 
     redone.add(search_path)
     group = options.group
     with group.folder(folder_path, RECORD_KEYS, options.wait) as folder:
-        if not options.force and (record := folder.record) is not None:
-            _check_record(folder_path / "record.json", record)
+        if not options.force and (found := folder.record) is not None:
+            record = _record(folder_path / "record.json", found)
             reporter.line(f"done before: {folder_path} (again from the start with --force)")
             return record
         parts = build_parts(config, task, options.device, group)
@@ -99,22 +99,22 @@ def run(config: RunConfig, task: Task, options: RunOptions, redone: set[Path] | 
             scored = score_by_table(config, selection, reporter)
         else:
             scored = trained(config, parts.space, task, selection, options, redone)
-        record = {
-            "id": folder_path.name,
-            "search": search_path.name,
+        record = Record.of(
+            id=folder_path.name,
+            search=search_path.name,
             **_what_was_run(config, task),
             **_what_came_out(parts, selection, searched, figures, scored),
             **made_with(options.device),
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        folder.finish(record)
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        folder.finish(record.dump())
     return record
 
 
-def _check_record(path: Path, record: Mapping[str, Any]) -> None:
-    """Raises BenchbedError where a finished run's record holds what a report would refuse."""
+def _record(path: Path, raw: Mapping[str, Any]) -> Record:
+    """A finished run's record. Raises BenchbedError where it holds what a report would refuse."""
     try:
-        checked(path, record)
+        return checked(path, raw)
     except BenchbedError as error:
         raise BenchbedError(f"{error}: {AGAIN}") from None
 
@@ -180,7 +180,7 @@ def snapshot_epochs(text: str | None, configs: list[RunConfig]) -> tuple[int, ..
     return tuple(sorted({int(part) for part in found}))
 
 
-def dry_run(configs: list[RunConfig], options: RunOptions) -> list[dict[str, Any]]:
+def dry_run(configs: list[RunConfig], options: RunOptions) -> list[Record]:
     """Walks the whole pipeline of each pairing on one epoch of a few images in a folder that is removed again."""
     records = []
     configs = _shared(configs, options.group)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ..errors import BenchbedError
 from ..pipeline.history import Epoch, history
-from ..pipeline.record import Record, amount, read_record
+from ..pipeline.record import Record, amount
 from ..runtime.files import read_toml
 from ..runtime.folder import REMADE, read_json
 
@@ -64,7 +64,7 @@ def collect(place: Path) -> Collection:
     damaged: list[str] = []
     for path in sorted(place.glob("*/record.json")):
         try:
-            found.append(read_record(path))
+            found.append(Record.read(path))
         except BenchbedError as error:
             problems.append(str(error))
             damaged.append(path.parent.name)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ..pipeline.record import Record
 from ..space import Space
 from ..stats.interval import FEW, FEW_SEEDS, mean_interval
 from ..tables.figures import in_epochs
@@ -22,30 +23,30 @@ NOT_TIMED: Mapping[str, "FullSearch"] = {}
 
 
 def run_summary(
-    record: Mapping[str, Any], space: Space, console: Console, folder: str, full: Mapping[str, "FullSearch"] = NOT_TIMED
+    record: Record, space: Space, console: Console, folder: str, full: Mapping[str, "FullSearch"] = NOT_TIMED
 ) -> None:
     """One run: the cell, its figures, the share of parameter-free operations, where the time went, what next.
 
     full: by searcher, what a search at the paper's size would take.
     """
-    facts, seconds = record["facts"], record["seconds"]
+    facts, seconds = record.facts, record.seconds
     if "images" in facts:
         space = space.for_images(tuple(facts["images"]), facts["classes"])
-    console.print(f"\n{record['architecture']}", markup=False, soft_wrap=True)  # to be pasted back, in one piece
-    console.print(text_drawing(space, space.parse(record["architecture"])), markup=False)
+    console.print(f"\n{record.architecture}", markup=False, soft_wrap=True)  # to be pasted back, in one piece
+    console.print(text_drawing(space, space.parse(record.architecture)), markup=False)
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     rows = [
         (
             "searcher x selector",
-            f"{record['searcher']} x {record['selector']}, {record['task']}, seed {record['seed']}",
+            f"{record.searcher} x {record.selector}, {record.task}, seed {record.seed}",
         ),
         ("test accuracy", _test_accuracy(record)),
         *_standing(record),
         *_cost(record),
         (
-            "search's accuracy" if record.get("objective") == "table" else "supernet accuracy",
-            f"{record['supernet']['supernet_mixture_accuracy']:.2f} % at the mixture, "
-            f"{record['supernet']['supernet_sampled_accuracy']:.2f} % on average over sampled paths",
+            "search's accuracy" if record.objective == "table" else "supernet accuracy",
+            f"{record.supernet['supernet_mixture_accuracy']:.2f} % at the mixture, "
+            f"{record.supernet['supernet_sampled_accuracy']:.2f} % on average over sampled paths",
         ),
     ]
     if "params" in facts:
@@ -54,21 +55,21 @@ def run_summary(
         )
     if "parameter_free" in facts:
         rows.append(("parameter-free", f"{facts['parameter_free']:.0%} of the operations{_collapsed(facts)}"))
-    if "over_the_limit" in record.get("notes", {}):
-        notes = record["notes"]
+    if "over_the_limit" in record.notes:
+        notes = record.notes
         rows.append(("over the limit", f"the selector's own choice costs {notes['cost_of_that']:.4g}, the limit is "
                      f"{notes['limit']:g}: replaced by the most probable one within it"))  # fmt: skip
-    if "simulated_seconds" in record:
-        rows.append(("simulated seconds", f"{record['simulated_seconds']:,.0f} of the table's trainings"))
+    if record.simulated_seconds is not None:
+        rows.append(("simulated seconds", f"{record.simulated_seconds:,.0f} of the table's trainings"))
     rows.append(("seconds", "  ".join(f"{name} {value:.1f}" for name, value in seconds.items())))
-    if found := full.get(record["searcher"]):
+    if found := full.get(record.searcher):
         rows.append((found.heading, f"{found.hours:.1f}, {found.how}"))
     rows.append(("record", f"{folder}/record.json"))
     for row in rows:
         table.add_row(*map(escape, row))  # a file's name may hold brackets
     console.print(table)
-    search = f"{folder.rsplit('/', 1)[0]}/searches/{record['search']}"
-    another = "magnitude" if record["selector"] != "magnitude" else "perturb"
+    search = f"{folder.rsplit('/', 1)[0]}/searches/{record.search}"
+    another = "magnitude" if record.selector != "magnitude" else "perturb"
     console.print(
         "next: another selector on the same supernet:\n"
         f"  python -m benchbed select {shlex.quote(search)} --selector {another}",
@@ -82,42 +83,42 @@ def _counted_for(facts: Mapping[str, Any]) -> str:
     return size + ("x".join(map(str, facts["images"])) if "images" in facts else "CIFAR-10")
 
 
-def _by_table(record: Mapping[str, Any]) -> bool:
-    return bool(record.get("scored_by") == "table")
+def _by_table(record: Record) -> bool:
+    return bool(record.scored_by == "table")
 
 
-def _test_accuracy(record: Mapping[str, Any]) -> str:
-    test, valid = f"{record['test_accuracy']:.2f} %", f"(validation {record['valid_accuracy']:.2f} %)"
+def _test_accuracy(record: Record) -> str:
+    test, valid = f"{record.test_accuracy:.2f} %", f"(validation {record.valid_accuracy:.2f} %)"
     if not _by_table(record):
         return f"{test}, trained from scratch  {valid}"
-    runs = {None: "", 1: ", one seed"}.get(record["n_seeds"], f", mean of {record['n_seeds']} seeds")
-    if (spread := record.get("test_spread")) is not None:  # older records have none
+    runs = {None: "", 1: ", one seed"}.get(record.n_seeds, f", mean of {record.n_seeds} seeds")
+    if (spread := record.test_spread) is not None:  # older records have none
         runs += f" that deviate by {spread:.2f}"
-    table = record["table"]
+    table = record.table or {}
     epochs = table.get("epochs", 200)  # older records do not say
     return f"{test}, {table['dataset']} in table {table['name']} after {in_epochs(epochs)}{runs}  {valid}"
 
 
-def _standing(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _standing(record: Record) -> list[tuple[str, str]]:
     """Where the cell stands in the table that scored it, and how many cells its seeds cannot tell from the best."""
     if not _by_table(record):
         return []
-    floor = record["noise_floor"]
+    floor = record.noise_floor
     told = (
         "not known: the table has no per-seed test accuracies, or one seed"
         if floor is None
         else (f"{floor:,} cells cannot be told from the best at their seeds' spread")
     )
     rank = (
-        f"rank {record['rank']:,} of {record['cells']:,}, percentile {record['percentile']:.2f}; regret "
-        f"{record['regret']:.2f} points below {record['best_test_accuracy']:.2f} %"
+        f"rank {record.rank:,} of {record.cells:,}, percentile {record.percentile:.2f}; regret "
+        f"{record.regret:.2f} points below {record.best_test_accuracy:.2f} %"
     )
     return [("in the table", rank), ("noise floor", told)]
 
 
-def _cost(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _cost(record: Record) -> list[tuple[str, str]]:
     """What the chosen architecture costs, beside the target and what the search's probabilities cost on average."""
-    cost = record.get("cost")
+    cost = record.cost
     if not cost:
         return []
     unit = cost["unit"]
@@ -132,25 +133,23 @@ def _collapsed(facts: Mapping[str, Any]) -> str:
     return " (collapsed: nothing in the cell is trained)" if facts["parameter_free"] == 1 else ""
 
 
-def grid_summary(
-    records: Sequence[Mapping[str, Any]], console: Console, full: Mapping[str, "FullSearch"] = NOT_TIMED
-) -> None:
+def grid_summary(records: Sequence[Record], console: Console, full: Mapping[str, "FullSearch"] = NOT_TIMED) -> None:
     """Several runs: per pairing the mean, deviation and 95 % bootstrap interval of the test accuracy over seeds.
 
     Where a table scored, also the median regret over seeds, in points below its best cell. full: by searcher, what a
     search at the paper's size would take.
     """
-    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in records:
-        groups[record["searcher"], record["selector"]].append(record)
+        groups[record.searcher, record.selector].append(record)
     by_table = all(map(_by_table, records))
-    where = records[0].get("table") or {}
+    where = records[0].table or {}
     how = f"{where['dataset']} in table {where['name']}" if by_table else "cell trained from scratch"
     table = Table(title=f"test accuracy in percent, {how}", title_justify="left")
     for heading in ("searcher", "selector"):
         table.add_column(heading)
     regret = ("median regret",) if by_table else ()
-    costs = [r.get("cost") for r in records]
+    costs = [r.cost for r in records]
     paid = (f"{costs[0]['unit']} on {costs[0]['device']}",) if costs[0] else ()
     for heading in (
         "seeds",
@@ -166,8 +165,8 @@ def grid_summary(
     ):
         table.add_column(heading, justify="right")
     for (searcher, selector), group in groups.items():
-        i = mean_interval([r["test_accuracy"] for r in sorted(group, key=lambda r: r["seed"])])  # as a report has it
-        free = [r["facts"]["parameter_free"] for r in group if "parameter_free" in r["facts"]]
+        i = mean_interval([r.test_accuracy for r in sorted(group, key=lambda r: r.seed)])  # as a report has it
+        free = [r.facts["parameter_free"] for r in group if "parameter_free" in r.facts]
         table.add_row(
             searcher,
             selector,
@@ -175,8 +174,8 @@ def grid_summary(
             f"{i.mean:.2f}",
             "" if i.n < 2 else f"{i.deviation:.2f}",
             "" if i.n < 2 else f"{i.low:.2f} to {i.high:.2f}",
-            *([f"{median(r['regret'] for r in group):.2f}"] if by_table else []),
-            *([f"{sum(r['cost']['chosen'] for r in group) / i.n:.4g}"] if paid else []),
+            *([f"{median(r.regret for r in group if r.regret is not None):.2f}"] if by_table else []),
+            *([f"{sum(cost['chosen'] for r in group if (cost := r.cost)) / i.n:.4g}"] if paid else []),
             f"{sum(free) / len(free):.0%}" if free else "",
             f"{sum(map(_search_seconds, group)) / i.n:.0f}",
             f"{sum(r['seconds']['selection'] for r in group) / i.n:.0f}",
@@ -184,42 +183,42 @@ def grid_summary(
         )
     console.print(table)
     _few(records, console)
-    if simulated := dict.fromkeys(r["searcher"] for r in records if "simulated_seconds" in r):
+    if simulated := dict.fromkeys(r.searcher for r in records if r.simulated_seconds is not None):
         console.print(f"search s of {', '.join(simulated)}: the table's seconds of the trainings that it bought")
     for found in full.values():
         console.print(str(found))
-    if replaced := sum("over_the_limit" in r.get("notes", {}) for r in records):
+    if replaced := sum("over_the_limit" in r.notes for r in records):
         of_all = f"{replaced} of {len(records)} choices were over the cost's limit and replaced by the search's most"
         console.print(f"{of_all} probable architecture within it: those say nothing of their selector")
-    if len({r["selector"] for r in records}) > 1 and len({r["seed"] for r in records}) > 1:
+    if len({r.selector for r in records}) > 1 and len({r.seed for r in records}) > 1:
         paired_summary(records, console)
 
 
-def _search_seconds(record: Mapping[str, Any]) -> float:
+def _search_seconds(record: Record) -> float:
     """On the table's clock where the search has one, as in a report."""
-    return float(record.get("simulated_seconds", record["seconds"]["search"]))
+    return record.seconds["search"] if record.simulated_seconds is None else record.simulated_seconds
 
 
-def _few(records: Sequence[Mapping[str, Any]], console: Console) -> None:
+def _few(records: Sequence[Record], console: Console) -> None:
     """Says of intervals from few seeds what they are."""
-    if FEW > len({r["seed"] for r in records}) > 1:
+    if FEW > len({r.seed for r in records}) > 1:
         console.print(FEW_SEEDS)
 
 
-def paired_summary(records: Sequence[Mapping[str, Any]], console: Console) -> None:
+def paired_summary(records: Sequence[Record], console: Console) -> None:
     """The selector named first minus each other one, seed by seed on the same supernet, with a 95 % interval."""
-    first = records[0]["selector"]
-    accuracy = {(r["searcher"], r["selector"], r["seed"]): r["test_accuracy"] for r in records}
+    first = records[0].selector
+    accuracy = {(r.searcher, r.selector, r.seed): r.test_accuracy for r in records}
     table = Table(title=f"{first} minus each other selector, paired by supernet, points", title_justify="left")
     for heading in ("searcher", "minus"):
         table.add_column(heading)
     for heading in ("pairs", "mean", "95 % interval", "wins"):
         table.add_column(heading, justify="right")
-    for searcher in dict.fromkeys(r["searcher"] for r in records):
-        for other in dict.fromkeys(r["selector"] for r in records if r["selector"] != first):
+    for searcher in dict.fromkeys(r.searcher for r in records):
+        for other in dict.fromkeys(r.selector for r in records if r.selector != first):
             pairs = [
                 accuracy[searcher, first, seed] - accuracy[searcher, other, seed]
-                for seed in dict.fromkeys(r["seed"] for r in records)
+                for seed in dict.fromkeys(r.seed for r in records)
                 if {(searcher, first, seed), (searcher, other, seed)} <= accuracy.keys()  # a sweep may lack some
             ]
             if not pairs:

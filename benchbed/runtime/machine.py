@@ -63,10 +63,11 @@ def commit() -> str | None:
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """Processor, cores, threads, system, and the accelerator if one is used."""
+    """Processor and its instruction set, cores, threads, system, and the accelerator if one is used."""
     return {
         "system": platform.platform(),
         "processor": _processor(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,

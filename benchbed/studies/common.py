@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 
@@ -15,6 +15,7 @@ from ..latency.penalty import check_cost, configured
 from ..pipeline.build import Parts, build_parts, check_config, space_of, task_in, task_of
 from ..pipeline.config import RunConfig
 from ..pipeline.history import history
+from ..pipeline.record import Record
 from ..pipeline.run import run
 from ..pipeline.saved import refuse_another, saved_config
 from ..pipeline.score import trained
@@ -54,7 +55,7 @@ class Lab:
         for config in configs:
             check_cost(configured(config.cost, self.space(config), config.space), config.cost)
 
-    def records(self, configs: Mapping[K, RunConfig], words: Callable[[K], str]) -> dict[K, dict[str, Any]]:
+    def records(self, configs: Mapping[K, RunConfig], words: Callable[[K], str]) -> dict[K, Record]:
         """The record of every run, made in this order; `words` says which one it is while it is made."""
         found = {}
         for number, (key, config) in enumerate(configs.items(), 1):

@@ -15,6 +15,7 @@ from ..errors import BenchbedError
 from ..pipeline.build import build_parts, search_id
 from ..pipeline.config import RunConfig, identity
 from ..pipeline.history import history
+from ..pipeline.record import Record
 from ..pipeline.resolve import expand
 from ..pipeline.search import SEARCH_KEYS, run_search
 from ..pipeline.select import run_selection
@@ -100,7 +101,7 @@ def study(
         kept = _kept(lab, config, records[seed, selector]["search"], epochs)
         for epoch in epochs:
             if epoch == config.epochs:
-                record = records[seed, selector]
+                record: Record | dict[str, Any] = records[seed, selector]
             else:
                 options.reporter.line(f"{selector}, seed {seed}, after {in_epochs(epoch)} ({number} of {len(configs)})")
                 record = _selected(lab, config, snapshot_path(kept, epoch), epoch)

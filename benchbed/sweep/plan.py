@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from ..pipeline.config import RunConfig
+from ..pipeline.record import Record
 from ..pipeline.run import run
 from ..runtime.machine import pick_device
 from ..runtime.options import RunOptions
@@ -56,13 +57,13 @@ class Plan(NamedTuple):
     lines: list[str]
 
 
-def plan(study: Study, records: Mapping[str, Mapping[str, Any]], workers: int, out: Path | None = None) -> Plan:
+def plan(study: Study, records: Mapping[str, Record], workers: int, out: Path | None = None) -> Plan:
     """records: of the runs that are done. out: the folder, whose finished searches are used again, whoever made them.
 
     Raises BenchbedError for whatever a measured run refuses.
     """
     left = [run for run in study.runs if run.id not in records]
-    searched = {str(record["search"]) for record in records.values()}
+    searched = {record.search for record in records.values()}
     if out is not None:
         searched |= {run.search for run in left if (out / "searches" / run.search / "record.json").is_file()}
     costs = _known(study, records) if records else {}
@@ -115,17 +116,18 @@ def _asked(study: Study) -> str:
     return ", ".join(asked)
 
 
-def _known(study: Study, records: Mapping[str, Mapping[str, Any]]) -> dict[Key, Cost]:
+def _known(study: Study, records: Mapping[str, Record]) -> dict[Key, Cost]:
     """The mean cost of each method that has records."""
-    found: dict[Key, list[Mapping[str, Any]]] = {}
+    found: dict[Key, list[Record]] = {}
     for run_ in study.runs:
         if run_.id in records:
             found.setdefault(_method(run_), []).append(records[run_.id])
     costs = {}
     for key, group in found.items():
         stages_ = ("search", "selection", "scoring")
-        search, selection, scoring = (fmean(record["seconds"][stage] for record in group) for stage in stages_)
-        costs[key] = Cost(search, selection, scoring, 0.0, max(record["peak_memory_bytes"] for record in group), False)
+        search, selection, scoring = (fmean(record.seconds[stage] for record in group) for stage in stages_)
+        memory = max(record.peak_memory_bytes or 0 for record in group)
+        costs[key] = Cost(search, selection, scoring, 0.0, memory, False)
     return costs
 
 
@@ -158,17 +160,17 @@ def _walk(config: RunConfig, tasks: dict[str, Task], options: RunOptions) -> Cos
     task = whole if images is None else truncated(whole, images)
     began = time.perf_counter()
     record = run(short, task, options)
-    elapsed, seconds = time.perf_counter() - began, record["seconds"]
+    elapsed, seconds = time.perf_counter() - began, record.seconds
     scoring = seconds["scoring"] * (1 if config.scoring is None else config.scoring.epochs * part)
     between = max(0.0, elapsed - sum(seconds.values()))
     return Cost(seconds["search"] * config.epochs * part, seconds["selection"] * part, scoring, between,
-                record["peak_memory_bytes"], True)  # fmt: skip
+                record.peak_memory_bytes or 0, True)  # fmt: skip
 
 
 # -- seeds -------------------------------------------------------------------------------------------------------------
 
 
-def seeds_in_words(study: Study, records: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def seeds_in_words(study: Study, records: Mapping[str, Record]) -> list[str]:
     """How many seeds it takes to tell two methods apart that differ by the study's `effect`; [] where none is wanted.
 
     By the deviation of their difference, seed by seed: the study's own `deviation`, else the greatest one of any two
@@ -199,13 +201,13 @@ def seeds_in_words(study: Study, records: Mapping[str, Mapping[str, Any]]) -> li
     ]
 
 
-def greatest_deviation(study: Study, records: Mapping[str, Mapping[str, Any]]) -> float | None:
+def greatest_deviation(study: Study, records: Mapping[str, Record]) -> float | None:
     """The greatest standard deviation of two methods' paired differences of test accuracy; None if too few seeds."""
     accuracy: dict[tuple[Key, Key], dict[int, float]] = {}
     for run_ in study.runs:
         if run_.id in records:
             of_method = accuracy.setdefault((place(run_.point), _method(run_)), {})
-            of_method[run_.config.seed] = records[run_.id]["test_accuracy"]
+            of_method[run_.config.seed] = records[run_.id].test_accuracy
     found = []
     for ((at, _), a), ((other, _), b) in combinations(accuracy.items(), 2):
         if at == other and len(shared := a.keys() & b.keys()) >= FEWEST:

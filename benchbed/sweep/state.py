@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 from ..errors import BenchbedError
 from ..pipeline.failures import Failure, failures
-from ..pipeline.record import RECORD_KEYS, checked
+from ..pipeline.record import Record
 from ..runtime.files import held, one_line, own_tag, write_atomic
-from ..runtime.folder import read_json
+from ..runtime.folder import REMADE, read_json
 from ..runtime.machine import versions
 from .study import Run, Study, in_words
 
@@ -30,7 +30,7 @@ class Standing(NamedTuple):
     """How far a study is. records: of the runs that are done; damaged: id -> what is wrong; at_work: ids now held."""
 
     runs: list[dict[str, Any]]
-    records: dict[str, dict[str, Any]]
+    records: dict[str, Record]
     damaged: dict[str, str]
     failures: dict[str, Failure]
     at_work: list[str]
@@ -120,7 +120,7 @@ def _whole(run: Any) -> bool:
 
 def standing(out: Path, runs: list[dict[str, Any]], look_for_work: bool = True) -> Standing:
     """How far the runs are, read from the folder; a damaged one is named and hides no other."""
-    records: dict[str, dict[str, Any]] = {}
+    records: dict[str, Record] = {}
     damaged: dict[str, str] = {}
     at_work = []
     for run in runs:
@@ -137,23 +137,21 @@ def standing(out: Path, runs: list[dict[str, Any]], look_for_work: bool = True) 
     return Standing(runs, records, damaged, failed, at_work)
 
 
-def record_of(path: Path) -> dict[str, Any] | None:
+def record_of(path: Path) -> Record | None:
     """A run folder's record, None where it is not finished. Raises BenchbedError if it is damaged."""
     file = path / "record.json"
     if not file.exists():
         return None
     again = f"remove {path}, and the same command makes it again"
-    record = read_json(file, RECORD_KEYS, again)
     try:
-        checked(file, record)
+        return Record.read(file)
     except BenchbedError as error:
-        raise BenchbedError(f"{error}: {again}") from None
-    return record
+        raise BenchbedError(f"{str(error).removesuffix(f': {REMADE}')}: {again}") from None
 
 
-def mixed_versions(records: Iterable[Mapping[str, Any]]) -> str | None:
+def mixed_versions(records: Iterable[Record]) -> str | None:
     """One line that says which versions made how many runs, where there is more than one; else None."""
-    made = [{**record.get("versions", {}), "commit": (record.get("commit") or "unknown")[:10]} for record in records]
+    made = [{**record.versions, "commit": (record.commit or "unknown")[:10]} for record in records]
     parts = []
     for name in dict.fromkeys(key for one in made for key in one):
         counts = Counter(str(one.get(name, "unknown")) for one in made)

@@ -8,12 +8,13 @@ from typing import Any
 from rich.console import Console
 
 from ..pipeline.failures import lost_failures
+from ..pipeline.record import Record
 from ..report.terminal import grid_summary
 from .state import Standing, mixed_versions, saved_runs, standing
 from .study import Run, Study, in_words, place
 
 
-def summary(runs: Sequence[Run], records: Mapping[str, Mapping[str, Any]]) -> None:
+def summary(runs: Sequence[Run], records: Mapping[str, Record]) -> None:
     """For each part of the grid whose methods can be compared, and each set of options, the table of `run`."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     parts: dict[tuple[Any, ...], list[Run]] = {}

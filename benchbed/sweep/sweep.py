@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from ..errors import BenchbedError
 from ..pipeline.failures import Failure, note_failure
+from ..pipeline.record import Record
 from ..runtime.workers import Crew, Event
 from .show import Board
 from .study import Run
@@ -52,7 +53,7 @@ class Job:
 class Outcome(NamedTuple):
     """What a sweep left: the new records and the failures, each by the run's id."""
 
-    records: dict[str, dict[str, Any]]
+    records: dict[str, Record]
     failures: dict[str, Failure]
 
 
@@ -69,7 +70,7 @@ class Sweep:
     workers: int
     retries: int
     board: Board
-    records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    records: dict[str, Record] = field(default_factory=dict)
     failures: dict[str, Failure] = field(default_factory=dict)
 
     def run(self, runs: list[Run]) -> Outcome:
@@ -180,7 +181,7 @@ class Sweep:
             return
         if reply["status"] == "done":
             job.runs.popleft()
-            self.records[run.id] = reply["record"]
+            self.records[run.id] = Record.model_validate(reply["record"])
             self.board.done(run, reply["seconds"])
         else:
             self._fail(job, reply["reason"])

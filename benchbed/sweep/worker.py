@@ -21,6 +21,7 @@ from .. import registry
 from ..errors import BenchbedError
 from ..pipeline.build import run_id
 from ..pipeline.config import RunConfig, key_of_space
+from ..pipeline.record import Record
 from ..pipeline.resolve import file_sha256
 from ..pipeline.run import run
 from ..runtime.folder import HeldError
@@ -66,7 +67,7 @@ class Station:
         began = time.perf_counter()
         try:
             record = self._made(message["run"], RunConfig.model_validate(message["config"]))
-            reply = {"status": "done", "record": record}
+            reply = {"status": "done", "record": record.dump()}
         except HeldError as error:
             reply = {"status": "held", "reason": str(error)}
         except BenchbedError as error:
@@ -78,7 +79,7 @@ class Station:
             reply = {"status": "crashed", "reason": reason, "details": traceback.format_exc()}
         return {"run": message["run"], "seconds": time.perf_counter() - began, **reply}
 
-    def _made(self, wanted: str, config: RunConfig) -> dict[str, Any]:
+    def _made(self, wanted: str, config: RunConfig) -> Record:
         _check_code(config)
         task = task_for(self.tasks, config, self.images)
         if (found := run_id(config, task)) != wanted:

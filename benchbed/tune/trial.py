@@ -18,6 +18,7 @@ import optuna
 from ..errors import BenchbedError
 from ..pipeline.build import check_config, search_id, task_in
 from ..pipeline.config import RunConfig
+from ..pipeline.record import Record
 from ..pipeline.run import dry_run, run
 from ..runtime.options import RunOptions
 from ..runtime.progress import Reporter
@@ -34,27 +35,25 @@ class Outcome(NamedTuple):
     runs: list[dict[str, Any]]
 
 
-def figures(record: Mapping[str, Any], objectives: list[str]) -> dict[str, float]:
+def figures(record: Record, objectives: list[str]) -> dict[str, float]:
     """A run's figures by objective. Raises BenchbedError for one that is no finite number."""
-    read: dict[str, Callable[[], Any]] = {
-        "accuracy": lambda: record["valid_accuracy"],
-        "supernet": lambda: record["supernet_accuracy"],
-        "latency": lambda: record["latency_ms"],
-        "cost": lambda: record["cost"]["chosen"],
-        "params": lambda: record["facts"]["params"],
-        "flops": lambda: record["facts"]["flops"],
-        "seconds": lambda: (
-            record.get("simulated_seconds", record["seconds"]["search"]) + record["seconds"]["selection"]
-        ),
+    read: dict[str, Callable[[], float | None]] = {
+        "accuracy": lambda: record.valid_accuracy,
+        "supernet": lambda: record.supernet_accuracy,
+        "latency": lambda: record.latency_ms,
+        "cost": lambda: float((record.cost or {})["chosen"]),
+        "params": lambda: float(record.facts["params"]),
+        "flops": lambda: float(record.facts["flops"]),
+        "seconds": lambda: record.search_seconds,
     }
     found = {}
     for name in objectives:
         try:
             value = read[name]()
         except KeyError:
-            raise BenchbedError(f"tune: run {record['id']} has no figure '{name}'") from None
+            raise BenchbedError(f"tune: run {record.id} has no figure '{name}'") from None
         if value is None or not math.isfinite(value):
-            raise BenchbedError(f"tune: {name} of run {record['id']} is {value}")
+            raise BenchbedError(f"tune: {name} of run {record.id} is {value}")
         found[name] = float(value)
     return found
 
@@ -75,11 +74,11 @@ class Runner:
         runs = []
         for index, config in enumerate(self.study.configs(parameters)):
             record = self._record(config, index, epoch)
-            runs.append({"seed": config.seed, "run": record["id"], **figures(record, objectives)})
+            runs.append({"seed": config.seed, "run": record.id, **figures(record, objectives)})
         values = [sum(run[name] for run in runs) / len(runs) for name in objectives]
         return Outcome(values, runs)
 
-    def _record(self, config: RunConfig, index: int, epoch: Epoch) -> dict[str, Any]:
+    def _record(self, config: RunConfig, index: int, epoch: Epoch) -> Record:
         check_config(config)
         watcher = Watcher(lambda line: epoch(index, int(line["epoch"]), float(line["accuracy"])))
         if self.dry:

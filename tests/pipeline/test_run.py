@@ -15,6 +15,7 @@ from benchbed.pipeline import score as scoring
 from benchbed.pipeline import search as search_module
 from benchbed.pipeline.again import select_again
 from benchbed.pipeline.build import run_id, search_id
+from benchbed.pipeline.record import Record
 from benchbed.pipeline.resolve import expand
 from benchbed.pipeline.run import dry_run, run_all
 from benchbed.runtime.options import RunOptions
@@ -28,17 +29,25 @@ OPTIONS = {"name": ",".join(SELECTORS), "samples": 12, "draws": 4, "epochs": 1, 
 SCORED = SELECTORS[:4]  # every operation has a score
 KEYS = """searcher selector space objective task seed architecture supernet_accuracy valid_accuracy test_accuracy
     scored_by best_test_accuracy regret rank percentile seconds peak_memory_bytes versions commit machine"""
-CHANGES = ("seconds", "peak_memory_bytes", "versions", "commit", "machine", "finished")  # from one making to the next
+CHANGES = (
+    "seconds",
+    "peak_memory_bytes",
+    "versions",
+    "commit",
+    "machine",
+    "finished",
+    "segments",
+)  # from one making to the next
 
-Run = Callable[..., list[dict[str, Any]]]
+Run = Callable[..., list[Record]]
 
 
 def on_cpu(out: Path, force: bool = False) -> RunOptions:
     return RunOptions(out, torch.device("cpu"), force)
 
 
-def lasting(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in record.items() if key not in CHANGES}
+def lasting(record: Record) -> dict[str, Any]:
+    return {key: value for key, value in record.dump().items() if key not in CHANGES}
 
 
 def times(out: Path, pattern: str = "**/*.*") -> dict[Path, int]:
@@ -83,7 +92,7 @@ def test_every_pairing_gives_a_member_of_the_space_and_its_figures(grid: Any) ->
     assert [(r["searcher"], r["selector"]) for r in records] == [(s, t) for s in SEARCHERS for t in SELECTORS]
     for record in records:
         assert [key for key in KEYS.split() if key not in record] == []
-        assert record == json.loads((out / record["id"] / "record.json").read_text())
+        assert record.dump() == json.loads((out / record["id"] / "record.json").read_text())
         assert (record["space"], record["objective"], record["task"]) == ("nb201", "supernet", "npz:tiny.npz")
         assert str(NB201().parse(record["architecture"])) == record["architecture"]
         for figure in ("supernet_accuracy", "valid_accuracy", "test_accuracy"):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from benchbed.pipeline.record import Record
 from benchbed.report.terminal import grid_summary, run_summary
 from benchbed.spaces.nb201.space import NB201
 
@@ -46,13 +47,13 @@ def text_of(console: Console) -> str:
 
 def summary_of(record: dict[str, Any], folder: str = "a/b") -> str:
     console = page()
-    run_summary(record, NB201(), console, folder)
+    run_summary(Record.model_construct(**record), NB201(), console, folder)
     return text_of(console)
 
 
 def grid_of(records: list[dict[str, Any]]) -> str:
     console = page()
-    grid_summary(records, console)
+    grid_summary([Record.model_construct(**record) for record in records], console)
     return text_of(console)
 
 
@@ -126,6 +127,6 @@ def test_selectors_on_the_same_supernets_are_compared_in_pairs() -> None:
 def test_an_architecture_is_one_line_on_a_narrow_terminal() -> None:
     """It is pasted back into `describe`, which takes one line."""
     console = Console(width=40, highlight=False, file=io.StringIO())
-    run_summary(record(), NB201(), console, "a/b")
+    run_summary(Record.model_construct(**record()), NB201(), console, "a/b")
     assert len(CELL) > 40
     assert CELL in text_of(console).splitlines()

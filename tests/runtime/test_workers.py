@@ -31,7 +31,7 @@ searcher = ["darts", "random"]
 selector = ["magnitude", "random"]
 seeds = "0:2"
 """
-CHANGES = {"seconds", "peak_memory_bytes", "versions", "commit", "machine", "finished"}
+CHANGES = {"seconds", "peak_memory_bytes", "versions", "commit", "machine", "finished", "segments"}
 PLUGIN = '''
 """Fails in three ways."""
 from pydantic import BaseModel
@@ -76,7 +76,7 @@ def one_process(study: Path, out: Path) -> dict[str, dict[str, Any]]:
     """What `run` makes of the study's runs, all in this process; once for every test, the table is always the same."""
     if not WHOLE:
         made = run_all([run.config for run in read_study(study).runs], RunOptions(out, torch.device("cpu")))
-        WHOLE.update({record["id"]: json.loads(json.dumps(steady(record))) for record in made})
+        WHOLE.update({record["id"]: json.loads(json.dumps(steady(record.dump()))) for record in made})
     return WHOLE
 
 

@@ -17,7 +17,7 @@ import pytest
 from benchbed.sweep.on_ray import RayStation, gathered, put_down
 from benchbed.sweep.study import Run, Study, expand_study
 
-CHANGES = {"seconds", "peak_memory_bytes", "versions", "commit", "machine", "finished"}
+CHANGES = {"seconds", "peak_memory_bytes", "versions", "commit", "machine", "finished", "segments"}
 BASE = {"objective": "table", "table": "mine", "dataset": "cifar10", "epochs": 2}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchbed.pipeline.record import Record
 from benchbed.stats.paired import seeds_needed
 from benchbed.sweep.plan import counts, greatest_deviation, plan, seeds_in_words
 from benchbed.sweep.study import Study, expand_study
@@ -25,16 +26,18 @@ def study(make_table: Callable[..., Any]) -> Callable[..., Study]:
     return make
 
 
-def records(study: Study, seeds: int, accuracy: Callable[[Any], float] = lambda run: 90.0) -> dict[str, Any]:
+def records(study: Study, seeds: int, accuracy: Callable[[Any], float] = lambda run: 90.0) -> dict[str, Record]:
     """Of the first seeds: a darts search takes 100 s, a random one 10; a selection 3, a score 1."""
     seconds = {"darts": 100.0, "random": 10.0}
     return {
-        run.id: {
-            "search": run.search,
-            "test_accuracy": accuracy(run),
-            "seconds": {"search": seconds[run.config.searcher.name], "selection": 3.0, "scoring": 1.0},
-            "peak_memory_bytes": 2**31,
-        }
+        run.id: Record.model_construct(
+            **{
+                "search": run.search,
+                "test_accuracy": accuracy(run),
+                "seconds": {"search": seconds[run.config.searcher.name], "selection": 3.0, "scoring": 1.0},
+                "peak_memory_bytes": 2**31,
+            }
+        )
         for run in study.runs
         if run.config.seed < seeds
     }
@@ -84,9 +87,10 @@ def test_the_measured_hours_grow_with_the_epochs(tiny: dict[str, Any], monkeypat
 
     walked = []
 
-    def run(config: Any, task: Any, options: Any) -> dict[str, Any]:
+    def run(config: Any, task: Any, options: Any) -> Record:
         walked.append((config.epochs, config.scoring.epochs, len(task.train)))
-        return {"seconds": {"search": 10.0, "selection": 2.0, "scoring": 1.0}, "peak_memory_bytes": 2**30}
+        seconds = {"search": 10.0, "selection": 2.0, "scoring": 1.0}
+        return Record.model_construct(seconds=seconds, peak_memory_bytes=2**30)
 
     monkeypatch.setattr(module, "run", run)
     tiny["scoring"]["epochs"] = 7

@@ -10,6 +10,7 @@ import pytest
 
 from benchbed.errors import BenchbedError
 from benchbed.pipeline.failures import Failure, failures, lost_failures, note_failure
+from benchbed.pipeline.record import Record
 from benchbed.runtime.folder import Folder
 from benchbed.sweep.state import claim, mixed_versions, read_study_file, saved_runs, standing
 from benchbed.sweep.study import Study, expand_study
@@ -172,11 +173,13 @@ def test_a_damaged_study_file(tmp_path: Path, text: str | None, words: str) -> N
 
 
 def test_mixed_versions_are_said_with_their_numbers() -> None:
-    one = {"versions": {"torch": "2.13.0", "numpy": "2.4"}, "commit": "a" * 40}
-    other = {"versions": {"torch": "2.11.0", "numpy": "2.4"}, "commit": "a" * 40}
+    one = Record.model_construct(versions={"torch": "2.13.0", "numpy": "2.4"}, commit="a" * 40)
+    other = one.model_copy(update={"versions": {"torch": "2.11.0", "numpy": "2.4"}})
     assert mixed_versions([one, one]) is None
     assert mixed_versions([]) is None
     assert mixed_versions([one, other, one]) == (
         "records of different versions are mixed: torch 2.13.0 (2 runs), 2.11.0 (1 runs)"
     )
-    assert "commit aaaaaaaaaa (1 runs), unknown (1 runs)" in str(mixed_versions([one, {**one, "commit": None}]))
+    assert "commit aaaaaaaaaa (1 runs), unknown (1 runs)" in str(
+        mixed_versions([one, one.model_copy(update={"commit": None})])
+    )

@@ -12,6 +12,7 @@ import optuna
 import pytest
 from optuna.trial import create_trial
 
+from benchbed.pipeline.record import Record
 from benchbed.tune.report import toml_text, trials_csv, write
 from benchbed.tune.slots import Slot
 from benchbed.tune.storage import open_storage
@@ -365,9 +366,11 @@ def test_a_sweeps_section_in_the_same_file_is_passed_over(study_file: Files) -> 
 
 
 def test_the_seconds_of_a_table_only_search_are_the_tables() -> None:
-    record = {"id": "x", "seconds": {"search": 0.5, "selection": 0.25}}
-    assert figures(record, ["seconds"]) == {"seconds": 0.75}
-    assert figures({**record, "simulated_seconds": 900.0}, ["seconds"]) == {"seconds": 900.25}
+    seconds = {"search": 0.5, "selection": 0.25}
+    assert figures(Record.model_construct(id="x", seconds=seconds), ["seconds"]) == {"seconds": 0.75}
+    assert figures(Record.model_construct(id="x", seconds=seconds, simulated_seconds=900.0), ["seconds"]) == {
+        "seconds": 900.25
+    }
 
 
 def test_a_range_of_integers_in_a_selector(study_file: Files) -> None:
