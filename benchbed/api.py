@@ -86,8 +86,8 @@ def run(
     with joined(raw.get("device", "auto")) as (group, where), Reporter(quiet or not group.leader) as reporter:
         how = How(place, where, bool(given.get("force")), reporter, group, kept)
         if given.get("dry_run"):
-            return Results(_records(dry_run(configs, how)))
-        return Results(_records(run_all(configs, how)), place)
+            return Results(dry_run(configs, how))
+        return Results(run_all(configs, how), place)
 
 
 def load(path: str | Path) -> "Results":
@@ -95,12 +95,6 @@ def load(path: str | Path) -> "Results":
     from .results import Results
 
     return Results.read(path)
-
-
-def _records(made: Iterable[Any]) -> list[Any]:
-    from .pipeline.record import Record
-
-    return [one if isinstance(one, Record) else Record.model_validate(json.loads(json.dumps(one))) for one in made]
 
 
 def _known(command: str, given: Mapping[str, Any], options: type) -> None:

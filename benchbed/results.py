@@ -66,9 +66,7 @@ class Results(Sequence[Record]):
         path = Path(path).absolute()
         path = path.parent if path.name == "record.json" else path
         if (path / "record.json").is_file():
-            from .pipeline.record import read_record
-
-            return cls([read_record(path / "record.json")], path.parent)
+            return cls([Record.read(path)], path.parent)
         found = collect(place_of(path))
         return cls(found.records, found.place.absolute(), found.problems)
 

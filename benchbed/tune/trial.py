@@ -71,7 +71,7 @@ class Runner:
         Raises BenchbedError where a run does: its loss is not finite, say.
         """
         objectives = self.study.options.objectives
-        runs = []
+        runs: list[dict[str, Any]] = []
         for index, config in enumerate(self.study.configs(parameters)):
             record = self._record(config, index, epoch)
             runs.append({"seed": config.seed, "run": record.id, **figures(record, objectives)})
