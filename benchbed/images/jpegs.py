@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from copy import copy
 from functools import cache
 from pathlib import Path
 
@@ -48,13 +49,16 @@ class JpegSplit(StoredSplit):
         self.broken = {} if broken is None else broken
 
     def to(self, device: torch.device | str) -> "JpegSplit":
-        return JpegSplit(self.root, self.names, self.labels, self.side, self.augment, device, self.broken)
+        made = copy(self)
+        made.device = torch.device(device)
+        return made
 
     def first(self, count: int) -> "JpegSplit":
         """`count` images spread evenly over the split: its own order is by class."""
         kept = torch.linspace(0, len(self) - 1, min(count, len(self))).round().long()
-        names = [self.names[i] for i in kept.tolist()]
-        return JpegSplit(self.root, names, self.labels[kept], self.side, self.augment, self.device)
+        made = copy(self)
+        made.names, made.labels, made.broken = [self.names[i] for i in kept.tolist()], self.labels[kept], {}
+        return made
 
     def seeds(self, count: int, generator: torch.Generator) -> Tensor | None:
         return torch.randint(2**62, (count,), generator=generator) if self.augment else None
@@ -69,16 +73,24 @@ class JpegSplit(StoredSplit):
     def _decode(self, name: str, seed: int | None) -> Decoded:
         try:
             with Image.open(self.root / name) as file:
-                image = file.convert("RGB")
-            if seed is None:
-                return pixels(central(image, self.side))
-            return pixels(augmented(image, self.side, torch.Generator().manual_seed(seed)))
+                return self.view(file, seed)
         except Exception as error:  # a damaged file can fail in any way that its decoder can
             return (
                 (str(error) or type(error).__name__)
                 .splitlines()[0]
                 .replace(repr(str(self.root / name)), "the file")[:200]
             )
+
+    def view(self, file: Image.Image, seed: int | None) -> np.ndarray:
+        """What is shown of an opened file, uint8 (side, side, 3): its centre, or with a seed an augmented view."""
+        image = file.convert("RGB")
+        if seed is None:
+            return pixels(central(image, self.side))
+        return pixels(augmented(image, self.side, torch.Generator().manual_seed(seed)))
+
+    def normalise(self, stacked: Tensor) -> Tensor:
+        """Views, stacked, as float32 (n, c, h, w)."""
+        return normalised(stacked)
 
     def finish(self, reading: Reading) -> tuple[Tensor, Tensor]:
         found = [future.result() for future in reading.images]
@@ -94,7 +106,7 @@ class JpegSplit(StoredSplit):
             )
         kept = [i for i, array in zip(reading.chosen.tolist(), found, strict=True) if not isinstance(array, str)]
         stacked = torch.from_numpy(np.stack(arrays)).to(self.device)
-        return normalised(stacked), self.labels[torch.tensor(kept)].to(self.device)
+        return self.normalise(stacked), self.labels[torch.tensor(kept)].to(self.device)
 
 
 def scan(folder: Path, suffixes: Sequence[str]) -> dict[str, list[str]]:

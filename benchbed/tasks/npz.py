@@ -13,13 +13,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from ..errors import BenchbedError
+from ..images.arrays import SHARE, SMALLEST, classes_of, normal_split, statistics, stratified
 from ..task import Seal, Split, Task
-
-SHARE = 0.2  # of each class, for a split that the file does not have
-SMALLEST = 4  # pixels: NAS-Bench-201's network halves the size twice
 
 
 def npz_task(file: str | Path, /) -> Task:
@@ -32,26 +29,24 @@ def npz_task(file: str | Path, /) -> Task:
     keys = _keys(path)
     images, labels = _pair(path, "")
     cut = [name for name in ("valid", "test") if f"{name}_images" not in keys]
-    parts = _stratified(path, labels, cut)
+    parts = stratified(f"'{path}'", labels, dict.fromkeys(cut, SHARE))
     mine = parts["train"]
-    classes = _classes(path, labels[mine])
-    mean = images[mine].mean((0, 2, 3), dtype=np.float64)
-    std = images[mine].std((0, 2, 3), dtype=np.float64)
-    std = np.where(std > 0, std, 1.0)  # a constant channel stays constant
-    as_split = partial(_split, path=path, mean=mean, std=std, classes=classes)
+    classes = classes_of(f"'{path}'", labels[mine])
+    mean, std = statistics(images[mine])
+    as_split = partial(normal_split, where=f"'{path}'", mean=mean, std=std, classes=classes)
     if "valid" in parts:
-        valid = as_split("valid_", images[parts["valid"]], labels[parts["valid"]])
+        valid = as_split("valid", images[parts["valid"]], labels[parts["valid"]])
     else:
-        valid = as_split("valid_", *_pair(path, "valid_", images.shape[1:]))
+        valid = as_split("valid", *_pair(path, "valid_", images.shape[1:]))
     shape = images.shape[1:]
     if "test" not in parts:
         _check_header(path, "test_", shape)
 
     def read_test() -> Split:
         if "test" not in parts:
-            return as_split("test_", *_pair(path, "test_", shape))
+            return as_split("test", *_pair(path, "test_", shape))
         images, labels = _pair(path, "")
-        return as_split("test_", images[parts["test"]], labels[parts["test"]])
+        return as_split("test", images[parts["test"]], labels[parts["test"]])
 
     facts = {
         "file": path.name,
@@ -64,7 +59,7 @@ def npz_task(file: str | Path, /) -> Task:
         name=f"npz:{path.name}",
         classes=classes,
         shape=shape,
-        train=as_split("", images[mine], labels[mine]),
+        train=as_split("train", images[mine], labels[mine]),
         valid=valid,
         seal=Seal(read_test),
         fingerprint=_sha256(path),
@@ -181,42 +176,3 @@ def _pixels(name: str, images: np.ndarray) -> np.ndarray:
     if not np.isfinite(images).all():
         raise BenchbedError(f"{name} contain NaN or infinity")
     return images
-
-
-def _stratified(path: Path, labels: np.ndarray, cut: list[str]) -> dict[str, np.ndarray]:
-    """Sorted indices of 'train' and of each split in `cut`: a fifth of each class each, by a fixed permutation."""
-    order = np.random.default_rng(0).permutation(len(labels))
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in ("train", *cut)}
-    for label in np.unique(labels):
-        members = order[labels[order] == label]
-        each = round(SHARE * len(members))
-        for i, name in enumerate(cut):
-            parts[name].append(members[i * each : (i + 1) * each])
-        parts["train"].append(members[len(cut) * each :])
-    merged = {name: np.sort(np.concatenate(pieces)) for name, pieces in parts.items()}
-    for name, indices in merged.items():
-        if len(indices) == 0:
-            raise BenchbedError(f"'{path}' has {len(labels)} images: too few to cut a {name} split from them")
-    return merged
-
-
-def _classes(path: Path, labels: np.ndarray) -> int:
-    present = np.unique(labels)
-    if len(present) < 2:
-        raise BenchbedError(f"'{path}' labels name one class ({present[0]}): at least two are needed")
-    if present[-1] != len(present) - 1:
-        absent = np.setdiff1d(np.arange(len(present)), present)[0]
-        raise BenchbedError(f"'{path}' labels go up to {present[-1]} without {absent}: 0 to K-1 are needed, each used")
-    return len(present)
-
-
-def _split(
-    prefix: str, images: np.ndarray, labels: np.ndarray, path: Path, mean: np.ndarray, std: np.ndarray, classes: int
-) -> Split:
-    if labels.max() >= classes:
-        raise BenchbedError(
-            f"'{path}' {prefix}labels contain {labels.max()}: the training labels go up to {classes - 1}"
-        )
-    mean, std = mean.astype(np.float32), std.astype(np.float32)
-    normal = (images - mean[:, None, None]) / std[:, None, None]
-    return Split(torch.from_numpy(normal), torch.from_numpy(labels))
