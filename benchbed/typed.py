@@ -11,7 +11,7 @@ from .errors import BenchbedError, unknown
 M = TypeVar("M", bound=BaseModel)
 
 
-def _takes(kind: type, annotation: Any) -> bool:
+def _takes(kind: type, annotation: object) -> bool:
     """Whether a value of this very type is one of the annotation's, a Literal's values included."""
     return annotation in (kind, Any) or any(type(a) is kind or _takes(kind, a) for a in get_args(annotation))
 

@@ -41,5 +41,5 @@ def sized(raw: Mapping[str, Any], foreign: ForeignConfig) -> dict[str, Any]:
     return {**raw, "supernet": {**given, **own}, "epochs": foreign.epochs}
 
 
-def _file(given: Any) -> str:
+def _file(given: object) -> str:
     return str(given["file"] if isinstance(given, Mapping) else given)

@@ -124,7 +124,7 @@ def select_on(
     seed: int = 0,
     supernet: Mapping[str, Any] | None = None,
     device: torch.device | str = "cpu",
-    **options: Any,
+    **options: object,
 ) -> Selection:
     """What `selector`, with these `options`, chooses on the trained `module` at alpha; the module is tuned in place.
 
@@ -153,7 +153,7 @@ def select_on(
     return selection
 
 
-def _checked_alpha(alpha: Any, space: Space) -> Tensor:
+def _checked_alpha(alpha: object, space: Space) -> Tensor:
     found = torch.as_tensor(alpha)
     if tuple(found.shape) != space.mask.shape:
         raise BenchbedError(
@@ -164,7 +164,7 @@ def _checked_alpha(alpha: Any, space: Space) -> Tensor:
     return found.detach().float()
 
 
-def _check_module(module: Any, space: Space, task: Task, device: torch.device) -> None:
+def _check_module(module: object, space: Space, task: Task, device: torch.device) -> None:
     """Two drawn images through the module: what it gives, and whether that depends on gates and weights.
 
     What its own code raises there is passed on as it is.

@@ -161,7 +161,7 @@ def _finite(path: Path, key: str, value: Tensor) -> Tensor:
     return single
 
 
-def _adam(path: Path, name: str, optimiser: Any, alpha: Tensor) -> dict[str, Tensor] | None:
+def _adam(path: Path, name: str, optimiser: object, alpha: Tensor) -> dict[str, Tensor] | None:
     """Adam's state of alpha, its only parameter."""
     state = optimiser.get("state") if isinstance(optimiser, dict) else None
     slot = next(iter(state.values()), None) if isinstance(state, dict) else None

@@ -36,7 +36,7 @@ class Benchmark:
     _results: type[ArchResults] = ArchResults
     _join = ", "  # between a loss and an accuracy in printed text
 
-    def __init__(self, table: Any = None, verbose: bool = True) -> None:
+    def __init__(self, table: object = None, verbose: bool = True) -> None:
         self.table = open_table(table)
         self.verbose, self.filename = verbose, f"{self.table.name}.npz"
         self._pinned: dict[int, Any] = {}
@@ -63,7 +63,7 @@ class Benchmark:
     def __len__(self) -> int:
         return 0 if self.table.order is None else len(self.table.order)
 
-    def __getitem__(self, index: Any) -> Any:
+    def __getitem__(self, index: object) -> Any:
         return self.meta_archs[index]
 
     def arch(self, index: Any) -> str:
@@ -74,7 +74,7 @@ class Benchmark:
         except BenchbedError as error:
             raise DropinError(str(error)) from None
 
-    def query_index_by_arch(self, arch: Any) -> int:
+    def query_index_by_arch(self, arch: object) -> int:
         """The official index of a string, an object with `tostr`, or an index; -1 for what is not in the space.
 
         DropinError for an index out of range, as theirs raises a ValueError. (An integer of numpy's is an index here;
@@ -95,7 +95,7 @@ class Benchmark:
         """An index drawn with Python's `random`."""
         return random.randint(0, len(self) - 1)
 
-    def get_unique_str(self, arch: Any) -> str:
+    def get_unique_str(self, arch: object) -> str:
         """The benchmark's isomorphism string."""
         return unique_string(self.table.arch(self._index(arch)))
 
@@ -119,7 +119,7 @@ class Benchmark:
     # -- figures -------------------------------------------------------------------------------------------------------
 
     def get_more_info(
-        self, index: Any, dataset: str, iepoch: int | None = None, hp: Any = HP, is_random: Any = RANDOM
+        self, index: object, dataset: str, iepoch: int | None = None, hp: object = HP, is_random: object = RANDOM
     ) -> dict[str, Any]:
         """train-, valid-, test- and valtest- {loss, accuracy, per-time, all-time}, in percent and seconds.
 
@@ -161,14 +161,14 @@ class Benchmark:
     def _comment(self, dataset: str, hp: str) -> dict[str, str]:
         return {}
 
-    def get_cost_info(self, index: Any, dataset: str, hp: Any = HP) -> dict[str, Any]:
+    def get_cost_info(self, index: object, dataset: str, hp: object = HP) -> dict[str, Any]:
         """flops, params (millions), latency (seconds a batch of 256), T-<set>@epoch and @total (seconds)."""
         hp = given_hp(hp)
         self._say("get_cost_info", index=index, dataset=dataset, hp=hp)
         found: dict[str, Any] = self._of(self._index(index), hp).get_compute_costs(dataset)
         return found
 
-    def get_latency(self, index: Any, dataset: str, hp: Any = HP) -> Any:
+    def get_latency(self, index: object, dataset: str, hp: object = HP) -> Any:
         """Seconds a batch of 256; None where the source has none of the cell."""
         hp = given_hp(hp)
         self._say("get_latency", index=index, dataset=dataset, hp=hp)
@@ -177,7 +177,7 @@ class Benchmark:
             return results.get_latency(dataset)
         return results.get_compute_costs(dataset)["latency"]
 
-    def _simulated(self, arch: Any, dataset: str, iepoch: int | None, hp: Any) -> tuple[int, Any, Any]:
+    def _simulated(self, arch: object, dataset: str, iepoch: int | None, hp: object) -> tuple[int, Any, Any]:
         """Index, validation accuracy and seconds (training, and one pass over validation) of a random seed."""
         hp, index = given_hp(hp), self._index(arch)
         if dataset not in DATASETS[1:]:
@@ -202,7 +202,7 @@ class Benchmark:
     def reset_time(self) -> None:
         self._used_time: Any = 0
 
-    def _best(self, dataset: str, metric_on_set: str, flops: Any, params: Any, hp: Any) -> tuple[int, Any]:
+    def _best(self, dataset: str, metric_on_set: str, flops: object, params: object, hp: object) -> tuple[int, Any]:
         hp = given_hp(hp)
         self._say("find_best", dataset=dataset, metric_on_set=metric_on_set, hp=hp, flops=flops, params=params)
         index, accuracy = best_cell(self, *remap_dataset_set_names(dataset, metric_on_set), flops, params, hp)
@@ -211,30 +211,30 @@ class Benchmark:
             print(f"  the best architecture : [{index}] {text} with accuracy={accuracy}%")
         return index, accuracy
 
-    def statistics(self, dataset: str, hp: Any) -> dict[int, int]:
+    def statistics(self, dataset: str, hp: object) -> dict[int, int]:
         """How many architectures have how many seeds; of those that the table has."""
         self._say("statistics", dataset=dataset, hp=hp)
         return trial_counts(self, dataset, str(hp))
 
     # -- records -------------------------------------------------------------------------------------------------------
 
-    def query_meta_info_by_index(self, arch_index: Any, hp: Any = HP) -> Any:
+    def query_meta_info_by_index(self, arch_index: object, hp: object = HP) -> Any:
         """The `ArchResults` of a cell, a copy."""
         hp = given_hp(hp)
         self._say("query_meta_info_by_index", arch_index=arch_index, hp=hp)
         results = self._of(self._index(arch_index), hp)
         return copy.deepcopy(results) if isinstance(results, ArchResults) else results
 
-    def query_by_index(self, arch_index: Any, dataname: str | None = None, hp: Any = HP) -> Any:
+    def query_by_index(self, arch_index: object, dataname: str | None = None, hp: object = HP) -> Any:
         """The trainings on a data set by seed (`ResultsCount`); without one, the `ArchResults`. Copies."""
         info = self.query_meta_info_by_index(arch_index, hp)
         return info if dataname is None else info.query(dataname)
 
-    def get_net_param(self, index: Any, dataset: str, seed: int | None, hp: Any = HP) -> Any:
+    def get_net_param(self, index: object, dataset: str, seed: int | None, hp: object = HP) -> Any:
         """None, or without a seed None by seed: a table keeps no weights."""
         return self._of(self._index(index), given_hp(hp)).get_net_param(dataset, seed)
 
-    def get_net_config(self, index: Any, dataset: str) -> dict[str, Any]:
+    def get_net_config(self, index: object, dataset: str) -> dict[str, Any]:
         """name, C channels, N cells a stage, arch_str, num_classes."""
         self._say("get_net_config", index=index, dataset=dataset)
         results = next(iter(self._present(self._index(index)).values()))
@@ -243,7 +243,7 @@ class Benchmark:
         found: dict[str, Any] = next(iter(results.query(dataset).values())).get_config(None)
         return found
 
-    def clear_params(self, index: Any, hp: Any = None) -> None:
+    def clear_params(self, index: object, hp: object = None) -> None:
         """Nothing to clear: a table keeps no weights. DropinError for an unknown architecture or `hp`."""
         cell = self._index(index)
         for results in self._present(cell).values() if hp is None else [self._of(cell, str(hp))]:
@@ -252,14 +252,14 @@ class Benchmark:
 
     # -- text ----------------------------------------------------------------------------------------------------------
 
-    def query_info_str_by_arch(self, arch: Any, hp: Any = HP) -> str:
+    def query_info_str_by_arch(self, arch: object, hp: object = HP) -> str:
         """Two lines for the cell and two a data set, in the mirrored package's words."""
         hp = given_hp(hp)
         self._say("query_info_str_by_arch", arch=arch, hp=hp)
         index = self._index(arch)
         return "\n".join(self._lines(self._of(index, hp), f"arch-index={index}"))
 
-    def query_by_arch(self, arch: Any, hp: Any) -> str:
+    def query_by_arch(self, arch: object, hp: object) -> str:
         """`query_info_str_by_arch`, under its old name."""
         return self.query_info_str_by_arch(arch, hp)
 
@@ -285,12 +285,12 @@ class Benchmark:
             print("\n".join(lines))
         print(f"{'<' * 40}------------{'<' * 40}")
 
-    def _lines(self, results: Any, extra: str | None) -> list[str]:
+    def _lines(self, results: object, extra: str | None) -> list[str]:
         if isinstance(results, MeanResults):
             raise DropinError(f"table {self.table.name} has no losses, which this text shows: {HOW}")
         return describe(results, extra, self._join)
 
-    def _say(self, method: str, **arguments: Any) -> None:
+    def _say(self, method: str, **arguments: object) -> None:
         """The log that `verbose` asks for."""
         if self.verbose:
             print(f"Call {method} with {', '.join(f'{name}={value}' for name, value in arguments.items())}")
@@ -318,7 +318,7 @@ class Benchmark:
         """'12' and '200', as far as the table has them."""
         return [str(epochs) for epochs in sorted({figure.epochs for figure in self.table.figures})]
 
-    def _index(self, arch: Any) -> int:
+    def _index(self, arch: object) -> int:
         """The index of whatever names an architecture. DropinError where there is none."""
         if type(arch) is int and 0 <= arch < len(self):
             return arch
@@ -357,7 +357,7 @@ class Benchmark:
             raise DropinError(f"table {self.table.name} has nothing of architecture {index}")
         return cell
 
-    def _of(self, index: int, hp: Any) -> Any:
+    def _of(self, index: int, hp: object) -> Any:
         cell = self._present(index)
         if (found := cell.get(str(hp))) is None:
             raise DropinError(

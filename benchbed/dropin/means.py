@@ -27,7 +27,7 @@ class MeanResults:
         self.table, self.place, self.epochs = table, place, epochs
         self.arch_index, self.arch_str = arch_index, arch_str
 
-    def get_metrics(self, dataset: str, setname: str, iepoch: int | None = None, is_random: Any = False) -> Any:
+    def get_metrics(self, dataset: str, setname: str, iepoch: int | None = None, is_random: object = False) -> Any:
         """iepoch, and where the table has them accuracy (of an evaluation set) and all_time (of training).
 
         Of the last epoch alone, and means whatever `is_random` says but a seed, which no mean is of.
@@ -107,11 +107,11 @@ class MeanResults:
         ours(dataset)
         self._lacks("single trainings and their seeds")
 
-    def query(self, dataset: str, seed: Any = None) -> NoReturn:
+    def query(self, dataset: str, seed: object = None) -> NoReturn:
         ours(dataset)
         self._lacks("single trainings")
 
-    def get_net_param(self, dataset: str, seed: Any = None) -> None:
+    def get_net_param(self, dataset: str, seed: object = None) -> None:
         """None: a table keeps no weights."""
 
     def _lacks(self, what: str) -> NoReturn:

@@ -41,12 +41,12 @@ class NASBench201API(Benchmark):
 
     _results = ArchResults
 
-    def __init__(self, table: Any = None, verbose: bool = True) -> None:
+    def __init__(self, table: object = None, verbose: bool = True) -> None:
         super().__init__(table, verbose)
         self.evaluated_indexes = list(self._indexes)
 
     def simulate_train_eval(
-        self, arch: Any, dataset: str, hp: Any = HP, account_time: bool = True
+        self, arch: object, dataset: str, hp: object = HP, account_time: bool = True
     ) -> tuple[Any, Any, Any, Any]:
         """(validation accuracy, latency, seconds, `used_time`) of a random seed.
 
@@ -59,12 +59,12 @@ class NASBench201API(Benchmark):
         return accuracy, latency, seconds, self._used_time
 
     def find_best(
-        self, dataset: str, metric_on_set: str, FLOP_max: Any = None, Param_max: Any = None, hp: Any = HP
+        self, dataset: str, metric_on_set: str, FLOP_max: object = None, Param_max: object = None, hp: object = HP
     ) -> tuple[int, Any]:
         """(index, accuracy) of the highest mean over seeds within limits in millions; (-1, None) if none is."""
         return self._best(dataset, metric_on_set, FLOP_max, Param_max, hp)
 
-    def reload(self, archive_root: Any = None, index: Any = None) -> None:
+    def reload(self, archive_root: object = None, index: object = None) -> None:
         """Refused: a table does not change."""
         raise DropinError(f"reload: table {self.table.name} is read as it is; 'table import' makes another")
 

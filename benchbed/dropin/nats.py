@@ -53,7 +53,7 @@ class NATStopology(Benchmark):
     full_epochs_in_paper = full_train_epochs = 200
     search_space_name = "topology"
 
-    def __init__(self, table: Any = None, fast_mode: bool = False, verbose: bool = True) -> None:
+    def __init__(self, table: object = None, fast_mode: bool = False, verbose: bool = True) -> None:
         super().__init__(table, verbose)
         self.fast_mode, self.archive_dir = fast_mode, None
         self.evaluated_indexes = set(self._indexes)
@@ -64,7 +64,7 @@ class NATStopology(Benchmark):
         return {"comment": _COMMENT.format(sets=_TRAINED_ON[dataset], hp=hp)}
 
     def simulate_train_eval(
-        self, arch: Any, dataset: str, iepoch: int | None = None, hp: Any = HP, account_time: bool = True
+        self, arch: object, dataset: str, iepoch: int | None = None, hp: object = HP, account_time: bool = True
     ) -> tuple[Any, Any, Any, Any]:
         """(validation accuracy, latency, seconds, `used_time`) of a random seed.
 
@@ -78,7 +78,7 @@ class NATStopology(Benchmark):
         return accuracy, latency, seconds, self._used_time
 
     def find_best(
-        self, dataset: str, metric_on_set: str, flop_max: Any = None, param_max: Any = None, hp: Any = HP,
+        self, dataset: str, metric_on_set: str, flop_max: object = None, param_max: object = None, hp: object = HP,
         enforce_all: bool | None = None,
     ) -> tuple[int, Any]:  # fmt: skip
         """(index, accuracy) of the highest mean over seeds within limits in millions; (-1, None) if none is."""
@@ -93,7 +93,7 @@ class NATStopology(Benchmark):
     def reset_fast_mode(self, fast_mode: bool) -> None:
         self.fast_mode = fast_mode
 
-    def reload(self, archive_root: Any = None, index: Any = None) -> None:
+    def reload(self, archive_root: object = None, index: object = None) -> None:
         """Refused: a table does not change."""
         raise DropinError(f"reload: table {self.table.name} is read as it is; 'table import' makes another")
 
@@ -105,11 +105,13 @@ class NATStopology(Benchmark):
 class NATSsize:
     """Refused: no table holds the size space."""
 
-    def __init__(self, *_: Any, **__: Any) -> None:
+    def __init__(self, *_: object, **__: object) -> None:
         raise DropinError("NATS-Bench's size space ('sss') has no table here: the topology space ('tss') has one")
 
 
-def create(table: Any = None, search_space: Any = "tss", fast_mode: bool = False, verbose: bool = True) -> NATStopology:
+def create(
+    table: object = None, search_space: object = "tss", fast_mode: bool = False, verbose: bool = True
+) -> NATStopology:
     """The interface of the search space 'tss' or 'topology'. `table`: a name (nb201 if None), an .npz file or a Table.
 
     DropinError for 'sss' and 'size', and for anything else.
@@ -118,7 +120,7 @@ def create(table: Any = None, search_space: Any = "tss", fast_mode: bool = False
     return NATStopology(table, fast_mode, verbose)
 
 
-def check_space(search_space: Any) -> None:
+def check_space(search_space: object) -> None:
     """Raises DropinError unless it is the topology space."""
     if search_space in NATS_BENCH_SSS_NAMEs:
         NATSsize()

@@ -29,7 +29,7 @@ HP: Any = _Default12("12")  # the originals' default
 RANDOM: Any = type("_DefaultTrue", (), {"__repr__": lambda self: "True", "__bool__": lambda self: True})()
 
 
-def given_hp(hp: Any) -> str:
+def given_hp(hp: object) -> str:
     """`hp` as text, warning once where the caller has left it to the default."""
     if hp is HP:
         _once(
@@ -39,7 +39,7 @@ def given_hp(hp: Any) -> str:
     return str(hp)
 
 
-def given_seed(is_random: Any) -> Any:
+def given_seed(is_random: object) -> Any:
     """`is_random`, warning once where the caller has left it to the default."""
     if is_random is not RANDOM:
         return is_random

@@ -36,7 +36,7 @@ class ArchResults:
 
     # -- figures -------------------------------------------------------------------------------------------------------
 
-    def get_metrics(self, dataset: str, setname: str, iepoch: int | None = None, is_random: Any = False) -> Any:
+    def get_metrics(self, dataset: str, setname: str, iepoch: int | None = None, is_random: object = False) -> Any:
         """iepoch, loss, accuracy, cur_time, all_time of 'train' or an evaluation set, after epoch `iepoch` (the last).
 
         is_random: False, the mean over seeds; True, a seed drawn with Python's `random`; a number, that seed.
@@ -99,13 +99,13 @@ class ArchResults:
     def get_dataset_seeds(self, dataset: str) -> list[Any]:
         return list(self._seeds(dataset))
 
-    def query(self, dataset: str, seed: Any = None) -> Any:
+    def query(self, dataset: str, seed: object = None) -> Any:
         """The training of a seed; without one, all of the data set by seed."""
         if seed is None:
             return dict(zip(self._seeds(dataset), self._all(dataset), strict=True))
         return self._one(dataset, seed)
 
-    def get_net_param(self, dataset: str, seed: Any = None) -> Any:
+    def get_net_param(self, dataset: str, seed: object = None) -> Any:
         """None, or None by seed: a table keeps no weights."""
         if seed is None:
             return {s: t.get_net_param() for s, t in self.query(dataset).items()}
@@ -122,7 +122,7 @@ class ArchResults:
     def _all(self, dataset: str) -> list[ResultsCount]:
         return [self._one(dataset, seed) for seed in self._seeds(dataset)]
 
-    def _one(self, dataset: str, seed: Any) -> ResultsCount:
+    def _one(self, dataset: str, seed: object) -> ResultsCount:
         found = self.all_results.get((dataset, seed))
         if found is None:
             raise DropinError(f"no training of architecture {self.arch_index} on {dataset} with seed {seed!r}: there "
@@ -131,22 +131,24 @@ class ArchResults:
 
     # -- what a script may change --------------------------------------------------------------------------------------
 
-    def reset_latency(self, dataset: str, seed: Any, latency: float) -> None:
+    def reset_latency(self, dataset: str, seed: object, latency: float) -> None:
         for trial in self._chosen(dataset, seed):
             trial.update_latency([latency])
 
-    def reset_pseudo_train_times(self, dataset: str, seed: Any, estimated_per_epoch_time: float) -> None:
+    def reset_pseudo_train_times(self, dataset: str, seed: object, estimated_per_epoch_time: float) -> None:
         for trial in self._chosen(dataset, seed):
             trial.reset_pseudo_train_times(estimated_per_epoch_time)
 
-    def reset_pseudo_eval_times(self, dataset: str, seed: Any, eval_name: str, estimated_per_epoch_time: float) -> None:
+    def reset_pseudo_eval_times(
+        self, dataset: str, seed: object, eval_name: str, estimated_per_epoch_time: float
+    ) -> None:
         for trial in self._chosen(dataset, seed):
             trial.reset_pseudo_eval_times(eval_name, estimated_per_epoch_time)
 
-    def _chosen(self, dataset: str, seed: Any) -> list[ResultsCount]:
+    def _chosen(self, dataset: str, seed: object) -> list[ResultsCount]:
         return self._all(dataset) if seed is None else [self._one(dataset, seed)]
 
-    def update(self, dataset_name: str, seed: Any, result: ResultsCount) -> None:
+    def update(self, dataset_name: str, seed: object, result: ResultsCount) -> None:
         """Adds a training."""
         if seed in self.dataset_seed.get(dataset_name, ()) or (dataset_name, seed) in self.all_results:
             raise DropinError(f"architecture {self.arch_index} has seed {seed} on {dataset_name} already")
@@ -169,7 +171,7 @@ class ArchResults:
         self.__dict__.update({**state_dict, "all_results": trials})
 
     @classmethod
-    def create_from_state_dict(cls, state_dict_or_file: Any) -> "ArchResults":
+    def create_from_state_dict(cls, state_dict_or_file: object) -> "ArchResults":
         if not isinstance(state_dict_or_file, dict):
             raise DropinError(
                 f"a record is made from a dict, not from {state_dict_or_file!r}: 'table import' reads files"

@@ -31,7 +31,7 @@ def install(table: str | Path | Table = "nb201") -> None:
 
 def _nas_201_api(table: Table) -> list[ModuleType]:
     class NASBench201API(nas201.NASBench201API):
-        def __init__(self, file_path_or_dict: Any = None, verbose: bool = True) -> None:
+        def __init__(self, file_path_or_dict: object = None, verbose: bool = True) -> None:
             _tell("nas_201_api", table, file_path_or_dict)
             super().__init__(table, verbose)
 
@@ -52,12 +52,12 @@ def _nas_201_api(table: Table) -> list[ModuleType]:
 
 def _nats_bench(table: Table) -> list[ModuleType]:
     class NATStopology(nats.NATStopology):
-        def __init__(self, file_path_or_dict: Any = None, fast_mode: bool = False, verbose: bool = True) -> None:
+        def __init__(self, file_path_or_dict: object = None, fast_mode: bool = False, verbose: bool = True) -> None:
             _tell("nats_bench", table, file_path_or_dict)
             super().__init__(table, fast_mode, verbose)
 
     def create(
-        file_path_or_dict: Any, search_space: Any, fast_mode: bool = False, verbose: bool = True
+        file_path_or_dict: object, search_space: object, fast_mode: bool = False, verbose: bool = True
     ) -> NATStopology:
         nats.check_space(search_space)
         return NATStopology(file_path_or_dict, fast_mode, verbose)
@@ -98,7 +98,7 @@ def _package(name: str, own: dict[str, Any], inner: dict[str, dict[str, Any]]) -
     return modules
 
 
-def _tell(package: str, table: Table, given: Any) -> None:
+def _tell(package: str, table: Table, given: object) -> None:
     if isinstance(given, dict):
         raise DropinError(f"{package} was given a dict of records, and the drop-in answers from table {table.name}: "
                           "give a path or None, or import the records with 'table import'")  # fmt: skip
@@ -119,7 +119,7 @@ def _torch_home() -> str:
     return os.environ.get("TORCH_HOME") or str(Path.home() / ".torch")
 
 
-def _no_pickle(*_: Any, **__: Any) -> None:
+def _no_pickle(*_: object, **__: object) -> None:
     raise DropinError("the drop-in reads and writes no pickles: 'table import' reads the benchmark's")
 
 

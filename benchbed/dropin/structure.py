@@ -99,5 +99,5 @@ class TopologyStructure:
         return TopologyStructure(nodes)
 
 
-def topology_str2structure(xstr: Any) -> TopologyStructure:
+def topology_str2structure(xstr: object) -> TopologyStructure:
     return TopologyStructure.str2structure(xstr)

@@ -142,7 +142,9 @@ class ResultsCount:
 
     # -- what a script may change --------------------------------------------------------------------------------------
 
-    def update_train_info(self, train_acc1es: Any, train_acc5es: Any, train_losses: Any, train_times: Any) -> None:
+    def update_train_info(
+        self, train_acc1es: object, train_acc5es: object, train_losses: object, train_times: object
+    ) -> None:
         self.train_acc1es, self.train_acc5es = train_acc1es, train_acc5es
         self.train_losses, self.train_times = train_losses, train_times
 
@@ -160,7 +162,7 @@ class ResultsCount:
         self.eval_times: dict[str, Any] = {}
         self.eval_losses: dict[str, Any] = {}
 
-    def update_latency(self, latency: Any) -> None:
+    def update_latency(self, latency: object) -> None:
         self.latency = copy.deepcopy(latency)
 
     def update_eval(self, accs: Any, losses: Any, times: Any) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 
-def named(name: str, metrics: dict[str, Any], epochs: Any) -> dict[str, Any]:
+def named(name: str, metrics: dict[str, Any], epochs: object) -> dict[str, Any]:
     """Metrics under the keys of `get_more_info`; what a table of means lacks is left out."""
     found = {f"{name}-{key}": metrics[key] for key in ("loss", "accuracy") if key in metrics}
     if "all_time" in metrics:

@@ -61,7 +61,7 @@ def read_batch(path: Path, layout: Layout, md5: str | None) -> tuple[np.ndarray,
     return _images(path, batch["data"], layout), _labels(path, batch[layout.labels], len(batch["data"]), layout)
 
 
-def _images(path: Path, data: Any, layout: Layout) -> np.ndarray:
+def _images(path: Path, data: object, layout: Layout) -> np.ndarray:
     width = 3 * layout.side**2
     if type(data) is not np.ndarray or data.dtype != np.uint8:
         raise BenchbedError(f"'{path}' data are {getattr(data, 'dtype', type(data).__name__)}: a uint8 array is needed")
@@ -70,7 +70,7 @@ def _images(path: Path, data: Any, layout: Layout) -> np.ndarray:
     return data.reshape(-1, 3, layout.side, layout.side)
 
 
-def _labels(path: Path, labels: Any, count: int, layout: Layout) -> np.ndarray:
+def _labels(path: Path, labels: object, count: int, layout: Layout) -> np.ndarray:
     if type(labels) is np.ndarray and labels.dtype.kind in "iu" and labels.ndim == 1:
         labels = labels.tolist()
     if type(labels) is not list or any(type(label) is not int for label in labels):

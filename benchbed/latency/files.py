@@ -46,7 +46,7 @@ def read_entries(path: Path, space: str) -> Entries:
     return Entries(_authors(path, text), path.stem)
 
 
-def check_time(path: Path, key: str, value: Any) -> float:
+def check_time(path: Path, key: str, value: object) -> float:
     """A time in ms. Raises BenchbedError that names the key unless it is a positive finite number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
         raise BenchbedError(f"latency table {path}: {key} takes {value!r} ms, expected a positive number")

@@ -111,7 +111,7 @@ def toml(values: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _table(value: Any) -> bool:
+def _table(value: object) -> bool:
     return isinstance(value, Mapping)
 
 
@@ -119,7 +119,7 @@ def _key(key: str) -> str:
     return key if key.replace("_", "").replace("-", "").isalnum() else json.dumps(key)
 
 
-def _literal(value: Any) -> str:
+def _literal(value: object) -> str:
     """A TOML value: strings, numbers and booleans are written as JSON writes them, but that DEL is no raw letter."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_key(k)} = {_literal(v)}" for k, v in value.items() if v is not None) + "}"

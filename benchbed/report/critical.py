@@ -1,10 +1,14 @@
 """The critical-difference diagram of mean ranks (Demsar, JMLR 7, 2006, figure 1)."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..stats.ranks import Ranks, cliques
 from .plots import empty_figure, svg_bytes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 STEP = 0.28  # inches between two names, and between two bars
 LETTER = 0.082  # inches of a letter at most
@@ -15,7 +19,7 @@ def critical_difference_svg(names: Sequence[str], found: Ranks) -> bytes:
     return svg_bytes(critical_difference_figure(names, found))
 
 
-def critical_difference_figure(names: Sequence[str], found: Ranks) -> Any:
+def critical_difference_figure(names: Sequence[str], found: Ranks) -> "Figure":
     """Mean ranks on a line, best at the left; bars join methods that one critical difference does not tell apart.
 
     names: the methods in the order of `found.mean`. Raises ValueError for another number of names.
@@ -51,7 +55,7 @@ def critical_difference_figure(names: Sequence[str], found: Ranks) -> Any:
     return figure
 
 
-def _axis(axes: Any, k: int, at: Any, found: Ranks) -> None:
+def _axis(axes: "Axes", k: int, at: Any, found: Ranks) -> None:
     """The line of ranks, and the critical difference above it."""
     axes.plot([at(1), at(k)], [0, 0], c="k", lw=1)
     for rank in range(1, k + 1):

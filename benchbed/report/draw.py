@@ -17,6 +17,7 @@ from .saving import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WIDTH = 80  # columns of a terminal
 FORMATS = (".svg", ".pdf", ".png")
@@ -200,7 +201,7 @@ def _interleaved(one: Edge, other: Edge) -> bool:
 PITCH, MARGIN, HEAD = 1.9, 0.8, 0.45  # inches, and data units: between nodes, beside them for the words, above a title
 
 
-def _figure(cells: list[Cell], colours: dict[str, str]) -> Any:
+def _figure(cells: list[Cell], colours: dict[str, str]) -> "Figure":
     """The matplotlib figure (Agg; no window, no global state): the cells, one below the other."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

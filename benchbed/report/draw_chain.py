@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..space import Layer
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 IDENTITY = "·"  # a block that was replaced by the identity, in text
 
@@ -27,7 +30,7 @@ def chain_text(layers: Sequence[Layer], columns: int) -> str:
     return "\n".join(lines)
 
 
-def chain_figure(layers: Sequence[Layer], colours: Mapping[str, str], absent: Sequence[str]) -> Any:
+def chain_figure(layers: Sequence[Layer], colours: Mapping[str, str], absent: Sequence[str]) -> "Figure":
     """The matplotlib figure (Agg): a block a layer, stages set apart and named with their channels and size.
 
     A block's height grows with its kernel, so that large ones stand out; what is absent is drawn broken and flat.

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -22,6 +22,10 @@ from .critical import critical_difference_figure
 from .draw import PALETTE, colours_of, draw_cell, text_drawing
 from .groups import Group, Row, slug
 from .plots import empty_figure, legend_below, pdf_bytes, svg_bytes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
 
 MOST_THIN = 20  # seeds whose own trajectories are drawn beside their mean
 MOST_RANKED = 30  # methods of a critical-difference diagram
@@ -123,7 +127,7 @@ def _free(name: str, taken: Mapping[str, Any]) -> str:
     return name if name not in taken else next(f"{name} {i}" for i in range(2, 1000) if f"{name} {i}" not in taken)
 
 
-def curves(searches: Mapping[str, Sequence[Sequence[Epoch]]]) -> Any:
+def curves(searches: Mapping[str, Sequence[Sequence[Epoch]]]) -> "Drawing":
     """Mean validation accuracy over mean seconds, epoch by epoch, as far as every seed of a searcher has come."""
     figure = empty_figure(6.0, 3.6)
     axes = figure.subplots()
@@ -148,7 +152,7 @@ def curves(searches: Mapping[str, Sequence[Sequence[Epoch]]]) -> Any:
     return figure
 
 
-def _tidy(axes: Any) -> None:
+def _tidy(axes: "Axes") -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8)
     axes.grid(alpha=0.2, lw=0.6)
@@ -199,7 +203,7 @@ def _alpha(group: Group, name: str, runs: Sequence[Sequence[Epoch]], space: Spac
     return _drawn(f"{group.slug}-alpha-{slug(name)}", "alpha", caption, trajectories(runs, space))
 
 
-def trajectories(runs: Sequence[Sequence[Epoch]], space: Space) -> Any:
+def trajectories(runs: Sequence[Sequence[Epoch]], space: Space) -> "Drawing":
     """A panel a position, a line an operation: probabilities (P, O) after each epoch that every run has come to."""
     epochs = min(map(len, runs))
     values = np.array([[e.probabilities for e in run[:epochs]] for run in runs])  # (runs, epochs, P, O)
@@ -287,7 +291,7 @@ def _counted(record: Record) -> bool:
     return isinstance(record.facts.get("params"), int | float)
 
 
-def pareto(group: Group, axis: str, costs: Mapping[str, float]) -> Any:
+def pareto(group: Group, axis: str, costs: Mapping[str, float]) -> "Drawing":
     """A point a run, a colour a setting; the front over all of them as steps."""
     figure = empty_figure(6.0, 4.0)
     axes = figure.subplots()

@@ -231,7 +231,7 @@ def _difference(own: Mapping[str, Any], alike: Sequence[Mapping[str, Any]]) -> s
     return ", ".join(words)
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     """A setting in words; of a fingerprint the first digits."""
     text = str(value)
     return text[:8] if re.fullmatch(r"[0-9a-f]{32,}", text) else text

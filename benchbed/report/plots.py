@@ -3,7 +3,7 @@
 import io
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -13,6 +13,10 @@ from ..stats.interval import Interval
 from ..stats.pareto import front
 from .draw import colours_of
 from .saving import save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 TICKS = 24  # positions with a name under them; of more, only every so many
 OWN, BLIND, DRAWN = "#0072B2", "#D55E00", "#888888"  # of Okabe and Ito's palette
@@ -62,7 +66,7 @@ def front_svg(
     return svg_bytes(figure)
 
 
-def legend_below(figure: Any, most: int) -> None:
+def legend_below(figure: "Figure", most: int) -> None:
     """A legend below the axes of at most so many columns: as many as its longest label leaves room for.
 
     The figure grows with the rows, so that they take nothing from the axes.
@@ -76,7 +80,7 @@ def legend_below(figure: Any, most: int) -> None:
     figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
 
 
-def _marks(axes: Any, marks: Sequence[Mark], colour: str, marker: str, label: str) -> None:
+def _marks(axes: "Axes", marks: Sequence[Mark], colour: str, marker: str, label: str) -> None:
     x, y = ([getattr(m, name).mean for m in marks] for name in ("cost", "accuracy"))
     bars = {name: np.array([_reach(getattr(m, name)) for m in marks]).T for name in ("cost", "accuracy")}
     style: dict[str, Any] = {"fmt": marker, "ms": 5, "lw": 1, "c": colour, "mec": "white", "mew": 0.5}
@@ -176,7 +180,7 @@ def curves_svg(panels: Mapping[str, Sequence[Curve]], axis: str, least: Mapping[
     return svg_bytes(figure)
 
 
-def empty_figure(wide: float, high: float, layout: Literal["constrained"] | None = "constrained") -> Any:
+def empty_figure(wide: float, high: float, layout: Literal["constrained"] | None = "constrained") -> "Figure":
     """A figure without axes, inches (Agg; no window, no global state)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -195,17 +199,17 @@ def _figure(rows: int, wide: float, high: float, sharex: bool = True) -> tuple[A
     return figure, list(axes)
 
 
-def svg_bytes(figure: Any) -> bytes:
+def svg_bytes(figure: "Figure") -> bytes:
     """The same figure gives the same bytes."""
     return _saved(figure, "svg")
 
 
-def pdf_bytes(figure: Any) -> bytes:
+def pdf_bytes(figure: "Figure") -> bytes:
     """The figure for a paper, its text as text. The same figure gives the same bytes."""
     return _saved(figure, "pdf")
 
 
-def _saved(figure: Any, ending: str) -> bytes:
+def _saved(figure: "Figure", ending: str) -> bytes:
     out = io.BytesIO()
     save_figure(figure, out, ending, "study", dpi=150)
     return out.getvalue()

@@ -4,7 +4,10 @@ import functools
 import re
 import sys
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Families with the letters of Chinese, Japanese and Korean, of Linux, macOS and Windows. DejaVu, which comes with
 # matplotlib, has the Latin, Greek, Cyrillic and Arabic ones.
@@ -17,7 +20,7 @@ WIDE = (
 UNDATED = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 
-def save_figure(figure: Any, out: Any, ending: str, salt: str, **how: Any) -> None:
+def save_figure(figure: "Figure", out: Any, ending: str, salt: str, **how: Any) -> None:
     """Writes a matplotlib figure to a path or an open file, in our font and not in that of the user's matplotlibrc.
 
     salt: makes an SVG's ids repeat. ending: svg, pdf or png; a PDF's text stays text (fonts of type 42). A letter that

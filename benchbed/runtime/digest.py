@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 
-def digest(tree: Any) -> str:
+def digest(tree: object) -> str:
     """SHA-256 over the paths and values of nested dicts, lists and tuples, whatever the order of the keys."""
     total = hashlib.sha256()
     for name, value in sorted(_flat(tree)):
@@ -15,7 +15,7 @@ def digest(tree: Any) -> str:
     return total.hexdigest()
 
 
-def first_difference(before: Any, now: Any, where: str = "") -> tuple[str, Any, Any] | None:
+def first_difference(before: object, now: object, where: str = "") -> tuple[str, Any, Any] | None:
     """The first place where two trees of plain values differ, and what stands there; None where they are equal."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in [*before, *(key for key in now if key not in before)]:
@@ -26,13 +26,13 @@ def first_difference(before: Any, now: Any, where: str = "") -> tuple[str, Any, 
     return None if before == now else (where, before, now)
 
 
-def _bytes(value: Any) -> bytes:
+def _bytes(value: object) -> bytes:
     if isinstance(value, Tensor):
         return value.detach().cpu().contiguous().numpy().tobytes()  # the memory layout is no part of the value
     return repr(value).encode()
 
 
-def _flat(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
+def _flat(tree: object, prefix: str = "") -> list[tuple[str, Any]]:
     if isinstance(tree, dict):
         return [pair for key, value in tree.items() for pair in _flat(value, f"{prefix}/{key}")]
     if isinstance(tree, (list, tuple)):

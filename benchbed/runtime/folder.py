@@ -32,7 +32,7 @@ class HeldError(BenchbedError):
     """Another living process works in the folder."""
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: object) -> None:
     write_atomic(path, (json.dumps(value, indent=2) + "\n").encode())
 
 

@@ -382,7 +382,7 @@ class Table:
         return f"holds {there:,} of the {size:,} cells" if there < size else None
 
 
-def _check_words(dataset: Any, split: Any, epochs: Any) -> None:
+def _check_words(dataset: object, split: object, epochs: object) -> None:
     """Raises BenchbedError for what cannot name a figure, whatever the table has."""
     for word, value, kind, expected in (
         ("data set", dataset, str, "a name"),

@@ -216,7 +216,7 @@ def _series_form(field: str, epochs: tuple[int, ...], numbers: list[float], valu
     return [types, len(epochs) if epochs == tuple(range(len(epochs))) else list(epochs), int(one)]
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """One of numpy's numbers among a record's words, as JSON has it."""
     if isinstance(value, np.generic):
         return value.item()

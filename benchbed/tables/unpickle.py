@@ -51,7 +51,7 @@ class _Reader(pickle.Unpickler):
             raise _Foreign(f"{module}.{name}")
         return _ADMITTED[module, name]
 
-    def persistent_load(self, pid: Any) -> Any:
+    def persistent_load(self, pid: object) -> Any:
         raise _Foreign("a persistent object")
 
 

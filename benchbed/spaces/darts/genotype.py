@@ -89,7 +89,7 @@ def _value(node: ast.expr) -> Any:
         raise BenchbedError(f"darts genotype: {show(ast.unparse(node))} is no list of values") from None
 
 
-def _pairs(group: str, found: Any) -> Pairs:
+def _pairs(group: str, found: object) -> Pairs:
     """The pairs of one cell, checked against the nodes that they stand for."""
     if not isinstance(found, list | tuple):
         raise BenchbedError(f"darts {group} cell {show(found)}: expected a list of ('OPERATION', SOURCE)")

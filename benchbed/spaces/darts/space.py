@@ -62,7 +62,7 @@ class Darts(Space):
         for node in NODES
     )
 
-    def __init__(self, stem: Any = "cifar"):
+    def __init__(self, stem: object = "cifar"):
         """Raises BenchbedError for another stem."""
         if stem not in costs.STEMS:
             raise unknown("space option stem", str(stem), costs.STEMS)

@@ -32,7 +32,7 @@ class NB201Untied(Space):
     sized_by = ("channels",)
     presets: ClassVar[dict[str, Any]] = {"small": {"cells": 1}}
 
-    def __init__(self, cells: Any = 5):
+    def __init__(self, cells: object = 5):
         """Raises BenchbedError unless `cells` is a whole number from 1 to 50."""
         if type(cells) is not int or not 1 <= cells <= MOST_CELLS:
             raise BenchbedError(f"space option cells = {cells!r}: expected a whole number from 1 to {MOST_CELLS}")
