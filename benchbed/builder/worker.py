@@ -20,10 +20,12 @@ import torch
 from .. import registry
 from ..errors import BenchbedError
 from ..runtime.machine import made_with, pick_device
+from ..runtime.progress import Reporter
+from ..runtime.stage import Stage
 from ..space import Architecture, Space
 from ..task import AnySplit, Task
 from ..training.cell import training_of
-from ..training.train import evaluate
+from ..training.train import evaluate, train_on
 from .classes import classes
 from .job_store import Job, Ledger
 from .spec import Spec
@@ -47,13 +49,11 @@ def train(spec: Spec, space: Space, task: Task, test: AnySplit, cell: Architectu
     recipe = spec.scoring.recipe()
     size: dict[str, Any] = {"channels": spec.scoring.channels, "cells": spec.scoring.cells}
     clock = time.process_time if spec.device == "cpu" else time.perf_counter
-    began = clock()
-    training = training_of(space, task, recipe, cell, **size, seed=seed, device=spec.device)
-    while not training.finished:
-        training.epoch()
-    seconds = clock() - began
+    stage = Stage(None, clock)
+    training = stage.timed(lambda: training_of(space, task, recipe, cell, **size, seed=seed, device=spec.device))
+    train_on(training, stage, Reporter(quiet=True), "training")
     valid = evaluate(training.network, task.valid)
-    return {"valid": valid, "test": evaluate(training.network, test), "seconds": round(seconds, 3)}
+    return {"valid": valid, "test": evaluate(training.network, test), "seconds": round(stage.seconds, 3)}
 
 
 def work(ledger: Ledger, jobs: Sequence[Job], spec: Spec, space: Space, task: Task) -> None:

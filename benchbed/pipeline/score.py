@@ -11,12 +11,13 @@ from ..runtime.machine import peak_memory
 from ..runtime.options import RunOptions
 from ..runtime.parallel import ALONE, Group
 from ..runtime.progress import Reporter
+from ..runtime.stage import Stage
 from ..selector import Selection
 from ..space import Architecture, Space
 from ..tables.score import score as score_in
 from ..task import Task
 from ..training.cell import training_of
-from ..training.train import evaluate
+from ..training.train import evaluate, train_on
 from .config import RunConfig, identity
 
 # What a finished score's record holds at least: a record without it is damaged.
@@ -49,28 +50,18 @@ def score(
     size: dict[str, Any] = {"channels": config.scoring.channels, "cells": config.scoring.cells}
     seed, chosen = config.seed, selection.architecture
     training = training_of(space, task, recipe, chosen, **size, seed=seed, device=device, group=group)
-    saved, seconds = folder.load(), 0.0
-    if saved is not None:
-        training.load_state(saved["training"])
-        seconds = saved["seconds"]
-    reporter.begin("score by training", recipe.epochs, training.epochs_done)
-    while not training.finished:
-        began = time.perf_counter()
-        line = training.epoch()
-        seconds += time.perf_counter() - began
-        folder.log(line)
-        folder.save({"training": training.state(), "seconds": seconds})
-        reporter.advance(training.epochs_done)
+    stage = Stage(folder)
+    train_on(training, stage, reporter, "score by training")
     test = task.seal.open(selection)
     record = {
         "architecture": str(selection.architecture),
         "valid_accuracy": evaluate(training.network, task.valid.to(device), group=group),
         "test_accuracy": evaluate(training.network, test.to(device), group=group),
-        "seconds": seconds,
+        "seconds": stage.seconds,
         "peak_memory_bytes": peak_memory(device),
     }
     folder.finish(record)
-    reporter.line(f"trained the cell in {seconds:.0f} s: test accuracy {record['test_accuracy']:.2f} %")
+    reporter.line(f"trained the cell in {stage.seconds:.0f} s: test accuracy {record['test_accuracy']:.2f} %")
     return record
 
 

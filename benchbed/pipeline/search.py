@@ -1,7 +1,7 @@
 """The first stage of a run, in a folder of its own and resumable: the supernet or the table is searched."""
 
-import time
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ..objectives.supernet import SupernetObjective
 from ..runtime.folder import AGAIN, Folder
 from ..runtime.machine import peak_memory
 from ..runtime.progress import Reporter
+from ..runtime.stage import Stage
 from ..searcher import Clock, EvaluationMode
 from ..space import Architecture
 from ..streams import derive
@@ -39,26 +40,25 @@ def run_search(parts: Parts, folder: Folder, reporter: Reporter, snapshots: Coll
     if (record := folder.record) is not None:
         return _checked(folder.path / "record.json", record)
     config, epochs = parts.config, parts.config.epochs
-    done, seconds = _begun(parts, folder, reporter)
+    stage = Stage(folder)
+    done = _begun(parts, stage, reporter)
     total = parts.objective.steps_per_epoch
     reporter.begin(f"search {config.searcher.name}", epochs * total, done * total)
     for epoch in range(done, epochs):
         if epoch in snapshots:
             folder.keep(epoch)  # here, before the next epoch: a kill between saving and keeping loses nothing
-        began = time.perf_counter()
 
         def show(clock: Clock, loss: float) -> None:
             reporter.advance(clock.epoch * total + clock.step + 1, f"epoch {clock.epoch + 1} loss {loss:.3f}")
 
         try:
-            means = train_epoch(parts.problem, parts.searcher, epoch, epochs, on_step=show)
+            means = stage.timed(partial(train_epoch, parts.problem, parts.searcher, epoch, epochs, on_step=show))
             _check_finite(parts, f"epoch {epoch + 1}")
         except NonFiniteLoss as error:
             raise _diverged(error, parts, folder) from None
         shown = None if config.supernet is None else config.supernet.history_images
         shown = None if shown is None else min(shown, parts.objective.validation_images)
-        accuracy = supernet_accuracy(parts, parts.searcher.evaluation, REPORT_PATHS, shown)
-        seconds += time.perf_counter() - began
+        accuracy = stage.timed(partial(supernet_accuracy, parts, parts.searcher.evaluation, REPORT_PATHS, shown))
         line = {
             "epoch": epoch + 1,
             **means,
@@ -68,14 +68,13 @@ def run_search(parts: Parts, folder: Folder, reporter: Reporter, snapshots: Coll
             **parts.searcher.progress(),
             "architecture": str(argmax_architecture(parts)),
             "probabilities": [[round(x, 6) for x in row] for row in parts.searcher.probabilities().tolist()],
-            "seconds": seconds,
+            "seconds": stage.seconds,
         }
-        folder.log(line)
-        folder.save({"epochs": epoch + 1, "seconds": seconds, "parts": parts.state()})
+        stage.save({"epochs": epoch + 1, "parts": parts.state()}, line)
         reporter.epoch(line)
         reporter.line(
             f"epoch {epoch + 1:>3}/{epochs}  loss {means['loss']:.3f}  accuracy {accuracy:5.2f} %  "
-            f"{seconds:5.0f} s  {line['architecture']}"
+            f"{stage.seconds:5.0f} s  {line['architecture']}"
         )
     record = {
         "config": config.search_key(),
@@ -86,7 +85,7 @@ def run_search(parts: Parts, folder: Folder, reporter: Reporter, snapshots: Coll
         **parts.expected_cost(),
         **parts.searcher.progress(),
         "state_sha256": parts.digest(),
-        "seconds": seconds,
+        "seconds": stage.seconds,
         "peak_memory_bytes": peak_memory(parts.objective.device),
     }
     if isinstance(parts.objective, SupernetObjective) and (broken := parts.objective.skipped()):
@@ -105,20 +104,20 @@ def _checked(path: Path, record: dict[str, Any]) -> dict[str, Any]:
     return record
 
 
-def _begun(parts: Parts, folder: Folder, reporter: Reporter) -> tuple[int, float]:
-    """(epochs done, their seconds) of the search in the folder, restored; a foreign supernet has them all behind it."""
-    config, saved = parts.config, folder.load()
+def _begun(parts: Parts, stage: Stage, reporter: Reporter) -> int:
+    """The epochs done of the search in the folder, restored; a foreign supernet has them all behind it."""
+    config, saved = parts.config, stage.saved
     if config.foreign is not None and saved is None:
         assert parts.objective.network is not None
         take_over(config.foreign, parts.objective.network, parts.searcher)
         reporter.line(f"search {config.searcher.name}: the supernet of {config.foreign.file}")
-        folder.save({"epochs": config.epochs, "seconds": 0.0, "parts": parts.state()})
-        return config.epochs, 0.0
+        stage.save({"epochs": config.epochs, "parts": parts.state()})
+        return config.epochs
     if saved is None:
-        return 0, 0.0
+        return 0
     parts.load_state(saved["parts"])
     reporter.line(f"search {config.searcher.name}: goes on after epoch {saved['epochs']} of {config.epochs}")
-    return saved["epochs"], saved["seconds"]
+    return int(saved["epochs"])
 
 
 def _check_finite(parts: Parts, when: str) -> None:

@@ -1,6 +1,5 @@
 """The second stage of a run, in a folder of its own and resumable: from a finished search to one architecture."""
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from ..objective import Decisions
 from ..runtime.folder import Folder
 from ..runtime.machine import peak_memory
 from ..runtime.progress import Reporter
+from ..runtime.stage import Stage
 from ..selector import Context, Selection, Selector
 from ..training.search_loop import NonFiniteLoss, train_epoch
 from .build import Parts, whole
@@ -30,8 +30,8 @@ def run_selection(
     config = parts.config
     selector_class = registry.load("selector", config.selector.name)
     selector: Selector = selector_class(selector_class.Options(**config.selector.options))
-    saved, seconds, steps = folder.load(), 0.0, 0
-    if saved is None:
+    stage, steps = Stage(folder), 0
+    if (saved := stage.saved) is None:
         parts.restore(search_checkpoint)
     else:
         with whole(folder.path / "checkpoint.pt"):
@@ -41,29 +41,28 @@ def run_selection(
                 chosen = parts.space.architecture_of(tuple(kept["choices"]))
                 return Selection(chosen, kept["scores"].numpy(), kept["notes"]), saved["figures"]
             selector.load_state(saved["selector"])
-            seconds, steps = float(saved["seconds"]), int(saved["steps"])
+            steps = int(saved["steps"])
         reporter.line(f"select {config.selector.name}: goes on after step {steps}")
     context = selection_context(parts, folder, reporter)
     reporter.begin(f"select {config.selector.name}", selector.steps(parts.space), steps)
     while True:
-        began = time.perf_counter()
         try:
-            selection = selector.step(context)
+            selection = stage.timed(lambda: selector.step(context))
             _check_finite(parts, f"selection step {steps + 1}")
         except NonFiniteLoss as error:
             raise _diverged(error, parts, folder, getattr(selector.options, "tune_lr_factor", None)) from None
-        seconds, steps = seconds + time.perf_counter() - began, steps + 1
-        tree = {"parts": parts.state(), "selector": selector.state(), "seconds": seconds, "steps": steps}
+        steps += 1
+        tree = {"parts": parts.state(), "selector": selector.state(), "steps": steps}
         reporter.advance(steps)
         if selection is not None:
             selection = within_limit(selection, parts.searcher.probabilities(), parts.cost, config.cost)
             break
-        folder.save(tree)
+        stage.save(tree)
     memory = peak_memory(parts.objective.device)
-    figures = {"seconds": seconds, "state_sha256": parts.digest(), "peak_memory_bytes": memory}
+    figures = {"seconds": stage.seconds, "state_sha256": parts.digest(), "peak_memory_bytes": memory}
     choices, scores = list(selection.architecture.choices), torch.from_numpy(selection.scores)
     kept = {"choices": choices, "scores": scores, "notes": selection.notes}
-    folder.save({**tree, "selection": kept, "figures": figures})
+    stage.save({**tree, "selection": kept, "figures": figures})
     return selection, figures
 
 

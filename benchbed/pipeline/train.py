@@ -1,7 +1,6 @@
 """`benchbed train`: one architecture trained from scratch, in a folder of its own, resumable, with its record last."""
 
 import tempfile
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ from ..runtime.files import absolute
 from ..runtime.folder import Folder, write_json
 from ..runtime.machine import made_with, peak_memory
 from ..runtime.options import RunOptions
+from ..runtime.stage import Stage
 from ..space import Architecture, Space
 from ..spaces.load import load_space
 from ..task import Task, truncated
@@ -23,7 +23,7 @@ from ..tasks.load import load_task, maker, options_of, small
 from ..training.cell import check_learnable, training_of
 from ..training.evaluate import Accuracies, accuracies
 from ..training.recipe import RECIPES
-from ..training.train import Training
+from ..training.train import Training, train_on
 from ..typed import typed
 from .config import ScoringOptions, identity, key_of_space
 from .resolve import SCORING, check_sizes, file_sha256
@@ -190,28 +190,21 @@ def _in_folder(config: TrainConfig, task: Task, options: RunOptions) -> dict[str
 
 def _epochs(training: Training, task: Task, folder: Folder, options: RunOptions) -> float:
     """What is left of the training, epoch by epoch; its seconds, those of earlier starts included."""
-    saved, seconds = folder.load(), 0.0
-    splits = {"train": task.train, "valid": task.valid}
-    if saved is not None:
-        training.load_state(saved["training"])
-        seconds = saved["seconds"]
-        skip_again(splits, saved["skipped"])
-        options.reporter.line(f"train: goes on after epoch {training.epochs_done} of {training.recipe.epochs}")
-    options.reporter.begin("train", training.recipe.epochs, training.epochs_done)
-    before = {} if saved is None else saved["skipped"]
-    while not training.finished:
-        began = time.perf_counter()
-        line = _epoch(training, task, options)
-        seconds += time.perf_counter() - began
+    stage, splits = Stage(folder), {"train": task.train, "valid": task.valid}
+    before: dict[str, dict[str, str]] = {} if stage.saved is None else stage.saved["skipped"]
+    skip_again(splits, before)
+
+    def kept() -> dict[str, Any]:
+        nonlocal before
         broken = skipped(options.group, splits)
         for split, images in broken.items():
             for name in sorted(images.keys() - before.get(split, {}).keys()):
                 options.reporter.line(f"skipped '{name}', which cannot be read: {images[name]}")
         before = broken
-        folder.log(line)
-        folder.save({"training": training.state(), "seconds": seconds, "skipped": broken})
-        options.reporter.advance(training.epochs_done)
-    return seconds
+        return {"skipped": broken}
+
+    train_on(training, stage, options.reporter, "train", lambda: _epoch(training, task, options), kept)
+    return stage.seconds
 
 
 def _scored(training: Training, task: Task, architecture: Architecture, options: RunOptions) -> dict[str, Any]:

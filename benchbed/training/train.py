@@ -11,12 +11,14 @@ from torch import Tensor, nn
 
 from ..images.augment import Cutout
 from ..runtime.parallel import ALONE, Group
+from ..runtime.progress import Reporter
+from ..runtime.stage import Stage
 from ..streams import seeded
 from ..task import AnySplit, StoredSplit
 from .evaluate import evaluate
 from .recipe import RECIPES, Recipe, cosine, drop_path_rate, learning_rate
 
-__all__ = ["RECIPES", "Recipe", "Training", "cosine", "evaluate"]
+__all__ = ["RECIPES", "Recipe", "Training", "cosine", "evaluate", "train_on"]
 
 
 class Training:
@@ -180,3 +182,26 @@ class Training:
         if self.noise is not None and "noise" in tree:  # a state from before networks drew
             self.noise.set_state(tree["noise"].cpu())
         self.step = int(tree["step"])
+
+
+def train_on(
+    training: Training,
+    stage: Stage,
+    reporter: Reporter,
+    name: str,
+    epoch: Callable[[], dict[str, Any]] | None = None,
+    kept: Callable[[], dict[str, Any]] = dict,
+) -> None:
+    """Goes on with a training to its end, an epoch at a time, each saved; `name` is what the reporter calls it.
+
+    epoch: in place of the training's own, gives the line of the history; kept: what is saved beside the training.
+    """
+    if stage.saved is not None:
+        training.load_state(stage.saved["training"])
+        reporter.line(f"{name}: goes on after epoch {training.epochs_done} of {training.recipe.epochs}")
+    reporter.begin(name, training.recipe.epochs, training.epochs_done)
+    while not training.finished:
+        line = stage.timed(epoch or training.epoch)
+        if stage.folder is not None:  # a state is a copy of all weights
+            stage.save({"training": training.state(), **kept()}, line)
+        reporter.advance(training.epochs_done)
