@@ -8,7 +8,18 @@ from importlib import import_module
 from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from . import moved as _moved
+
+if TYPE_CHECKING:
+    from .api import load as load
+    from .api import run as run
+    from .api import select as select
+    from .api import train as train
+    from .results import Comparison as Comparison
+    from .results import Results as Results
 
 __version__ = "0.1.0"
 
@@ -41,18 +52,33 @@ _PUBLIC = {
     "Task": "task",
     "load": "api",
     "run": "api",
+    "select": "api",
+    "train": "api",
 }
+_ROOMS = ("sweep", "tables", "tune")  # public too; `sweep` and `tune` can be called
 
 
 def __getattr__(name: str) -> Any:
     """The public name `name`, its module imported now. Raises AttributeError if there is none."""
+    if name in _ROOMS:
+        return import_module(f"{__name__}.{name}")
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_PUBLIC})
+    return sorted({"__version__", *_PUBLIC, *_ROOMS})
+
+
+class Verb(ModuleType):
+    """A room that is a verb too: called, it is the function of its name in `benchbed.api`.
+
+    `benchbed.sweep` is a package, and importing a part of it puts the package in the function's place.
+    """
+
+    def __call__(self, *given: Any, **options: Any) -> Any:
+        return getattr(import_module(f"{__name__}.api"), self.__name__.rpartition(".")[2])(*given, **options)
 
 
 def _join_wings(root: Path) -> None:
@@ -69,3 +95,4 @@ def _join_wings(root: Path) -> None:
 
 
 _join_wings(Path(__file__).resolve().parent.parent)
+_moved.install()

@@ -7,6 +7,7 @@ docstring's first line, read without importing it. Nothing is imported before it
 
 import ast
 import inspect
+import re
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -23,6 +24,8 @@ from .errors import BenchbedError, unknown
 KINDS = ("searcher", "modifier", "selector", "space", "task")
 _PACKAGES = {kind: f"benchbed.{kind}s" for kind in KINDS} | {"modifier": "benchbed.searchers.modifiers"}
 _USER_FILES: dict[str, Path] = {}  # name -> file, registered by add_file
+_USER_CLASSES: dict[tuple[str, str], type[Any]] = {}  # (kind, name) -> class, registered by add_class
+_TEXTS: dict[str, bytes] = {}  # module -> what a user's file held when it was imported
 
 
 class Plugin(NamedTuple):
@@ -43,12 +46,63 @@ def add_file(path: Path) -> None:
     path = path.resolve()
     summary_of(path)
     name = _name(path)
+    if _TEXTS.get(_module_name(name), text := path.read_bytes()) != text:  # changed since, in a session that goes on
+        sys.modules.pop(_module_name(name), None)
     if _USER_FILES.get(name, path) != path:
         raise BenchbedError(f"two plug-in files are named '{name}': {_USER_FILES[name]} and {path}")
     if not _kinds_in(name, path):
         classes = ", ".join(kind.capitalize() for kind in KINDS if kind != "task")
         raise BenchbedError(f"plug-in file {path} defines no {classes} class, and no function that returns a Task")
     _USER_FILES[name] = path
+
+
+def add_class(kind: str, found: type[Any]) -> str:
+    """Registers a class itself, of a script or a notebook; its name: `MySearcher` is 'my-searcher'.
+
+    A class of a plug-in that is known already keeps that one's name. Raises BenchbedError where it is not of the kind,
+    and where its source cannot be read, without which a result would not say what made it.
+    """
+    for plugin in plugins(kind):
+        if plugin.target == found.__module__ and load(kind, plugin.name) is found:
+            return plugin.name
+    if not issubclass(found, _contract(kind)) or inspect.isabstract(found):
+        raise BenchbedError(f"class {found.__qualname__} is no {kind}: a subclass of benchbed.{kind.capitalize()} is")
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|_", "-", found.__name__).lower()
+    if name in {plugin.name for plugin in plugins(kind)} - {own for of, own in _USER_CLASSES if of == kind}:
+        raise BenchbedError(
+            f"class {found.__qualname__} would be {kind} '{name}', which there is: give it another name"
+        )
+    try:
+        _source_of(found)
+    except (OSError, TypeError):
+        raise BenchbedError(
+            f"the source of class {found.__qualname__} cannot be read: save it in a file and give plugin=FILE"
+        ) from None
+    _USER_CLASSES[kind, name] = found
+    return name
+
+
+def _source_of(found: type[Any]) -> bytes:
+    """The text that a class is made of: its module's file, or where a script or notebook defines it its own lines."""
+    file = inspect.getsourcefile(found)
+    if found.__module__ != "__main__" and file is not None and Path(file).is_file():
+        return Path(file).read_bytes()
+    return inspect.getsource(found).encode()
+
+
+def code(kind: str, name: str) -> bytes | None:
+    """The text of the plug-in's file or class, by which a result knows it, and of its modifiers'; None where it has
+    none, as an entry point without a file."""
+    name, *modifiers = name.split("+") if kind == "searcher" else [name]
+    found = [_text(kind, name), *(_text("modifier", modifier) for modifier in modifiers)]
+    return b"".join(text for text in found if text is not None) if any(found) else None
+
+
+def _text(kind: str, name: str) -> bytes | None:
+    if (kind, name) in _USER_CLASSES:
+        return _source_of(_USER_CLASSES[kind, name])
+    file = source(kind, name)
+    return None if file is None else file.read_bytes()
 
 
 def user_files() -> list[Path]:
@@ -66,6 +120,10 @@ def plugins(kind: str) -> list[Plugin]:
     for name, file in _USER_FILES.items():
         if kind in _kinds_in(name, file):
             found[name] = Plugin(kind, name, summary_of(file), file, _module_name(name))
+    for (of, name), cls in _USER_CLASSES.items():
+        if of == kind:
+            summary = (inspect.getdoc(cls) or "(no description)").split("\n")[0]
+            found[name] = Plugin(kind, name, summary, None, f"{cls.__module__}:{cls.__qualname__}")
     return sorted(found.values(), key=lambda p: p.name)
 
 
@@ -94,6 +152,8 @@ def load(kind: str, name: str) -> Any:
         by = tuple((modifier, load("modifier", modifier)) for modifier in modifiers)
         modified = import_module("benchbed.modifier").made_of(load(kind, name), by)
         return modified
+    if (kind, name) in _USER_CLASSES:
+        return _USER_CLASSES[kind, name]
     if plugin.file is None:
         return _from_entry_point(plugin)
     found = _implementations(import_module(plugin.target), kind)
@@ -226,8 +286,9 @@ def _user_module(name: str, file: Path) -> ModuleType:
         raise BenchbedError(f"plug-in file {file} cannot be imported: its name must end in .py")
     module = module_from_spec(spec)
     sys.modules[target] = module
-    try:
-        spec.loader.exec_module(module)
+    _TEXTS[target] = file.read_bytes()
+    try:  # not by the loader, whose bytecode is of before where a file changed within a second
+        exec(compile(_TEXTS[target], str(file), "exec"), vars(module))
     except (Exception, SystemExit) as error:
         del sys.modules[target]
         lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == str(file)]

@@ -1,10 +1,12 @@
 """What runs came to, in Python: a sequence of records with a frame, a summary, a paired comparison and plots."""
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
-from .errors import unknown
+from .errors import BenchbedError, unknown
 from .pipeline.record import Record
 
 if TYPE_CHECKING:
@@ -13,7 +15,15 @@ if TYPE_CHECKING:
 
 FIGURES = ("test_accuracy", "valid_accuracy", "regret", "search_seconds")  # what can be compared, of a record
 UNITS = {"search_seconds": "seconds", "regret": "points of regret"}
-SUMMARY = ("space", "data", "searcher", "selector", "settings", "control", "n", "mean", "deviation", "low", "high", "p")
+COLUMNS = (
+    "id", "search", "searcher", "selector", "space", "task", "seed", "architecture", "test_accuracy", "valid_accuracy",
+    "supernet_accuracy", "scored_by", "regret", "rank",
+)  # fmt: skip
+SUMMARY = (
+    "space", "data", "searcher", "selector", "settings", "control", "n", "mean", "deviation", "low", "high", "p",
+    "regret", "search_seconds",
+)  # fmt: skip
+ALWAYS = SUMMARY[:4] + SUMMARY[6:12]  # columns of a summary also where nothing stands in them
 
 
 class Comparison(NamedTuple):
@@ -85,6 +95,13 @@ class Results(Sequence[Record]):
     def __iter__(self) -> Iterator[Record]:
         return iter(self._records)
 
+    @property
+    def searches(self) -> list[Path]:
+        """The folders of the searches, each once. Raises BenchbedError where nothing was kept, and for no record."""
+        if self.place is None or not self:
+            raise BenchbedError("these results have no searches: they are of a dry run, or empty")
+        return [self.place / "searches" / search for search in dict.fromkeys(record.search for record in self)]
+
     def where(self, **values: Any) -> "Results":
         """The records whose attribute has the value, or one of several: `where(searcher="darts", seed=range(5))`.
 
@@ -101,29 +118,153 @@ class Results(Sequence[Record]):
 
     def frame(self) -> "pd.DataFrame":
         """A row a record: names, seed, architecture, accuracies in percent, seconds, and the settings that differ."""
-        raise NotImplementedError
+        import pandas as pd
+
+        from .report.collect import settings
+
+        flat = [settings(record) for record in self]
+        seen: dict[str, set[Any]] = defaultdict(set)  # a key has several values within one searcher x selector
+        for record, own in zip(self, flat, strict=True):
+            for key, value in own.items():
+                seen[key].add((_name(record), str(value)))
+        differ = [key for key, values in seen.items() if len(values) > len({name for name, _ in values})]
+        differ = [key for key in differ if key not in COLUMNS]
+        rows = []
+        for record, own in zip(self, flat, strict=True):
+            row = {name: getattr(record, name, None) for name in COLUMNS}
+            row |= {name: record.facts.get(name) for name in ("params", "flops")}
+            rows.append(
+                row | {f"{stage}_s": value for stage, value in record.seconds.items()} | {k: own.get(k) for k in differ}
+            )
+        return pd.DataFrame(rows)
 
     def summary(self) -> "pd.DataFrame":
-        """A row a setting of searcher x selector over seeds, controls beside: mean test accuracy and 95 % interval."""
-        raise NotImplementedError
+        """A row a setting of searcher x selector over seeds, controls beside: mean test accuracy and 95 % interval.
+
+        Accuracies in percent. p: of the paired permutation test against the best of its group, after Holm; a group is
+        what can be compared: one space, and one task and training or one table. As `python -m benchbed report` has it.
+        """
+        from .report.groups import groups
+        from .report.tables import frame
+
+        if not self:
+            raise BenchbedError("these results hold no record: there is nothing to summarise")
+        found = frame(groups(self))
+        wanted = [*(["group"] if found["group"].nunique() > 1 else []), *SUMMARY]
+        return found[
+            [name for name in wanted if name in ALWAYS or not (found[name].isna() | (found[name] == "")).all()]
+        ]
 
     def compare(self, a: "str | Results", b: "str | Results", figure: str = "test_accuracy") -> Comparison:
         """`a` minus `b`, paired by seed. A side is a searcher, a selector, `"darts x perturb"`, or a Results.
 
         Raises BenchbedError where a name fits no record, where it fits several of one seed, and without a shared seed.
         """
-        raise NotImplementedError
+        from .report.groups import comparable
+        from .stats.interval import mean_interval
+        from .stats.paired import cliffs_delta, permutation, wilcoxon
+
+        if figure not in FIGURES:
+            raise unknown("figure to compare", figure, FIGURES)
+        (one, x), (two, y) = (self._side(side, figure) for side in (a, b))
+        kinds = {comparable(record) for record in (*x.values(), *y.values())}
+        if len(kinds) > 1:
+            raise BenchbedError(
+                f"{one} and {two} are of several spaces, tasks or ways of scoring: narrow them with where(...)"
+            )
+        shared = sorted(x.keys() & y.keys())
+        if not shared:
+            raise BenchbedError(
+                f"{one} has the seeds {_seeds(x)}, {two} has {_seeds(y)}: no seed is shared, nothing can be paired"
+            )
+        u, v = ([float(getattr(side[seed], figure)) for seed in shared] for side in (x, y))
+        differences = [p - q for p, q in zip(u, v, strict=True)]
+        i = mean_interval(differences)
+        return Comparison(
+            one, two, figure, i.n, i.mean, i.low, i.high, permutation(differences).p, wilcoxon(differences).p,
+            cliffs_delta(u, v), sum(d > 0 for d in differences), dict(zip(shared, differences, strict=True)),
+        )  # fmt: skip
+
+    def _side(self, side: "str | Results", figure: str) -> tuple[str, dict[int, Record]]:
+        """(its name, its records by seed) of one side of a comparison."""
+        if isinstance(side, str):
+            words = {word.strip() for word in side.split(" x ")}
+            found = [r for r in self if words <= {r.searcher, r.selector, _name(r)}]
+            if not found:
+                known = {word for r in self for word in (r.searcher, r.selector, _name(r))}
+                raise unknown("setting of these results", side, known)
+        else:
+            found, side = list(side), " and ".join(dict.fromkeys(map(_name, side))) or "an empty Results"
+        by_seed: dict[int, Record] = {}
+        for record in found:
+            if (other := by_seed.setdefault(record.seed, record)) is not record:
+                raise BenchbedError(
+                    f"'{side}' names several runs of seed {record.seed}, such as {other.id} and {record.id}: name one "
+                    f"setting, such as '{_name(record)}', or narrow the results with where(...)"
+                )
+        if missing := [record.id for record in found if getattr(record, figure) is None]:
+            raise BenchbedError(f"run {missing[0]} has no {figure}: it cannot be compared by it")
+        return side, by_seed
 
     def plot_accuracy(self, ax: "Axes | None" = None) -> "Axes":
-        """Test accuracy by setting: a point a seed, and the mean with its 95 % interval."""
-        raise NotImplementedError
+        """Test accuracy by setting, the best first: a point a seed, and the mean with its 95 % interval."""
+        from .report.groups import groups
+        from .report.plots import accuracy_axes
+
+        found = groups(self)
+        axes = _axes(ax)
+        accuracy_axes([(f"{g.title}: " if found[1:] else "", row) for g in found for row in g.rows], axes)
+        return axes
 
     def plot_curves(self, ax: "Axes | None" = None) -> "Axes":
-        """Validation accuracy over the seconds of the search, by searcher: the mean over seeds and its interval."""
-        raise NotImplementedError
+        """Validation accuracy over the seconds of the search, by searcher: mean over seeds with its 95 % t interval.
+
+        Raises BenchbedError where the searches' histories are not kept, or damaged.
+        """
+        from .pipeline.history import history
+        from .report.figures import curves_on, searches_of
+        from .report.groups import groups
+
+        histories = {folder.name: history(folder / "history.jsonl") for folder in self.searches}
+        found: dict[str, Any] = {}
+        for group in (several := groups(self)):
+            for name, runs in searches_of(group, histories).items():
+                found[f"{group.title}: {name}" if several[1:] else name] = runs
+        axes = _axes(ax)
+        curves_on(axes, found)
+        axes.legend(frameon=False, fontsize=8)
+        return axes
 
     def __repr__(self) -> str:
-        return f"Results of {len(self)} run(s) in {self.place}"
+        counts = Counter(map(_name, self))
+        where = "" if self.place is None else f" in {self.place}"
+        odd = f"; {len(self.problems)} left out or odd, see .problems" if self.problems else ""
+        return (
+            f"Results of {len(self)} run(s){where}: {', '.join(f'{k} ({n})' for k, n in counts.items()) or 'none'}{odd}"
+        )
+
+    def _repr_html_(self) -> str:
+        """The summary, for notebooks."""
+        table = self.summary().to_html(index=False, border=0, float_format="{:.2f}".format, na_rep="") if self else ""
+        return f"<p>{escape(repr(self))}</p>{table}"
+
+
+def _name(record: Record) -> str:
+    return f"{record.searcher} x {record.selector}"
+
+
+def _seeds(found: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(found))) or "none"
+
+
+def _axes(given: "Axes | None") -> "Axes":
+    """The axes given, or those of a new pyplot figure, which a notebook shows by itself."""
+    if given is not None:
+        return given
+    from matplotlib import pyplot
+
+    made: Axes = pyplot.figure(figsize=(6.4, 3.6), layout="constrained").add_subplot()
+    return made
 
 
 def _among(value: Any, wanted: Any) -> bool:

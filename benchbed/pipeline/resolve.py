@@ -276,9 +276,9 @@ def _plugin(kind: str, name: str, options: dict[str, Any]) -> PluginConfig:
 
 
 def file_sha256(kind: str, name: str) -> str | None:
-    """SHA-256 of a plug-in's file, and of its modifiers' after it; None where it has none."""
-    files = registry.sources(kind, name)
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest() if files else None
+    """SHA-256 of a plug-in's file, or of a class that was given itself, and of its modifiers'; None without a file."""
+    code = registry.code(kind, name)
+    return None if code is None else hashlib.sha256(code).hexdigest()
 
 
 def expand(raw: Mapping[str, Any], searchers: list[str], selectors: list[str], seeds: list[int]) -> list[RunConfig]:

@@ -49,10 +49,10 @@ def figures(
     """(every figure of a group that its records allow, a line for each that they do not)."""
     found: list[Figure] = []
     absent: list[str] = []
-    searches = _searches(group, histories)
+    searches = searches_of(group, histories)
     space = _space(group)
     if searches:
-        stepped = {} if clocks is None else _searches(group, {k: on_grid(c) for k, c in clocks.items()})
+        stepped = {} if clocks is None else searches_of(group, {k: on_grid(c) for k, c in clocks.items()})
         caption = f"{CURVES} {STEPPED.format(', '.join(stepped))}" if stepped else CURVES
         found.append(_drawn(f"{group.slug}-curves", "curves", caption, curves({**searches, **stepped})))
     else:
@@ -111,7 +111,7 @@ def on_grid(clock: Clock) -> list[Epoch]:
     ]
 
 
-def _searches(group: Group, histories: Mapping[str, Sequence[Epoch]]) -> dict[str, list[Sequence[Epoch]]]:
+def searches_of(group: Group, histories: Mapping[str, Sequence[Epoch]]) -> dict[str, list[Sequence[Epoch]]]:
     """The histories of each setting of a searcher, a search once, whatever selectors used it."""
     by_setting: dict[str, dict[str, Sequence[Epoch]]] = {}
     for row in sorted(group.rows, key=lambda row: bool(row.control)):  # a control has no settings of a search to name
@@ -128,9 +128,15 @@ def _free(name: str, taken: Mapping[str, Any]) -> str:
 
 
 def curves(searches: Mapping[str, Sequence[Sequence[Epoch]]]) -> "Drawing":
-    """Mean validation accuracy over mean seconds, epoch by epoch, as far as every seed of a searcher has come."""
+    """The figure of `curves_on`."""
     figure = empty_figure(6.0, 3.6)
-    axes = figure.subplots()
+    curves_on(figure.subplots(), searches)
+    legend_below(figure, 3)
+    return figure
+
+
+def curves_on(axes: "Axes", searches: Mapping[str, Sequence[Sequence[Epoch]]]) -> None:
+    """Draws mean validation accuracy over mean seconds, epoch by epoch, as far as every seed of a searcher has come."""
     longest, shortest = 0.0, math.inf
     for number, (name, runs) in enumerate(searches.items()):
         epochs = min(map(len, runs))
@@ -148,8 +154,6 @@ def curves(searches: Mapping[str, Sequence[Sequence[Epoch]]]) -> "Drawing":
         axes.set_xscale("log")
     axes.set(xlabel="seconds of search", ylabel="validation accuracy, %")
     _tidy(axes)
-    legend_below(figure, 3)
-    return figure
 
 
 def _tidy(axes: "Axes") -> None:

@@ -139,20 +139,22 @@ def groups(records: Iterable[Record]) -> list[Group]:
     """The records in groups, the largest first, each in rows by the mean test accuracy, the best first."""
     by_key: dict[str, list[Record]] = defaultdict(list)
     for record in records:
-        by_key[json.dumps(_comparable(record), sort_keys=True)].append(record)
+        by_key[comparable(record)].append(record)
     ordered = sorted(by_key.values(), key=lambda group: (-len(group), group[0].id))
     titles = _unlike([_title(group[0]) for group in ordered])
     return [_group(title, members) for title, members in zip(titles, ordered, strict=True)]
 
 
-def _comparable(record: Record) -> list[Any]:
-    """What two records must share to be compared: the space, and what the test accuracy is of."""
+def comparable(record: Record) -> str:
+    """What two records must share to be compared, as JSON: the space, and what the test accuracy is of."""
     config = record.config
     space = [record.space, config.get("space_options") or {}, config.get("space_sha256")]
     if record.scored_by == "table":
         table = config.get("table") or {}
-        return [*space, table.get("fingerprint"), table.get("dataset")]
-    return [*space, record.task, record.task_facts.get("fingerprint"), config.get("scoring")]
+        scored = [table.get("fingerprint"), table.get("dataset")]
+    else:
+        scored = [record.task, record.task_facts.get("fingerprint"), config.get("scoring")]
+    return json.dumps([*space, *scored], sort_keys=True)
 
 
 def _title(record: Record) -> str:

@@ -66,6 +66,19 @@ def front_svg(
     return svg_bytes(figure)
 
 
+def accuracy_axes(rows: Sequence[tuple[str, Any]], axes: "Axes") -> None:
+    """Draws rows of settings (`groups.Row`, each with a prefix of its label) from the top: seeds, mean, interval."""
+    for at, (_, row) in enumerate(rows):
+        found = [r.test_accuracy for r in row.records]
+        axes.scatter(found, [at] * len(found), s=14, c=DRAWN, lw=0, alpha=0.6)
+        reach = np.array([_reach(row.accuracy)]).T
+        colour = BLIND if row.control else OWN
+        axes.errorbar([row.accuracy.mean], [at], xerr=reach, fmt="o", ms=5, c=colour, capsize=3, zorder=3)
+    axes.set_yticks(range(len(rows)), [prefix + row.name for prefix, row in rows])
+    axes.set(ylim=(len(rows) - 0.5, -0.5), xlabel="test accuracy, %")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
 def legend_below(figure: "Figure", most: int) -> None:
     """A legend below the axes of at most so many columns: as many as its longest label leaves room for.
 

@@ -3,4 +3,6 @@
 from .figures import DATASETS, SPLITS, Figure
 from .table import Answer, Best, Table
 
-__all__ = ["DATASETS", "SPLITS", "Answer", "Best", "Figure", "Table"]
+open = Table.open  # `benchbed.tables.open("nb201")`
+
+__all__ = ["DATASETS", "SPLITS", "Answer", "Best", "Figure", "Table", "open"]

@@ -42,7 +42,7 @@ def torch(
     check_whole("torch", "seed", seed, 0)
     where = f"torch:{module}"
     given = _datasets(where, *_function(where, module))
-    images, labels = _read(where, "train", given["train"], size)
+    images, labels = read_dataset(where, "train", given["train"], size)
     _check_repeats(where, given["train"], images, size)
     cut = {name: share("torch", name, value) for name, value in (("valid", valid), ("test", test)) if name not in given}
     parts = stratified(where, labels, cut, seed)
@@ -54,7 +54,7 @@ def torch(
         if name in parts:
             chosen = images[parts[name]], labels[parts[name]]
         else:
-            chosen = _read(where, name, given[name], size, shape)
+            chosen = read_dataset(where, name, given[name], size, shape)
         return normal_split(name, *chosen, where=where, mean=mean, std=std, classes=classes)
 
     made = {name: split(name) for name in ("train", "valid")}
@@ -124,8 +124,8 @@ def _datasets(where: str, name: str, function: Callable[[], Any]) -> dict[str, A
     return made
 
 
-def _read(
-    where: str, name: str, dataset: Any, size: int | None, shape: tuple[int, ...] | None = None
+def read_dataset(
+    where: str, name: str, dataset: Any, size: int | None = None, shape: tuple[int, ...] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Images, float32 (n, c, h, w), and labels, int64 (n,), of a Dataset; all of `shape`, or of the first's."""
     images, labels = [], []

@@ -1,0 +1,260 @@
+"""benchbed from Python: the same runs as the command line's, objects in place of names, refusals, an interrupt."""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import benchbed
+from benchbed import BenchbedError, Results, registry
+from benchbed.pipeline.record import read_record
+
+TINY = {f"supernet.{key}": 40 for key in ("batch", "valid_batch", "eval_batch")}
+TINY |= {"supernet.channels": 2, "scoring.channels": 2, "scoring.epochs": 1, "scoring.batch": 40}
+
+
+@pytest.fixture(autouse=True)
+def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plug-ins of a test are forgotten after it."""
+    monkeypatch.setattr(registry, "_USER_FILES", {})
+    monkeypatch.setattr(registry, "_USER_CLASSES", {})
+
+
+def arrays(n: int = 200, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Noisy 8x8 images of four classes, and their labels."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % 4
+    images = rng.normal(size=(n, 8, 8)).astype(np.float32)
+    for image, label in zip(images, labels, strict=True):
+        image[2 * label : 2 * label + 2] += 1.5
+    return images, labels
+
+
+def tiny(out: Path, task: Any = None, **options: Any) -> Results:
+    given = {"task": arrays() if task is None else task, "epochs": 1, "set": TINY, "quiet": True, **options}
+    return benchbed.run(options.pop("searcher", "random"), given.pop("selector", "magnitude"), out=out, **given)
+
+
+# -- the same as the command line ------------------------------------------------------------------------------------
+
+
+def test_a_run_is_the_command_lines(command: Callable[..., Any], tmp_path: Path) -> None:
+    flags = ["--objective", "table", "--table", "nb201-digits", "--epochs", "2", "--set", "searcher.alpha_lr=0.1"]
+    names = ["--searcher", "darts,random", "--selector", "magnitude", "--seeds", "1:3"]
+    assert command("run", *names, *flags, "--out", str(tmp_path / "shell"), "--quiet").status == 0
+    found = benchbed.run(
+        ["darts", "random"], "magnitude", seeds=[1, 2], objective="table", table="nb201-digits", epochs=2,
+        set={"searcher.alpha_lr": 0.1}, out=tmp_path / "python", quiet=True,
+    )  # fmt: skip
+    assert len(found) == 4
+    for record in found:
+        shell = read_record(tmp_path / "shell" / record.id / "record.json")
+        assert shell.architecture == record.architecture
+        assert shell.config == record.config
+
+
+def test_every_option_of_the_command_is_a_keyword_under_its_name() -> None:
+    from benchbed import api
+    from benchbed.cli import main
+
+    python = {"plugin": "plugin", "settings": "set"}
+    for shell, function, options in (
+        (main.run, api.run, api.RunKeywords),
+        (main.select, api.select, api.SelectOptions),
+        (main.train, api.train, api.TrainOptions),
+    ):
+        here = {*inspect.signature(function).parameters, *options.__annotations__}
+        flags = {python.get(name, name) for name in inspect.signature(shell).parameters}
+        assert flags - here <= {"full_cost"}, function
+
+
+def test_results_are_read_back_and_a_second_call_makes_nothing_anew(tmp_path: Path) -> None:
+    first = tiny(tmp_path)
+    stamps = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.json")}
+    again, loaded = tiny(tmp_path), benchbed.load(tmp_path)
+    assert [r.id for r in first] == [r.id for r in again] == [r.id for r in loaded]
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.json")} == stamps
+    assert benchbed.load(tmp_path / first[0].id / "record.json")[0] == benchbed.load(tmp_path / first[0].id)[0]
+
+
+def test_quiet_prints_nothing_and_otherwise_progress_is_on_stderr(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tiny(tmp_path / "quiet")
+    assert capfd.readouterr() == ("", "")
+    tiny(tmp_path / "loud", quiet=False)
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert "epoch" in said.err
+
+
+def test_a_dry_run_keeps_nothing(tmp_path: Path) -> None:
+    found = tiny(tmp_path / "out", dry_run=True)
+    assert len(found) == 1
+    assert found.place is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_select_takes_every_search_of_results(tmp_path: Path) -> None:
+    made = benchbed.run("darts", "magnitude", seeds=range(3), objective="table", table="nb201-digits", epochs=2,
+                        out=tmp_path, quiet=True)  # fmt: skip
+    again = benchbed.select(made, ["constant", "random"], quiet=True)
+    assert [(r.seed, r.selector) for r in again] == [(s, t) for s in range(3) for t in ("constant", "random")]
+    assert {r.search for r in again} == {r.search for r in made}
+    (one,) = benchbed.select(made.searches[0], "constant", quiet=True)
+    assert one == again[0]
+
+
+def test_train_gives_the_record_and_its_folder(tmp_path: Path) -> None:
+    cell = "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"
+    small = {"scoring.channels": 2, "scoring.batch": 40, "scoring.warmup_epochs": 0}
+    made = benchbed.train(cell, task=arrays(), epochs=1, set=small, out=tmp_path, quiet=True)
+    assert made.folder is not None
+    assert (made.folder / "record.json").is_file()
+    assert made.record["architecture"] == cell
+    assert benchbed.train(cell, task=arrays(), epochs=1, set=small, out=tmp_path, quiet=True) == made
+
+
+def test_torchs_settings_are_afterwards_what_they_were(tmp_path: Path) -> None:
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        tiny(tmp_path)
+        assert torch.backends.cuda.matmul.allow_tf32
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
+
+
+# -- objects in place of names ---------------------------------------------------------------------------------------
+
+
+class Pairs(torch.utils.data.Dataset):  # type: ignore[type-arg]
+    """The images one by one, as torchvision's data sets have them."""
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
+        self.images, self.labels = torch.from_numpy(images), labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        return self.images[index], int(self.labels[index])
+
+
+def test_images_as_arrays_and_as_a_dataset_are_the_same_task(tmp_path: Path) -> None:
+    images, labels = arrays()
+    np.savez(tmp_path / "mine.npz", images=images, labels=labels)
+    by_file = tiny(tmp_path / "a", f"npz:{tmp_path / 'mine.npz'}")[0]
+    by_arrays, by_dataset = tiny(tmp_path / "b", (images, labels))[0], tiny(tmp_path / "b", Pairs(images, labels))[0]
+    assert by_arrays == by_dataset
+    assert len(list((tmp_path / "b" / "data").iterdir())) == 1  # equal content is kept once
+    assert by_file.architecture == by_arrays.architecture
+    assert by_file.test_accuracy == by_arrays.test_accuracy
+
+
+def test_splits_of_ones_own(tmp_path: Path) -> None:
+    parts = {"train": arrays(120, 0), "valid": Pairs(*arrays(40, 1)), "test": arrays(40, 2)}
+    (record,) = tiny(tmp_path, parts)
+    assert record.task_facts["split"] == {"valid": "given", "test": "given"}
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        (3, "task's train is of type int: expected a name, npz:FILE, (images, labels), a Dataset"),
+        ({"train": arrays(), "vlid": arrays()}, "unknown split of a task 'vlid': did you mean 'valid'?"),
+        ({"test": arrays()}, "a task of test has no 'train' images"),
+        (torch.utils.data.TensorDataset(torch.zeros(4, 8, 8)), "train[0] is a tuple: a pair of image and label is needed"),
+        ((np.zeros((4, 8, 8), object), np.arange(4)), "holds objects where images and labels of numbers are needed"),
+    ],
+)
+def test_images_that_are_none_are_refused_and_leave_nothing(task: Any, words: str, tmp_path: Path) -> None:
+    with pytest.raises(BenchbedError, match=r"^[^\n]*$") as refused:
+        tiny(tmp_path / "out", task)
+    assert words in str(refused.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_images_of_several_sizes_are_refused(tmp_path: Path) -> None:
+    class Mixed(Pairs):
+        def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+            return torch.zeros(8, 8 + index), 0
+
+    with pytest.raises(BenchbedError, match=r"train\[1\] has shape \(1, 8, 9\), those before \(1, 8, 8\)"):
+        tiny(tmp_path, Mixed(*arrays()))
+
+
+def test_a_class_in_place_of_a_searchers_name(tmp_path: Path) -> None:
+    from benchbed.searchers.darts import DARTS
+    from benchbed.searchers.random import RandomSampling
+
+    class MyDarts(DARTS):
+        """DARTS under another name."""
+
+    kwargs: dict[str, Any] = {"objective": "table", "table": "nb201-digits", "epochs": 2, "out": tmp_path}
+    mine, theirs = benchbed.run([MyDarts, DARTS], "magnitude", **kwargs, quiet=True)
+    assert (mine.searcher, theirs.searcher) == ("my-darts", "darts")
+    assert mine.architecture == theirs.architecture
+    assert mine.config["searcher"]["sha256"] != theirs.config["searcher"]["sha256"]
+    assert registry.add_class("searcher", RandomSampling) == "random"  # ours keeps its name
+    with pytest.raises(BenchbedError, match=r"class Pairs is no searcher: a subclass of benchbed\.Searcher is"):
+        benchbed.run(Pairs, "magnitude", **kwargs)
+
+
+def test_a_plug_in_file_that_changed_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    text = (
+        '"""Mine."""\nfrom benchbed.searchers.darts import DARTS\nclass Mine(DARTS):\n    """Mine."""\n    mark = {}\n'
+    )
+    for mark in (1, 2):
+        file.write_text(text.format(mark))
+        registry.add_file(file)
+        assert registry.load("searcher", "mine").mark == mark
+
+
+# -- refusals ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"epoch": 3}, "unknown option of run 'epoch': did you mean 'epochs'?"),
+        ({"supernet": {"lr": 1}}, "supernet: options of a section are given as set={'supernet.KEY': VALUE}"),
+        ({"set": {"supernet.lrr": 1}}, "unknown option of supernet 'lrr': did you mean 'lr'?"),
+        ({"seeds": []}, "seeds are empty: give at least one, such as range(10)"),
+        ({"seeds": [-1]}, "seed = -1: expected an integer of at least 0"),
+        ({"searcher": "dart"}, "unknown searcher 'dart': did you mean 'darts'?"),
+        ({"workers": 0}, "workers = 0"),
+    ],
+)
+def test_a_bad_call_is_refused_in_one_line(options: dict[str, Any], words: str, tmp_path: Path) -> None:
+    given = {"searcher": "random", "selector": "magnitude", "out": tmp_path / "out", **options}
+    with pytest.raises(BenchbedError, match=r"^[^\n]*$") as refused:
+        benchbed.run(**given)
+    assert words in str(refused.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_leaves_a_state_that_the_same_call_goes_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchbed.runtime.progress import Reporter
+
+    whole = tiny(tmp_path / "whole", epochs=4)
+
+    def stop(self: Reporter, line: dict[str, Any]) -> None:
+        if line["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Reporter, "epoch", stop)
+        with pytest.raises(KeyboardInterrupt):
+            tiny(tmp_path / "cut", epochs=4)
+    (search,) = (tmp_path / "cut" / "searches").iterdir()
+    assert len((search / "history.jsonl").read_text().splitlines()) == 2
+    assert tiny(tmp_path / "cut", epochs=4)[0].architecture == whole[0].architecture
+    assert len((search / "history.jsonl").read_text().splitlines()) == 4
