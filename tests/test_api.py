@@ -11,7 +11,7 @@ import torch
 
 import benchbed
 from benchbed import BenchbedError, Results, registry
-from benchbed.pipeline.record import read_record
+from benchbed.pipeline.record import Record
 
 TINY = {f"supernet.{key}": 40 for key in ("batch", "valid_batch", "eval_batch")}
 TINY |= {"supernet.channels": 2, "scoring.channels": 2, "scoring.epochs": 1, "scoring.batch": 40}
@@ -52,7 +52,7 @@ def test_a_run_is_the_command_lines(command: Callable[..., Any], tmp_path: Path)
     )  # fmt: skip
     assert len(found) == 4
     for record in found:
-        shell = read_record(tmp_path / "shell" / record.id / "record.json")
+        shell = Record.read(tmp_path / "shell" / record.id / "record.json")
         assert shell.architecture == record.architecture
         assert shell.config == record.config
 
@@ -149,7 +149,8 @@ def test_images_as_arrays_and_as_a_dataset_are_the_same_task(tmp_path: Path) -> 
     images, labels = arrays()
     np.savez(tmp_path / "mine.npz", images=images, labels=labels)
     by_file = tiny(tmp_path / "a", f"npz:{tmp_path / 'mine.npz'}")[0]
-    by_arrays, by_dataset = tiny(tmp_path / "b", (images, labels))[0], tiny(tmp_path / "b", Pairs(images, labels))[0]
+    by_dataset = tiny(tmp_path / "b", Pairs(images, labels))[0]
+    by_arrays = tiny(tmp_path / "b", (images[:, None], labels))[0]
     assert by_arrays == by_dataset
     assert len(list((tmp_path / "b" / "data").iterdir())) == 1  # equal content is kept once
     assert by_file.architecture == by_arrays.architecture
@@ -168,7 +169,10 @@ def test_splits_of_ones_own(tmp_path: Path) -> None:
         (3, "task's train is of type int: expected a name, npz:FILE, (images, labels), a Dataset"),
         ({"train": arrays(), "vlid": arrays()}, "unknown split of a task 'vlid': did you mean 'valid'?"),
         ({"test": arrays()}, "a task of test has no 'train' images"),
-        (torch.utils.data.TensorDataset(torch.zeros(4, 8, 8)), "train[0] is a tuple: a pair of image and label is needed"),
+        (
+            torch.utils.data.TensorDataset(torch.zeros(4, 8, 8)),
+            "train[0] is a tuple: a pair of image and label is needed",
+        ),
         ((np.zeros((4, 8, 8), object), np.arange(4)), "holds objects where images and labels of numbers are needed"),
     ],
 )
