@@ -21,8 +21,9 @@ from typing import Any, NamedTuple
 
 from .errors import BenchbedError, unknown
 
-KINDS = ("searcher", "modifier", "selector", "space", "task")
-_PACKAGES = {kind: f"benchbed.{kind}s" for kind in KINDS} | {"modifier": "benchbed.searchers.modifiers"}
+KINDS = ("searcher", "modifier", "selector", "space", "task", "study")
+_PACKAGES = {kind: f"benchbed.{kind}s" for kind in KINDS}
+_PACKAGES |= {"modifier": "benchbed.searchers.modifiers", "study": "benchbed.studies"}
 _USER_FILES: dict[str, Path] = {}  # name -> file, registered by add_file
 _USER_CLASSES: dict[tuple[str, str], type[Any]] = {}  # (kind, name) -> class, registered by add_class
 _TEXTS: dict[str, bytes] = {}  # module -> what a user's file held when it was imported
@@ -115,7 +116,7 @@ def plugins(kind: str) -> list[Plugin]:
     found: dict[str, Plugin] = {}
     for name, file, target in _own_files(kind):
         found[name] = Plugin(kind, name, summary_of(file), file, target)
-    for entry in _entry_points(f"benchbed.{kind}s", tuple(sys.path)):
+    for entry in _entry_points(_PACKAGES[kind], tuple(sys.path)):
         found[entry.name] = Plugin(kind, entry.name, f"from {entry.value}", None, entry.value)
     for name, file in _USER_FILES.items():
         if kind in _kinds_in(name, file):
@@ -201,7 +202,7 @@ def is_ours(plugin: Plugin) -> bool:
 
 def fault(error: BaseException) -> str | None:
     """Where an error came out of a plug-in that is not ours, as 'FILE at line N'; None where none has a part in it."""
-    groups = [_entry_points(f"benchbed.{kind}s", tuple(sys.path)) for kind in KINDS]
+    groups = [_entry_points(_PACKAGES[kind], tuple(sys.path)) for kind in KINDS]
     modules = (sys.modules.get(entry.module) for group in groups for entry in group)
     files = {str(file) for file in _USER_FILES.values()} | {getattr(module, "__file__", None) for module in modules}
     frames = [frame for frame in extract_tb(error.__traceback__) if frame.filename in files]

@@ -7,18 +7,22 @@ A file of one's own is a study as ours are: a subclass of `Study` with `Options`
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar, get_args, get_origin
 
 import torch
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from . import registry
+from .cost import Cost
 from .latency.costs import AdditiveCost, WholeCost
 from .latency.load import load_cost
 from .latency.penalty import check_cost, configured
 from .pipeline.build import Parts, build_parts, check_config, space_of, task_in, task_of
 from .pipeline.config import RunConfig
 from .pipeline.full_search import check_timeable, full_search
+from .pipeline.given import configuration
+from .pipeline.history import history
 from .pipeline.resolve import expand, seed_range, with_settings
 from .pipeline.run import run_all
 from .pipeline.saved import refuse_another, saved_config
@@ -30,6 +34,8 @@ from .selector import Selection
 from .space import Architecture, Space
 from .task import Task
 from .typed import typed
+
+DIGITS = 6  # significant ones of a target that a study derives
 
 # -- options: each field is a flag -------------------------------------------------------------------------------------
 
@@ -65,9 +71,9 @@ class StudyOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    def base(self) -> dict[str, Any]:
-        """The raw configuration that the study's runs share; keys as in a configuration file."""
-        return {}
+    def base(self, under: Mapping[str, Any]) -> dict[str, Any]:
+        """The raw configuration that the study's runs share, laid over `under`; keys as in a configuration file."""
+        return dict(under)
 
 
 class SearchOptions(StudyOptions):
@@ -86,10 +92,10 @@ class SearchOptions(StudyOptions):
     epochs: int | None = Field(None, description="of a search")
     set: list[str] = Field([], description="SECTION.KEY=VALUE of every search")
 
-    def base(self) -> dict[str, Any]:
+    def base(self, under: Mapping[str, Any]) -> dict[str, Any]:
         """Raises BenchbedError for a setting that no run has."""
-        given = self.model_dump(include=set(SearchOptions.model_fields) - {"searcher", "seeds", "set"})
-        return with_settings({key: value for key, value in given.items() if value is not None}, self.set)
+        flags = self.model_dump(include=set(SearchOptions.model_fields) - {"searcher", "seeds", "set"})
+        return configuration(under, flags, self.set)
 
 
 class PairingOptions(SearchOptions):
@@ -132,12 +138,15 @@ class Lab:
         for config in configs:
             check_cost(configured(config.cost, self.space(config), config.space), config.cost)
 
+    def search(self, name: str) -> Path:
+        """The folder of a search by its record's `search`."""
+        return self.options.out / "searches" / name
+
     def parts(self, config: RunConfig, search: str | None = None) -> Parts:
-        """Supernet and searcher: fresh, or as they are at the end of `OUT/searches/SEARCH`."""
+        """Supernet and searcher: fresh, or as they are at the end of a search."""
         parts = build_parts(config, self.task(config), self.options.device)
         if search is not None:
-            saved = load_checkpoint(self.options.out / "searches" / search / "checkpoint.pt")
-            parts.load_state(saved["tree"]["parts"])
+            parts.load_state(load_checkpoint(self.search(search) / "checkpoint.pt")["tree"]["parts"])
         return parts
 
     def test_accuracy(self, config: RunConfig, chosen: Architecture, dataset: str | None = None) -> float:
@@ -167,6 +176,23 @@ def finished(search: Path, device: torch.device) -> Parts:
     return parts
 
 
+def last_probabilities(search: Path) -> list[list[float]]:
+    """The probabilities of a finished search's last epoch. Raises BenchbedError where its history is damaged."""
+    return [list(row) for row in history(search / "history.jsonl")[-1].probabilities]
+
+
+def settled(target: float, cost: Cost) -> float:
+    """A derived target in a few digits, for a search's identity has it; never below the fastest architecture."""
+    return max(float(f"{target:.{DIGITS}g}"), cost.least().value)
+
+
+def named_options(text: str) -> tuple[str, dict[str, Any]]:
+    """(NAME, its options) of 'NAME' or 'NAME:KEY=VALUE[,KEY=VALUE...]', a searcher with options."""
+    name, _, rest = text.partition(":")
+    given = with_settings({}, [f"searcher.{part.strip()}" for part in rest.split(",")] if rest else [])
+    return name, dict(given.get("searcher", {}))
+
+
 # -- the contract ------------------------------------------------------------------------------------------------------
 
 Records = Mapping[Any, dict[str, Any]]
@@ -184,6 +210,12 @@ class Study(ABC, Generic[O]):
 
     def __init__(self, options: O, lab: Lab):
         self.options, self.lab = options, lab
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        for base in getattr(cls, "__orig_bases__", ()):
+            if get_origin(base) is Study and isinstance(get_args(base)[0], type):
+                cls.Options = get_args(base)[0]
 
     def check(self) -> None:
         """Raises BenchbedError for options that the study cannot work with."""
@@ -226,6 +258,11 @@ def score_job(config: RunConfig, architecture: str, dataset: str | None = None) 
     return {"config": config.model_dump(mode="json"), "architecture": architecture, "dataset": dataset}
 
 
+def search_job(config: RunConfig, record: Mapping[str, Any], **more: Any) -> Job:
+    """The job of a study that looks at a finished search: its configuration, its name, and whatever else counts."""
+    return {"config": config.model_dump(mode="json"), "search": record["search"], **more}
+
+
 def seeded(raw: Mapping[str, Any], options: SearchOptions, selector: str = "magnitude") -> dict[int, RunConfig]:
     """One run a seed of the options' searcher, by seed. Raises BenchbedError as `expand` does."""
     configs = expand(raw, [options.searcher], [selector], list(options.seeds))
@@ -236,43 +273,61 @@ def seeded(raw: Mapping[str, Any], options: SearchOptions, selector: str = "magn
 
 
 class Finished(NamedTuple):
-    """rows: of NAME.jsonl; page: NAME.md; files: what was written; more: lines that belong to the page's end."""
+    """rows: of NAME.jsonl; page: NAME.md; files: what was written; hours: of a full search, where asked for."""
 
     rows: Sequence[Any]
     page: str
     files: list[Path]
-    more: str
+    hours: str | None
 
 
-def run_study(name: str, values: Mapping[str, Any], options: RunOptions) -> Finished:
-    """Runs a study to its files in `options.out`; what is done there is not done again.
+class Prepared(NamedTuple):
+    """A study, all that can be refused checked, and the runs that it needs."""
 
-    values: of its `Options`, by field. Raises BenchbedError, before anything is made, for whatever it refuses.
+    name: str
+    study: Study[Any]
+    base: dict[str, Any]
+    runs: Mapping[Any, RunConfig]
+
+
+def prepared(
+    name: str, values: Mapping[str, Any], options: RunOptions, under: Mapping[str, Any] = MappingProxyType({})
+) -> Prepared:
+    """The study NAME with `values` of its options, and the configuration `under` what they say.
+
+    Raises BenchbedError for whatever the options or a run are refused for; nothing has been made then.
     """
-    study, configs = prepared(name, values, options)
-    options = study.lab.options._replace(snapshots=study.snapshots())
-    made = run_all(list(configs.values()), options)
-    records = dict(zip(configs, made, strict=True))
-    rows = study.rows(records, [study.measure(study.lab, job) for job in study.jobs(records)])
-    lines = json_lines(row if isinstance(row, Mapping) else row._asdict() for row in rows)
-    files = {f"{name}.jsonl": lines, **study.figures(rows)}
-    write_files(options.out, files)
-    page, more = files.get(f"{name}.md", lines), ""
-    asked = study.options
-    if isinstance(asked, PairingOptions) and asked.full_cost:
-        more = str(full_search(asked.base(), asked.searcher, asked.selector, options))
-    return Finished(rows, str(page), [options.out / file for file in sorted(files)], more)
-
-
-def prepared(name: str, values: Mapping[str, Any], options: RunOptions) -> tuple[Study[Any], Mapping[Any, RunConfig]]:
-    """The study and the runs that it needs, all checked. Raises BenchbedError for whatever it refuses."""
     made = registry.load("study", name)
     asked = typed(made.Options, values, f"study {name}")
     study: Study[Any] = made(asked, Lab(options))
-    base = asked.base()
-    if isinstance(asked, PairingOptions) and asked.full_cost:
+    base = asked.base(under)
+    if getattr(asked, "full_cost", False):
         check_timeable(base)
     study.check()
-    configs = study.runs(base)
-    study.lab.check(configs.values())
-    return study, configs
+    runs = study.runs(base)
+    study.lab.check(runs.values())
+    study.lab.options = options._replace(snapshots=study.snapshots())
+    return Prepared(name, study, base, runs)
+
+
+def finish(found: Prepared) -> Finished:
+    """Makes the runs, measures, and writes the study's files into OUT; what is done there is not done again."""
+    study, out = found.study, found.study.lab.options.out
+    records = dict(zip(found.runs, run_all(list(found.runs.values()), study.lab.options), strict=True))
+    rows = study.rows(records, [study.measure(study.lab, job) for job in study.jobs(records)])
+    lines = json_lines(row if isinstance(row, Mapping) else row._asdict() for row in rows)
+    files = {f"{found.name}.jsonl": lines, **study.figures(rows)}
+    write_files(out, files)
+    hours = None
+    if getattr(study.options, "full_cost", False):
+        unpaid = {key: value for key, value in found.base.items() if key != "cost"}
+        hours = str(full_search(unpaid, study.options.searcher, study.options.selector, study.lab.options))
+    page = str(files.get(f"{found.name}.md", lines))
+    return Finished(rows, page, [out / file for file in sorted(files)], hours)
+
+
+def run_study(
+    name: str, values: Mapping[str, Any], options: RunOptions, under: Mapping[str, Any] = MappingProxyType({})
+) -> Finished:
+    """A study from its options to its files; the arguments and refusals are those of `prepared`."""
+    return finish(prepared(name, values, options, under))

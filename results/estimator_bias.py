@@ -23,7 +23,7 @@ from torch import Tensor
 
 from benchbed.pipeline.build import Parts
 from benchbed.runtime import machine
-from benchbed.studies.common import finished
+from benchbed.study import finished
 
 ESTIMATORS = ("exact", "full", "two", "darts")
 

@@ -21,7 +21,7 @@ from benchbed.runtime.options import RunOptions
 from benchbed.runtime.progress import Reporter
 from benchbed.space import Architecture, Space
 from benchbed.stats.interval import mean_interval
-from benchbed.studies.common import Lab
+from benchbed.study import Lab
 
 NEAR = 0.02  # share of the found network's MACs
 

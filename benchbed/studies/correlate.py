@@ -1,10 +1,11 @@
-"""How well one ranking of architectures predicts another: what is cheap to know against a table's full training.
+"""How well cheap rankings predict a table's: tau-b, Spearman, precision of the top, with intervals.
 
 A predictor is anything that gives each architecture of a table a number, higher for better. The truth is the table's
 test accuracy after its full training. Architectures are the unit, each once, also where two compute the same function:
 the published tables trained them separately. Ties: tau-b, mean ranks, and a top's edge counted in part.
 """
 
+import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,16 +13,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from ..errors import BenchbedError, unknown
-from ..report.markdown import json_lines, markdown_table, write_files
+from ..report.markdown import markdown_table
 from ..report.plots import Panel, scatters_svg
 from ..runtime.folder import read_json
 from ..runtime.machine import pick_device
 from ..stats.agreement import Estimate, estimate, kendall, spearman, top_precision
+from ..study import Job, Lab, Records, Several, Study, StudyOptions, finished, last_probabilities
 from ..tables.figures import Figure
 from ..tables.table import Table
-from .common import finished, last_probabilities
 
 FORMS = ("params", "flops", "SPLIT@EPOCHS", "DATASET/SPLIT@EPOCHS", "TABLE:DATASET/SPLIT@EPOCHS", "alpha:SEARCH",
          "scores:RUN", "supernet:SEARCH", "supernet:SEARCH@N")  # fmt: skip
@@ -29,6 +31,17 @@ MEASURED = 200  # architectures whose paths a supernet is measured on, unless to
 AT_ONCE = 50  # of them
 LEAST_P = 1e-12  # below it a probability is as good as none
 _FIGURE = re.compile(r"(?:(?P<dataset>[^/@]+)/)?(?P<split>[^/@]+)@(?P<epochs>[1-9][0-9]*)")
+
+
+class Options(StudyOptions):
+    """The truth, and what is held against it."""
+
+    table: str = Field(description="the table whose full training is the truth")
+    dataset: str = Field(description="of the table")
+    predictor: Several = Field(
+        description="params, flops, [[TABLE:]DATASET/]SPLIT@EPOCHS, alpha:SEARCH, supernet:SEARCH[@N], scores:RUN"
+    )
+    top: float = Field(0.1, gt=0, lt=1, description="the fraction that is the top")
 
 
 class Truth(NamedTuple):
@@ -43,6 +56,13 @@ class Truth(NamedTuple):
         return f"{self.figure.words} in table {self.table.name}"
 
 
+def truth_of(table: str, dataset: str) -> Truth:
+    """The data set's test accuracies after the table's full training. Raises BenchbedError where there are none."""
+    opened = Table.open(table)
+    figure = Figure(dataset, "test", opened.full_epochs)
+    return Truth(opened, figure, opened.values(*figure).reshape(-1))
+
+
 class Predictor(NamedTuple):
     """values: float64 (n,) in the order of the table's cells, higher predicts better; NaN where it says nothing."""
 
@@ -51,39 +71,62 @@ class Predictor(NamedTuple):
 
 
 class Row(NamedTuple):
-    """How well a predictor agrees with the truth: over all architectures, and inside the truth's top."""
+    """How well a predictor agrees with the truth, each an `Estimate` as a dict: over all architectures, and inside the
+    truth's top, which is the fraction `top`."""
 
     predictor: str
-    tau: Estimate
-    rho: Estimate
-    precision: Estimate
-    top_tau: Estimate
-    top_rho: Estimate
-
-
-class Correlation(NamedTuple):
-    """A finished study; `top` is the fraction of a top."""
-
-    truth: Truth
+    truth: str
+    table: str
+    fingerprint: str
     top: float
-    predictors: list[Predictor]
-    rows: list[Row]
+    tau: dict[str, Any]
+    rho: dict[str, Any]
+    precision: dict[str, Any]
+    top_tau: dict[str, Any]
+    top_rho: dict[str, Any]
 
 
-def study(table: str, dataset: str, asked: Sequence[str], top: float) -> Correlation:
-    """Every predictor against the table's truth on the data set.
+class CorrelateStudy(Study[Options]):
+    """Every predictor against the table's truth on the data set."""
 
-    Raises BenchbedError for a predictor that nothing gives, one that stands there twice, or a fraction outside (0, 1).
-    """
-    if not 0 < top < 1:
-        raise BenchbedError(f"--top {top:g}: expected a fraction above 0 and below 1, such as 0.1")
-    if len(set(asked)) < len(asked):
-        raise BenchbedError(f"predictor '{next(a for a in asked if asked.count(a) > 1)}' is asked for twice")
-    opened = Table.open(table)
-    figure = Figure(dataset, "test", opened.full_epochs)
-    truth = Truth(opened, figure, opened.values(*figure).reshape(-1))
-    predictors = [predictor(text, truth) for text in asked]
-    return Correlation(truth, top, predictors, [_row(p, truth, top) for p in predictors])
+    def check(self) -> None:
+        self.truth = truth_of(self.options.table, self.options.dataset)
+
+    def jobs(self, records: Records) -> list[Job]:
+        shared = {**self.options.model_dump(exclude={"predictor"}), "fingerprint": self.truth.table.fingerprint}
+        return [{**shared, "predictor": text, "content": _content(text)} for text in self.options.predictor]
+
+    @classmethod
+    def measure(cls, lab: Lab, job: Job) -> dict[str, Any]:
+        truth = truth_of(job["table"], job["dataset"])
+        found = predictor(job["predictor"], truth)
+        return {"values": found.values.tolist(), **agreement(found, truth, job["top"])}
+
+    def rows(self, records: Records, measured: Sequence[dict[str, Any]]) -> list[Row]:
+        table, figure = self.truth.table, str(self.truth.figure)
+        self.values = [np.array(one["values"]) for one in measured]
+        return [
+            Row(name, figure, table.name, table.fingerprint, self.options.top,
+                **{key: one[key] for key in Row._fields[5:]})
+            for name, one in zip(self.options.predictor, measured, strict=True)
+        ]  # fmt: skip
+
+    def figures(self, rows: Sequence[Row]) -> dict[str, str | bytes]:
+        panels = [
+            Panel(f"{row.predictor}: tau-b {row.tau['value']:.3f}", values, self.truth.values)
+            for row, values in zip(rows, self.values, strict=True)
+        ]
+        picture = scatters_svg(panels, f"{self.truth.figure.words}, %")
+        return {"correlate.md": "\n".join(markdown(rows, self.truth.words)) + "\n", "correlate.svg": picture}
+
+
+def _content(text: str) -> list[str]:
+    """The digests of what a predictor of a folder or another table reads: where it changed, it is measured again."""
+    form, _, rest = text.partition(":")
+    if form in ("alpha", "scores", "supernet"):
+        files = [Path(re.sub(r"@\d+$", "", rest)) / name for name in ("record.json", "history.jsonl")]
+        return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.exists()]
+    return [Table.open(form).fingerprint] if rest and _FIGURE.fullmatch(rest) else []
 
 
 def predictor(text: str, truth: Truth) -> Predictor:
@@ -165,7 +208,8 @@ def _of_its_space(folder: Path, table: Table) -> None:
         raise BenchbedError(f"{folder} is of space {config['space']}, table {table.name} of {table.meta['space']}")
 
 
-def _row(predictor: Predictor, truth: Truth, top: float) -> Row:
+def agreement(predictor: Predictor, truth: Truth, top: float) -> dict[str, Any]:
+    """The estimates of a `Row`, as dicts. Raises BenchbedError for a predictor of fewer than three architectures."""
     there = np.isfinite(predictor.values) & np.isfinite(truth.values)
     x, y = predictor.values[there], truth.values[there]
     if len(x) < 3:
@@ -177,50 +221,27 @@ def _row(predictor: Predictor, truth: Truth, top: float) -> Row:
     def precision(a: np.ndarray, b: np.ndarray) -> float:
         return top_precision(a, b, top)
 
-    return Row(
-        predictor.name,
-        estimate(kendall, x, y),
-        estimate(spearman, x, y),
-        estimate(precision, x, y),
-        estimate(kendall, x[best], y[best]),
-        estimate(spearman, x[best], y[best]),
-    )
+    whole = {"tau": estimate(kendall, x, y), "rho": estimate(spearman, x, y), "precision": estimate(precision, x, y)}
+    inside = {"top_tau": estimate(kendall, x[best], y[best]), "top_rho": estimate(spearman, x[best], y[best])}
+    return {key: value._asdict() for key, value in (whole | inside).items()}
 
 
-def markdown(found: Correlation) -> list[str]:
-    """The table, and how to read it."""
-    share = f"{100 * found.top:g}%"
+def markdown(rows: Sequence[Row], truth: str) -> list[str]:
+    """The table, and how to read it. truth: in words."""
+    top = rows[0].top
+    share = f"{100 * top:g}%"
     over_all = ["predictor", "n", "Kendall tau-b", "Spearman", f"top-{share} precision"]
     head = [*over_all, f"n of the top {share}", "tau-b there", "Spearman there"]
     lines = []
-    for r in found.rows:
-        whole = [_words(e) for e in (r.tau, r.rho, r.precision)]
-        lines.append([r.predictor, f"{r.tau.n:,}", *whole, f"{r.top_tau.n:,}", _words(r.top_tau), _words(r.top_rho)])
-    about = f"Against {found.truth.words}. 95 % intervals: percentile bootstrap over architectures, 1,000 resamples. "
+    for row in rows:
+        tau, rho, precision, top_tau, top_rho = (Estimate(**e) for e in row[5:])
+        whole = [_words(e) for e in (tau, rho, precision)]
+        lines.append([row.predictor, f"{tau.n:,}", *whole, f"{top_tau.n:,}", _words(top_tau), _words(top_rho)])
+    about = f"Against {truth}. 95 % intervals: percentile bootstrap over architectures, 1,000 resamples. "
     about += "Ties: tau-b, mean ranks; at a top's edge they count in part. "
-    about += (
-        f"Top-{share} precision: the share of the predictor's top {share} that is in the truth's; chance {found.top:g}."
-    )
+    about += f"Top-{share} precision: the share of the predictor's top {share} that is in the truth's; chance {top:g}."
     return [*markdown_table(head, lines), "", about]
 
 
 def _words(e: Estimate) -> str:
     return f"{e.value:.3f} ({e.low:.3f} to {e.high:.3f})" if np.isfinite(e.value) else "not defined"
-
-
-def write(found: Correlation, place: Path) -> None:
-    """correlate.jsonl (a line a predictor), correlate.md, correlate.svg into the folder, each whole or not at all."""
-    lines: list[dict[str, Any]] = []
-    for row in found.rows:
-        figures = {name: value._asdict() for name, value in row._asdict().items() if name != "predictor"}
-        source = {"table": found.truth.table.name, "fingerprint": found.truth.table.fingerprint}
-        lines.append(
-            {"predictor": row.predictor, "truth": str(found.truth.figure), **source, "top": found.top, **figures}
-        )
-    panels = [
-        Panel(f"{r.predictor}: tau-b {r.tau.value:.3f}", p.values, found.truth.values)
-        for r, p in zip(found.rows, found.predictors, strict=True)
-    ]
-    picture = scatters_svg(panels, f"{found.truth.figure.words}, %")
-    page = "\n".join(markdown(found)) + "\n"
-    write_files(place, {"correlate.jsonl": json_lines(lines), "correlate.md": page, "correlate.svg": picture})

@@ -1,32 +1,47 @@
-"""Search for one device, measure on all: the specialisation table of ProxylessNAS (Cai et al., ICLR 2019, section 4).
+"""Search for each device, measure on all: the cross table, and which operations each device prefers.
 
-Each device is searched for with the same seeds, and so is none (the same search without a cost). What was found is then
-measured on every device. How often a rule holds is counted: the architecture found for A is no slower on A than the one
-found for B, wherever B's is at most 0.3 points more accurate.
+The specialisation table of ProxylessNAS (Cai et al., ICLR 2019, section 4). Each device is searched for with the same
+seeds, and so is none (the same search without a cost). What was found is then measured on every device. How often a
+rule holds is counted: the architecture found for A is no slower on A than the one found for B, wherever B's is at most
+0.3 points more accurate.
 """
 
 import csv
 import io
 from collections.abc import Mapping, Sequence
 from itertools import permutations
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+from pydantic import Field
 
 from ..cost import Cost
 from ..errors import BenchbedError
 from ..pipeline.config import RunConfig
-from ..pipeline.resolve import expand
-from ..report.markdown import in_words, json_lines, markdown_table, write_files
+from ..report.markdown import in_words, markdown_table
 from ..report.plots import preferences_svg
-from ..runtime.options import RunOptions
 from ..space import Space
 from ..stats.interval import Interval, mean_interval
-from .common import Lab, last_probabilities, settled
+from ..study import Comma, PairingOptions, Positive, Records, Study, last_probabilities, seeded, settled
 
 NONE = "none"  # searched for no device: latency-ignorant
 CLOSE = 0.3  # points of accuracy within which the architecture found for a device must not be slower there
+
+
+class Options(PairingOptions):
+    """The devices, and what is demanded on each: targets in their order, or a fraction of the way from the fastest
+    architecture to the slowest."""
+
+    latency: list[str] = Field(description="a device: a latency FILE or FILE:DEVICE; two or more")
+    target: Annotated[tuple[Positive, ...], Comma] | None = Field(
+        None,
+        description="a target for each --latency, in order, with commas",
+        json_schema_extra={"flags": ["--target-ms", "--target"]},
+    )
+    fraction: float | None = Field(
+        None, gt=0, le=1, description="or each target as a part of the way from fastest to slowest  [default: 0.5]"
+    )
+    searcher: str = Field("proxyless", description="one searcher")
 
 
 class Device(NamedTuple):
@@ -58,75 +73,66 @@ class Crossed(NamedTuple):
 
     space: Space
     devices: list[Device]
-    found: list[Found]
+    found: Sequence[Found]
 
 
-def study(
-    raw: Mapping[str, Any],
-    searcher: str,
-    selector: str,
-    seeds: Sequence[int],
-    sources: Sequence[str],
-    demand: float | Sequence[float],
-    options: RunOptions,
-) -> Crossed:
-    """Every device, and none, with every seed. What is done in `options.out` is not done again.
+class DevicesStudy(Study[Options]):
+    """Every device, and none, with every seed."""
 
-    demand: the targets in the order of the sources, or a number f in (0, 1]: the target is then f of the way from the
-    fastest architecture to the slowest, on each device. Raises BenchbedError, before the first search, for whatever
-    any of the configurations refuses.
-    """
-    _check_raw(raw, sources, demand)
-    lab, without = Lab(options), {key: value for key, value in raw.items() if key != "cost"}
-    configs = dict(zip(((NONE, s) for s in seeds), expand(without, [searcher], [selector], list(seeds)), strict=True))
-    first = configs[NONE, seeds[0]]
-    space, devices = lab.space(first), _devices(lab, first, sources, demand)
-    for device in devices:
-        cost = {**raw.get("cost", {}), "table": device.source, "target": device.target}
-        own = expand({**raw, "cost": cost}, [searcher], [selector], list(seeds))
-        configs |= {(device.name, seed): config for seed, config in zip(seeds, own, strict=True)}
-    lab.check(configs.values())
-    records = lab.records(configs, lambda key: f"for {key[0]}, seed {key[1]}")
-    found = []
-    for (name, seed), record in records.items():
-        chosen = space.parse(record["architecture"])
-        costs = {device.name: device.cost.of(chosen) for device in devices}
-        p = last_probabilities(options.out / "searches" / record["search"])
-        figures = (str(chosen), record["test_accuracy"], costs, p, record["seconds"]["search"])
-        found.append(Found(name, seed, *figures))
-    return Crossed(space, devices, found)
+    def check(self) -> None:
+        options = self.options
+        if options.target is not None and options.fraction is not None:
+            raise BenchbedError(
+                f"--fraction {options.fraction:g}: goes without --target-ms, which gives the targets themselves"
+            )
+        if (count := len(options.latency)) < 2:
+            raise BenchbedError(f"{count} device: expected two or more, each as --latency FILE or FILE:DEVICE")
+        if options.target is not None and len(options.target) != count:
+            raise BenchbedError(f"{len(options.target)} targets for {count} devices: expected one for each --latency")
 
+    def runs(self, base: Mapping[str, Any]) -> Mapping[tuple[str, int], RunConfig]:
+        for key in ("table", "target"):
+            if key in base.get("cost", {}):
+                raise BenchbedError(f"cost.{key}: give it for each device, by --latency and --target-ms")
+        options, without = self.options, {key: value for key, value in base.items() if key != "cost"}
+        ignorant = seeded(without, options, options.selector)
+        first = next(iter(ignorant.values()))
+        self.space, self.devices = self.lab.space(first), self._devices(first)
+        configs = {(NONE, seed): config for seed, config in ignorant.items()}
+        for device in self.devices:
+            cost = {**base.get("cost", {}), "table": device.source, "target": device.target}
+            own = seeded({**base, "cost": cost}, options, options.selector)
+            configs |= {(device.name, seed): config for seed, config in own.items()}
+        return configs
 
-def _check_raw(raw: Mapping[str, Any], sources: Sequence[str], demand: float | Sequence[float]) -> None:
-    for key in ("table", "target"):
-        if key in raw.get("cost", {}):
-            raise BenchbedError(f"cost.{key}: give it for each device, by --latency and --target-ms")
-    if len(sources) < 2:
-        raise BenchbedError(f"{len(sources)} device: expected two or more, each as --latency FILE or FILE:DEVICE")
-    if not isinstance(demand, Sequence):
-        if not 0 < demand <= 1:
-            raise BenchbedError(f"fraction {demand:g}: expected a number above 0 and at most 1")
-    elif len(demand) != len(sources):
-        raise BenchbedError(f"{len(demand)} targets for {len(sources)} devices: expected one for each --latency")
+    def _devices(self, config: RunConfig) -> list[Device]:
+        """The devices by name; by what was given where two tables name theirs alike."""
+        sources = self.options.latency
+        costs = [self.lab.cost(config, source) for source in sources]
+        names = [cost.name for cost in costs]
+        if len(set(names)) < len(names) or NONE in names:
+            names = list(sources)
+        if len({cost.fingerprint for cost in costs}) < len(costs) or len(set(names)) < len(names):
+            raise BenchbedError(f"two of the devices {', '.join(sources)} are the same: each is searched for once")
+        fraction = 0.5 if self.options.fraction is None else self.options.fraction
+        ways = [(cost.least().value, cost.greatest().value) for cost in costs]
+        part = [settled(low + fraction * (high - low), cost) for cost, (low, high) in zip(costs, ways, strict=True)]
+        return [Device(*of) for of in zip(names, sources, costs, self.options.target or part, strict=True)]
 
+    def rows(self, records: Records, measured: Sequence[dict[str, Any]]) -> list[Found]:
+        found = []
+        for (name, seed), record in records.items():
+            chosen = self.space.parse(record["architecture"])
+            costs = {device.name: device.cost.of(chosen) for device in self.devices}
+            p = last_probabilities(self.lab.options.out / "searches" / record["search"])
+            figures = (str(chosen), record["test_accuracy"], costs, p, record["seconds"]["search"])
+            found.append(Found(name, seed, *figures))
+        return found
 
-def _devices(lab: Lab, config: RunConfig, sources: Sequence[str], demand: float | Sequence[float]) -> list[Device]:
-    """The devices by name; by what was given where two tables name theirs alike."""
-    costs = [lab.cost(config, source) for source in sources]
-    names = [cost.name for cost in costs]
-    if len(set(names)) < len(names) or NONE in names:
-        names = list(sources)
-    if len({cost.fingerprint for cost in costs}) < len(costs) or len(set(names)) < len(names):
-        raise BenchbedError(f"two of the devices {', '.join(sources)} are the same: each is searched for once")
-    devices = []
-    for number, (name, source, cost) in enumerate(zip(names, sources, costs, strict=True)):
-        if isinstance(demand, Sequence):
-            target = demand[number]
-        else:
-            least, greatest = cost.least().value, cost.greatest().value
-            target = settled(least + demand * (greatest - least), cost)
-        devices.append(Device(name, source, cost, target))
-    return devices
+    def figures(self, rows: Sequence[Found]) -> dict[str, str | bytes]:
+        crossed = Crossed(self.space, self.devices, rows)
+        page = "\n".join(markdown(crossed)) + "\n"
+        return {"devices.md": page, "devices.csv": sheet(crossed), "devices.svg": picture(crossed)}
 
 
 # -- the page ----------------------------------------------------------------------------------------------------------
@@ -141,7 +147,7 @@ class Row(NamedTuple):
     seconds: float
 
 
-def rows(crossed: Crossed) -> list[Row]:
+def summary(crossed: Crossed) -> list[Row]:
     """The devices in the order given, then the latency-ignorant search."""
     table = []
     for name in [*(d.name for d in crossed.devices), NONE]:
@@ -177,7 +183,7 @@ def markdown(crossed: Crossed) -> list[str]:
     head = ["searched for", "target", "test accuracy, %", *(f"on {d.name}, {d.cost.unit}" for d in crossed.devices)]
     targets = {d.name: f"{d.target:g} {d.cost.unit}" for d in crossed.devices}
     lines = []
-    for row in rows(crossed):
+    for row in summary(crossed):
         cells = [f"**{in_words(i)}**" if name == row.searched_for else in_words(i) for name, i in row.costs.items()]
         lines.append([row.searched_for, targets.get(row.searched_for, ""), in_words(row.accuracy), *cells,
                       f"{row.seconds:.1f}"])  # fmt: skip
@@ -196,7 +202,7 @@ def sheet(crossed: Crossed) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["searched_for", "measure", "unit", "mean", "low", "high", "n"])
     units = {d.name: d.cost.unit for d in crossed.devices}
-    for row in rows(crossed):
+    for row in summary(crossed):
         writer.writerow([row.searched_for, "test_accuracy", "%", *_fields(row.accuracy)])
         for name, interval in row.costs.items():
             writer.writerow([row.searched_for, name, units[name], *_fields(interval)])
@@ -216,14 +222,3 @@ def picture(crossed: Crossed) -> bytes:
         p = np.mean([f.probabilities for f in crossed.found if f.searched_for == name], axis=0)
         panels["latency-ignorant" if name == NONE else f"searched for {name}"] = p
     return preferences_svg(crossed.space, panels)
-
-
-def write(crossed: Crossed, place: Path) -> None:
-    """devices.jsonl (a line a search), devices.md, devices.csv and devices.svg into the folder, each whole or not."""
-    files: dict[str, str | bytes] = {
-        "devices.jsonl": json_lines(f._asdict() for f in crossed.found),
-        "devices.md": "\n".join(markdown(crossed)) + "\n",
-        "devices.csv": sheet(crossed),
-        "devices.svg": picture(crossed),
-    }
-    write_files(place, files)

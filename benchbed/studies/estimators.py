@@ -1,35 +1,49 @@
-"""Estimators of dL/dalpha against the exact gradient, on a table whose expectation is known exactly.
+"""Bias and noise of the searchers' gradients of alpha against the exact one.
 
-The table objective gives L(p) = E over independent draws of 1 - accuracy, and its gradient in alpha by autograd. At
-alphas along an exact descent each searcher makes its architecture step many times without moving, and what it would
-have stepped by is compared: is its mean the gradient (bias), and how far are single steps from their mean (noise)?
+The table objective gives L(p) = E over independent draws of 1 - accuracy, and its gradient in alpha by autograd: the
+expectation is known exactly. At alphas along an exact descent each searcher makes its architecture step many times
+without moving, and what it would have stepped by is compared: is its mean the gradient (bias), and how far are single
+steps from their mean (noise)?
 """
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
+from pydantic import Field, NonNegativeInt
 from torch import Tensor
 
 from .. import registry
 from ..cost import without_cost
 from ..errors import BenchbedError
 from ..objectives.table import TableObjective
-from ..pipeline.resolve import with_settings
-from ..report.markdown import in_words, json_lines, markdown_table, write_files
+from ..report.markdown import in_words, markdown_table
 from ..report.plots import Curve, curves_svg
 from ..searcher import AlphaSearcher, Clock, masked_softmax
 from ..space import Space
 from ..stats.interval import Interval, mean_interval
 from ..streams import Streams
+from ..study import Comma, Distinct, Job, Lab, Records, Seeds, Several, Study, StudyOptions, named_options
 from ..tables.figures import in_epochs
 from ..tables.table import Table
 from ..typed import typed
 
 DESCENT_LR = 0.05  # Adam's, of the exact descent: the searchers' preset 'table'
 LAST = Clock(1, 0, 2, 1)  # after every warm-up
+
+
+class Options(StudyOptions):
+    """The exact expectation, and which estimators are held against it where."""
+
+    table: str = Field(description="the table whose expectation is known exactly")
+    dataset: str = Field(description="of the table")
+    estimator: Several = Field(description="a searcher, NAME or NAME:KEY=VALUE[,...]; several may be given")
+    seeds: Seeds = Field("0:5", validate_default=True, description="exact descents, a range such as 0:5")
+    steps: Annotated[tuple[NonNegativeInt, ...], Comma, Distinct] = Field(
+        "0,10,20,40,80", validate_default=True, description="of a descent, after which estimators are compared"
+    )
+    draws: int = Field(500, ge=2, description="of each estimator at each point")
 
 
 class Estimator(NamedTuple):
@@ -50,7 +64,7 @@ class Point(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """One estimator at one point, over its draws g with mean m and exact gradient G.
+    """One estimator at one point, over its `draws` g with mean m and exact gradient G; `of`: what that is of, in words.
 
     cosine: of m and G. scale: <m, G> / <G, G>, 1 where the mean step is as long as the gradient. bias: |m - scale G|
     / |G|, the part of the mean that points elsewhere, less what the noise of so many draws adds to it. noise:
@@ -66,26 +80,15 @@ class Finding(NamedTuple):
     bias: float
     noise: float
     single: float
-
-
-class Compared(NamedTuple):
-    """A finished study."""
-
-    words: str
     draws: int
-    findings: list[Finding]
-    confidence: dict[int, float]  # by steps: the mean of the rows' greatest probability
+    of: str
 
 
 def parse_estimator(text: str) -> Estimator:
     """The searcher of 'NAME' or 'NAME:KEY=VALUE[,KEY=VALUE...]'. Raises BenchbedError for what cannot be one."""
-    name, _, rest = text.partition(":")
-    loaded = registry.load("searcher", name)
-    if not issubclass(loaded, AlphaSearcher):
+    name, options = named_options(text)
+    if not issubclass(registry.load("searcher", name), AlphaSearcher):
         raise BenchbedError(f"estimator '{text}': searcher '{name}' learns no alpha by a gradient")
-    settings = [f"searcher.{part.strip()}" for part in rest.split(",")] if rest else []
-    options = with_settings({}, settings).get("searcher", {})
-    options.pop("name", None)
     return Estimator(text, name, options)
 
 
@@ -134,33 +137,48 @@ class Still:
         """Nothing."""
 
 
-def study(
-    table: str, dataset: str, asked: Sequence[str], seeds: Sequence[int], steps: Sequence[int], draws: int
-) -> Compared:
-    """Every estimator at every point, `draws` times.
+class EstimatorsStudy(Study[Options]):
+    """Every estimator at every point, `draws` times; a job is one descent."""
 
-    Raises BenchbedError for an estimator that is none or stands there twice, or fewer than two draws.
-    """
-    if draws < 2:
-        raise BenchbedError(f"--draws {draws}: the noise of an estimator needs at least 2")
-    if len(set(asked)) < len(asked):
-        raise BenchbedError(f"estimator '{next(a for a in asked if asked.count(a) > 1)}' is asked for twice")
-    estimators = [parse_estimator(text) for text in asked]
-    opened = Table.open(table)
-    objective = TableObjective.of(opened, dataset)
-    for one in estimators:
-        made(one, objective.space, 0)
-    findings, sure = [], dict[int, list[float]]()
-    for point in points(objective, seeds, steps):
-        p = masked_softmax(point.alpha, torch.from_numpy(objective.space.mask))
-        sure.setdefault(point.steps, []).append(float(p.amax(1).mean()))
-        findings += [compare(one, draws_of(one, objective, point, draws), point) for one in estimators]
-    words = f"{dataset} validation accuracy after {in_epochs(opened.full_epochs)} in table {opened.name}"
-    return Compared(words, draws, findings, {step: float(np.mean(values)) for step, values in sorted(sure.items())})
+    def check(self) -> None:
+        opened = Table.open(self.options.table)
+        space = TableObjective.of(opened, self.options.dataset).space
+        for text in self.options.estimator:
+            made(parse_estimator(text), space, 0)
+        self.fingerprint = opened.fingerprint
+
+    def jobs(self, records: Records) -> list[Job]:
+        shared = {**self.options.model_dump(mode="json", exclude={"seeds"}), "fingerprint": self.fingerprint}
+        return [{**shared, "seed": seed} for seed in self.options.seeds]
+
+    @classmethod
+    def measure(cls, lab: Lab, job: Job) -> dict[str, Any]:
+        opened = Table.open(job["table"])
+        objective = TableObjective.of(opened, job["dataset"])
+        estimators, findings, sure = [parse_estimator(text) for text in job["estimator"]], [], []
+        words = f"{job['dataset']} validation accuracy after {in_epochs(opened.full_epochs)} in table {opened.name}"
+        for point in points(objective, [job["seed"]], job["steps"]):
+            p = masked_softmax(point.alpha, torch.from_numpy(objective.space.mask))
+            sure.append([point.steps, float(p.amax(1).mean())])
+            for one in estimators:
+                draws = draws_of(one, objective, point, job["draws"])
+                findings.append(compare(one, draws, point, words)._asdict())
+        return {"findings": findings, "confidence": sure}
+
+    def rows(self, records: Records, measured: Sequence[dict[str, Any]]) -> list[Finding]:
+        stages = dict[int, list[float]]()
+        for step, p in (pair for one in measured for pair in one["confidence"]):
+            stages.setdefault(step, []).append(p)
+        self.confidence = {step: float(np.mean(values)) for step, values in sorted(stages.items())}
+        return [Finding(**finding) for one in measured for finding in one["findings"]]
+
+    def figures(self, rows: Sequence[Finding]) -> dict[str, str | bytes]:
+        page = "\n".join(markdown(rows, self.confidence)) + "\n"
+        return {"estimators.md": page, "estimators.svg": picture(rows)}
 
 
-def compare(estimator: Estimator, draws: Tensor, point: Point) -> Finding:
-    """The draws (n, P, O) against the point's exact gradient."""
+def compare(estimator: Estimator, draws: Tensor, point: Point, of: str = "") -> Finding:
+    """The draws (n, P, O) against the point's exact gradient; `of`: that in words."""
     g, exact = draws.flatten(1), point.gradient.flatten()
     mean, n = g.mean(0), len(g)
     scale = float(mean @ exact / (exact @ exact))
@@ -177,6 +195,8 @@ def compare(estimator: Estimator, draws: Tensor, point: Point) -> Finding:
         bias=max(elsewhere, 0.0) ** 0.5 / size,
         noise=variance**0.5 / size,
         single=float(single),
+        draws=n,
+        of=of,
     )
 
 
@@ -185,38 +205,38 @@ def compare(estimator: Estimator, draws: Tensor, point: Point) -> Finding:
 MEASURES = ("cosine", "bias", "noise", "single")
 
 
-def by_step(found: Compared) -> dict[tuple[str, int], dict[str, Interval]]:
+def by_step(found: Sequence[Finding]) -> dict[tuple[str, int], dict[str, Interval]]:
     """(estimator, steps) -> each measure's mean over seeds, in the order asked for."""
-    keys = dict.fromkeys((f.estimator, f.steps) for f in found.findings)
+    keys = dict.fromkeys((f.estimator, f.steps) for f in found)
     table = {}
     for key in keys:
-        own = [f for f in found.findings if (f.estimator, f.steps) == key]
+        own = [f for f in found if (f.estimator, f.steps) == key]
         table[key] = {name: mean_interval([getattr(f, name) for f in own]) for name in (*MEASURES, "scale")}
     return table
 
 
-def markdown(found: Compared) -> list[str]:
-    """A row an estimator and stage of the descent."""
+def markdown(found: Sequence[Finding], confidence: Mapping[int, float]) -> list[str]:
+    """A row an estimator and stage of the descent. confidence: by steps, the mean of the rows' greatest probability."""
     head = ["estimator", "steps", "cosine of the mean", "bias", "noise of a step", "cosine of a step", "scale"]
     lines = []
     for (name, steps), row in sorted(by_step(found).items(), key=lambda item: _order(found, item[0])):
         lines.append([name, str(steps), *(in_words(row[m]) for m in (*MEASURES, "scale"))])
-    seeds = len({f.seed for f in found.findings})
-    stages = ", ".join(f"{p:.2f} after {step}" for step, p in found.confidence.items())
-    about = f"Against the exact gradient of {found.words}, {found.draws:,} draws a point, means over {seeds} descents "
+    draws, seeds = found[0].draws, len({f.seed for f in found})
+    stages = ", ".join(f"{p:.2f} after {step}" for step, p in confidence.items())
+    about = f"Against the exact gradient of {found[0].of}, {draws:,} draws a point, means over {seeds} descents "
     about += "with 95 % intervals (BCa bootstrap). Bias: the part of the mean that does not point along the gradient; "
     about += "noise: a step's deviation from the mean; both over the gradient's length. Noise far above the root of "
-    about += f"the number of draws, {found.draws**0.5:.0f}, leaves nothing to be read of the mean. "
+    about += f"the number of draws, {draws**0.5:.0f}, leaves nothing to be read of the mean. "
     about += f"Mean greatest probability of a row: {stages} steps."
     return [*markdown_table(head, lines), "", about]
 
 
-def _order(found: Compared, key: tuple[str, int]) -> tuple[int, int]:
-    names = list(dict.fromkeys(f.estimator for f in found.findings))
+def _order(found: Sequence[Finding], key: tuple[str, int]) -> tuple[int, int]:
+    names = list(dict.fromkeys(f.estimator for f in found))
     return names.index(key[0]), key[1]
 
 
-def picture(found: Compared) -> bytes:
+def picture(found: Sequence[Finding]) -> bytes:
     """Two panels over the descent's steps: the cosine of the mean, and the noise of a step."""
     table = by_step(found)
     names = list(dict.fromkeys(name for name, _ in table))
@@ -227,10 +247,3 @@ def picture(found: Compared) -> bytes:
     noise = "noise of a step over the gradient's length"
     panels = {"cosine of the mean step and the exact gradient": curves("cosine"), noise: curves("noise")}
     return curves_svg(panels, "steps of the exact descent", {noise: 0.1})
-
-
-def write(found: Compared, place: Path) -> None:
-    """estimators.jsonl (a line an estimator and point), .md and .svg into the folder, each whole or not at all."""
-    page = "\n".join(markdown(found)) + "\n"
-    lines = json_lines({**f._asdict(), "draws": found.draws, "of": found.words} for f in found.findings)
-    write_files(place, {"estimators.jsonl": lines, "estimators.md": page, "estimators.svg": picture(found)})

@@ -1,4 +1,4 @@
-"""A sweep of a cost's target or weight: the front of cost and accuracy that a searcher reaches.
+"""A sweep of targets or weights: the front of latency and accuracy, beside random and latency-ignorant ones.
 
 One search for each value and seed. Two controls stand in the same table: as many random architectures, and the same
 search without the cost (the ablation of ProxylessNAS, Cai et al., ICLR 2019). Everything is judged by test accuracy.
@@ -8,32 +8,55 @@ weights. What must not cost more has `cost.limit`.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+from pydantic import AfterValidator, Field, NonNegativeFloat
 
 from ..errors import BenchbedError
 from ..latency.costs import AdditiveCost, WholeCost, values_of_all
 from ..pipeline.config import RunConfig
-from ..pipeline.resolve import expand
-from ..report.markdown import in_words, json_lines, markdown_table, write_files
+from ..report.markdown import in_words, markdown_table
 from ..report.plots import Cloud, Mark, front_svg
-from ..runtime.options import RunOptions
 from ..space import Architecture, Space
 from ..stats.interval import Interval, mean_interval
 from ..stats.pareto import front, hypervolume
 from ..streams import Streams
-from .common import Lab, numbers, settled
+from ..study import Comma, Distinct, Job, PairingOptions, Positive, Records, Study, score_job, seeded, settled
 
 IGNORANT, RANDOM = "latency-ignorant", "random"
+Values = Annotated[tuple[Positive, ...], Comma, Distinct]
 
 
-class Sweep(NamedTuple):
-    """What is swept and its values, in the order given. weight: lambda of add#linear (beta of mul#log), and w."""
+def _corner(values: tuple[float, ...]) -> tuple[float, ...]:
+    if len(values) != 2 or values[1] > 100:
+        raise ValueError("expected COST,ACCURACY with an accuracy in percent, such as 40,80")
+    return values
 
-    kind: Literal["target", "weight"]
-    values: tuple[float, ...]
+
+Corner = Annotated[tuple[NonNegativeFloat, ...], Comma, AfterValidator(_corner)]
+
+
+class Options(PairingOptions):
+    """One sweep, of targets or of weights. weight: lambda of add#linear (beta of mul#log), and w."""
+
+    latency: str = Field(description="what is paid for: a latency FILE, FILE:DEVICE, macs or params")
+    targets: Values | None = Field(None, description="the sweep: targets in the cost's unit, e.g. 3,4,5")
+    weights: Values | None = Field(None, description="or the sweep: how much the cost counts, e.g. 0.01,0.1,1")
+    target: float | None = Field(
+        None,
+        description="with --weights  [default: the mean architecture's]",
+        json_schema_extra={"flags": ["--target-ms", "--target"]},
+    )
+    reference: Corner | None = Field(
+        None, description="COST,ACCURACY of the hypervolume  [default: the slowest, the worst or chance]"
+    )
+    searcher: str = Field("proxyless", description="one searcher")
+
+    @property
+    def kind(self) -> str:
+        """What is swept: 'target' or 'weight'."""
+        return "target" if self.weights is None else "weight"
 
 
 class Point(NamedTuple):
@@ -49,90 +72,80 @@ class Point(NamedTuple):
     cost: float
     accuracy: float
     seconds: float
+    device: str
+    unit: str
 
 
 class Fronts(NamedTuple):
     """A finished study. reference: (cost, accuracy) of the hypervolume; whole: all architectures, if a table scores."""
 
-    points: list[Point]
-    device: str
-    unit: str
-    reference: tuple[float, float]
+    points: Sequence[Point]
+    reference: tuple[float, ...]
     whole: Cloud | None
 
-
-def parse_sweep(targets: str | None, weights: str | None) -> Sweep:
-    """Raises BenchbedError unless exactly one list is given, of different numbers."""
-    if (targets is None) == (weights is None):
-        raise BenchbedError("a front needs one sweep: add --targets 3,4,5 or --weights 0.01,0.1,1")
-    kind: Literal["target", "weight"] = "weight" if targets is None else "target"
-    text = targets or weights or ""
-    values = numbers(text, f"--{kind}s")
-    if len(set(values)) < len(values):
-        raise BenchbedError(f"--{kind}s '{text}': a value stands there twice, each is searched once")
-    return Sweep(kind, values)
+    @property
+    def axis(self) -> str:
+        """What is paid, and its unit."""
+        return f"{self.points[0].device}, {self.points[0].unit}"
 
 
-def parse_reference(text: str | None) -> tuple[float, float] | None:
-    """(cost, accuracy in percent) of 'COST,ACCURACY'. Raises BenchbedError for anything else."""
-    if text is None:
-        return None
-    found = numbers(text, "--reference", above=False)
-    if len(found) != 2 or found[1] > 100:
-        raise BenchbedError(f"--reference '{text}': expected COST,ACCURACY with an accuracy in percent, such as 40,80")
-    return found[0], found[1]
+class FrontStudy(Study[Options]):
+    """Every value with every seed, and the controls.
 
-
-def study(
-    raw: Mapping[str, Any],
-    searcher: str,
-    selector: str,
-    seeds: Sequence[int],
-    sweep: Sweep,
-    reference: tuple[float, float] | None,
-    options: RunOptions,
-) -> Fronts:
-    """Every value with every seed, and the controls. What is done in `options.out` is not done again.
-
-    raw: a run's configuration with `cost.table`; a sweep of weights takes `cost.target`, by default the mean over
-    uniformly drawn architectures. reference: None for the slowest architecture and the table's worst accuracy, or
-    chance. Raises BenchbedError, before the first search, for whatever any of the configurations refuses.
+    A sweep of weights takes `cost.target`, by default the mean over uniformly drawn architectures. The reference is by
+    default the slowest architecture and the table's worst accuracy, or chance.
     """
-    given = dict(raw["cost"])
-    _check_free(given, sweep)
-    lab, without = Lab(options), {key: value for key, value in raw.items() if key != "cost"}
-    ignorant = dict(zip(seeds, expand(without, [searcher], [selector], list(seeds)), strict=True))
-    first = ignorant[seeds[0]]
-    cost, space = lab.cost(first, str(given["table"])), lab.space(first)
-    if sweep.kind == "weight":
-        given.setdefault("target", settled(cost.uniform(), cost))
-    configs: dict[tuple[str, float | None, int], RunConfig]
-    configs = {(IGNORANT, None, seed): config for seed, config in ignorant.items()}
-    for value in sweep.values:
-        paying = {**raw, "cost": {**given, **_laid_over(given, sweep.kind, value)}}
-        found = expand(paying, [searcher], [selector], list(seeds))
-        configs |= {(sweep.kind, value, seed): config for seed, config in zip(seeds, found, strict=True)}
-    lab.check(configs.values())
-    records = lab.records(configs, lambda key: f"{_label(key[0], key[1])}, seed {key[2]}")
-    points = []
-    for (of, swept, seed), record in records.items():
-        chosen = space.parse(record["architecture"])
-        figures = (cost.of(chosen), record["test_accuracy"], record["seconds"]["search"])
-        points.append(Point(of, swept, seed, str(chosen), *figures))
-    for seed, config in ignorant.items():
-        for drawn in _drawn(space, config, seed, len(sweep.values)):
-            accuracy = lab.test_accuracy(config, drawn)
-            points.append(Point(RANDOM, None, seed, str(drawn), cost.of(drawn), accuracy, 0.0))
-    whole = _whole(first, cost)
-    least = 100 / lab.task(first).classes if whole is None else float(whole.accuracy.min())
-    return Fronts(points, cost.name, cost.unit, reference or (cost.greatest().value, least), whole)
 
+    def check(self) -> None:
+        if (self.options.targets is None) == (self.options.weights is None):
+            raise BenchbedError("a front needs one sweep: add --targets 3,4,5 or --weights 0.01,0.1,1")
+        if self.options.targets is not None and self.options.target is not None:
+            raise BenchbedError(f"--target-ms {self.options.target:g}: goes with --weights; --targets are the targets")
 
-def _check_free(given: Mapping[str, Any], sweep: Sweep) -> None:
-    """Raises BenchbedError where what is swept is given beside the sweep."""
-    for key in _laid_over(given, sweep.kind, 1.0):
-        if key in given:
-            raise BenchbedError(f"cost.{key} = {given[key]}: --{sweep.kind}s sweeps it, leave it out")
+    def runs(self, base: Mapping[str, Any]) -> Mapping[tuple[str, float | None, int], RunConfig]:
+        options, kind, values = self.options, self.options.kind, self.options.targets or self.options.weights or ()
+        given = {**base.get("cost", {}), "table": options.latency}
+        given |= {} if options.target is None else {"target": options.target}
+        for key in _laid_over(given, kind, 1.0):
+            if key in given:
+                raise BenchbedError(f"cost.{key} = {given[key]}: --{kind}s sweeps it, leave it out")
+        without = {key: value for key, value in base.items() if key != "cost"}
+        self.ignorant = seeded(without, options, options.selector)
+        self.first = next(iter(self.ignorant.values()))
+        self.cost, self.space = self.lab.cost(self.first, options.latency), self.lab.space(self.first)
+        if kind == "weight":
+            given.setdefault("target", settled(self.cost.uniform(), self.cost))
+        configs: dict[tuple[str, float | None, int], RunConfig]
+        configs = {(IGNORANT, None, seed): config for seed, config in self.ignorant.items()}
+        for value in values:
+            paying = seeded({**base, "cost": {**given, **_laid_over(given, kind, value)}}, options, options.selector)
+            configs |= {(kind, value, seed): config for seed, config in paying.items()}
+        self.drawn = [
+            (seed, config, drawn)
+            for seed, config in self.ignorant.items()
+            for drawn in _drawn(self.space, config, seed, len(values))
+        ]
+        return configs
+
+    def jobs(self, records: Records) -> list[Job]:
+        return [score_job(config, str(drawn)) for _, config, drawn in self.drawn]
+
+    def rows(self, records: Records, measured: Sequence[dict[str, Any]]) -> list[Point]:
+        said, points = (self.cost.name, self.cost.unit), []
+        for (of, value, seed), record in records.items():
+            paid = self.cost.of(self.space.parse(record["architecture"]))
+            figures = (paid, record["test_accuracy"], record["seconds"]["search"])
+            points.append(Point(of, value, seed, record["architecture"], *figures, *said))
+        for (seed, _, drawn), scored in zip(self.drawn, measured, strict=True):
+            figures = (self.cost.of(drawn), scored["test_accuracy"], 0.0)
+            points.append(Point(RANDOM, None, seed, str(drawn), *figures, *said))
+        return points
+
+    def figures(self, rows: Sequence[Point]) -> dict[str, str | bytes]:
+        whole = _whole(self.first, self.cost)
+        least = 100 / self.lab.task(self.first).classes if whole is None else float(whole.accuracy.min())
+        found = Fronts(rows, self.options.reference or (self.cost.greatest().value, least), whole)
+        return {"front.md": "\n".join(markdown(found)) + "\n", "front.svg": picture(found)}
 
 
 def _laid_over(given: Mapping[str, Any], kind: str, value: float) -> dict[str, float]:
@@ -184,7 +197,7 @@ class Row(NamedTuple):
     on_front: bool  # of the rows' means
 
 
-def rows(found: Fronts) -> list[Row]:
+def summary(found: Fronts) -> list[Row]:
     """The values in the order of the sweep, then the latency-ignorant search, then the random architectures."""
     groups: dict[tuple[str, float | None], list[Point]] = {}
     for point in sorted(found.points, key=lambda p: (p.of == IGNORANT) + 2 * (p.of == RANDOM)):
@@ -213,13 +226,13 @@ def hypervolumes(found: Fronts) -> dict[str, list[float]]:
 
 def markdown(found: Fronts) -> list[str]:
     """Two tables: what each value came to, and the hypervolumes with their reference point."""
-    seeds, axis = len({p.seed for p in found.points}), f"{found.device}, {found.unit}"
+    seeds = len({p.seed for p in found.points})
     lines = []
-    for row in rows(found):
+    for row in summary(found):
         label = f"{RANDOM}, {row.cost.n} of them" if row.of == RANDOM else _label(row.of, row.value)
         seconds = "" if row.of == RANDOM else f"{row.seconds:.1f}"
         lines.append([label, in_words(row.cost), in_words(row.accuracy), "yes" if row.on_front else "", seconds])
-    page = markdown_table(["searched with", axis, "test accuracy, %", "on the front", "search s"], lines)
+    page = markdown_table(["searched with", found.axis, "test accuracy, %", "on the front", "search s"], lines)
     volumes, whole = hypervolumes(found), None
     if found.whole is not None:
         whole = hypervolume(*found.whole, *found.reference)
@@ -234,9 +247,9 @@ def markdown(found: Fronts) -> list[str]:
     if found.whole is not None and whole:
         lines.append([f"all {len(found.whole.cost):,}", f"{whole:.2f}", "1.000"])
     head = ["architectures of a seed", "hypervolume", *(["share of the true front's"] if whole else [])]
-    cost, accuracy = found.reference
-    about = f"Means over {seeds} seed(s), 95 % intervals (BCa bootstrap). Hypervolume: {found.unit} times points of "
-    about += f"accuracy, within the reference point of {cost:g} {found.unit} and {accuracy:g} %."
+    (cost, accuracy), unit = found.reference, found.points[0].unit
+    about = f"Means over {seeds} seed(s), 95 % intervals (BCa bootstrap). Hypervolume: {unit} times points of "
+    about += f"accuracy, within the reference point of {cost:g} {unit} and {accuracy:g} %."
     return [*page, "", *markdown_table(head, lines), "", about]
 
 
@@ -250,18 +263,11 @@ def picture(found: Fronts) -> bytes:
     def cloud(points: list[Point]) -> Cloud:
         return Cloud(np.array([p.cost for p in points]), np.array([p.accuracy for p in points]))
 
-    table = rows(found)
+    table = summary(found)
     marks = [Mark(f"{r.value:g}" if r.value is not None else "", r.cost, r.accuracy) for r in table]
     swept = [m for m, r in zip(marks, table, strict=True) if r.value is not None]
     (blind,) = [m for m, r in zip(marks, table, strict=True) if r.of == IGNORANT]
     own = [p for p in found.points if p.value is not None]
     random = cloud([p for p in found.points if p.of == RANDOM])
-    title = f"searches by {own[0].of} on {found.device}"
-    return front_svg(title, f"{found.device}, {found.unit}", swept, blind, cloud(own), random, found.whole)
-
-
-def write(found: Fronts, place: Path) -> None:
-    """front.jsonl (a line an architecture), front.md and front.svg into the folder, each whole or not at all."""
-    page = "\n".join(markdown(found)) + "\n"
-    lines = json_lines({**p._asdict(), "device": found.device, "unit": found.unit} for p in found.points)
-    write_files(place, {"front.jsonl": lines, "front.md": page, "front.svg": picture(found)})
+    title = f"searches by {own[0].of} on {own[0].device}"
+    return front_svg(title, found.axis, swept, blind, cloud(own), random, found.whole)

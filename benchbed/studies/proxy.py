@@ -1,26 +1,33 @@
-"""Search on a proxy, score on the target: the thesis of ProxylessNAS (Cai et al., ICLR 2019) as an experiment.
+"""Search on proxies, score on the target: a transfer matrix with intervals, paired by seed.
 
-A proxy is the target's configuration with something made smaller or other: fewer epochs, channels, cells or images,
-another data set, the 12-epoch accuracies of a table. Each proxy is searched with the same seeds, and the architecture
-that it finds is scored on the targets. The proxy without a change is the direct search that the others are held
-against, paired by seed.
+The thesis of ProxylessNAS (Cai et al., ICLR 2019) as an experiment. A proxy is the target's configuration with
+something made smaller or other: fewer epochs, channels, cells or images, another data set, the 12-epoch accuracies of a
+table. Each proxy is searched with the same seeds, and the architecture that it finds is scored on the targets. The
+proxy without a change is the direct search that the others are held against, paired by seed.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
+
+from pydantic import Field
 
 from ..errors import BenchbedError, unknown
 from ..pipeline.config import RunConfig
-from ..pipeline.resolve import expand, with_settings
-from ..report.markdown import in_words, json_lines, markdown_table, write_files
-from ..runtime.options import RunOptions
+from ..pipeline.resolve import with_settings
+from ..report.markdown import in_words, markdown_table
 from ..stats.interval import mean_interval
-from .common import Lab
+from ..study import Job, Names, PairingOptions, Records, Several, Study, score_job, seeded
 
 DIRECT = "direct"  # the name of the proxy that changes nothing
 PLAIN = ("task", "dataset", "epochs", "fidelity", "preset", "data", "splits")
 SECTIONS = ("supernet.", "searcher.", "task_options.", "space_options.")
+
+
+class Options(PairingOptions):
+    """What is changed, and where it is scored."""
+
+    proxy: Several = Field(description="KEY=VALUE[,...] over the target, e.g. epochs=2; several may be given")
+    target: Names | None = Field(None, description="data sets of the table that scores, with commas")
 
 
 class Proxy(NamedTuple):
@@ -65,36 +72,36 @@ def laid_over(raw: Mapping[str, Any], proxy: Proxy) -> dict[str, Any]:
     return with_settings(changed, settings)
 
 
-def study(
-    raw: Mapping[str, Any],
-    searcher: str,
-    selector: str,
-    seeds: Sequence[int],
-    proxies: Sequence[Proxy],
-    targets: Sequence[str] | None,
-    options: RunOptions,
-) -> list[Found]:
-    """Every proxy with every seed, the direct search first. What is done in `options.out` is not done again.
+class ProxyStudy(Study[Options]):
+    """Every proxy with every seed, the direct search first.
 
-    `targets`: data sets of the table that scores, None for the run's own; without a table the target is the run's
-    task. Raises BenchbedError, before the first search, for whatever any of the configurations refuses.
+    The targets are data sets of the table that scores; without a table the target is the runs' own task.
     """
-    everything = [Proxy(DIRECT, ()), *proxies]
-    if len({p.name for p in everything}) < len(everything):
-        raise BenchbedError("two proxies are the same: each is searched once")
-    by_proxy = {p.name: expand(laid_over(raw, p), [searcher], [selector], list(seeds)) for p in everything}
-    configs = {(name, seed): found[i] for i, seed in enumerate(seeds) for name, found in by_proxy.items()}
-    lab = Lab(options)
-    lab.check(configs.values())
-    named = _targets(configs[DIRECT, seeds[0]], targets)
-    records = lab.records(configs, lambda key: f"{key[0]}, seed {key[1]}")
-    found = []
-    for (name, seed), record in records.items():
-        direct = configs[DIRECT, seed]
-        chosen = lab.space(direct).parse(record["architecture"])
-        scores = {t: lab.test_accuracy(direct, chosen, None if direct.table is None else t) for t in named}
-        found.append(Found(name, seed, record["architecture"], scores, record["seconds"]["search"]))
-    return found
+
+    def runs(self, base: Mapping[str, Any]) -> Mapping[tuple[str, int], RunConfig]:
+        options, proxies = self.options, [Proxy(DIRECT, ()), *map(parse_proxy, self.options.proxy)]
+        by_proxy = {p.name: seeded(laid_over(base, p), options, options.selector) for p in proxies}
+        self.direct = by_proxy[DIRECT]
+        self.targets = _targets(next(iter(self.direct.values())), options.target)
+        return {(name, seed): own[seed] for seed in options.seeds for name, own in by_proxy.items()}
+
+    def jobs(self, records: Records) -> list[Job]:
+        return [
+            score_job(self.direct[seed], record["architecture"], None if self.direct[seed].table is None else target)
+            for (_, seed), record in records.items()
+            for target in self.targets
+        ]
+
+    def rows(self, records: Records, measured: Sequence[dict[str, Any]]) -> list[Found]:
+        scores = iter(measured)
+        return [
+            Found(name, seed, record["architecture"], {t: next(scores)["test_accuracy"] for t in self.targets},
+                  record["seconds"]["search"])
+            for (name, seed), record in records.items()
+        ]  # fmt: skip
+
+    def figures(self, rows: Sequence[Found]) -> dict[str, str | bytes]:
+        return {"proxy.md": "\n".join(markdown(summary(rows))) + "\n"}
 
 
 def _targets(direct: RunConfig, targets: Sequence[str] | None) -> list[str]:
@@ -110,7 +117,7 @@ def _targets(direct: RunConfig, targets: Sequence[str] | None) -> list[str]:
     return list(targets) if targets else [direct.table.dataset]
 
 
-def rows(found: Sequence[Found]) -> list[dict[str, Any]]:
+def summary(found: Sequence[Found]) -> list[dict[str, Any]]:
     """A row a proxy: seconds, and per target the mean over seeds and the paired difference to the direct search."""
     by_proxy: dict[str, dict[int, Found]] = {}
     for one in found:
@@ -139,9 +146,3 @@ def markdown(table: Sequence[Mapping[str, Any]]) -> list[str]:
             cells += [in_words(mean), "" if row["proxy"] == DIRECT else in_words(difference, signed=True)]
         lines.append([*cells, f"{row['seconds']:.1f}"])
     return markdown_table(head, lines)
-
-
-def write(found: Sequence[Found], place: Path) -> None:
-    """proxy.jsonl, a line a search, and proxy.md, the matrix, into the folder; each whole or not at all."""
-    page = "\n".join(markdown(rows(found))) + "\n"
-    write_files(place, {"proxy.jsonl": json_lines(f._asdict() for f in found), "proxy.md": page})

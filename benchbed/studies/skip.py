@@ -1,9 +1,9 @@
-"""Why does the search prefer skip connections? DARTS-PT's analysis (Wang et al., ICLR 2021, section 3.2), re-measured.
+"""Why skip connections win alpha: the gap over training, swapped edges, the closed form on measured errors.
 
-On the supernet of every seed: how the gap between the skip connection's and the convolutions' probability goes with the
-supernet's accuracy over training (the paper's figure 3), what the accuracy is after edges of every cell have been
-traded (its table 1), and whether the closed form of `skip_theory`, on errors measured in the supernet, foretells which
-of the two alpha prefers.
+DARTS-PT's analysis (Wang et al., ICLR 2021, section 3.2), re-measured. On the supernet of every seed: how the gap
+between the skip connection's and the convolutions' probability goes with the supernet's accuracy over training (the
+paper's figure 3), what the accuracy is after edges of every cell have been traded (its table 1), and whether the closed
+form of `analysis.skip_theory`, on errors measured in the supernet, foretells which of the two alpha prefers.
 """
 
 import math
@@ -13,31 +13,34 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from ..errors import BenchbedError
 from ..objectives.supernet import SupernetObjective
-from ..pipeline.build import build_parts
 from ..pipeline.config import RunConfig
 from ..pipeline.history import history
-from ..pipeline.resolve import expand
-from ..report.markdown import in_words, json_lines, markdown_table, write_files
+from ..report.markdown import in_words, markdown_table
 from ..report.plots import skip_svg
-from ..runtime.folder import load_checkpoint
-from ..runtime.options import RunOptions
 from ..spaces.nb201.space import CONV1, CONV3, SKIP
 from ..spaces.nb201.supernet import NB201Supernet
 from ..stats.agreement import spearman
 from ..stats.interval import mean_interval
 from ..streams import derive
-from .common import Lab
-from .skip_supernet import alpha_gaps, batches, edge_errors, name, swap_test
-from .skip_theory import Errors, logit_gap
+from ..study import Job, Lab, Records, SearchOptions, Study, search_job, seeded
+from .analysis.skip_supernet import alpha_gaps, batches, edge_errors, name, swap_test
+from .analysis.skip_theory import Errors, logit_gap
 
 SPACE = "nb201"
 MEASURED = 4  # validation batches behind the errors of an edge
 # Table 1 of the paper, CIFAR-10 test accuracy before and after a swap, as printed there; not measured here.
 PAPER = (("VGG", 92.69, 9.83), ("ResNet", 93.86, 83.20), ("DARTS supernet", 88.44, 81.09))
+
+
+class Options(SearchOptions):
+    """What the searches share, and how often edges are traded."""
+
+    swaps: int = Field(10, description="random swaps of two edges in every cell")
 
 
 class Found(NamedTuple):
@@ -61,39 +64,48 @@ class Found(NamedTuple):
         return [(foretold, learned) for foretold, learned in pairs if math.isfinite(foretold)]
 
 
-def study(raw: Mapping[str, Any], searcher: str, seeds: Sequence[int], swaps: int, options: RunOptions) -> list[Found]:
-    """A search a seed, made once per folder, and what its supernet shows.
+class SkipStudy(Study[Options]):
+    """A search a seed, and what its supernet shows."""
 
-    Raises BenchbedError, before the first search, for whatever a configuration refuses, and where no cell of the space
-    holds a skip connection beside a convolution on every edge.
-    """
-    if (space := raw.get("space", SPACE)) != SPACE:
-        raise BenchbedError(f"study skip on space '{space}': its measures are of the supernet of '{SPACE}'")
-    if raw.get("objective", "supernet") != "supernet":
-        raise BenchbedError(f"study skip on objective '{raw['objective']}': it needs a supernet")
-    if swaps < 1:
-        raise BenchbedError(f"--swaps {swaps}: at least 1 is needed")
-    configs = dict(zip(seeds, expand(raw, [searcher], ["magnitude"], list(seeds)), strict=True))
-    lab = Lab(options)
-    lab.check(configs.values())
-    records = lab.records(configs, lambda seed: f"seed {seed}")
-    return [_measured(lab, configs[seed], options.out / "searches" / records[seed]["search"], swaps) for seed in seeds]
+    def check(self) -> None:
+        space, objective = self.options.space or SPACE, self.options.objective or "supernet"
+        if space != SPACE:
+            raise BenchbedError(f"study skip on space '{space}': its measures are of the supernet of '{SPACE}'")
+        if objective != "supernet":
+            raise BenchbedError(f"study skip on objective '{objective}': it needs a supernet")
+        if self.options.swaps < 1:
+            raise BenchbedError(f"--swaps {self.options.swaps}: at least 1 is needed")
 
+    def runs(self, base: Mapping[str, Any]) -> Mapping[int, RunConfig]:
+        self.configs = seeded(base, self.options)
+        return self.configs
 
-def _measured(lab: Lab, config: RunConfig, search: Path, swaps: int) -> Found:
-    parts = build_parts(config, lab.task(config), lab.options.device)
-    parts.load_state(load_checkpoint(search / "checkpoint.pt")["tree"]["parts"])
-    objective, network = parts.objective, parts.objective.network
-    assert isinstance(objective, SupernetObjective)
-    assert isinstance(network, NB201Supernet)
-    p = parts.searcher.probabilities()
-    _check_learned(p, config.searcher.name)
-    generator = torch.Generator().manual_seed(derive(config.seed, "study-skip"))
-    swapped = swap_test(network, p, batches(objective), swaps, generator)
-    learned = alpha_gaps(p)
-    measured = edge_errors(network, p, batches(objective, MEASURED))
-    edges = [(name(key), *errors, learned[key]) for key, errors in measured.items()]
-    return Found(config.seed, epochs_of(search), swapped.before, swapped.after, edges)
+    def jobs(self, records: Records) -> list[Job]:
+        return [search_job(self.configs[s], r, swaps=self.options.swaps) for s, r in records.items()]
+
+    @classmethod
+    def measure(cls, lab: Lab, job: Job) -> dict[str, Any]:
+        config = RunConfig.model_validate(job["config"])
+        parts = lab.parts(config, job["search"])
+        objective, network = parts.objective, parts.objective.network
+        assert isinstance(objective, SupernetObjective)
+        assert isinstance(network, NB201Supernet)
+        p = parts.searcher.probabilities()
+        _check_learned(p, config.searcher.name)
+        generator = torch.Generator().manual_seed(derive(config.seed, "study-skip"))
+        swapped = swap_test(network, p, batches(objective), job["swaps"], generator)
+        learned = alpha_gaps(p)
+        measured = edge_errors(network, p, batches(objective, MEASURED))
+        edges = [(name(key), *errors, learned[key]) for key, errors in measured.items()]
+        epochs = epochs_of(lab.search(job["search"]))
+        return Found(config.seed, epochs, swapped.before, swapped.after, edges)._asdict()
+
+    def rows(self, records: Records, measured: Sequence[dict[str, Any]]) -> list[Found]:
+        return [Found(**one) for one in measured]
+
+    def figures(self, rows: Sequence[Found]) -> dict[str, str | bytes]:
+        picture = skip_svg([one.epochs for one in rows], [pair for one in rows for pair in one.foretold()])
+        return {"skip.md": "\n".join(markdown(rows)) + "\n", "skip.svg": picture}
 
 
 def _check_learned(p: Tensor, searcher: str) -> None:
@@ -124,7 +136,7 @@ def rank_correlation(pairs: Sequence[tuple[float, float]]) -> float:
     return spearman(*np.array(pairs, dtype=np.float64).reshape(-1, 2).T)
 
 
-def rows(found: Sequence[Found]) -> list[dict[str, Any]]:
+def summary(found: Sequence[Found]) -> list[dict[str, Any]]:
     """A row a seed: the figures of the page."""
     table = []
     for one in found:
@@ -148,7 +160,7 @@ def rows(found: Sequence[Found]) -> list[dict[str, Any]]:
 
 def markdown(found: Sequence[Found]) -> list[str]:
     """The page: a row a seed, the means with their intervals, the paper's table beside it."""
-    table = rows(found)
+    table = summary(found)
     head = ["seed", "gap at the end", "rho(gap, accuracy) over epochs", "accuracy", "after swaps",
             "rho(foretold, learned) of pairs", "same sign", "pairs at infinity"]  # fmt: skip
     keys = ["gap", "rho_over_training", "before", "after", "rho_of_edges", "same_sign"]
@@ -181,13 +193,3 @@ def _mean(values: Sequence[float]) -> str:
     i = mean_interval(list(values))
     known = math.isfinite(i.low) and math.isfinite(i.high)
     return f"{i.mean:.3f}" + (f" ({i.low:.3f} to {i.high:.3f})" if known else "")
-
-
-def write(found: Sequence[Found], place: Path) -> None:
-    """skip.jsonl, a line a seed, skip.md and skip.svg into the folder; each whole or not at all."""
-    files: dict[str, str | bytes] = {
-        "skip.jsonl": json_lines(one._asdict() for one in found),
-        "skip.md": "\n".join(markdown(found)) + "\n",
-        "skip.svg": skip_svg([one.epochs for one in found], [pair for one in found for pair in one.foretold()]),
-    }
-    write_files(place, files)

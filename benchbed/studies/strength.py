@@ -1,8 +1,9 @@
-"""Does alpha say how strong an operation is? DARTS-PT's first analysis (Wang et al., ICLR 2021, figures 1, 2).
+"""Alpha, and the cheap score of perturbation, against discretisation accuracy on every edge.
 
-On the supernet of every seed and at each edge: the probability of every operation, the accuracy of the supernet without
-it (the cheap score of perturbation), and its discretisation accuracy, to which the supernet converges once the edge
-holds that operation alone. The last is the truth that the paper holds the first against.
+Does alpha say how strong an operation is? DARTS-PT's first analysis (Wang et al., ICLR 2021, figures 1, 2). On the
+supernet of every seed and at each edge: the probability of every operation, the accuracy of the supernet without it
+(the cheap score of perturbation), and its discretisation accuracy, to which the supernet converges once the edge holds
+that operation alone. The last is the truth that the paper holds the first against.
 
 A finished candidate is a line in `OUT/strength/<search id>-.../history.jsonl`: a killed study goes on after it, and a
 later one over more edges adds to it.
@@ -10,91 +11,89 @@ later one over more edges adds to it.
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from ..errors import BenchbedError
 from ..objective import Decisions
-from ..pipeline.build import Parts, build_parts
+from ..pipeline.build import Parts
 from ..pipeline.config import RunConfig, identity
-from ..pipeline.resolve import expand
 from ..pipeline.select import selection_context
-from ..runtime.folder import Folder, load_checkpoint
+from ..runtime.folder import Folder
 from ..runtime.options import RunOptions
 from ..selection.compare import compare
 from ..selection.discretize import TrainingOptions, discretised
 from ..space import Space
 from ..streams import derive
+from ..study import Job, Lab, Records, SearchOptions, Study, search_job, seeded
 from ..typed import typed
-from .common import Lab
+from .analysis.strength_page import Candidate, Found, markdown, picture
 
 PATHS = 32  # behind a measurement where a searcher is measured on sampled paths; the same for every candidate
 TIMED = 3  # steps that are measured to foretell the cost, after one that is not
 LEAST = 5  # tuning epochs of a candidate, where the most that it may have are not fewer
 
 
-class Candidate(NamedTuple):
-    """One operation on one edge. Accuracies in percent, on validation.
+class Options(SearchOptions):
+    """Which edges, and how long a candidate is tuned."""
 
-    p: its probability. without: the supernet's accuracy with it masked alone. alone: its discretisation accuracy, after
-    `epochs` of tuning.
-    """
-
-    edge: str
-    operation: str
-    p: float
-    without: float
-    alone: float
-    epochs: int
-    seconds: float
+    edges: int | None = Field(None, description="so many, drawn at random  [default: all]")
+    tune_epochs: int = Field(20, description="most tuning epochs of a candidate")
+    min_tune_epochs: int | None = Field(None, description="fewest  [default: 5, or as many as the most]")
+    patience: int = Field(2, description="tuning ends after so many epochs without a better accuracy")
 
 
-class Found(NamedTuple):
-    """One seed's supernet: its accuracy in percent, and the candidates, an edge after the other."""
+class StrengthStudy(Study[Options]):
+    """A search a seed, and the strength of its operations; what that will cost is told first."""
 
-    seed: int
-    accuracy: float
-    candidates: list[Candidate]
+    def check(self) -> None:
+        options, objective = self.options, self.options.objective or "supernet"
+        given = {"epochs": options.tune_epochs, "patience": options.patience}
+        least = {} if options.min_tune_epochs is None else {"min_epochs": options.min_tune_epochs}
+        self.tuning = training_options({**given, **least})
+        if objective != "supernet":
+            raise BenchbedError(f"study strength on objective '{objective}': it needs a supernet to tune")
 
-    def by_edge(self) -> dict[str, list[Candidate]]:
-        edges: dict[str, list[Candidate]] = {}
-        for one in self.candidates:
-            edges.setdefault(one.edge, []).append(one)
-        return edges
+    def runs(self, base: Mapping[str, Any]) -> Mapping[int, RunConfig]:
+        self.configs = seeded(base, self.options)
+        self.lab.check(self.configs.values())
+        first = next(iter(self.configs.values()))
+        self.edges = edges_of(self.lab.space(first), self.options.edges)
+        self.lab.options.reporter.line(foretold(self.lab, first, len(self.configs), self.edges, self.tuning))
+        return self.configs
+
+    def jobs(self, records: Records) -> list[Job]:
+        how = {"edges": self.edges, "tuning": self.tuning.model_dump()}
+        return [search_job(self.configs[seed], record, **how) for seed, record in records.items()]
+
+    @classmethod
+    def measure(cls, lab: Lab, job: Job) -> dict[str, Any]:
+        config, tuning = RunConfig.model_validate(job["config"]), TrainingOptions(**job["tuning"])
+        return {"candidates": [c._asdict() for c in measured(lab, config, job["search"], job["edges"], tuning)]}
+
+    def rows(self, records: Records, measured: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [
+            {"seed": seed, "supernet_accuracy": record["supernet_accuracy"], **candidate}
+            for (seed, record), one in zip(records.items(), measured, strict=True)
+            for candidate in one["candidates"]
+        ]
+
+    def figures(self, rows: Sequence[dict[str, Any]]) -> dict[str, str | bytes]:
+        found = found_in(rows)
+        return {"strength.md": "\n".join(markdown(found)) + "\n", "strength.svg": picture(found)}
 
 
-def study(
-    raw: Mapping[str, Any],
-    searcher: str,
-    seeds: Sequence[int],
-    training: Mapping[str, Any],
-    edges: int | None,
-    options: RunOptions,
-) -> list[Found]:
-    """A search a seed, made once per folder, and the strength of its operations.
-
-    training: options of `TrainingOptions`. edges: how many, drawn at random and the same for every seed; None: all.
-    What it will cost is told first. Raises BenchbedError, before anything is made, for whatever a configuration or an
-    option refuses.
-    """
-    tuning = training_options(training)
-    if raw.get("objective", "supernet") != "supernet":
-        raise BenchbedError(f"study strength on objective '{raw['objective']}': it needs a supernet to tune")
-    configs = dict(zip(seeds, expand(raw, [searcher], ["magnitude"], list(seeds)), strict=True))
-    lab = Lab(options)
-    lab.check(configs.values())
-    first = configs[seeds[0]]
-    chosen = edges_of(lab.space(first), edges)
-    options.reporter.line(foretold(lab, first, len(seeds), chosen, tuning))
-    records = lab.records(configs, lambda seed: f"seed {seed}")
-    found = []
-    for seed, config in configs.items():
-        candidates = _measured(lab, config, records[seed]["search"], chosen, tuning)
-        found.append(Found(seed, records[seed]["supernet_accuracy"], candidates))
-    return found
+def found_in(rows: Sequence[Mapping[str, Any]]) -> list[Found]:
+    """The lines of strength.jsonl by seed."""
+    found: dict[int, Found] = {}
+    for row in rows:
+        one = found.setdefault(row["seed"], Found(row["seed"], row["supernet_accuracy"], []))
+        one.candidates.append(Candidate(*(row[key] for key in Candidate._fields)))
+    return list(found.values())
 
 
 def training_options(given: Mapping[str, Any]) -> TrainingOptions:
@@ -119,7 +118,7 @@ def edges_of(space: Space, count: int | None) -> list[int]:
 
 def foretold(lab: Lab, config: RunConfig, seeds: int, edges: Sequence[int], tuning: TrainingOptions) -> str:
     """How many tunings there are at most, and how long they take here, from a few measured steps on fresh weights."""
-    parts = build_parts(config, lab.task(config), lab.options.device)
+    parts = lab.parts(config)
     objective, space = parts.objective, parts.space
     gates = parts.searcher.probabilities()
     alone = objective.decided(Decisions.none(space).decide(edges[0], int(space.selectable[edges[0]].argmax())))
@@ -151,16 +150,16 @@ def _gates(parts: Parts, allowed: Tensor) -> Tensor:
     return parts.searcher.evaluation_gates(allowed, parts.searcher.evaluation, uniforms)
 
 
-def _measured(
+def measured(
     lab: Lab, config: RunConfig, search: str, edges: Sequence[int], tuning: TrainingOptions
 ) -> list[Candidate]:
+    """The candidates of a finished search's edges; those that are done in its folder are not measured again."""
     options, place = lab.options, identity(search, search, tuning.model_dump())
     with Folder(options.out / "strength" / place) as folder:
         done: dict[tuple[int, int], list[Any]] = {}
         for i, k, *values in (folder.load() or {"candidates": []})["candidates"]:
             done[i, k] = values
-        parts = build_parts(config, lab.task(config), options.device)
-        parts.load_state(load_checkpoint(options.out / "searches" / search / "checkpoint.pt")["tree"]["parts"])
+        parts = lab.parts(config, search)
         todo = [(i, int(k)) for i in edges for k in np.flatnonzero(parts.space.selectable[i])]
         options.reporter.begin(f"strength, seed {config.seed}", len(todo), sum(key in done for key in todo))
         for number, (i, k) in enumerate(todo, 1):

@@ -1,4 +1,4 @@
-"""Many seeds of searchers that need a table alone, on its simulated clock: hundreds of runs in a minute.
+"""Hundreds of seeds of table-only searchers on the table's simulated clock: accuracy, regret, anytime curves.
 
 Each run is the very search that `run` makes with the same searcher, options and seed, without folders and checkpoints:
 the searcher is given its budget in one step (what it finds does not depend on the loop's steps). A run's result is its
@@ -6,34 +6,44 @@ incumbent by validation accuracy after a few epochs; the incumbent's test accura
 looked up when the search is over, as a score is. NAS-Bench-201's own protocol: 500 runs of 12,000 simulated seconds.
 """
 
-import multiprocessing
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
+from pydantic import Field
 
 from .. import registry
 from ..black_box import BlackBoxSearcher
 from ..cost import without_cost
 from ..errors import BenchbedError
 from ..objectives.table import TableObjective
-from ..pipeline.resolve import with_settings
-from ..report.markdown import json_lines, markdown_table, write_files
+from ..report.markdown import json_lines, markdown_table
 from ..report.plots import Curve, curves_svg
 from ..searcher import Clock
 from ..stats.interval import Interval, mean_interval
 from ..streams import Streams
+from ..study import Job, Lab, Records, Seeds, Several, Study, StudyOptions, named_options
 from ..tables.table import Table
 from ..typed import typed
 
 WHOLE = Clock(0, 0, 1, 1)  # one step, which is all of the budget
-CHUNK = 25  # seeds that a worker is given at a time
+CHUNK = 25  # seeds of a job
 GRID = 24  # points of an anytime curve
 RESAMPLES = 999  # of the bootstrap at each of them
+
+
+class Options(StudyOptions):
+    """The table, the searchers, and what a search may cost."""
+
+    table: str = Field(description="the table that stands for training")
+    dataset: str = Field(description="of the table")
+    searcher: Several = Field(description="a table-only searcher, NAME or NAME:KEY=VALUE[,...]; several")
+    seeds: Seeds = Field("0:500", validate_default=True, description="a range such as 0:500")
+    budget: float | None = Field(None, description="simulated seconds of a search  [default: 12000]")
+    fidelity: int | None = Field(
+        None, description="training epochs of an evaluation  [default: 12, or the table's only]"
+    )
 
 
 class Entry(NamedTuple):
@@ -69,17 +79,7 @@ class Run(NamedTuple):
     distinct: int
     seconds: float
     anytime: list[tuple[float, float, float, str]]  # with the incumbent's test accuracy
-
-
-class Study(NamedTuple):
-    """A finished study. By searcher: simulated seconds of a search, training epochs of an evaluation, and cpu,
-    processor seconds of all its searches."""
-
-    words: str
-    budgets: dict[str, float]
-    fidelities: dict[str, int]
-    runs: list[Run]
-    cpu: dict[str, float]
+    of: str = ""
 
 
 def parse_entry(text: str, shared: Mapping[str, Any]) -> Entry:
@@ -88,13 +88,11 @@ def parse_entry(text: str, shared: Mapping[str, Any]) -> Entry:
     shared: options of every entry, below its own. Raises BenchbedError for what is no searcher on a table, or an option
     that it does not have.
     """
-    name, _, rest = text.partition(":")
+    name, own = named_options(text)
     loaded = registry.load("searcher", name)
     if not issubclass(loaded, BlackBoxSearcher):
         raise BenchbedError(f"searcher '{name}' trains no single architectures: it has no simulated clock; use 'run'")
-    given = with_settings({}, [f"searcher.{part.strip()}" for part in rest.split(",")] if rest else [])
-    options = {**shared, **given.get("searcher", {})}
-    return Entry(text, name, typed(loaded.Options, options, f"searcher '{text}'").model_dump())
+    return Entry(text, name, typed(loaded.Options, {**shared, **own}, f"searcher '{text}'").model_dump())
 
 
 def only_fidelity(table: str, dataset: str) -> int | None:
@@ -112,6 +110,7 @@ def search(entry: Entry, objective: TableObjective, seed: int) -> Search:
     return Search(entry.name, seed, len(searcher.trials), distinct, searcher.seconds, searcher.anytime())
 
 
+<<<<<<< HEAD
 def searches(entry: Entry, table: str, dataset: str, seeds: Sequence[int]) -> tuple[list[Search], float]:
     """The searches of these seeds, and the processor seconds that they took."""
     objective = TableObjective.of(Table.open(table), dataset)
@@ -168,6 +167,8 @@ def _begin(files: Sequence[Path]) -> None:
         registry.add_file(file)
 
 
+=======
+>>>>>>> 884d84a (The nine studies are plug-ins, and study NAME is generated from their options)
 def scored(table: Table, dataset: str, found: Search) -> Run:
     """The search with what the table says of its incumbents. Only here is test accuracy read."""
     if not found.anytime:
@@ -184,12 +185,75 @@ def scored(table: Table, dataset: str, found: Search) -> Run:
     return Run(found.searcher, found.seed, text, accuracy, valid, tests[-1], regret, *counts, anytime)
 
 
+class Tabular(NamedTuple):
+    """What the page is of. By searcher: simulated seconds of a search, training epochs of an evaluation, and cpu,
+    processor seconds of all its searches."""
+
+    runs: Sequence[Run]
+    budgets: dict[str, float]
+    fidelities: dict[str, int]
+    cpu: dict[str, float]
+
+
+class TabularStudy(Study[Options]):
+    """Every searcher on every seed; a job is some seeds of one searcher."""
+
+    def check(self) -> None:
+        options = self.options
+        self.table = Table.open(options.table)
+        objective = TableObjective.of(self.table, options.dataset)
+        lone = only_fidelity(options.table, options.dataset) if options.fidelity is None else options.fidelity
+        shared = {key: v for key, v in (("budget", options.budget), ("fidelity", lone)) if v is not None}
+        self.entries = [parse_entry(text, shared) for text in options.searcher]
+        for entry in self.entries:
+            loaded = registry.load("searcher", entry.searcher)
+            loaded.check(loaded.Options(**entry.options), objective.space, objective)
+
+    def jobs(self, records: Records) -> list[Job]:
+        options = self.options
+        shared = {"table": options.table, "fingerprint": self.table.fingerprint, "dataset": options.dataset}
+        chunks = [list(options.seeds[i : i + CHUNK]) for i in range(0, len(options.seeds), CHUNK)]
+        return [{**shared, "entry": entry._asdict(), "seeds": seeds} for entry in self.entries for seeds in chunks]
+
+    @classmethod
+    def measure(cls, lab: Lab, job: Job) -> dict[str, Any]:
+        entry, objective = Entry(**job["entry"]), TableObjective.of(Table.open(job["table"]), job["dataset"])
+        began = time.process_time()
+        found = [search(entry, objective, seed)._asdict() for seed in job["seeds"]]
+        return {"searches": found, "cpu": time.process_time() - began}
+
+    def rows(self, records: Records, measured: Sequence[dict[str, Any]]) -> list[Run]:
+        dataset, found = self.options.dataset, [Search(**one) for chunk in measured for one in chunk["searches"]]
+        self.cpu = dict.fromkeys(self.options.searcher, 0.0)
+        for chunk in measured:
+            self.cpu[chunk["searches"][0]["searcher"]] += chunk["cpu"]
+        words = f"{dataset}, table {self.table.name} (fingerprint {self.table.fingerprint[:16]})"
+        return [scored(self.table, dataset, one)._replace(of=words) for one in found]
+
+    def figures(self, rows: Sequence[Run]) -> dict[str, str | bytes]:
+        budgets = {entry.name: float(entry.options["budget"]) for entry in self.entries}
+        fidelities = {entry.name: int(entry.options["fidelity"]) for entry in self.entries}
+        found = Tabular(rows, budgets, fidelities, self.cpu)
+        lines = json_lines(
+            {
+                "searcher": name,
+                "budget": budgets[name],
+                "of": rows[0].of,
+                "cpu_seconds": round(self.cpu[name], 2),
+                **{column: interval._asdict() for column, interval in row.items()},
+            }
+            for name, row in summary(found).items()
+        )
+        page, picture = "\n".join(markdown(found)) + "\n", curves_svg(curves(found), "simulated seconds")
+        return {"tabular-summary.jsonl": lines, "tabular.md": page, "tabular.svg": picture}
+
+
 # -- the page ----------------------------------------------------------------------------------------------------------
 
 COLUMNS = ("test", "valid", "accuracy", "regret", "evaluations", "distinct", "seconds")
 
 
-def summary(found: Study) -> dict[str, dict[str, Interval]]:
+def summary(found: Tabular) -> dict[str, dict[str, Interval]]:
     """By searcher, in the order asked for: the mean over seeds of each column."""
     table = {}
     for name in found.budgets:
@@ -198,7 +262,7 @@ def summary(found: Study) -> dict[str, dict[str, Interval]]:
     return table
 
 
-def markdown(found: Study) -> list[str]:
+def markdown(found: Tabular) -> list[str]:
     """A row a searcher."""
     head = ["searcher", "test, %", "95 % interval", "regret", "validation, %", "chosen by, %", "evaluations",
             "distinct", "simulated s", "CPU s"]  # fmt: skip
@@ -212,7 +276,7 @@ def markdown(found: Study) -> list[str]:
         ])  # fmt: skip
     seeds = len(found.runs) // len(found.budgets)
     budgets = ", ".join(f"{budget:,.0f}" for budget in dict.fromkeys(found.budgets.values()))
-    about = f"{found.words}: {seeds} seeds each, a budget of {budgets} simulated seconds. Mean ± sample standard "
+    about = f"{found.runs[0].of}: {seeds} seeds each, a budget of {budgets} simulated seconds. Mean ± sample standard "
     about += (
         "deviation over seeds; the interval is of the mean (BCa bootstrap). Test, validation and regret (points to "
     )
@@ -226,7 +290,7 @@ def _spread(i: Interval) -> str:
     return f"{i.mean:.2f} ± {i.deviation:.2f}"
 
 
-def curves(found: Study) -> dict[str, list[Curve]]:
+def curves(found: Tabular) -> dict[str, list[Curve]]:
     """Two panels over simulated seconds: test accuracy of the incumbent, and the accuracy that it is chosen by.
 
     A point is the mean over all seeds, from the first time on at which each of them has an incumbent.
@@ -247,27 +311,3 @@ def at(anytime: Sequence[tuple[float, float, float, str]], seconds: float) -> tu
     """(seconds, accuracy, test) of the incumbent at a time that is not before the first."""
     place = int(np.searchsorted([point[0] for point in anytime], seconds, side="right")) - 1
     return anytime[place][:3]
-
-
-def write(found: Study, place: Path) -> None:
-    """tabular.jsonl (a line a run), tabular-summary.jsonl (a line a searcher), .md and .svg, each whole or not."""
-    page = "\n".join(markdown(found)) + "\n"
-    runs = json_lines({**run._asdict(), "of": found.words} for run in found.runs)
-    rows = json_lines(
-        {
-            "searcher": name,
-            "budget": found.budgets[name],
-            "of": found.words,
-            "cpu_seconds": round(found.cpu[name], 2),
-            **{column: interval._asdict() for column, interval in row.items()},
-        }
-        for name, row in summary(found).items()
-    )
-    picture = curves_svg(curves(found), "simulated seconds")
-    files: dict[str, str | bytes] = {
-        "tabular.jsonl": runs,
-        "tabular-summary.jsonl": rows,
-        "tabular.md": page,
-        "tabular.svg": picture,
-    }
-    write_files(place, files)

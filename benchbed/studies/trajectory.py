@@ -1,18 +1,20 @@
-"""What would each selector have chosen earlier? DARTS-PT's figure 4 (Wang et al., ICLR 2021).
+"""Selectors on a search's snapshots: what each would have chosen after fewer epochs, and where alpha collapses.
 
-Every search keeps its state at given epochs; on each such snapshot every selector runs as it does on the finished
-search, and what it selects is scored. A search *collapses* at the first epoch from which, to its end, the share of
-parameter-free operations in its most probable cell is at a threshold or above.
+DARTS-PT's figure 4 (Wang et al., ICLR 2021). Every search keeps its state at given epochs; on each such snapshot every
+selector runs as it does on the finished search, and what it selects is scored. A search *collapses* at the first epoch
+from which, to its end, the share of parameter-free operations in its most probable cell is at a threshold or above.
 
 Tuning on a snapshot goes as on a finished search: fresh optimiser, the searcher's clock at its end.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import Field, PositiveInt
 
 from ..errors import BenchbedError
-from ..pipeline.build import build_parts, search_id
+from ..pipeline.build import search_id
 from ..pipeline.config import RunConfig, identity
 from ..pipeline.history import history
 from ..pipeline.record import Record
@@ -20,14 +22,13 @@ from ..pipeline.resolve import expand
 from ..pipeline.search import SEARCH_KEYS, run_search
 from ..pipeline.select import run_selection
 from ..report.analyses import trajectory_svg
-from ..report.markdown import in_words, json_lines, markdown_table, write_files
+from ..report.markdown import in_words, markdown_table
 from ..report.plots import Curve
 from ..runtime.folder import REMADE, Folder, read_json, snapshot_path
-from ..runtime.options import RunOptions
 from ..space import Space
 from ..stats.interval import mean_interval
+from ..study import Comma, Job, Lab, Names, Records, SearchOptions, Study, search_job
 from ..tables.figures import in_epochs
-from .common import Lab
 
 POINT_KEYS = ("architecture", "test_accuracy")
 # Figure 4 of the paper, as its text has it; it tabulates no number.
@@ -35,6 +36,18 @@ PAPER = (
     "In the paper's figure 4, on NAS-Bench-201, magnitude's cells grow worse with the search's epochs while "
     "perturbation's stay about level (from the paper's text, unverified)."
 )
+
+
+class Options(SearchOptions):
+    """When a state is kept, and who selects on it."""
+
+    at: Annotated[tuple[PositiveInt, ...], Comma] = Field(
+        description="epochs of a search after which its state is kept, e.g. 2,5,10"
+    )
+    selector: Names = Field("magnitude,perturb", validate_default=True, description="selectors, with commas")
+    collapse: float = Field(
+        0.75, gt=0, le=1, description="share of parameter-free operations in the most probable cell that is a collapse"
+    )
 
 
 class Point(NamedTuple):
@@ -51,7 +64,7 @@ class Point(NamedTuple):
 class Found(NamedTuple):
     """points: of every seed, epoch and selector. free: by seed, (epoch, parameter-free share) of the argmax cell."""
 
-    points: list[Point]
+    points: Sequence[Point]
     free: dict[int, list[tuple[int, float]]]
     threshold: float
 
@@ -70,21 +83,12 @@ def collapse(shares: Sequence[tuple[int, float]], threshold: float) -> int | Non
     return since
 
 
-def study(
-    raw: Mapping[str, Any],
-    searcher: str,
-    selectors: Sequence[str],
-    seeds: Sequence[int],
-    epochs: Sequence[int],
-    threshold: float,
-    options: RunOptions,
-) -> Found:
-    """A search a seed with snapshots after `epochs`, and every selector on each; what is done is not done again.
+class TrajectoryStudy(Study[Options]):
+    """A search a seed with snapshots, and every selector on each; what is done is not done again.
 
-    A search that is found finished without some of the snapshots is made once more for them, beside itself. Raises
-    BenchbedError, before the first search, for whatever a configuration refuses and for an epoch that a search does not
-    have.
+    A search that is found finished without some of the snapshots is made once more for them, beside itself.
     """
+<<<<<<< HEAD
     named = {**raw, "selector": {**raw.get("selector", {}), "name": ",".join(selectors)}}  # options go where they fit
     configs = {(c.seed, c.selector.name): c for c in expand(named, [searcher], list(selectors), list(seeds))}
     first = next(iter(configs.values()))
@@ -113,6 +117,56 @@ def study(
         if shares:
             free[seed] = shares
     return Found(points, free, threshold)
+=======
+
+    def runs(self, base: Mapping[str, Any]) -> Mapping[tuple[int, str], RunConfig]:
+        names, seeds = list(self.options.selector), list(self.options.seeds)
+        named = {**base, "selector": {**base.get("selector", {}), "name": ",".join(names)}}  # options go where they fit
+        configs = expand(named, [self.options.searcher], names, seeds)
+        self.configs = {(c.seed, c.selector.name): c for c in configs}
+        for epoch in self.snapshots():
+            if epoch > configs[0].epochs:
+                raise BenchbedError(f"--at {epoch}: the searches have epochs 1 to {configs[0].epochs}")
+        return self.configs
+
+    def snapshots(self) -> tuple[int, ...]:
+        return tuple(sorted(set(self.options.at)))
+
+    def jobs(self, records: Records) -> list[Job]:
+        at = list(self.snapshots())
+        return [
+            search_job(self.configs[key], record, epoch=epoch, at=at)
+            for key, record in records.items()
+            for epoch in at
+            if epoch < self.configs[key].epochs
+        ]
+
+    @classmethod
+    def measure(cls, lab: Lab, job: Job) -> dict[str, Any]:
+        config = RunConfig.model_validate(job["config"])
+        kept = _kept(lab, config, job["search"], job["at"])
+        lab.options.reporter.line(f"{config.selector.name}, seed {config.seed}, after {in_epochs(job['epoch'])}")
+        return _selected(lab, config, snapshot_path(kept, job["epoch"]), job["epoch"])
+
+    def rows(self, records: Records, measured: Sequence[dict[str, Any]]) -> list[Point]:
+        early, points, self.free = iter(measured), [], dict[int, list[tuple[int, float]]]()
+        for (seed, selector), config in self.configs.items():
+            space, record = self.lab.space(config), records[seed, selector]
+            for epoch in self.snapshots():
+                of = record if epoch == config.epochs else next(early)
+                share = _free(space, of["architecture"])
+                points.append(Point(seed, epoch, selector, of["architecture"], of["test_accuracy"], share))
+            if shares := _free_over(space, self.lab.search(record["search"])):
+                self.free[seed] = shares
+        return points
+
+    def figures(self, rows: Sequence[Point]) -> dict[str, str | bytes]:
+        found = Found(rows, self.free, self.options.collapse)
+        free = {f"seed {seed}": [(float(e), s) for e, s in shares] for seed, shares in found.free.items()}
+        collapsed = [epoch for epoch in found.collapses().values() if epoch is not None]
+        picture = trajectory_svg(curves(rows), free, found.threshold, collapsed)
+        return {"trajectory.md": "\n".join(markdown(found)) + "\n", "trajectory.svg": picture}
+>>>>>>> 884d84a (The nine studies are plug-ins, and study NAME is generated from their options)
 
 
 def _kept(lab: Lab, config: RunConfig, search: str, epochs: Sequence[int]) -> Path:
@@ -120,17 +174,17 @@ def _kept(lab: Lab, config: RunConfig, search: str, epochs: Sequence[int]) -> Pa
 
     Raises BenchbedError where it ends elsewhere the second time, as it may on another machine or an accelerator.
     """
-    options, own = lab.options, lab.options.out / "searches" / search
+    options, own = lab.options, lab.search(search)
     earlier = [epoch for epoch in epochs if epoch < config.epochs]
     if all(snapshot_path(own, epoch).exists() for epoch in earlier):
         return own
     again = options.out / "trajectory" / "searches" / search
-    with Folder(again, SEARCH_KEYS) as folder:
+    with Folder(again, SEARCH_KEYS, wait=True) as folder:  # for another selector of this search
         if not all(snapshot_path(again, epoch).exists() for epoch in earlier):
             options.reporter.line(f"{own} kept no snapshot of some epochs: searched once more, in {again}")
             if folder.record is not None:
                 folder.clear()
-        made = run_search(build_parts(config, lab.task(config), options.device), folder, options.reporter, earlier)
+        made = run_search(lab.parts(config), folder, options.reporter, earlier)
     if made["state_sha256"] != read_json(own / "record.json", SEARCH_KEYS)["state_sha256"]:
         raise BenchbedError(
             f"{own} kept no snapshot of some epochs, and searched once more it ended elsewhere: give another --out, "
@@ -148,7 +202,7 @@ def _selected(lab: Lab, config: RunConfig, snapshot: Path, epoch: int) -> dict[s
     with Folder(options.out / "trajectory" / identity(names, *key), POINT_KEYS, again=REMADE) as folder:
         if folder.record is not None:
             return folder.record
-        parts = build_parts(config, lab.task(config), options.device)
+        parts = lab.parts(config)
         selection, figures = run_selection(parts, snapshot, folder, options.reporter)
         chosen = selection.architecture
         record = {
@@ -239,17 +293,3 @@ def curves(points: Sequence[Point]) -> list[Curve]:
         Curve(name, [(e, mean_interval([p.accuracy for p in of[e].values()])) for e in sorted(of)])
         for name, of in by_selector(points).items()
     ]
-
-
-def write(found: Found, place: Path) -> None:
-    """trajectory.jsonl, a line a selection, trajectory.md and trajectory.svg; each whole or not at all."""
-    free = {f"seed {seed}": [(float(e), s) for e, s in shares] for seed, shares in found.free.items()}
-    collapsed = [epoch for epoch in found.collapses().values() if epoch is not None]
-    write_files(
-        place,
-        {
-            "trajectory.jsonl": json_lines(p._asdict() for p in found.points),
-            "trajectory.md": "\n".join(markdown(found)) + "\n",
-            "trajectory.svg": trajectory_svg(curves(found.points), free, found.threshold, collapsed),
-        },
-    )

@@ -1,9 +1,16 @@
-"""What the study commands share: how flags become the configuration of the searches."""
+"""The study commands: flags become the configuration of the searches, every option is a flag, a study of one's own."""
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from benchbed import registry
+from benchbed.cli.study import RUNNING, command_of
 
 STUDIES = {
     "proxy": ("--proxy", "epochs=1"),
@@ -13,6 +20,28 @@ STUDIES = {
     "strength": (),
     "trajectory": ("--at", "1"),
 }
+OWN = '''"""How far apart seeds are; [brackets] are no markup."""
+
+from pydantic import Field
+
+from benchbed.study import SearchOptions, Study, seeded
+
+
+class Options(SearchOptions):
+    factor: float = Field(1.0, gt=0, description="what a difference is multiplied by")
+
+
+class Spread(Study[Options]):
+    def runs(self, base):
+        return seeded(base, self.options, "random")
+
+    def rows(self, records, measured):
+        return [{"seed": seed, "accuracy": record["test_accuracy"]} for seed, record in records.items()]
+
+    def figures(self, rows):
+        values = [row["accuracy"] for row in rows]
+        return {"my-spread.md": f"spread {self.options.factor * (max(values) - min(values)):.4f}\\n"}
+'''
 
 
 class Taken(Exception):
@@ -21,10 +50,10 @@ class Taken(Exception):
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_the_shared_flags_reach_every_search(name: str, command: Callable[..., Any], monkeypatch: Any) -> None:
-    def study(raw: dict[str, Any], *_: Any) -> None:
-        raise Taken(raw)
+    def runs(self: Any, base: dict[str, Any]) -> None:
+        raise Taken(base)
 
-    monkeypatch.setattr(f"benchbed.studies.{name}.study", study)
+    monkeypatch.setattr(registry.load("study", name), "runs", runs)
     flags = ("--preset", "small", "--task", "cifar10", "--epochs", 3, "--set", "task_options.images=500")
     with pytest.raises(Taken) as taken:
         command("study", name, *STUDIES[name], *flags)
@@ -36,3 +65,62 @@ def test_an_unknown_preset_is_refused(refused: Callable[..., str]) -> None:
     line = refused("study", "skip", "--preset", "smal")
     assert "unknown preset 'smal'" in line
     assert "'small'" in line
+
+
+@pytest.mark.parametrize("plugin", registry.plugins("study"), ids=lambda p: p.name)
+def test_every_option_is_a_flag_with_its_description(plugin: registry.Plugin) -> None:
+    command = command_of(plugin.name)
+    by_name = {parameter.name: parameter for parameter in command.params}
+    fields = registry.load("study", plugin.name).Options.model_fields
+    assert set(by_name) - {"help"} == set(fields) | set(RUNNING)
+    for key, field in fields.items():
+        assert by_name[key].help == field.description
+        assert by_name[key].required == field.is_required()
+    assert command.help == plugin.summary
+
+
+def test_the_list_of_studies_imports_none_of_them(child_env: dict[str, str]) -> None:
+    code = "import sys\nfrom benchbed.cli.main import main\nsys.argv = ['benchbed', 'study', '--help']\n"
+    code += "try:\n    main()\nexcept SystemExit:\n    print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], env=child_env, capture_output=True, text=True, check=True)
+    assert registry.find("study", "trajectory").summary[:40] in " ".join(done.stdout.split())
+    assert not {"torch", "benchbed.study"} & set(done.stdout.split())
+
+
+def test_a_study_of_ones_own(
+    command: Callable[..., Any], tiny_flags: list[str], tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    file, out = tmp_path / "my_spread.py", tmp_path / "out"
+    file.write_text(OWN)
+    assert "study my-spread How far apart seeds are; [brackets] are no markup." in " ".join(
+        command("list", "study", "--plugin", file).out.split()
+    )
+    words = ("study", "my-spread", "--plugin", file, "--searcher", "random", "--seeds", "0:2", "--out", out, "--quiet")
+    done = command(*words, *tiny_flags, "--factor", 2)
+    assert done.status == 0, done.err
+    lines = [json.loads(line) for line in (out / "my-spread.jsonl").read_text().splitlines()]
+    records = {r["seed"]: r for r in (json.loads(p.read_text()) for p in out.glob("random-random-*/record.json"))}
+    assert [line["accuracy"] for line in lines] == [records[seed]["test_accuracy"] for seed in (0, 1)]
+    spread = 2 * abs(lines[0]["accuracy"] - lines[1]["accuracy"])
+    assert (out / "my-spread.md").read_text() == f"spread {spread:.4f}\n"
+    assert "factor = 0.0: input should be greater than 0" in refused(*words, "--factor", 0)
+
+
+def test_a_study_without_its_file_or_its_plug_ins_is_refused_in_one_line(
+    tmp_path: Path, command: Callable[..., Any], tiny_flags: list[str]
+) -> None:
+    done = command("study", "my-spred")
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert done.err.startswith("benchbed: unknown study 'my-spred'")
+    file = tmp_path / "lonely.py"
+    file.write_text(OWN.replace("self.options,", "self.options.model_copy(update={'searcher': 'halves'}),"))
+    done = command("study", "lonely", "--plugin", file, *tiny_flags, "--out", tmp_path / "out")
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert done.err.startswith("benchbed: unknown searcher 'halves'")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_keeps_nothing(command: Callable[..., Any], tiny_flags: list[str], tmp_path: Path) -> None:
+    done = command("study", "skip", "--seeds", "0:2", "--dry-run", *tiny_flags, "--out", tmp_path / "out", "--quiet")
+    assert done.out == "dry run: 1 pairing(s) went from search to score; nothing was kept\n"
+    assert not (tmp_path / "out").exists()

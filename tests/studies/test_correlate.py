@@ -15,6 +15,7 @@ from benchbed.stats.agreement import estimate
 from benchbed.studies import correlate as room
 from benchbed.tables import Figure
 
+MINE = {"table": "mine", "dataset": "cifar10"}
 CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 
 
@@ -36,17 +37,19 @@ def folder(place: Path, space: str = "nb201", **record: Any) -> Path:
     return place
 
 
-def test_the_published_agreements(real_table: Any) -> None:
+def test_the_published_agreements(real_table: Any, made: Callable[..., Any], tmp_path: Path) -> None:
     """Counting parameters gives 0.75 over all cells and 0.11 in the top decile of CIFAR-10's test accuracies."""
-    found = room.study("nb201", "cifar10", ["params", "valid@12"], 0.1)
-    params, short = found.rows
-    assert params.rho.value == pytest.approx(0.75, abs=0.005)
-    assert params.top_rho.value == pytest.approx(0.11, abs=0.005)
-    assert params.rho.n == 15_625
-    assert short.top_tau.value > params.top_tau.value
+    asked = {"table": "nb201", "dataset": "cifar10", "predictor": ["params", "valid@12"]}
+    params, short = made("correlate", tmp_path, **asked).rows
+    assert params.rho["value"] == pytest.approx(0.75, abs=0.005)
+    assert params.top_rho["value"] == pytest.approx(0.11, abs=0.005)
+    assert params.rho["n"] == 15_625
+    assert short.top_tau["value"] > params.top_tau["value"]
 
 
-def test_probabilities_that_order_the_cells_as_the_truth_does(make_table: Any, tmp_path: Path) -> None:
+def test_probabilities_that_order_the_cells_as_the_truth_does(
+    make_table: Any, made: Callable[..., Any], tmp_path: Path
+) -> None:
     """Where accuracy is a sum over edges of log p, alpha's ranking is the truth's, and its opposite the reverse."""
     p = np.random.default_rng(3).dirichlet(np.ones(5), 6)
     truth = additive(np.log(p))
@@ -56,14 +59,14 @@ def test_probabilities_that_order_the_cells_as_the_truth_does(make_table: Any, t
         json.dumps({"epoch": 1, "seconds": 1, "accuracy": 5, "probabilities": p.tolist()}) + "\n"
     )
     run = folder(tmp_path / "run", scores=(-np.log(p)).tolist(), selector="perturb")
-    found = room.study("mine", "cifar10", [f"alpha:{search}", f"scores:{run}"], 0.1)
-    assert [r.tau.value for r in found.rows] == pytest.approx([1, -1], abs=1e-6)
-    assert [r.precision.value for r in found.rows] == pytest.approx([1, 0], abs=1e-6)
-    assert found.rows[0].top_tau.n == found.rows[0].top_rho.n == 1563  # a tenth, rounded up
+    found = made("correlate", tmp_path, **MINE, predictor=[f"alpha:{search}", f"scores:{run}"])
+    assert [r.tau["value"] for r in found.rows] == pytest.approx([1, -1], abs=1e-6)
+    assert [r.precision["value"] for r in found.rows] == pytest.approx([1, 0], abs=1e-6)
+    assert found.rows[0].top_tau["n"] == found.rows[0].top_rho["n"] == 1563  # a tenth, rounded up
 
 
 def test_a_supernet_ranks_what_it_was_trained_to(
-    make_table: Any, command: Callable[..., Any], tiny_flags: list[str], tmp_path: Path
+    make_table: Any, command: Callable[..., Any], made: Callable[..., Any], tiny_flags: list[str], tmp_path: Path
 ) -> None:
     """A table that holds the supernet's own accuracies is ranked without an error; the same cells for every search."""
     names = ("--searcher", "random", "--selector", "magnitude")
@@ -71,12 +74,13 @@ def test_a_supernet_ranks_what_it_was_trained_to(
     assert done.status == 0, done.err
     (search,) = (tmp_path / "searches").iterdir()
     make_table("mine")
-    truth = room.study("mine", "cifar10", ["valid@200"], 0.1).truth
+    truth = room.truth_of(**MINE)
     own = room.predictor(f"supernet:{search}@60", truth).values
     assert np.isfinite(own).sum() == 60
     make_table("other", test=np.where(np.isfinite(own), own, 0.0).reshape((5,) * 6))
-    (row,) = room.study("other", "cifar10", [f"supernet:{search}@60"], 0.1).rows
-    assert (row.tau.value, row.tau.n) == (pytest.approx(1), 60)
+    asked = {"table": "other", "dataset": "cifar10", "predictor": [f"supernet:{search}@60"]}
+    (row,) = made("correlate", tmp_path, **asked).rows
+    assert (row.tau["value"], row.tau["n"]) == (pytest.approx(1), 60)
     with pytest.raises(BenchbedError, match="2 architectures, expected 3 to 15,625"):
         room.predictor(f"supernet:{search}@2", truth)
     moved = search.rename(search.with_name("another"))
@@ -84,22 +88,24 @@ def test_a_supernet_ranks_what_it_was_trained_to(
         room.predictor(f"supernet:{moved}", truth)
 
 
-def test_a_score_that_was_not_measured_leaves_its_cells_out(make_table: Any, tmp_path: Path) -> None:
+def test_a_score_that_was_not_measured_leaves_its_cells_out(
+    make_table: Any, made: Callable[..., Any], tmp_path: Path
+) -> None:
     make_table("mine")
     scores = np.zeros((6, 5)).tolist()
     scores[0][0] = None
     scores[1][1] = 1.0
     run = folder(tmp_path / "run", scores=scores, selector="perturb")
-    (row,) = room.study("mine", "cifar10", [f"scores:{run}"], 0.1).rows
-    assert row.tau.n == 4 * 5**5
+    (row,) = made("correlate", tmp_path, **MINE, predictor=[f"scores:{run}"]).rows
+    assert row.tau["n"] == 4 * 5**5
 
 
-def test_another_table_of_the_space(make_table: Any) -> None:
+def test_another_table_of_the_space(make_table: Any, made: Callable[..., Any], tmp_path: Path) -> None:
     other = make_table("other")
     make_table("mine", test=other.values("cifar10", "valid", 200))
-    found = room.study("mine", "cifar10", ["other:cifar10/valid@200"], 0.5)
-    assert found.rows[0].tau.value == pytest.approx(1)
-    assert found.truth.figure == Figure("cifar10", "test", 200)
+    (row,) = made("correlate", tmp_path, **MINE, predictor=["other:cifar10/valid@200"], top=0.5).rows
+    assert row.tau["value"] == pytest.approx(1)
+    assert row.truth == str(Figure("cifar10", "test", 200))
 
 
 def test_the_command_and_its_files(make_table: Any, command: Callable[..., Any], tmp_path: Path) -> None:
@@ -124,7 +130,7 @@ def test_the_command_and_its_files(make_table: Any, command: Callable[..., Any],
         (["paramz"], "unknown predictor 'paramz': did you mean 'params'"),
         (["valid@12"], "has no cifar10 valid accuracy after 12 epochs: nearest 200"),
         (["test@200"], "predictor 'test@200' is the truth itself"),
-        (["valid@200", "valid@200"], "predictor 'valid@200' is asked for twice"),
+        (["valid@200", "valid@200"], "valid@200 is given twice"),
         (["alpha:nowhere"], "nowhere"),
         (["scores:nowhere"], "nowhere"),
         (["supernet:nowhere"], "nowhere"),
@@ -136,11 +142,11 @@ def test_bad_input(make_table: Any, refused: Callable[..., str], asked: list[str
     assert text in refused("study", "correlate", "--table", "mine", "--dataset", "cifar10", *flags)
 
 
-def test_bad_folders_and_fractions(make_table: Any, tmp_path: Path) -> None:
+def test_bad_folders_and_fractions(make_table: Any, made: Callable[..., Any], tmp_path: Path) -> None:
     make_table("mine")
 
     def ask(text: str, top: float = 0.1) -> None:
-        room.study("mine", "cifar10", [text], top)
+        made("correlate", tmp_path, **MINE, predictor=[text], top=top)
 
     chain = folder(tmp_path / "chain", "mbconv", scores=[[1.0]], selector="perturb")
     with pytest.raises(BenchbedError, match="is of space mbconv, table mine of nb201"):
@@ -152,5 +158,5 @@ def test_bad_folders_and_fractions(make_table: Any, tmp_path: Path) -> None:
     (empty / "history.jsonl").write_text("{}\n")
     with pytest.raises(BenchbedError, match="holds no epoch: remove the search"):
         ask(f"alpha:{empty}")
-    with pytest.raises(BenchbedError, match="--top 1: expected a fraction"):
+    with pytest.raises(BenchbedError, match="top = 1: input should be less than 1"):
         ask("valid@200", 1.0)

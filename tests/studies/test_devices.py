@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from benchbed.latency.load import load_cost
-from benchbed.runtime.options import RunOptions
 from benchbed.spaces.nb201.space import NB201, all_architectures
-from benchbed.studies.devices import NONE, Crossed, Device, Found, markdown, rule, study
+from benchbed.studies.devices import NONE, Crossed, Device, Found, rule
 
 FLAGS = ("--objective", "table", "--table", "mine", "--dataset", "cifar10", "--seeds", "0:2", "--quiet")
 
@@ -40,20 +38,22 @@ def raw(make_table: Callable[..., Any]) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_each_device_gets_the_operation_that_is_fast_there(raw: dict[str, Any], sheet: Path, tmp_path: Path) -> None:
+def test_each_device_gets_the_operation_that_is_fast_there(
+    raw: dict[str, Any], sheet: Path, made: Callable[..., Any], tmp_path: Path
+) -> None:
     sources = [f"{sheet}:small", f"{sheet}:odd"]
-    options = RunOptions(tmp_path, torch.device("cpu"))
-    crossed = study(raw, "proxyless", "magnitude", [0, 1], sources, 0.5, options)
-    assert [d.target for d in crossed.devices] == [2 + 0.5 * 54] * 2
-    for one in crossed.found:
+    crossed = made("devices", tmp_path, raw, latency=sources, fraction=0.5, seeds="0:2")
+    for one in crossed.rows:
         if one.searched_for == "small":
             assert one.architecture.count("nor_conv_1x1") == 6
             assert one.costs == {"small": 8.0, "odd": 56.0}
             assert np.argmax(one.probabilities, axis=1).tolist() == [2] * 6
         elif one.searched_for == "odd":
             assert one.costs == {"small": 56.0, "odd": 8.0}
-    assert [(r.applies, r.holds) for r in rule(crossed)] == [(2, 2), (2, 2)]
-    assert any(line.startswith("| small | 29 ms | 90.00") and "**8.00" in line for line in markdown(crossed))
+    assert "it holds in 4 of the 4 pairs" in crossed.page
+    lines = crossed.page.splitlines()
+    for name in ("small", "odd"):  # half of the way from 2 to 56 ms
+        assert any(line.startswith(f"| {name} | 29 ms | 90.00") and "**8.00" in line for line in lines)
 
 
 def test_the_rule_counts_close_pairs_of_one_seed_alone(sheet: Path) -> None:
@@ -97,7 +97,7 @@ def test_the_command_writes_its_four_files(
         (["small", "small"], [], "are the same"),
         (["small", "odd"], ["--target-ms", "10"], "1 targets for 2 devices"),
         (["small", "odd"], ["--target-ms", "10,1"], "below the fastest architecture on odd"),
-        (["small", "odd"], ["--fraction", "0"], "above 0 and at most 1"),
+        (["small", "odd"], ["--fraction", "0"], "study devices: fraction = 0.0: input should be greater than 0"),
         (["small", "odd"], ["--fraction", "0.5", "--target-ms", "10,10"], "goes without --target-ms"),
         (["small", "odd"], ["--set", "cost.target=3"], "give it for each device"),
     ],

@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from benchbed.errors import BenchbedError
 from benchbed.latency.costs import values_of_all
 from benchbed.latency.load import load_cost
-from benchbed.runtime.options import RunOptions
 from benchbed.spaces.nb201.space import NB201, all_architectures
-from benchbed.studies.front import IGNORANT, RANDOM, Fronts, Point, Sweep, hypervolumes, markdown, rows, study
+from benchbed.studies.front import IGNORANT, RANDOM, Fronts, Point, hypervolumes, markdown, summary
 
 GRID = np.indices((5,) * 6)
 ACCURACY = 60.0 + 5 * (GRID == 3).sum(0)  # nor_conv_3x3 is worth 5 points an edge
@@ -37,25 +35,26 @@ def raw(make_table: Callable[..., Any], sheet: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_a_sweep_of_weights_ends_at_the_dearest_and_at_the_cheapest(raw: dict[str, Any], tmp_path: Path) -> None:
+def test_a_sweep_of_weights_ends_at_the_dearest_and_at_the_cheapest(
+    raw: dict[str, Any], made: Callable[..., Any], tmp_path: Path
+) -> None:
     raw["searcher"] = {"mode": "full"}
-    options = RunOptions(tmp_path, torch.device("cpu"))
-    found = study(raw, "proxyless", "magnitude", [0, 1], Sweep("weight", (1e-4, 5.0)), None, options)
-    by_kind = {(p.of, p.value, p.seed): (p.cost, p.accuracy) for p in found.points if p.of != RANDOM}
+    how = {"latency": raw["cost"]["table"], "weights": (1e-4, 5.0), "seeds": (0, 1)}
+    found = made("front", tmp_path, raw, **how)
+    by_kind = {(p.of, p.value, p.seed): (p.cost, p.accuracy) for p in found.rows if p.of != RANDOM}
     for seed in (0, 1):
         assert by_kind[IGNORANT, None, seed] == by_kind["weight", 1e-4, seed] == (20.0, 90.0)
         assert by_kind["weight", 5.0, seed] == (2.0, 60.0)
-    random = [p for p in found.points if p.of == RANDOM]
+    random = [p for p in found.rows if p.of == RANDOM]
     assert len(random) == 4
     assert all(p.accuracy == 60 + 5 * p.architecture.count("nor_conv_3x3") for p in random)
-    assert found.reference == (20.0, 60.0)
-    again = study(raw, "proxyless", "magnitude", [0, 1], Sweep("weight", (1e-4, 5.0)), None, options)
-    assert again.points == found.points
+    assert "within the reference point of 20 ms and 60 %" in found.page
+    assert made("front", tmp_path, raw, **how).rows == found.rows
 
 
 def _fronts(*points: tuple[str, float | None, int, float, float]) -> Fronts:
-    made = [Point(of, value, seed, "a", cost, accuracy, 1.0) for of, value, seed, cost, accuracy in points]
-    return Fronts(made, "phone", "ms", (10.0, 50.0), None)
+    made = [Point(*of, "a", cost, accuracy, 1.0, "phone", "ms") for *of, cost, accuracy in points]
+    return Fronts(made, (10.0, 50.0), None)
 
 
 def test_hypervolumes_and_the_front_are_those_counted_by_hand() -> None:
@@ -64,7 +63,7 @@ def test_hypervolumes_and_the_front_are_those_counted_by_hand() -> None:
         (IGNORANT, None, 0, 9.0, 80.0), (RANDOM, None, 0, 11.0, 90.0), (RANDOM, None, 0, 5.0, 40.0),
     )  # fmt: skip
     assert hypervolumes(found) == {"target": [2 * 10.0 + 6 * 20.0], IGNORANT: [30.0], RANDOM: [0.0]}
-    assert [(r.of, r.value, r.on_front) for r in rows(found)] == [
+    assert [(r.of, r.value, r.on_front) for r in summary(found)] == [
         ("target", 3.0, True), ("target", 5.0, True), ("target", 9.0, False), (IGNORANT, None, True),
         (RANDOM, None, False),
     ]  # fmt: skip
@@ -102,8 +101,8 @@ def test_the_command_writes_page_lines_and_picture(
     [
         ([], "needs one sweep"),
         (["--targets", "4", "--weights", "1"], "needs one sweep"),
-        (["--targets", "4,x"], "'x' is no number above 0"),
-        (["--targets", "4,4"], "stands there twice"),
+        (["--targets", "4,x"], "targets.1 = 'x': input should be a valid number"),
+        (["--targets", "4,4"], "targets = '4,4': 4.0 is given twice; expected each once"),
         (["--targets", "4,1"], "below the fastest architecture"),
         (["--targets", "4", "--target-ms", "5"], "goes with --weights"),
         (["--weights", "1", "--set", "cost.weight=2"], "cost.weight = 2"),
@@ -116,13 +115,14 @@ def test_what_is_no_sweep_is_refused(
     assert said in refused("study", "front", "--latency", raw["cost"]["table"], *FLAGS, *words)
 
 
-def test_a_front_without_a_table_trains_its_random_architectures_too(tiny: dict[str, Any], tmp_path: Path) -> None:
-    raw = {**tiny, "cost": {"table": "params"}}
-    options = RunOptions(tmp_path, torch.device("cpu"))
+def test_a_front_without_a_table_trains_its_random_architectures_too(
+    tiny: dict[str, Any], made: Callable[..., Any], tmp_path: Path
+) -> None:
+    how = {"searcher": "random", "latency": "params", "seeds": [0]}
     with pytest.raises(BenchbedError, match="below the fastest architecture"):
-        study(raw, "random", "magnitude", [0], Sweep("target", (1e-6,)), None, options)
+        made("front", tmp_path, tiny, **how, targets=(1e-6,))
     assert list(tmp_path.iterdir()) == []
-    found = study(raw, "random", "magnitude", [0], Sweep("target", (0.5,)), None, options)
-    assert found.whole is None
-    assert found.reference[1] == 25.0  # chance among four classes
-    assert len(list((tmp_path / "scores").iterdir())) == len({p.architecture for p in found.points})
+    found = made("front", tmp_path, tiny, **how, targets=(0.5,))
+    assert "share of the true front" not in found.page
+    assert " and 25 %." in found.page  # chance among four classes
+    assert len(list((tmp_path / "scores").iterdir())) == len({p.architecture for p in found.rows})

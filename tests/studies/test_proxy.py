@@ -7,16 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from benchbed.errors import BenchbedError
-from benchbed.runtime.options import RunOptions
-from benchbed.studies.proxy import DIRECT, Found, laid_over, markdown, parse_proxy, rows, study
-
-
-def _options(out: Path) -> RunOptions:
-    return RunOptions(out, torch.device("cpu"))
-
+from benchbed.studies.proxy import DIRECT, Found, laid_over, markdown, parse_proxy, summary
 
 # -- proxies as text ---------------------------------------------------------------------------------------------------
 
@@ -54,7 +47,7 @@ def test_what_is_no_proxy_is_named(text: str, words: str) -> None:
 def test_differences_are_paired_by_seed() -> None:
     found = [Found(DIRECT, s, "a", {"x": value}, 10.0) for s, value in ((0, 90.0), (1, 80.0))]
     found += [Found("epochs=2", s, "a", {"x": value}, 2.0) for s, value in ((0, 89.0), (1, 81.0))]
-    direct, proxy = rows(found)
+    direct, proxy = summary(found)
     assert direct["targets"]["x"][1][1:3] == (0.0, 0.0)
     mean, difference = proxy["targets"]["x"]
     assert (mean.mean, difference.mean, difference.n, proxy["seconds"]) == (85.0, 0.0, 2, 2.0)
@@ -73,19 +66,21 @@ def _slope(operation: int) -> np.ndarray:
 
 
 def test_a_search_on_another_fidelity_is_scored_by_the_full_training(
-    make_table: Callable[..., Any], tmp_path: Path
+    make_table: Callable[..., Any], made: Callable[..., Any], tmp_path: Path
 ) -> None:
     """Short trainings prefer 1 everywhere, long ones 3: a search on either finds its own, scored by the long ones."""
     make_table("mine", valid=_slope(3), test=_slope(3) - 5, short=_slope(1))
     raw = {"objective": "table", "table": "mine", "dataset": "cifar10"}
-    found = study(raw, "darts", "magnitude", [0, 1], [parse_proxy("fidelity=12")], None, _options(tmp_path))
+    found = made("proxy", tmp_path, raw, proxy=["fidelity=12"], seeds="0:2").rows
     assert [(f.proxy, f.seed) for f in found] == [(DIRECT, 0), ("fidelity=12", 0), (DIRECT, 1), ("fidelity=12", 1)]
     assert [f.scores["cifar10"] for f in found] == [57.0, 45.0] * 2
-    short = rows(found)[1]
+    short = summary(found)[1]
     assert short["targets"]["cifar10"][1].mean == -12.0
 
 
-def test_what_the_table_lacks_is_refused_before_any_search(make_table: Callable[..., Any], tmp_path: Path) -> None:
+def test_what_the_table_lacks_is_refused_before_any_search(
+    make_table: Callable[..., Any], made: Callable[..., Any], tmp_path: Path
+) -> None:
     values = np.full((5,) * 6, 50.0)
     make_table("mine", valid=values, test=values)
     raw = {"objective": "table", "table": "mine", "dataset": "cifar10"}
@@ -93,39 +88,41 @@ def test_what_the_table_lacks_is_refused_before_any_search(make_table: Callable[
         (["fidelity=12"], None, "12 epochs"),
         (["dataset=cifar100"], None, "cifar100"),
         (["epochs=2"], ["svhn"], "target of table mine 'svhn'"),
-        (["epochs=2", "epochs=2"], None, "two proxies are the same"),
+        (["epochs=2", "epochs=2"], None, "epochs=2 is given twice"),
     ):
         with pytest.raises(BenchbedError, match=words):
-            study(raw, "darts", "magnitude", [0], [parse_proxy(p) for p in proxies], targets, _options(tmp_path))
+            made("proxy", tmp_path, raw, proxy=proxies, target=targets)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_fidelity_is_of_a_table_objective(tiny: dict[str, Any], tmp_path: Path) -> None:
+def test_fidelity_is_of_a_table_objective(tiny: dict[str, Any], made: Callable[..., Any], tmp_path: Path) -> None:
     with pytest.raises(BenchbedError, match="fidelity = 12: of objective 'table'"):
-        study(tiny, "darts", "magnitude", [0], [parse_proxy("fidelity=12")], None, _options(tmp_path))
+        made("proxy", tmp_path, tiny, proxy=["fidelity=12"])
 
 
-def test_a_proxys_cell_is_trained_as_the_targets_and_once(tiny: dict[str, Any], tmp_path: Path) -> None:
-    proxies = [parse_proxy("epochs=1"), parse_proxy("supernet.channels=1")]
-    found = study(tiny, "random", "magnitude", [0], proxies, None, _options(tmp_path))
+def test_a_proxys_cell_is_trained_as_the_targets_and_once(
+    tiny: dict[str, Any], made: Callable[..., Any], tmp_path: Path
+) -> None:
+    how = {"proxy": ["epochs=1", "supernet.channels=1"], "searcher": "random", "seeds": [0]}
+    found = made("proxy", tmp_path, tiny, **how).rows
     assert {f.proxy for f in found} == {DIRECT, "epochs=1", "supernet.channels=1"}
     scores: dict[str, set[float]] = {}
     for f in found:
         scores.setdefault(f.architecture, set()).update(f.scores.values())
     assert all(len(values) == 1 for values in scores.values())  # whatever it was searched on
-    assert [f.scores for f in study(tiny, "random", "magnitude", [0], proxies, None, _options(tmp_path))] == [
-        f.scores for f in found
-    ]
+    assert [f.scores for f in made("proxy", tmp_path, tiny, **how).rows] == [f.scores for f in found]
 
 
-def test_a_cell_found_on_other_images_is_scored_on_the_targets(tiny: dict[str, Any], tmp_path: Path) -> None:
+def test_a_cell_found_on_other_images_is_scored_on_the_targets(
+    tiny: dict[str, Any], made: Callable[..., Any], tmp_path: Path
+) -> None:
     """Nothing can be learned on the proxy, whose labels are drawn: a score taken there would be another one."""
     rng = np.random.default_rng(1)
     images, labels = rng.normal(size=(200, 8, 8)).astype(np.float32), rng.permutation(np.arange(200) % 4)
     np.savez(tmp_path / "noise.npz", images=images, labels=labels)
     tiny["scoring"] = {**tiny["scoring"], "epochs": 6}
-    proxies = [parse_proxy(f"task=npz:{tmp_path / 'noise.npz'}")]
-    direct, proxy = study(tiny, "random", "constant", [0], proxies, None, _options(tmp_path / "out"))
+    how = {"proxy": [f"task=npz:{tmp_path / 'noise.npz'}"], "searcher": "random", "selector": "constant", "seeds": [0]}
+    direct, proxy = made("proxy", tmp_path / "out", tiny, **how).rows
     assert proxy.architecture == direct.architecture
     assert proxy.scores == direct.scores
     (on_noise,) = (tmp_path / "out" / "scores").glob("*:noise.npz-*")  # the proxy's own run

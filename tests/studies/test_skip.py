@@ -12,8 +12,8 @@ from benchbed.layers.plan import plan
 from benchbed.spaces.nb201.space import CONV1, CONV3, EDGES, SKIP
 from benchbed.spaces.nb201.supernet import CellSupernet, NB201Supernet
 from benchbed.streams import seeded
-from benchbed.studies.skip import Found, gap, markdown, rank_correlation, rows
-from benchbed.studies.skip_supernet import accuracy, alpha_gaps, edge_errors, name, swap, swap_test, untied
+from benchbed.studies.analysis.skip_supernet import accuracy, alpha_gaps, edge_errors, name, swap, swap_test, untied
+from benchbed.studies.skip import Found, gap, markdown, rank_correlation, summary
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_rank_correlations():
 def test_the_page_compares_signs_also_where_the_form_is_infinite():
     edges = [("0->1 c", 2.0, 0.5, 0.1, 1.0), ("0->2 c", 0.5, 2.0, 0.7, 1.0), ("1->2 c", 1.0, 0.4, 0.4, 0.3)]
     found = Found(7, [(1, 0.1, 20.0), (2, 0.2, 30.0), (3, 0.3, 40.0)], 40.0, [30.0, 20.0], edges)
-    (row,) = rows([found])
+    (row,) = summary([found])
     assert (row["gap"], row["rho_over_training"], row["before"], row["after"]) == (0.3, pytest.approx(1), 40.0, 25.0)
     assert (row["same_sign"], row["infinite"]) == (pytest.approx(2 / 3), 2)
     page = "\n".join(markdown([found]))

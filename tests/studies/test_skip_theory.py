@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
 from benchbed.errors import BenchbedError
-from benchbed.studies.skip_theory import Errors, logit_gap, optimum, variance
+from benchbed.studies.analysis.skip_theory import Errors, logit_gap, optimum, variance
 
 POSITIVE = st.floats(0.01, 100)
 

@@ -20,10 +20,20 @@ from benchbed.runtime.options import RunOptions
 from benchbed.spaces.darts.space_s2 import DartsS2
 from benchbed.spaces.nb201.space import NB201
 from benchbed.studies import strength as room
-from benchbed.studies.strength import Candidate, Found, edges_of, study, training_options
-from benchbed.studies.strength_page import SCORES, chosen, edge_row, markdown, pooled, rows
+from benchbed.studies.analysis.strength_page import (
+    SCORES,
+    Candidate,
+    Found,
+    chosen,
+    edge_row,
+    markdown,
+    pooled,
+    rows,
+)
+from benchbed.studies.strength import edges_of, found_in, training_options
+from benchbed.study import run_study
 
-OPTIONS = {"epochs": 2, "min_epochs": 1, "patience": 1}
+OPTIONS = {"seeds": [0], "tune_epochs": 2, "min_tune_epochs": 1, "patience": 1}
 
 
 def candidates(edge: str, p: list[float], without: list[float], alone: list[float]) -> list[Candidate]:
@@ -101,6 +111,12 @@ def test_the_fewest_epochs_give_way_to_the_most_only_where_they_were_not_given()
 # -- on a supernet -----------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def strength(made: Callable[..., Any]) -> Callable[..., list[Found]]:
+    """`strength(raw, edges, out)`: of one search."""
+    return lambda raw, edges, out: found_in(made("strength", out, raw, edges=edges, **OPTIONS).rows)
+
+
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory, tiny_file: Path) -> tuple[Path, dict[str, Any], list[Found]]:
     """One search of the tiny task, one edge."""
@@ -111,7 +127,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory, tiny_file: Path) -> tuple
         "scoring": {"channels": 2, "epochs": 1, "batch": 40},
     }
     out = tmp_path_factory.mktemp("strength")
-    return out, raw, study(raw, "darts", [0], OPTIONS, 1, RunOptions(out, torch.device("cpu")))
+    options = RunOptions(out, torch.device("cpu"))
+    return out, raw, found_in(run_study("strength", {**OPTIONS, "edges": 1}, options, raw).rows)
 
 
 def test_each_candidate_is_the_definition(measured: tuple[Path, dict[str, Any], list[Found]]) -> None:
@@ -140,10 +157,13 @@ def test_each_candidate_is_the_definition(measured: tuple[Path, dict[str, Any], 
 
 
 def test_a_killed_study_goes_on_and_more_edges_add_to_it(
-    measured: tuple[Path, dict[str, Any], list[Found]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    measured: tuple[Path, dict[str, Any], list[Found]],
+    strength: Callable[..., list[Found]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     _, raw, (whole,) = measured
-    options, made, discretised = RunOptions(tmp_path, torch.device("cpu")), [], room.discretised
+    made, discretised = [], room.discretised
 
     def dying(context: Any, decisions: Decisions, *rest: Any) -> Any:
         made.append(int(decisions.rows.argmax()))
@@ -153,11 +173,11 @@ def test_a_killed_study_goes_on_and_more_edges_add_to_it(
 
     monkeypatch.setattr(room, "discretised", dying)
     with pytest.raises(KeyboardInterrupt):
-        study(raw, "darts", [0], OPTIONS, 1, options)
-    (again,) = study(raw, "darts", [0], OPTIONS, 1, options)
+        strength(raw, 1, tmp_path)
+    (again,) = strength(raw, 1, tmp_path)
     assert [c._replace(seconds=0) for c in again.candidates] == [c._replace(seconds=0) for c in whole.candidates]
     assert len(made) == 6, "five candidates, one of them begun twice"
-    (more,) = study(raw, "darts", [0], OPTIONS, 2, options)
+    (more,) = strength(raw, 2, tmp_path)
     assert len(made) == 11
     assert set(again.candidates) < set(more.candidates)
 

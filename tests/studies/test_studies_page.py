@@ -4,27 +4,23 @@ import re
 import shlex
 from pathlib import Path
 
-import typer
-
-from benchbed.cli.study import study_app
+from benchbed import registry
+from benchbed.cli.study import command_of
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "studies.md").read_text()
 
 
 def test_the_page_names_every_study() -> None:
     named = re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)
-    assert sorted(named) == sorted(
-        command.callback.__name__ for command in study_app.registered_commands if command.callback
-    )
+    assert sorted(named) == [plugin.name for plugin in registry.plugins("study") if registry.is_ours(plugin)]
 
 
 def test_every_option_of_its_commands_exists() -> None:
     commands = re.findall(r"^    python -m benchbed study (.*)$", PAGE, re.MULTILINE)
     assert len(commands) == 9
-    group = typer.main.get_command(study_app)
     for line in commands:
         name, *words = shlex.split(line)
-        options = {option for parameter in group.commands[name].params for option in parameter.opts}
+        options = {option for parameter in command_of(name).params for option in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= options, line
 
 

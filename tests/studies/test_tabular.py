@@ -19,6 +19,7 @@ from benchbed.runtime.options import RunOptions
 from benchbed.studies import tabular
 from benchbed.tables.table import Table
 
+MINE = {"table": "timed", "dataset": "cifar10", "searcher": ["random-search"], "seeds": [0]}
 RAW = {"objective": "table", "table": "timed", "dataset": "cifar10"}
 NAMES = ["random-search", "regularised-evolution", "local-search", "reinforce-search", "optuna"]
 
@@ -60,7 +61,9 @@ def test_so_it_is_in_the_benchmarks_own_files(shared_data: Path) -> None:
         assert 0.024 < passes[0] / spent["12"][0] < 0.042
 
 
-def test_a_table_without_what_is_needed_is_refused_in_one_line(make_table: Any, timed: Table) -> None:
+def test_a_table_without_what_is_needed_is_refused_in_one_line(
+    make_table: Any, timed: Table, made: Callable[..., Any], tmp_path: Path
+) -> None:
     make_table("bare")
     short = np.full((5,) * 6, 50.0)
     make_table("unclocked", short=short)
@@ -72,7 +75,7 @@ def test_a_table_without_what_is_needed_is_refused_in_one_line(make_table: Any, 
     ):
         for refused in (
             lambda name=name: run_all(expand(RAW | {"table": name}, ["random-search"], ["magnitude"], [0]), NOWHERE),
-            lambda name=name: tabular.study(name, "cifar10", [tabular.parse_entry("random-search", {})], [0]),
+            lambda name=name: made("tabular", tmp_path, **MINE | {"table": name, "fidelity": 12}),
         ):
             with pytest.raises(BenchbedError, match=text) as caught:
                 refused()
@@ -91,9 +94,11 @@ def test_on_a_supernet_they_are_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_run_makes_the_same_search_and_its_history_is_the_curve(name: str, timed: Table, tmp_path: Path) -> None:
+def test_a_run_makes_the_same_search_and_its_history_is_the_curve(
+    name: str, timed: Table, made: Callable[..., Any], tmp_path: Path
+) -> None:
     (record,) = run_all(expand(RAW, [name], ["magnitude"], [3]), RunOptions(tmp_path, torch.device("cpu")))
-    found = tabular.study("timed", "cifar10", [tabular.parse_entry(name, {})], [3]).runs[0]
+    (found,) = made("tabular", tmp_path, **MINE | {"searcher": [name], "seeds": [3]}).rows
     assert (record["architecture"], record["test_accuracy"]) == (found.architecture, found.test)
     folder = tmp_path / "searches" / record["search"]
     searched = json.loads((folder / "record.json").read_text())
@@ -106,22 +111,15 @@ def test_a_run_makes_the_same_search_and_its_history_is_the_curve(name: str, tim
         assert (line["incumbent_accuracy"], seconds <= line["simulated_seconds"]) == (accuracy, True)
 
 
-def test_figures_of_a_run_are_the_tables(timed: Table) -> None:
-    found = tabular.study("timed", "cifar10", [tabular.parse_entry("random-search", {})], range(4))
+def test_figures_of_a_run_are_the_tables(timed: Table, made: Callable[..., Any], tmp_path: Path) -> None:
+    found = made("tabular", tmp_path, **MINE | {"seeds": range(4)})
     best = timed.values("cifar10", "test", 200).max()
-    for run in found.runs:
+    for run in found.rows:
         assert run.test == timed.query(run.architecture, "cifar10", "test", 200)
         assert run.accuracy == timed.query(run.architecture, "cifar10", "valid", 12)
         assert run.regret == pytest.approx(best - run.test)
         assert run.seconds <= 12_000
         assert run.distinct <= run.evaluations <= 20
-
-
-def test_processes_change_nothing(timed: Table) -> None:
-    entries = [tabular.parse_entry(text, {"budget": 5000.0}) for text in ("random-search", "local-search")]
-    one, two = (tabular.study("timed", "cifar10", entries, range(30), workers) for workers in (1, 2))
-    assert one.runs == two.runs
-    assert len(one.runs) == 60
 
 
 def test_the_command_writes_its_files(timed: Table, command: Callable[..., Any], tmp_path: Path) -> None:
@@ -158,7 +156,7 @@ def test_a_table_of_one_number_of_epochs_is_searched_at_it(
     [
         (["darts"], "searcher 'darts' trains no single architectures"),
         (["random-serch"], "unknown searcher 'random-serch'"),
-        (["random-search", "random-search"], "searcher 'random-search' is asked for twice"),
+        (["random-search", "random-search"], "random-search is given twice"),
         (["random-search:population=3"], "population"),
         (["random-search:budget=10"], "no evaluation ends within its budget"),
         (["random-search:budget=-1"], "budget = -1"),

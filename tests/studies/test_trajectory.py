@@ -15,7 +15,7 @@ from benchbed.pipeline.resolve import expand
 from benchbed.pipeline.run import run_all
 from benchbed.runtime.folder import load_checkpoint, snapshot_path
 from benchbed.runtime.options import RunOptions
-from benchbed.studies.trajectory import Found, Point, collapse, curves, markdown, study
+from benchbed.studies.trajectory import Found, Point, collapse, curves, markdown
 
 CPU = torch.device("cpu")
 
@@ -118,15 +118,14 @@ def test_a_space_that_does_not_tell_has_no_collapse() -> None:
 
 
 def test_a_snapshot_is_where_a_shorter_search_would_be_for_a_rule_without_a_clock(
-    tiny: dict[str, Any], tmp_path: Path
+    tiny: dict[str, Any], made: Callable[..., Any], tmp_path: Path
 ) -> None:
     """At a constant learning rate the first two epochs of four are those of two, and so is what is selected."""
     flat = {**tiny, "supernet": {**tiny["supernet"], "lr_min": 0.1, "lr": 0.1}, "selector": {"interval": 1}}
-    names = ["perturb", "magnitude"]
-    long = study({**flat, "epochs": 4}, "darts", names, [0], [2, 4], 0.75, RunOptions(tmp_path / "long", CPU))
-    short = study({**flat, "epochs": 2}, "darts", names, [0], [2], 0.75, RunOptions(tmp_path / "short", CPU))
-    assert [p for p in long.points if p.epoch == 2] == short.points
-    assert long.free[0][:2] == short.free[0]
+    names = {"selector": ["perturb", "magnitude"], "seeds": [0]}
+    long = made("trajectory", tmp_path / "long", {**flat, "epochs": 4}, at=[2, 4], **names)
+    short = made("trajectory", tmp_path / "short", {**flat, "epochs": 2}, at=[2], **names)
+    assert [p for p in long.rows if p.epoch == 2] == short.rows
 
 
 def test_the_command(command: Callable[..., Any], tiny_flags: list[str], tmp_path: Path) -> None:
@@ -170,21 +169,25 @@ def test_the_command(command: Callable[..., Any], tiny_flags: list[str], tmp_pat
 def test_what_is_refused(refused: Callable[..., str], tiny_flags: list[str]) -> None:
     words = ["study", "trajectory", "--seeds", "0:1", *tiny_flags]
     assert "--at 3: the searches have epochs 1 to 2" in refused(*words, "--at", "1,3")
-    assert "--at '1.5': expected whole numbers" in refused(*words, "--at", "1.5")
-    assert "--collapse 2: expected a share" in refused(*words, "--at", "1", "--collapse", 2)
+    assert "at.0 = '1.5': input should be a valid integer" in refused(*words, "--at", "1.5")
+    assert "collapse = 2.0: input should be less than or equal to 1" in refused(*words, "--at", "1", "--collapse", 2)
     assert "unknown selector 'pertub'" in refused(*words, "--at", "1", "--selector", "pertub")
 
 
-def test_a_search_that_kept_nothing_is_made_once_more_for_its_snapshots(tiny: dict[str, Any], tmp_path: Path) -> None:
+def test_a_search_that_kept_nothing_is_made_once_more_for_its_snapshots(
+    tiny: dict[str, Any], made: Callable[..., Any], tmp_path: Path
+) -> None:
+    how = {"selector": "magnitude", "seeds": [0], "at": [1, 2]}
     plain, kept = tmp_path / "plain", tmp_path / "kept"
     run_all(expand(tiny, ["darts"], ["magnitude"], [0]), RunOptions(plain, CPU))
     before = {p: p.stat().st_mtime_ns for p in plain.rglob("*.*") if p.is_file() and p.name != ".lock"}
-    found = study(tiny, "darts", ["magnitude"], [0], [1, 2], 0.75, RunOptions(plain, CPU))
-    assert found == study(tiny, "darts", ["magnitude"], [0], [1, 2], 0.75, RunOptions(kept, CPU))
+    found = made("trajectory", plain, tiny, **how)
+    again = made("trajectory", kept, tiny, **how)
+    assert (found.rows, found.page) == (again.rows, again.page)
     assert all(p.stat().st_mtime_ns == when for p, when in before.items())
     assert not (kept / "trajectory" / "searches").exists()
     record = next(plain.glob("searches/*/record.json"))
     changed = json.loads(record.read_text()) | {"state_sha256": "0"}
     record.write_text(json.dumps(changed))  # as if another machine had made it
     with pytest.raises(BenchbedError, match="searched once more it ended elsewhere: give another --out"):
-        study(tiny, "darts", ["magnitude"], [0], [1, 2], 0.75, RunOptions(plain, CPU))
+        made("trajectory", plain, tiny, **how)

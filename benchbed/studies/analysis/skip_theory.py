@@ -16,7 +16,7 @@ the skip connection the greater alpha, and says nothing about which operation is
 import math
 from typing import NamedTuple
 
-from ..errors import BenchbedError
+from ...errors import BenchbedError
 
 
 class Errors(NamedTuple):

@@ -13,11 +13,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..layers.plan import plan
-from ..objectives.supernet import SupernetObjective
-from ..spaces.nb201.space import CONV1, CONV3, EDGES, OPERATIONS, SKIP
-from ..spaces.nb201.supernet import CellSupernet, NB201Supernet
-from ..spaces.nb201_untied.supernet import NB201UntiedSupernet
+from ...layers.plan import plan
+from ...objectives.supernet import SupernetObjective
+from ...spaces.nb201.space import CONV1, CONV3, EDGES, OPERATIONS, SKIP
+from ...spaces.nb201.supernet import CellSupernet, NB201Supernet
+from ...spaces.nb201_untied.supernet import NB201UntiedSupernet
 from .skip_theory import Errors
 
 Images = Sequence[tuple[Tensor, Tensor]]

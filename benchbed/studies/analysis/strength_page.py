@@ -3,16 +3,45 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
-from ..report.analyses import strength_svg
-from ..report.markdown import json_lines, markdown_table, write_files
-from ..stats.agreement import kendall, spearman
-from ..stats.interval import mean_interval
-from .strength import Candidate, Found
+from ...report.analyses import strength_svg
+from ...report.markdown import markdown_table
+from ...stats.agreement import kendall, spearman
+from ...stats.interval import mean_interval
+
+
+class Candidate(NamedTuple):
+    """One operation on one edge. Accuracies in percent, on validation.
+
+    p: its probability. without: the supernet's accuracy with it masked alone. alone: its discretisation accuracy, after
+    `epochs` of tuning.
+    """
+
+    edge: str
+    operation: str
+    p: float
+    without: float
+    alone: float
+    epochs: int
+    seconds: float
+
+
+class Found(NamedTuple):
+    """One seed's supernet: its accuracy in percent, and the candidates, an edge after the other."""
+
+    seed: int
+    accuracy: float
+    candidates: list[Candidate]
+
+    def by_edge(self) -> dict[str, list[Candidate]]:
+        edges: dict[str, list[Candidate]] = {}
+        for one in self.candidates:
+            edges.setdefault(one.edge, []).append(one)
+        return edges
+
 
 Score = Callable[[Candidate], float]
 # Higher is stronger. `chance` gives every operation the same score.
@@ -153,22 +182,11 @@ def _interval(values: Sequence[float], signed: bool = False) -> str:
     return f"{i.mean:{form}}" + (f" ({i.low:{form}} to {i.high:{form}})" if known else "")
 
 
-def write(found: Sequence[Found], place: Path) -> None:
-    """strength.jsonl, a line a candidate, strength.md and strength.svg into the folder; each whole or not at all."""
-    lines: list[dict[str, Any]] = [
-        {"seed": one.seed, "supernet_accuracy": one.accuracy, **c._asdict()} for one in found for c in one.candidates
-    ]
-    points = [
+def picture(found: Sequence[Found]) -> bytes:
+    """Each candidate's probability against its discretisation accuracy, relative to its edge's mean, as SVG."""
+    return strength_svg([
         (c.edge, c.operation, c.p, c.alone - float(np.mean([other.alone for other in candidates])))
         for one in found
         for candidates in one.by_edge().values()
         for c in candidates
-    ]
-    write_files(
-        place,
-        {
-            "strength.jsonl": json_lines(lines),
-            "strength.md": "\n".join(markdown(found)) + "\n",
-            "strength.svg": strength_svg(points),
-        },
-    )
+    ])  # fmt: skip

@@ -1,0 +1,1 @@
+"""What studies measure that is no study of its own."""
