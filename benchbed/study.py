@@ -6,6 +6,7 @@ A file of one's own is a study as ours are: a subclass of `Study` with `Options`
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar, get_args, get_origin
@@ -18,18 +19,20 @@ from .cost import Cost
 from .latency.costs import AdditiveCost, WholeCost
 from .latency.load import load_cost
 from .latency.penalty import check_cost, configured
-from .pipeline.build import Parts, build_parts, check_config, space_of, task_in, task_of
+from .pipeline.build import Parts, build_parts, check_config, run_id, space_of, task_in, task_of
 from .pipeline.config import RunConfig
 from .pipeline.full_search import check_timeable, full_search
 from .pipeline.given import configuration
 from .pipeline.history import history
+from .pipeline.many import records_of
 from .pipeline.resolve import expand, seed_range, with_settings
-from .pipeline.run import run_all
 from .pipeline.saved import refuse_another, saved_config
 from .pipeline.score import trained
 from .report.markdown import json_lines, write_files
 from .runtime.folder import load_checkpoint
+from .runtime.machine import pick_device
 from .runtime.options import RunOptions
+from .runtime.workers import HERE, Place, Pool, jobs_of
 from .selector import Selection
 from .space import Architecture, Space
 from .task import Task
@@ -310,24 +313,74 @@ def prepared(
     return Prepared(name, study, base, runs)
 
 
-def finish(found: Prepared) -> Finished:
-    """Makes the runs, measures, and writes the study's files into OUT; what is done there is not done again."""
-    study, out = found.study, found.study.lab.options.out
-    records = dict(zip(found.runs, run_all(list(found.runs.values()), study.lab.options), strict=True))
-    rows = study.rows(records, [study.measure(study.lab, job) for job in study.jobs(records)])
+def finish(found: Prepared, pool: Pool = HERE) -> Finished:
+    """Makes the runs, measures, and writes the study's files into OUT; what is done there is not done again.
+
+    A shard makes its share of the runs; once all of them are there, its share of the jobs; it writes no files.
+    """
+    study, lab = found.study, found.study.lab
+    records = _records(found, pool)
+    jobs = [] if records is None else study.jobs(records)
+    measured = _measured(found, jobs, pool)
+    if records is None or pool.shard is not None:
+        return Finished([], _share(pool, len(found.runs), None if records is None else len(jobs)), [], None)
+    rows = study.rows(records, measured)
     lines = json_lines(row if isinstance(row, Mapping) else row._asdict() for row in rows)
     files = {f"{found.name}.jsonl": lines, **study.figures(rows)}
-    write_files(out, files)
+    write_files(lab.options.out, files)
     hours = None
     if getattr(study.options, "full_cost", False):
         unpaid = {key: value for key, value in found.base.items() if key != "cost"}
-        hours = str(full_search(unpaid, study.options.searcher, study.options.selector, study.lab.options))
+        hours = str(full_search(unpaid, study.options.searcher, study.options.selector, lab.options))
     page = str(files.get(f"{found.name}.md", lines))
-    return Finished(rows, page, [out / file for file in sorted(files)], hours)
+    return Finished(rows, page, [lab.options.out / file for file in sorted(files)], hours)
+
+
+def _records(found: Prepared, pool: Pool) -> Records | None:
+    """The records by the keys of `runs`; None where a shard has made its own and others are still missing."""
+    lab, configs = found.study.lab, list(found.runs.values())
+    made = records_of(configs, lab.options, pool) if configs else []
+    if configs and pool.shard is not None:
+        folders = [lab.options.out / run_id(config, lab.task(config)) for config in configs]
+        if not all((folder / "record.json").exists() for folder in folders):
+            return None
+        made = records_of(configs, lab.options)
+    return dict(zip(found.runs, made, strict=True))
+
+
+def _measured(found: Prepared, jobs: Sequence[Job], pool: Pool) -> list[dict[str, Any]]:
+    """The jobs' outcomes. This process measures by itself, but where workers have begun to in OUT."""
+    lab = found.study.lab
+    if pool.here and pool.shard is None and not (lab.options.out / "jobs").exists():
+        return [found.study.measure(lab, job) for job in jobs]
+    payloads = [{"study": found.name, "job": job} for job in jobs]
+    return jobs_of("benchbed.study:measured", payloads, lab.options.out, pool, str(lab.options.device))
+
+
+@lru_cache(maxsize=1)  # the tasks stay loaded from one job of a worker to the next
+def _lab_in(out: Path, device: str) -> Lab:
+    return Lab(RunOptions(out, pick_device(device)))
+
+
+def measured(payload: dict[str, Any], place: Place) -> dict[str, Any]:
+    """A worker's part: the outcome of {"study": name, "job": ...}."""
+    study: type[Study[Any]] = registry.load("study", payload["study"])
+    return study.measure(_lab_in(place.out, place.device), payload["job"])
+
+
+def _share(pool: Pool, runs: int, jobs: int | None) -> str:
+    index, count = pool.shard or (1, 1)
+    done = f"its share of the {runs} runs is made" if jobs is None else f"its share of the {jobs} measurements is made"
+    then = "once all shards have made theirs, the same command again measures" if jobs is None else "the others' follow"
+    return f"shard {index}/{count}: {done}; {then}; without --shard it writes the page\n"
 
 
 def run_study(
-    name: str, values: Mapping[str, Any], options: RunOptions, under: Mapping[str, Any] = MappingProxyType({})
+    name: str,
+    values: Mapping[str, Any],
+    options: RunOptions,
+    under: Mapping[str, Any] = MappingProxyType({}),
+    pool: Pool = HERE,
 ) -> Finished:
     """A study from its options to its files; the arguments and refusals are those of `prepared`."""
-    return finish(prepared(name, values, options, under))
+    return finish(prepared(name, values, options, under), pool)

@@ -11,10 +11,16 @@ from typer.core import TyperCommand, TyperGroup
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
+    from ..runtime.workers import Pool
+
 NONE = inspect.Parameter.empty
 RUNNING: dict[str, tuple[Any, Any]] = {  # of every study: where and how, which changes no result
     "out": (Annotated[Path, typer.Option("--out", help="where runs and the study's files go")], Path("runs")),
     "device": (Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1")], "auto"),
+    "workers": (Annotated[int | None, typer.Option("--workers", help="at a time  [default: 1, ray all it has]")], None),
+    "shard": (Annotated[str | None, typer.Option("--shard", help="I/N: every N-th from the I-th on")], None),
+    "executor": (Annotated[str, typer.Option("--executor", help="local, or ray")], "local"),
+    "address": (Annotated[str | None, typer.Option("--address", help="of a Ray cluster: HOST:PORT or auto")], None),
     "dry_run": (Annotated[bool, typer.Option("--dry-run", help="walk its runs on one epoch, keep nothing")], False),
     "plugin": (Annotated[list[Path] | None, typer.Option("--plugin", help="a Python file with your own")], None),
     "quiet": (Annotated[bool, typer.Option("--quiet", help="print the result only")], False),
@@ -89,6 +95,17 @@ def _parameter(key: str, field: "FieldInfo") -> tuple[Any, Any]:
     return Annotated[plain | None if optional else plain, option], NONE if field.is_required() else field.default
 
 
+def _pool(executor: str, workers: int | None, address: str | None, shard: str | None) -> "Pool":
+    from ..runtime.workers import Pool
+    from .sweep import _check_flags, _part
+
+    _check_flags(executor, workers, address, 0, shard)
+    part = None if shard is None else _part(shard)
+    if executor == "ray":
+        return Pool(workers, part, "ray", address)
+    return Pool(workers or 1, part)
+
+
 def _runner(name: str) -> Callable[..., None]:
     def run(**values: Any) -> None:
         from ..pipeline.run import dry_run
@@ -98,6 +115,7 @@ def _runner(name: str) -> Callable[..., None]:
         from ..study import finish, prepared
 
         how = {key: values.pop(key) for key in RUNNING}
+        pool = _pool(how["executor"], how["workers"], how["address"], how["shard"])
         given = {key: value for key, value in values.items() if value is not None}
         with Reporter(how["quiet"]) as reporter:
             found = prepared(name, given, RunOptions(how["out"], pick_device(how["device"]), False, reporter))
@@ -105,8 +123,9 @@ def _runner(name: str) -> Callable[..., None]:
                 walked = len(dry_run(list(found.runs.values()), found.study.lab.options)) if found.runs else 0
                 print(f"dry run: {walked} pairing(s) went from search to score; nothing was kept")
                 return
-            done = finish(found)
+            done = finish(found, pool)
         print(done.page + ("" if done.hours is None else f"\n{done.hours}\n"))
-        print(f"written: {', '.join(map(str, done.files))}")
+        if done.files:
+            print(f"written: {', '.join(map(str, done.files))}")
 
     return run
