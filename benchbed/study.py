@@ -25,6 +25,7 @@ from .pipeline.full_search import check_timeable, full_search
 from .pipeline.given import configuration
 from .pipeline.history import history
 from .pipeline.many import records_of
+from .pipeline.record import Record
 from .pipeline.resolve import expand, seed_range, with_settings
 from .pipeline.saved import refuse_another, saved_config
 from .pipeline.score import trained
@@ -198,7 +199,7 @@ def named_options(text: str) -> tuple[str, dict[str, Any]]:
 
 # -- the contract ------------------------------------------------------------------------------------------------------
 
-Records = Mapping[Any, dict[str, Any]]
+Records = Mapping[Any, Record]
 Job = dict[str, Any]
 
 
@@ -216,7 +217,7 @@ class Study(ABC, Generic[O]):
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
-        for base in getattr(cls, "__orig_bases__", ()):
+        for base in vars(cls).get("__orig_bases__", ()):
             if get_origin(base) is Study and isinstance(get_args(base)[0], type):
                 cls.Options = get_args(base)[0]
 
@@ -261,9 +262,9 @@ def score_job(config: RunConfig, architecture: str, dataset: str | None = None) 
     return {"config": config.model_dump(mode="json"), "architecture": architecture, "dataset": dataset}
 
 
-def search_job(config: RunConfig, record: Mapping[str, Any], **more: Any) -> Job:
+def search_job(config: RunConfig, record: Record, **more: Any) -> Job:
     """The job of a study that looks at a finished search: its configuration, its name, and whatever else counts."""
-    return {"config": config.model_dump(mode="json"), "search": record["search"], **more}
+    return {"config": config.model_dump(mode="json"), "search": record.search, **more}
 
 
 def seeded(raw: Mapping[str, Any], options: SearchOptions, selector: str = "magnitude") -> dict[int, RunConfig]:

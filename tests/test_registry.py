@@ -139,12 +139,12 @@ def test_two_files_of_one_name(tmp_path: Path) -> None:
     [
         ("x.py", "def broken(:\n", "is no Python: invalid syntax (<unknown>, line 1)"),
         ("x.py", "\0", "is no Python: "),
-        ("x.py", "import math\n", "Space class, and no function that returns a Task"),
-        ("x.py", "", "Space class, and no function that returns a Task"),
+        ("x.py", "import math\n", "Study class, and no function that returns a Task"),
+        ("x.py", "", "Study class, and no function that returns a Task"),
         ("x.py", "a = 1\n\nb = 1 / 0\n", "failed to load at line 3: ZeroDivisionError: division by zero"),
         ("x.py", "import nowhere_at_all\n", "failed to load at line 1: ModuleNotFoundError: No module named"),
         ("x.py", "import sys\nsys.exit(3)\n", "failed to load at line 2: SystemExit: 3"),
-        ("x.py", SELECTOR.replace("def step", "def stop"), "Space class, and no function that returns a Task"),
+        ("x.py", SELECTOR.replace("def step", "def stop"), "Study class, and no function that returns a Task"),
         ("x.txt", SELECTOR, "its name must end in .py"),
     ],
 )

@@ -197,7 +197,7 @@ def select(
 
 @app.command("list")
 def list_(
-    kind: Annotated[str | None, typer.Argument(help="searcher, selector, space or task")] = None,
+    kind: Annotated[str | None, typer.Argument(help="searcher, modifier, selector, space, task or study")] = None,
     name: Annotated[str | None, typer.Argument(help="show this one's options")] = None,
     plugin: Plugins = None,
 ) -> None:

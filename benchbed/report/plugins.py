@@ -42,7 +42,7 @@ def options_table(kind: str, name: str) -> None:
         _print_task_options(console, name)
         return
     found = registry.load(kind, name)
-    presets: dict[str, Mapping[str, Any]] = dict(found.presets)
+    presets: dict[str, Mapping[str, Any]] = dict(getattr(found, "presets", {}))  # a study has none
     options = {label: p.get("options", {}) if kind == "searcher" else p for label, p in presets.items()}
     _print_options(console, kind, found.Options, options)
     if kind == "searcher":

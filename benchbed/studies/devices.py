@@ -122,10 +122,10 @@ class DevicesStudy(Study[Options]):
     def rows(self, records: Records, measured: Sequence[dict[str, Any]]) -> list[Found]:
         found = []
         for (name, seed), record in records.items():
-            chosen = self.space.parse(record["architecture"])
+            chosen = self.space.parse(record.architecture)
             costs = {device.name: device.cost.of(chosen) for device in self.devices}
-            p = last_probabilities(self.lab.options.out / "searches" / record["search"])
-            figures = (str(chosen), record["test_accuracy"], costs, p, record["seconds"]["search"])
+            p = last_probabilities(self.lab.options.out / "searches" / record.search)
+            figures = (str(chosen), record.test_accuracy, costs, p, record.seconds["search"])
             found.append(Found(name, seed, *figures))
         return found
 

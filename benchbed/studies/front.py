@@ -133,9 +133,9 @@ class FrontStudy(Study[Options]):
     def rows(self, records: Records, measured: Sequence[dict[str, Any]]) -> list[Point]:
         said, points = (self.cost.name, self.cost.unit), []
         for (of, value, seed), record in records.items():
-            paid = self.cost.of(self.space.parse(record["architecture"]))
-            figures = (paid, record["test_accuracy"], record["seconds"]["search"])
-            points.append(Point(of, value, seed, record["architecture"], *figures, *said))
+            paid = self.cost.of(self.space.parse(record.architecture))
+            figures = (paid, record.test_accuracy, record.seconds["search"])
+            points.append(Point(of, value, seed, record.architecture, *figures, *said))
         for (seed, _, drawn), scored in zip(self.drawn, measured, strict=True):
             figures = (self.cost.of(drawn), scored["test_accuracy"], 0.0)
             points.append(Point(RANDOM, None, seed, str(drawn), *figures, *said))

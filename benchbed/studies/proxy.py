@@ -87,7 +87,7 @@ class ProxyStudy(Study[Options]):
 
     def jobs(self, records: Records) -> list[Job]:
         return [
-            score_job(self.direct[seed], record["architecture"], None if self.direct[seed].table is None else target)
+            score_job(self.direct[seed], record.architecture, None if self.direct[seed].table is None else target)
             for (_, seed), record in records.items()
             for target in self.targets
         ]
@@ -95,8 +95,8 @@ class ProxyStudy(Study[Options]):
     def rows(self, records: Records, measured: Sequence[dict[str, Any]]) -> list[Found]:
         scores = iter(measured)
         return [
-            Found(name, seed, record["architecture"], {t: next(scores)["test_accuracy"] for t in self.targets},
-                  record["seconds"]["search"])
+            Found(name, seed, record.architecture, {t: next(scores)["test_accuracy"] for t in self.targets},
+                  record.seconds["search"])
             for (name, seed), record in records.items()
         ]  # fmt: skip
 

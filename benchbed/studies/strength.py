@@ -77,7 +77,7 @@ class StrengthStudy(Study[Options]):
 
     def rows(self, records: Records, measured: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         return [
-            {"seed": seed, "supernet_accuracy": record["supernet_accuracy"], **candidate}
+            {"seed": seed, "supernet_accuracy": record.supernet_accuracy, **candidate}
             for (seed, record), one in zip(records.items(), measured, strict=True)
             for candidate in one["candidates"]
         ]

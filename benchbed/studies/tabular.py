@@ -110,65 +110,6 @@ def search(entry: Entry, objective: TableObjective, seed: int) -> Search:
     return Search(entry.name, seed, len(searcher.trials), distinct, searcher.seconds, searcher.anytime())
 
 
-<<<<<<< HEAD
-def searches(entry: Entry, table: str, dataset: str, seeds: Sequence[int]) -> tuple[list[Search], float]:
-    """The searches of these seeds, and the processor seconds that they took."""
-    objective = TableObjective.of(Table.open(table), dataset)
-    began = time.process_time()
-    return [search(entry, objective, seed) for seed in seeds], time.process_time() - began
-
-
-def study(table: str, dataset: str, entries: Sequence[Entry], seeds: Sequence[int], workers: int = 1) -> Study:
-    """Every searcher on every seed, by `workers` processes (1: this one).
-
-    Raises BenchbedError, before the first search, where two entries are the same or the table lacks what one needs; and
-    where a search has no evaluation within its budget.
-    """
-    names = [entry.name for entry in entries]
-    if len(set(names)) < len(names):
-        raise BenchbedError(f"searcher '{next(n for n in names if names.count(n) > 1)}' is asked for twice")
-    opened = Table.open(table)
-    objective = TableObjective.of(opened, dataset)
-    for entry in entries:
-        loaded = registry.load("searcher", entry.searcher)
-        loaded.check(loaded.Options(**entry.options), objective.space, objective)
-    chunks = [(entry, seeds[i : i + CHUNK]) for entry in entries for i in range(0, len(seeds), CHUNK)]
-    found, cpu = list[Search](), dict.fromkeys(names, 0.0)
-    for (entry, _), (done, seconds) in zip(chunks, _made(chunks, table, dataset, workers), strict=True):
-        found += done
-        cpu[entry.name] += seconds
-    words = f"{dataset}, table {opened.name} (fingerprint {opened.fingerprint[:16]})"
-    budgets = {entry.name: float(entry.options["budget"]) for entry in entries}
-    fidelities = {entry.name: int(entry.options["fidelity"]) for entry in entries}
-    return Study(words, budgets, fidelities, [scored(opened, dataset, one) for one in found], cpu)
-
-
-def _made(
-    chunks: Sequence[tuple[Entry, Sequence[int]]], table: str, dataset: str, workers: int
-) -> Iterator[tuple[list[Search], float]]:
-    """The chunks' searches, in their order."""
-    if workers == 1:
-        yield from (searches(entry, table, dataset, seeds) for entry, seeds in chunks)
-        return
-    spawned = multiprocessing.get_context("spawn")  # a fork would take locks of torch's threads along
-    with ProcessPoolExecutor(workers, spawned, _begin, (registry.user_files(),)) as pool:
-        jobs = [pool.submit(searches, entry, table, dataset, seeds) for entry, seeds in chunks]
-        try:
-            for job in jobs:
-                yield job.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _begin(files: Sequence[Path]) -> None:
-    """A worker's start: the user's plug-ins, one thread."""
-    torch.set_num_threads(1)
-    for file in files:
-        registry.add_file(file)
-
-
-=======
->>>>>>> 884d84a (The nine studies are plug-ins, and study NAME is generated from their options)
 def scored(table: Table, dataset: str, found: Search) -> Run:
     """The search with what the table says of its incumbents. Only here is test accuracy read."""
     if not found.anytime:

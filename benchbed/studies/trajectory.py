@@ -17,7 +17,6 @@ from ..errors import BenchbedError
 from ..pipeline.build import search_id
 from ..pipeline.config import RunConfig, identity
 from ..pipeline.history import history
-from ..pipeline.record import Record
 from ..pipeline.resolve import expand
 from ..pipeline.search import SEARCH_KEYS, run_search
 from ..pipeline.select import run_selection
@@ -88,36 +87,6 @@ class TrajectoryStudy(Study[Options]):
 
     A search that is found finished without some of the snapshots is made once more for them, beside itself.
     """
-<<<<<<< HEAD
-    named = {**raw, "selector": {**raw.get("selector", {}), "name": ",".join(selectors)}}  # options go where they fit
-    configs = {(c.seed, c.selector.name): c for c in expand(named, [searcher], list(selectors), list(seeds))}
-    first = next(iter(configs.values()))
-    for epoch in epochs:
-        if not 1 <= epoch <= first.epochs:
-            raise BenchbedError(f"--at {epoch}: the searches have epochs 1 to {first.epochs}")
-    if not 0 < threshold <= 1:
-        raise BenchbedError(f"--collapse {threshold:g}: expected a share above 0 and at most 1")
-    lab = Lab(options._replace(snapshots=tuple(epochs)))
-    lab.check(configs.values())
-    records = lab.records(configs, lambda key: f"seed {key[0]}, {key[1]}")
-    points = []
-    for number, ((seed, selector), config) in enumerate(configs.items(), 1):
-        kept = _kept(lab, config, records[seed, selector]["search"], epochs)
-        for epoch in epochs:
-            if epoch == config.epochs:
-                record: Record | dict[str, Any] = records[seed, selector]
-            else:
-                options.reporter.line(f"{selector}, seed {seed}, after {in_epochs(epoch)} ({number} of {len(configs)})")
-                record = _selected(lab, config, snapshot_path(kept, epoch), epoch)
-            share = _free(lab.space(config), record["architecture"])
-            points.append(Point(seed, epoch, selector, record["architecture"], record["test_accuracy"], share))
-    free = {}
-    for (seed, _), config in configs.items():
-        shares = _free_over(lab.space(config), options.out / "searches" / records[seed, config.selector.name]["search"])
-        if shares:
-            free[seed] = shares
-    return Found(points, free, threshold)
-=======
 
     def runs(self, base: Mapping[str, Any]) -> Mapping[tuple[int, str], RunConfig]:
         names, seeds = list(self.options.selector), list(self.options.seeds)
@@ -156,7 +125,7 @@ class TrajectoryStudy(Study[Options]):
                 of = record if epoch == config.epochs else next(early)
                 share = _free(space, of["architecture"])
                 points.append(Point(seed, epoch, selector, of["architecture"], of["test_accuracy"], share))
-            if shares := _free_over(space, self.lab.search(record["search"])):
+            if shares := _free_over(space, self.lab.search(record.search)):
                 self.free[seed] = shares
         return points
 
@@ -166,7 +135,6 @@ class TrajectoryStudy(Study[Options]):
         collapsed = [epoch for epoch in found.collapses().values() if epoch is not None]
         picture = trajectory_svg(curves(rows), free, found.threshold, collapsed)
         return {"trajectory.md": "\n".join(markdown(found)) + "\n", "trajectory.svg": picture}
->>>>>>> 884d84a (The nine studies are plug-ins, and study NAME is generated from their options)
 
 
 def _kept(lab: Lab, config: RunConfig, search: str, epochs: Sequence[int]) -> Path:

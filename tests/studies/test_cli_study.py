@@ -36,7 +36,7 @@ class Spread(Study[Options]):
         return seeded(base, self.options, "random")
 
     def rows(self, records, measured):
-        return [{"seed": seed, "accuracy": record["test_accuracy"]} for seed, record in records.items()]
+        return [{"seed": seed, "accuracy": record.test_accuracy} for seed, record in records.items()]
 
     def figures(self, rows):
         values = [row["accuracy"] for row in rows]
