@@ -1,15 +1,15 @@
 """Any list of runs on the pool: in this process, in workers of this machine, on a cluster."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from ..runtime.options import RunOptions
 from ..runtime.workers import HERE, Pool
 from .config import RunConfig
+from .record import Record
 from .run import run_all
 
 
-def records_of(configs: Sequence[RunConfig], options: RunOptions, pool: Pool = HERE) -> list[dict[str, Any]]:
+def records_of(configs: Sequence[RunConfig], options: RunOptions, pool: Pool = HERE) -> list[Record]:
     """The record of each run, in order; a search that several share is made once, by one worker, with all selections.
 
     What is done in `options.out` is read. Whatever can be refused in any run is refused before the first begins. With a
