@@ -18,8 +18,9 @@ from .errors import BenchbedError
 from .runtime.folder import Tree as Tree
 from .space import Architecture, Space
 
-# What a gate gradient keeps of operations that do not flow: their outputs, or nothing, running them once more.
-Keep = Literal["outputs", "nothing"]
+# What a gate gradient keeps of operations that do not flow: their outputs, or nothing, running them once more. 'ones'
+# does not run them and takes ones for their outputs, as GDAS' code does: a cheap stand-in, another gradient.
+Keep = Literal["outputs", "nothing", "ones"]
 
 
 class Batch(NamedTuple):
@@ -101,7 +102,8 @@ class Objective(ABC):
         Entries with gate zero are evaluated too where `need` holds: their gradient is <dL/dm, o(x)> at the output m
         that `gates` gives (ProxylessNAS, section 3.2). `keep` is what is held of them until the backward pass: their
         outputs, or nothing, which costs another run of each and the memory of the flowing path alone; the gradient is
-        the same. Weights, buffers and random state are untouched.
+        the same. 'ones' needs 'network': the gradient of a gate of zero is then sum(dL/dm), whatever its operation.
+        Weights, buffers and random state are untouched.
         """
 
     @abstractmethod

@@ -12,8 +12,8 @@ g = hard, dL/dalpha is the gradient of <G, soft>, which is that of the straight-
 
 That needs G of operations that did not run. The authors' code (AutoDL-Projects) saves them and puts another number in
 their place: 0 in its cell of the DARTS space, which is `gradient=sampled` here, one path's cost; in its NAS-Bench-201
-cell the sum of dL/dm over the entries of the position's output m, as if the operation gave ones everywhere. The second
-has no meaning on an objective without feature maps and is not offered. With either, only the difference between the
+cell the sum of dL/dm over the entries of the position's output m, as if the operation gave ones everywhere, which is
+`gradient=ones` and has no meaning on an objective without feature maps. With either, only the difference between the
 drawn gate's gradient and that number counts: alpha of the drawn operation moves against those of all the others alike.
 
 As in the authors' code the weight step comes first in a batch, then the architecture step. A cost is that of p, the
@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from benchbed.cost import Problem
-from benchbed.objective import Batch, Objective
+from benchbed.objective import Batch, Keep, Objective
 from benchbed.searcher import AlphaOptions, Clock, GradientSearcher, masked_softmax
 from benchbed.space import Space
 from benchbed.streams import Streams
@@ -39,8 +39,10 @@ class Options(AlphaOptions):
 
     tau_start: float = Field(10.0, gt=0, description="temperature in the first epoch (official: 10)")
     tau_end: float = Field(0.1, gt=0, description="temperature in the last epoch, falling linearly (official: 0.1)")
-    gradient: Literal["all", "sampled"] = Field(
-        "all", description="gates with a gradient: all (straight-through), or the drawn one alone (authors' DARTS cell)"
+    gradient: Literal["all", "sampled", "ones"] = Field(
+        "all",
+        description="gates with a gradient: all (straight-through), the drawn one alone (authors' DARTS cell), or all "
+        "with ones for the outputs of operations that were not drawn (authors' NAS-Bench-201 cell)",
     )
 
 
@@ -64,6 +66,14 @@ class GDAS(GradientSearcher[Options]):
         super().__init__(space, options, streams)
         self.tau = float(options.tau_start)
 
+    @classmethod
+    def needed(cls, options: Any) -> frozenset[str]:
+        return frozenset({"network"}) if options.gradient == "ones" else frozenset()
+
+    @property
+    def keep(self) -> Keep:
+        return "ones" if self.options.gradient == "ones" else "outputs"
+
     def temperature(self, clock: Clock) -> float:
         """tau of this epoch: `tau_start` in the first, `tau_end` in the last."""
         o = self.options
@@ -83,7 +93,7 @@ class GDAS(GradientSearcher[Options]):
 
     def arch_gates(self) -> tuple[Tensor, Tensor, Tensor]:
         hard, soft = self.draw()
-        return hard, self.mask if self.options.gradient == "all" else hard.bool(), soft
+        return hard, hard.bool() if self.options.gradient == "sampled" else self.mask, soft
 
     def paid_gates(self, p: Tensor) -> Tensor:
         return masked_softmax(self.alpha, self.mask)

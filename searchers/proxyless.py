@@ -13,8 +13,14 @@ estimate dL/dalpha from G_j = dL/dg_j = <dL/dm, o_j(x)> at the drawn path (secti
 A cost in the loss is that of p in `full` and `echo`. In `two` the official code takes the cost of q, zero off the pair:
 the two drawn operations' own, whose alpha gradient on the pair is q_a q_b (F_a - F_b) (`paid=pair`, the default). Its
 value is noisy; with `paid=all` the value is that of the whole p, and the gradient still moves the pair alone.
+
+Where the drawn operation is `none` (`zero` in a chain), its output and so its G is 0, and it takes part in the step like
+any other. The official code leaves the mixed operation there: the position's gradient is dropped, the cost's with it,
+and neither its alpha nor Adam's state of it moves, step count included (`dead=dropped`; each position then has an Adam
+of its own, as there).
 """
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -25,6 +31,8 @@ from benchbed.cost import Problem
 from benchbed.errors import BenchbedError
 from benchbed.objective import Batch, Keep, Objective
 from benchbed.searcher import AlphaOptions, Clock, GradientSearcher, masked_softmax, one_hot_draws
+from benchbed.space import Space
+from benchbed.streams import Streams
 
 
 class Options(AlphaOptions):
@@ -40,8 +48,14 @@ class Options(AlphaOptions):
     paid: Literal["pair", "all"] = Field(
         "pair", description="of 'two': a cost is that of the pair alone (official), or of all probabilities"
     )
+    dead: Literal["learns", "dropped"] = Field(
+        "learns", description="a position whose draw is none or zero: moves like any other, or stands still (official)"
+    )
     warmup: float = Field(0.25, ge=0, lt=1, description="share of the epochs that train weights alone, paths from p")
     every: int = Field(1, ge=1, description="batches of an epoch per architecture step (official ImageNet code: 5)")
+
+
+NOTHING = ("none", "zero")  # the operations that give zeros, as our spaces name them
 
 
 class ProxylessNAS(GradientSearcher[Options]):
@@ -68,6 +82,17 @@ class ProxylessNAS(GradientSearcher[Options]):
         "table": {"options": {"alpha_lr": 0.05, "warmup": 0.0, "every": 1}},
     }
 
+    def __init__(self, space: Space, options: Options, streams: Streams):
+        super().__init__(space, options, streams)
+        self.gates = torch.zeros(self.mask.shape)  # of the latest architecture step
+        if options.dead == "dropped":
+            self.optimiser = AdamByRow(self.alpha, self.optimiser.defaults, self._dead)
+
+    def _dead(self) -> list[bool]:
+        """Of each position, whether its latest draw is an operation that gives zeros."""
+        chosen = zip(self.space.positions, self.gates.argmax(1).tolist(), strict=True)
+        return [p.operations[k] in NOTHING for p, k in chosen]
+
     def arch_steps_due(self, clock: Clock) -> int:
         warm = clock.epoch < round(self.options.warmup * clock.epochs)
         return 0 if warm else int(clock.step % self.options.every == self.options.every - 1)
@@ -81,11 +106,13 @@ class ProxylessNAS(GradientSearcher[Options]):
 
     def arch_gates(self) -> tuple[Tensor, Tensor, Tensor]:
         if self.options.mode != "two":
-            return self.sample(1)[0], self.mask, masked_softmax(self.alpha, self.mask)
+            self.gates = self.sample(1)[0]
+            return self.gates, self.mask, masked_softmax(self.alpha, self.mask)
         self.pair = pair = self._draw_pairs()
         q = masked_softmax(self.alpha, pair)
         draws = torch.rand(1, len(self.mask), generator=self.streams.generator("gates"))
-        return one_hot_draws(q.detach(), draws)[0], pair, q
+        self.gates = one_hot_draws(q.detach(), draws)[0]
+        return self.gates, pair, q
 
     def paid_gates(self, p: Tensor) -> Tensor:
         """`two` with `paid=all`: all of softmax(alpha), held fixed but for how the pair shares its mass."""
@@ -117,6 +144,28 @@ class ProxylessNAS(GradientSearcher[Options]):
         if self.options.mode == "two":
             rescale(self.alpha, before, self.pair)
         return logged
+
+
+class AdamByRow(torch.optim.Optimizer):
+    """Adam with a state of its own for each row of alpha (P, O); the rows that `still()` names are left as they are."""
+
+    def __init__(self, alpha: Tensor, defaults: dict[str, Any], still: Callable[[], list[bool]]):
+        super().__init__([alpha], defaults)
+        self.alpha, self.still = alpha, still
+        self.rows = [alpha.detach()[i].requires_grad_() for i in range(len(alpha))]  # they share alpha's memory
+        self.adam = torch.optim.Adam(self.rows, **{k: defaults[k] for k in ("lr", "betas", "eps", "weight_decay")})
+
+    def step(self, closure: Any = None) -> None:
+        assert self.alpha.grad is not None
+        for row, gradient, still in zip(self.rows, self.alpha.grad, self.still(), strict=True):
+            row.grad = None if still else gradient.clone()  # without one Adam skips the row, its step count too
+        self.adam.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.adam.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.adam.load_state_dict(state_dict)
 
 
 def rescale(alpha: Tensor, before: Tensor, pair: Tensor) -> None:

@@ -33,11 +33,14 @@ def mixed(x: Tensor, candidates: Sequence[tuple[Run, Tensor, Candidate]], zero: 
 
     Every o_j gives the same shape. A candidate that is probed or echoed has gate zero, passes no gradient to x or to
     its weights, and adds nothing; its gate receives <dL/dm, o_j(x)>. Probing keeps its output until the backward
-    pass, an echo keeps nothing.
+    pass, an echo keeps nothing. One that is taken for ones is not run: its gate receives sum(dL/dm).
     """
     total: Tensor | None = None
     echoes = []
     for how, gate, operation in candidates:
+        if how is Run.ONES:
+            echoes.append(Echo(gate, x, ones))
+            continue
         if how is Run.ECHOED:
             echoes.append(Echo(gate, x, bound(operation) if isinstance(operation, nn.Module) else operation))
             continue
@@ -57,6 +60,11 @@ def bound(module: nn.Module) -> Candidate:
     """The module as a function on the weights and buffers that it holds now."""
     held = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     return lambda x: functional_call(module, held, (x,))
+
+
+def ones(x: Tensor) -> Tensor:
+    """A one that stands for an output of ones whatever its shape: its echo is the sum of dL/dm over m's entries."""
+    return x.new_ones(())
 
 
 def nothing(x: Tensor, channels: int, stride: int = 1) -> Tensor:

@@ -13,6 +13,7 @@ class Run(IntEnum):
     GATED = 1  # the output is multiplied by the gate
     PROBED = 2  # its gate is 0 but its gradient is asked for: run on a detached input, added with weight 0
     ECHOED = 3  # likewise, but run in the backward pass, which keeps nothing of it in between
+    ONES = 4  # likewise, but not run at all: its gate gets the gradient of an operation that gives ones everywhere
 
 
 Plan = tuple[tuple[tuple[int, Run], ...], ...]  # per position: (column, how), in column order

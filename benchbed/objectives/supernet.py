@@ -35,6 +35,7 @@ from .noise import advance, held
 from .norms import Forward, Statistics, answered, average, gather
 from .reader import StoredReader
 
+PROBES: dict[Keep, Run] = {"outputs": Run.PROBED, "nothing": Run.ECHOED, "ones": Run.ONES}
 CALIBRATION = 4  # batches of supernet.eval_batch training images that statistics of batch norm are gathered on
 
 
@@ -196,7 +197,7 @@ class SupernetObjective(Objective):
     ) -> tuple[Tensor, Tensor]:
         assert batch is not None
         need = self.everything if need is None else need
-        steps = plan(gates, need, Run.ECHOED if keep == "nothing" else Run.PROBED)
+        steps = plan(gates, need, PROBES[keep])
         if not bool(need.any()):
             with torch.no_grad(), self._precision(), held(self.noise):
                 logits = self.network(batch.images, gates.detach().to(self.device), steps)

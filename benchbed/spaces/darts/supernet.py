@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...layers.mixed import Candidate, Echo, echo
+from ...layers.mixed import Candidate, Echo, echo, ones
 from ...layers.plan import Plan, Run
 from ...streams import derive
 from ..nb201.supernet import Sum, kernel_of, normalise, pool
@@ -159,7 +159,9 @@ class DartsCellSupernet(nn.Module):
         """total += sum of gate * operation(origin) over the row; what is echoed joins `echoes`."""
         for column, run in row:
             name = self.operations[edge][column]
-            if name == "noise":
+            if run is Run.ONES:
+                echoes.append(Echo(gates[column], like[0], ones))
+            elif name == "noise":
                 if run is Run.ECHOED:
                     x = like[0] if origin.value is None else origin.value
                     echoes.append(Echo(gates[column], x, partial(_noise, like, seed, edge)))

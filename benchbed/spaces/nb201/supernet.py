@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...layers.mixed import Candidate, Echo, echo
+from ...layers.mixed import Candidate, Echo, echo, ones
 from ...layers.plan import Plan, Run
 from .space import EDGES, OPERATIONS
 
@@ -150,13 +150,17 @@ class CellSupernet(nn.Module):
         for node in range(1, NODES):
             total, echoes = Sum(), list[Echo]()
             for edge, (source, target) in enumerate(EDGES):
-                origin = sources[source] if target == node else None
-                if origin is None:  # another node's edge, or a dead source: zero passes through every operation as zero
+                if target != node:
                     continue
+                origin = sources[source]
                 for column, run in plan[edge]:
-                    if column != NONE and run is Run.ECHOED:
+                    if run is Run.ONES:
+                        echoes.append(Echo(gates[edge][column], x, ones))
+                    elif origin is None or column == NONE:  # from a dead source zero passes as zero
+                        continue
+                    elif run is Run.ECHOED:
                         echoes.append(Echo(gates[edge][column], origin.value, self.operation(edge, column)))
-                    elif column != NONE:
+                    else:
                         self._add(total, origin, edge, column, run, gates[edge][column])
             value = total.value
             if echoes:
