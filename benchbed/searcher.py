@@ -203,7 +203,7 @@ class AlphaSearcher(Searcher[AlphaOptionsT]):
         super().__init__(space, options, streams)
         start = torch.randn(self.mask.shape, generator=streams.generator("alpha")) * options.alpha_init
         self.alpha = start.masked_fill(~self.mask, 0.0).requires_grad_()
-        self.optimiser = torch.optim.Adam(
+        self.optimiser: torch.optim.Optimizer = torch.optim.Adam(
             [self.alpha],
             lr=options.alpha_lr,
             betas=(options.alpha_beta1, options.alpha_beta2),

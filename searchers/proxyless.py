@@ -14,10 +14,10 @@ A cost in the loss is that of p in `full` and `echo`. In `two` the official code
 the two drawn operations' own, whose alpha gradient on the pair is q_a q_b (F_a - F_b) (`paid=pair`, the default). Its
 value is noisy; with `paid=all` the value is that of the whole p, and the gradient still moves the pair alone.
 
-Where the drawn operation is `none` (`zero` in a chain), its output and so its G is 0, and it takes part in the step like
-any other. The official code leaves the mixed operation there: the position's gradient is dropped, the cost's with it,
-and neither its alpha nor Adam's state of it moves, step count included (`dead=dropped`; each position then has an Adam
-of its own, as there).
+Where the drawn operation is `none` (`zero` in a chain), its output and so its G is 0, and it takes part in the step
+like any other. The official code leaves the mixed operation there: the position's gradient is dropped, the cost's with
+it, and neither its alpha nor Adam's state of it moves, step count included (`dead=dropped`; each position then has an
+Adam of its own, as there).
 """
 
 from collections.abc import Callable
@@ -155,7 +155,7 @@ class AdamByRow(torch.optim.Optimizer):
         self.rows = [alpha.detach()[i].requires_grad_() for i in range(len(alpha))]  # they share alpha's memory
         self.adam = torch.optim.Adam(self.rows, **{k: defaults[k] for k in ("lr", "betas", "eps", "weight_decay")})
 
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
         assert self.alpha.grad is not None
         for row, gradient, still in zip(self.rows, self.alpha.grad, self.still(), strict=True):
             row.grad = None if still else gradient.clone()  # without one Adam skips the row, its step count too

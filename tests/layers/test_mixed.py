@@ -183,3 +183,14 @@ def test_an_input_that_was_changed_before_the_echo_is_refused(mixture):
 def test_nothing_is_echoed_is_the_total_itself():
     total = torch.ones(3)
     assert echo(total, []) is total
+
+
+def test_ones_runs_nothing_else_and_gives_every_other_gate_the_sum_of_the_output_s_gradient(mixture):
+    x, gates = _images().requires_grad_(), _one_hot(1).requires_grad_()
+    output = mixture(x, gates, plan(gates, ALL, Run.ONES))
+    output.retain_grad()
+    _loss(output).backward()
+    assert [operation.calls for operation in mixture.operations] == [0, 1, 0, 0]
+    expected = torch.full((1, N), float(output.grad.sum())).double()
+    expected[0, 1] = (output.grad * output).sum()  # the gate is 1: the output is the drawn operation's
+    torch.testing.assert_close(gates.grad, expected)

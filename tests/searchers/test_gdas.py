@@ -9,6 +9,7 @@ from scipy.stats import chisquare
 from benchbed.cost import Problem, without_cost
 from benchbed.searcher import Clock, masked_softmax
 from benchbed.searchers.gdas import GDAS
+from benchbed.space import Position
 from benchbed.streams import Streams
 from benchbed.testing.searcher_suite import CHECKS, Traced
 from benchbed.testing.toys import ToySpace, ToyTable, random_table
@@ -141,3 +142,45 @@ def test_sampled_fulfils_the_contract_but_for_what_it_learns(check):
             check(GDAS, options)
     else:
         check(GDAS, options)
+
+
+# -- the authors' gradient of their NAS-Bench-201 cell -----------------------------------------------------------------
+
+
+class Linear(ToyTable):
+    """One position with outputs of two numbers: m = sum_j g_j o_j, loss <c, m>. G_j is <c, o_j>, with ones sum(c)."""
+
+    o = torch.tensor([[0.0, 0.0], [1.0, 2.0], [3.0, -1.0]])
+    c = torch.tensor([0.5, 2.0])
+
+    def gate_gradient(self, gates, batch, need=None, keep="outputs"):
+        assert keep == "ones"
+        by_gates = torch.where(gates.bool(), self.o @ self.c, self.c.sum())
+        return (gates[0] @ self.o @ self.c), by_gates * need
+
+
+class OneOfThree(ToySpace):
+    positions = (Position("only", ("none", "a", "b"), (True,) * 3),)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_ones_moves_the_drawn_operation_against_the_sum_of_the_output_s_gradient(seed):
+    alpha, tau = torch.tensor([[0.3, -0.2, 0.1]]), 10.0
+    searcher = GDAS(OneOfThree(), GDAS.Options(gradient="ones"), Streams(seed))
+    with torch.no_grad():
+        searcher.alpha.copy_(alpha)
+    noise = -torch.empty(1, 3).exponential_(generator=Streams(seed).generator("gates")).log()
+    soft = ((alpha + noise) / tau).softmax(1)[0]
+    k = int(soft.argmax())
+    given = [2.5, 2.5, 2.5]  # sum(c)
+    given[k] = [0.0, 4.5, -0.5][k]  # <c, o_k>
+    mean = sum(s * g for s, g in zip(soft.tolist(), given, strict=True))
+    expected = [s / tau * (g - mean) for s, g in zip(soft.tolist(), given, strict=True)]
+    searcher.arch_step(without_cost(Linear(OneOfThree(), torch.zeros(3))), None, Clock(0, 0, 5, 1))
+    assert searcher.alpha.grad[0].tolist() == pytest.approx(expected, rel=1e-4)
+
+
+def test_ones_needs_feature_maps_and_all_is_the_default():
+    assert GDAS.needed(GDAS.Options(gradient="ones")) == {"network"}
+    assert GDAS.needed(GDAS.Options()) == frozenset()
+    assert GDAS.Options().gradient == "all"

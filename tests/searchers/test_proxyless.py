@@ -364,3 +364,78 @@ def test_no_architecture_step_in_the_warm_up_then_one_every_fifth_batch():
 def test_defaults_are_the_papers():
     o = ProxylessNAS.Options()
     assert (o.mode, o.alpha_lr, o.alpha_beta1, o.alpha_beta2, o.alpha_weight_decay) == ("two", 6e-3, 0.0, 0.999, 0.0)
+
+
+# -- where `none` is drawn, in the official code -----------------------------------------------------------------------
+
+LR, BETA = 0.01, 0.999
+
+
+class WithNone(ToySpace):
+    positions = tuple(Position(name, ("none", "a", "b"), (True,) * 3) for name in ("first", "second"))
+
+
+def _adam(gradients):
+    """What Adam with beta1 = 0 has moved a row by after these gradients of it: each over its root mean square."""
+    moved, second = torch.zeros(3), torch.zeros(3)
+    for t, gradient in enumerate(gradients, 1):
+        second = BETA * second + (1 - BETA) * gradient**2
+        moved = moved - LR * gradient / ((second / (1 - BETA**t)).sqrt() + 1e-8)
+    return moved
+
+
+def _steps(made, problem, drawn):
+    for choices in drawn:
+        made.sample = lambda n, choices=choices: F.one_hot(torch.tensor([choices]), 3).double()
+        made.arch_step(problem, None, CLOCK)
+
+
+@pytest.mark.parametrize("dead", ["dropped", "learns"])
+def test_a_row_that_draws_none_drops_its_gradient_the_cost_s_too_and_its_adam_waits(dead):
+    costs, paid = torch.tensor([[0.0, 1.0, -2.0], [0.0, 3.0, 0.5]]), torch.tensor([[0.0, 5.0, 1.0], [0.0, 2.0, 4.0]])
+    table = ToyTable.of_costs(WithNone(), costs)
+    made = searcher(table.space, torch.zeros(2, 3), mode="full", dead=dead, alpha_lr=LR)
+    problem = Problem(table, lambda loss, p: loss + (paid * p).sum(), lambda a, g: a)
+    drawn = [(0, 1), (1, 0), (0, 2), (2, 2), (0, 0)]
+    _steps(made, problem, drawn)
+    for row in range(2):
+        alpha, seen = torch.zeros(3), []
+        for choices in drawn:
+            if dead == "learns" or choices[row] != 0:
+                seen.append(double_loop(alpha.softmax(0), costs[row] + paid[row]))  # the loss is affine: exact
+            alpha = _adam(seen)
+        assert torch.allclose(made.alpha[row], alpha, rtol=1e-9, atol=1e-12)
+        assert len(seen) == (2 + row if dead == "dropped" else 5)
+
+
+def test_a_pair_s_row_that_draws_none_stands_still(monkeypatch):
+    table = ToyTable.of_costs(WithNone(), torch.tensor([[0.0, 1.0, -2.0], [0.0, 3.0, 0.5]]))
+    made = searcher(table.space, torch.zeros(2, 3), dead="dropped", alpha_lr=LR)
+    made._draw_pairs = lambda: torch.tensor([[True, True, False], [True, True, False]])
+    monkeypatch.setattr(proxyless, "one_hot_draws", lambda q, u: F.one_hot(torch.tensor([[0, 1]]), 3).double())
+    made.arch_step(without_cost(table), None, CLOCK)
+    assert made.alpha[0].tolist() == [0.0, 0.0, 0.0]
+    # q = (1/2, 1/2), G = (0, 3): 'none' rises and 'a' falls by LR, then both shift to keep exp(a) + exp(b) = 2
+    shift = math.log((math.exp(LR) + math.exp(-LR)) / 2)
+    assert made.alpha[1].tolist() == pytest.approx([LR - shift, -LR - shift, 0.0], abs=1e-9)
+
+
+def test_adam_by_row_continues_from_its_state_and_sees_what_a_hook_makes_of_the_gradient():
+    costs = torch.tensor([[0.0, 1.0, -2.0], [0.0, 3.0, 0.5]])
+    table = ToyTable.of_costs(WithNone(), costs)
+    drawn, problem = [(1, 1), (0, 1), (2, 0), (1, 2)], without_cost(table)
+    whole, first, second = (searcher(table.space, torch.zeros(2, 3), mode="full", dead="dropped") for _ in range(3))
+    _steps(whole, problem, drawn)
+    _steps(first, problem, drawn[:2])
+    second.load_state(first.state())
+    _steps(second, problem, drawn[2:])
+    assert torch.equal(second.alpha, whole.alpha)
+
+    def turned(optimiser, *_):  # as a modifier changes alpha's gradient
+        made.alpha.grad = -made.alpha.grad
+
+    made = searcher(table.space, torch.zeros(2, 3), mode="full", dead="dropped", alpha_lr=LR)
+    made.optimiser.register_step_pre_hook(turned)
+    _steps(made, problem, [(1, 1)])
+    expected = torch.stack([_adam([-double_loop(torch.full((3,), 1 / 3), row)]) for row in costs])
+    assert torch.allclose(made.alpha, expected, atol=1e-9)

@@ -320,3 +320,21 @@ def test_an_edge_of_zero_gates_gives_a_tensor_of_the_right_shape():
     assert seen[0].shape == (3, 8, 8, 8)
     assert not seen[0][:, -2:].any()
     assert seen[0].dtype == torch.float64
+
+
+def test_ones_leaves_the_loss_and_gives_all_other_gates_of_a_node_s_edges_the_same_gradient():
+    """They stand for the same sum: that of the gradient of the node that the edges lead to."""
+    space = Darts()
+    network, gates = supernet(space), mixtures(space)["a member"].requires_grad_()
+    everything = torch.from_numpy(space.mask)
+    loss = F.cross_entropy(network(images(), gates, plan(gates, everything, Run.ONES)), torch.tensor([0, 3, 1]))
+    (found,) = torch.autograd.grad(loss, gates)
+    alone = F.cross_entropy(network(images(), gates.detach(), plan(gates)), torch.tensor([0, 3, 1]))
+    torch.testing.assert_close(loss, alone)
+    closed, whole = gates == 0, mixtures(space)["a member"]
+    for node in space.nodes:
+        rows = list(node.incoming)
+        sums = found[rows][closed[rows]]
+        torch.testing.assert_close(sums, sums[:1].expand_as(sums))
+        assert float(sums[0].abs()) > 1e-9
+        assert whole[rows].sum() == node.keep

@@ -308,3 +308,42 @@ def test_gate_gradients_read_no_memory_beyond_the_gate():
         del freed  # what is read out of bounds now is likely to be NaN
         (gradient,) = torch.autograd.grad(F.cross_entropy(net(x, gates, plan(gates, ALL)), labels), gates)
         torch.testing.assert_close(gradient, expected, rtol=1e-3, atol=1e-4)
+
+
+# -- ones in place of what was not drawn (GDAS' own cell) --------------------------------------------------------------
+
+
+def _authors(net, x, gates):
+    """The logits with each edge as AutoDL-Projects has it: g_k o_k(x) of the drawn operation, plus the other gates
+    themselves, numbers that are added to every entry."""
+    x = net.stem_norm(F.conv2d(x, net.stem, padding=1))
+    for block in net.blocks:
+        if not isinstance(block, CellSupernet):
+            x = block(x)
+            continue
+        nodes = [x]
+        for node in range(1, 4):
+            total = torch.zeros_like(x)
+            for edge, (source, target) in enumerate(EDGES):
+                drawn = int(gates[edge].argmax())
+                if target == node:
+                    y = nodes[source]
+                    out = torch.zeros_like(y) if drawn == NONE else block.operation(edge, drawn)(y)
+                    total = total + gates[edge, drawn] * out
+                    total = total + sum(gates[edge, k] for k in range(5) if k != drawn)
+            nodes.append(total)
+        x = nodes[-1]
+    return net.classifier(F.relu(net.last_norm(x)).mean((2, 3)))
+
+
+@pytest.mark.parametrize("name", ["one-hot", "all none", "node 1 dead", "nodes 1 and 2 dead", "output dead"])
+def test_with_ones_the_gate_gradient_is_that_of_the_authors_cell(name):
+    net, labels, found = both()[0], torch.tensor([0, 3, 1]), []
+    for ours in (True, False):
+        x, gates = images(), GATES[name].clone().requires_grad_()
+        logits = net(x, gates, plan(gates, ALL, Run.ONES)) if ours else _authors(net, x, gates)
+        F.cross_entropy(logits, labels).backward()
+        found.append((logits.detach(), gates.grad))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-6, atol=1e-9)
+    if name in ("one-hot", "node 1 dead"):  # else the output is constant, and the last batch norm's gradients sum to 0
+        assert float(found[1][1].abs().max()) > 1e-4
