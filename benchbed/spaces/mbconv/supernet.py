@@ -12,7 +12,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from ...layers.mixed import mixed, nothing, ones
+from ...layers.mixed import mixed, nothing
 from ...layers.plan import Plan, Run
 from .network import Norm, classifier_of, first_of, head_of, operation_of, stem_of
 from .space import ZERO, Block, Geometry
@@ -34,9 +34,9 @@ class MixedBlock(nn.Module):
         """gates: a scalar tensor a column; steps: this position's part of the plan."""
         words = self.block.operations
         running = [
-            (how, gates[column], ones if how is Run.ONES else self.operations[words[column]])
+            (how, gates[column], self.operations[words[column]])
             for column, how in steps
-            if column < len(words) and (words[column] != ZERO or how is Run.ONES)
+            if column < len(words) and words[column] != ZERO
         ]
         if not running and self.block.has_shortcut:
             return x
