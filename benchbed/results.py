@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+    from .space import Architecture
+
 FIGURES = ("test_accuracy", "valid_accuracy", "regret", "search_seconds")  # what can be compared, of a record
 UNITS = {"search_seconds": "seconds", "regret": "points of regret"}
 COLUMNS = (
@@ -101,6 +103,12 @@ class Results(Sequence[Record]):
         if self.place is None or not self:
             raise BenchbedError("these results have no searches: they are of a dry run, or empty")
         return [self.place / "searches" / search for search in dict.fromkeys(record.search for record in self)]
+
+    def architectures(self) -> "list[Architecture]":
+        """The architecture of each record; in a notebook each shows its picture."""
+        from .spaces.load import load_space
+
+        return [load_space(r.space, r.config.get("space_options")).parse(r.architecture) for r in self]
 
     def where(self, **values: Any) -> "Results":
         """The records whose attribute has the value, or one of several: `where(searcher="darts", seed=range(5))`.

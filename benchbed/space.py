@@ -8,8 +8,10 @@ A column index is therefore never an operation's identity: `positions[i].operati
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from importlib import import_module
 from itertools import combinations
 from math import prod
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -49,6 +51,22 @@ class Architecture(NamedTuple):
 
     def __str__(self) -> str:
         return self.text
+
+    def draw(self, path: str | Path | None = None, space: "Space | None" = None) -> str:
+        """Its picture as SVG; also written to `path`, whose ending chooses .svg, .pdf or .png.
+
+        space: where it is from; by default the first registered one that has this string and these choices. Raises
+        BenchbedError where there is none, as for a chain of layers, whose sizes only its own space knows.
+        """
+        drawn: str = import_module("benchbed.report.draw").drawing(self, path, space)  # matplotlib, only when drawn
+        return drawn
+
+    def _repr_svg_(self) -> str | None:
+        """For notebooks; None where it cannot be drawn, so that they show its string."""
+        try:
+            return self.draw()
+        except BenchbedError:
+            return None
 
 
 class Layer(NamedTuple):

@@ -6,10 +6,13 @@ is listed. In a graph the nodes stand in a row, so that an edge's span is seen a
 groups, whose cells have many edges, what was dropped is left out.
 """
 
+import io
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .. import registry
 from ..errors import BenchbedError
 from ..space import Architecture, Space
 from .draw_chain import chain_figure, chain_text
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+HOW: dict[str, Any] = {"dpi": 200, "bbox_inches": "tight", "pad_inches": 0.05}  # pictures are saved
 WIDTH = 80  # columns of a terminal
 FORMATS = (".svg", ".pdf", ".png")
 ABSENT = ("none", "dropped", "zero")  # what does nothing
@@ -82,20 +86,41 @@ def draw_cell(space: Space, arch: Architecture, path: str | Path) -> None:
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
         raise BenchbedError(f"picture '{path}': ending '{path.suffix}' is not one of {', '.join(FORMATS)}")
-    layers, cells = space.layers(arch), _cells(space, arch)
-    if cells is None and not layers:
-        names = ", ".join(f"'{p.name}'" for p in space.positions[:2])
-        raise BenchbedError(f"{type(space).__name__} cannot be drawn: positions such as {names} are no edges 'a->b'")
-    if layers:
-        figure = chain_figure(layers, colours_of(space), ABSENT)
-    else:
-        assert cells is not None
-        figure = _figure(cells, colours_of(space))
-    ending = path.suffix.lower().removeprefix(".")
+    figure, ending = _picture(space, arch), path.suffix.lower().removeprefix(".")
     try:
-        save_figure(figure, path, ending, "cell", dpi=200, bbox_inches="tight", pad_inches=0.05)
+        save_figure(figure, path, ending, "cell", **HOW)
     except OSError as error:
         raise BenchbedError(f"picture '{path}' cannot be written: {error.strerror or error}") from None
+
+
+def drawing(arch: Architecture, path: str | Path | None = None, space: Space | None = None) -> str:
+    """What `Architecture.draw` gives: its picture as SVG, also written to `path`. Raises BenchbedError as that does."""
+    space = _space_of(arch) if space is None else space
+    if path is not None:
+        draw_cell(space, arch, path)
+    out = io.BytesIO()
+    save_figure(_picture(space, arch), out, "svg", "cell", **HOW)
+    return out.getvalue().decode()
+
+
+def _space_of(arch: Architecture) -> Space:
+    """The first registered space at its default options that has this member, and is no chain."""
+    for plugin in registry.plugins("space"):
+        with suppress(BenchbedError, TypeError):  # another space's string; a space whose options have no default
+            space: Space = registry.load("space", plugin.name)()
+            if space.parse(arch.text) == arch and not space.layers(arch):
+                return space
+    raise BenchbedError(f"architecture '{arch}' cannot be drawn without its space: give space=...")
+
+
+def _picture(space: Space, arch: Architecture) -> "Figure":
+    layers, cells = space.layers(arch), _cells(space, arch)
+    if layers:
+        return chain_figure(layers, colours_of(space), ABSENT)
+    if cells is None:
+        names = ", ".join(f"'{p.name}'" for p in space.positions[:2])
+        raise BenchbedError(f"{type(space).__name__} cannot be drawn: positions such as {names} are no edges 'a->b'")
+    return _figure(cells, colours_of(space))
 
 
 def _cells(space: Space, arch: Architecture) -> list[Cell] | None:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Any
 
@@ -12,18 +13,20 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 class Reporter:
     """One stage at a time: `begin`, then `advance` by steps, and `line` for what is worth keeping on the screen.
 
-    On a terminal a bar shows the stage, its share done, the time left and the last status; elsewhere only the lines
-    are printed. `quiet` prints neither.
+    On a terminal a bar shows the stage, its share done, the time left and the last status, and so in a notebook that
+    has ipywidgets; elsewhere only the lines are printed. `quiet` prints neither.
     """
 
     def __init__(self, quiet: bool = False):
-        self.console = Console(file=sys.stderr, quiet=quiet, highlight=False, soft_wrap=not sys.stderr.isatty())
+        widgets = None if _has_widgets() else False  # rich draws in a notebook by ipywidgets; None: it looks for itself
+        plain = not sys.stderr.isatty()
+        self.console = Console(file=sys.stderr, quiet=quiet, highlight=False, soft_wrap=plain, force_jupyter=widgets)
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._shown = 0.0
 
     def __enter__(self) -> "Reporter":
-        if self.console.is_terminal and not self.console.quiet:
+        if (self.console.is_terminal or self.console.is_jupyter) and not self.console.quiet:
             self._bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=24),
@@ -61,3 +64,7 @@ class Reporter:
 
     def line(self, text: str) -> None:
         self.console.print(text, markup=False)
+
+
+def _has_widgets() -> bool:
+    return all(map(find_spec, ("IPython", "ipywidgets")))
