@@ -67,7 +67,7 @@ class GDAS(GradientSearcher[Options]):
         self.tau = float(options.tau_start)
 
     @classmethod
-    def needed(cls, options: Any) -> frozenset[str]:
+    def needed(cls, options: Options) -> frozenset[str]:
         return frozenset({"network"}) if options.gradient == "ones" else frozenset()
 
     @property
