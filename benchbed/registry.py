@@ -10,6 +10,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -85,9 +86,13 @@ def add_class(kind: str, found: type[Any]) -> str:
 
 def _source_of(found: type[Any]) -> bytes:
     """The text that a class is made of: its module's file, or where a script or notebook defines it its own lines."""
-    file = inspect.getsourcefile(found)
-    if found.__module__ != "__main__" and file is not None and Path(file).is_file():
-        return Path(file).read_bytes()
+    if found.__module__ != "__main__":
+        return Path(inspect.getfile(found)).read_bytes()
+    for cell in reversed(getattr(sys.modules["__main__"], "In", [])):  # a notebook's, the last one first
+        with suppress(SyntaxError):
+            for node in ast.walk(ast.parse(cell)):
+                if isinstance(node, ast.ClassDef) and node.name == found.__name__:
+                    return ast.unparse(node).encode()
     return inspect.getsource(found).encode()
 
 

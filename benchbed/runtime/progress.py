@@ -18,9 +18,16 @@ class Reporter:
     """
 
     def __init__(self, quiet: bool = False):
-        widgets = None if _has_widgets() else False  # rich draws in a notebook by ipywidgets; None: it looks for itself
-        plain = not sys.stderr.isatty()
-        self.console = Console(file=sys.stderr, quiet=quiet, highlight=False, soft_wrap=plain, force_jupyter=widgets)
+        notebook = "ipykernel" in sys.modules  # its stderr says that it is a terminal, which takes no cursor back
+        widgets = notebook and find_spec("ipywidgets") is not None  # by which rich draws there
+        self.console = Console(
+            file=sys.stderr,
+            quiet=quiet,
+            highlight=False,
+            soft_wrap=notebook or not sys.stderr.isatty(),
+            force_jupyter=widgets,
+            force_terminal=False if notebook else None,
+        )
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._shown = 0.0
@@ -64,7 +71,3 @@ class Reporter:
 
     def line(self, text: str) -> None:
         self.console.print(text, markup=False)
-
-
-def _has_widgets() -> bool:
-    return all(map(find_spec, ("IPython", "ipywidgets")))
