@@ -38,7 +38,8 @@ class Common(TypedDict, total=False):
     data: str | Path
     splits: str | Path
     seed: int
-    preset: str
+    protocol: str
+    preset: str  # the old name of `protocol`
     device: str
     config: str | Path | Mapping[str, Any]
     set: Settings
@@ -65,6 +66,7 @@ class RunKeywords(Common, total=False):
     target: float
     epochs: int
     steps: int
+    budget: str
     dry_run: bool
     snapshots: str | Iterable[int]
 
@@ -207,7 +209,8 @@ def _raw(
         if name not in options.__annotations__:
             raise unknown(f"option of {command}", name, [*options.__annotations__, *own, "out", "quiet"])
     config, files = given.get("config") or {}, given.get("plugin") or ()
-    read = dict(config) if isinstance(config, Mapping) else read_toml(Path(config))
+    config = dict(config) if isinstance(config, Mapping) else Path(config)
+    read = config if isinstance(config, dict) else read_toml(config)
     plugins = [Path(file) for file in ((files,) if isinstance(files, str | Path) else files)]
     flags = {name: value for name, value in (own | given).items() if name not in HOW}
     if out is not None:
@@ -226,9 +229,10 @@ def _raw(
         if command == "train":  # `arch` is of this command alone; what `set` says of the epochs must win here too
             if (arch := flags.pop("arch") or read.get("arch")) is not None:
                 apart["arch"] = arch
-            read.pop("arch", None)
+            if "arch" in read:
+                config = {key: value for key, value in read.items() if key != "arch"}
             flags["scoring.epochs"] = flags.pop("epochs")
-        raw = configuration(read, flags, _settings(given.get("set")), plugins)
+        raw = configuration(config, flags, _settings(given.get("set")), plugins)
         yield raw | apart
 
 
