@@ -204,8 +204,8 @@ Job = dict[str, Any]
 
 
 class Study(ABC, Generic[O]):
-    """One question. Called once each, in this order: `check`, `runs`, `jobs`, `measure` (once a job, in any process),
-    `rows`, `figures`. Whatever can be refused is refused by the first two, when nothing has been made.
+    """One question. Called once each, in this order: `check`, `runs`, `foretell`, `jobs`, `measure` (once a job, in
+    any process), `rows`, `figures`. Whatever can be refused is refused by the first two, when nothing has been made.
 
     The docstring of the file begins with the line that `list studies` and `study --help` show.
     """
@@ -231,6 +231,10 @@ class Study(ABC, Generic[O]):
         does.
         """
         return {}
+
+    def foretell(self) -> str | None:
+        """A line, told before anything is made: what the study's own work will cost, where that is much."""
+        return None
 
     def snapshots(self) -> tuple[int, ...]:
         """The epochs after which the searches keep their state."""
@@ -320,6 +324,8 @@ def finish(found: Prepared, pool: Pool = HERE) -> Finished:
     A shard makes its share of the runs; once all of them are there, its share of the jobs; it writes no files.
     """
     study, lab = found.study, found.study.lab
+    if (line := study.foretell()) is not None:
+        lab.options.reporter.line(line)
     records = _records(found, pool)
     jobs = [] if records is None else study.jobs(records)
     measured = _measured(found, jobs, pool)

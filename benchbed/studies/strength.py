@@ -60,11 +60,12 @@ class StrengthStudy(Study[Options]):
 
     def runs(self, base: Mapping[str, Any]) -> Mapping[int, RunConfig]:
         self.configs = seeded(base, self.options)
-        self.lab.check(self.configs.values())
-        first = next(iter(self.configs.values()))
-        self.edges = edges_of(self.lab.space(first), self.options.edges)
-        self.lab.options.reporter.line(foretold(self.lab, first, len(self.configs), self.edges, self.tuning))
+        self.first = next(iter(self.configs.values()))
+        self.edges = edges_of(self.lab.space(self.first), self.options.edges)
         return self.configs
+
+    def foretell(self) -> str:
+        return foretold(self.lab, self.first, len(self.configs), self.edges, self.tuning)
 
     def jobs(self, records: Records) -> list[Job]:
         how = {"edges": self.edges, "tuning": self.tuning.model_dump()}

@@ -120,6 +120,33 @@ def test_a_study_without_its_file_or_its_plug_ins_is_refused_in_one_line(
     assert not (tmp_path / "out").exists()
 
 
+def test_workers_and_shards_give_the_page_of_one_process(
+    command: Callable[..., Any], tiny_flags: list[str], tmp_path: Path
+) -> None:
+    words = ("study", "skip", "--seeds", "0:2", "--swaps", 2, *tiny_flags, "--quiet", "--out")
+    alone = command(*words, tmp_path / "alone")
+    assert alone.status == 0, alone.err
+    page = (tmp_path / "alone" / "skip.md").read_text()
+    said = [command(*words, tmp_path / "shards", "--shard", f"{i}/2").out for i in (1, 2, 1, 2)]
+    assert not (tmp_path / "shards" / "skip.md").exists()
+    assert said[0].startswith("shard 1/2: its share of the 2 runs is made")
+    assert said[3].startswith("shard 2/2: its share of the 2 measurements is made")
+    measured = sorted(p.stat().st_mtime_ns for p in (tmp_path / "shards" / "jobs").glob("*/record.json"))
+    assert len(measured) == 2
+    assert command(*words, tmp_path / "shards").status == 0
+    assert sorted(p.stat().st_mtime_ns for p in (tmp_path / "shards" / "jobs").glob("*/record.json")) == measured
+    assert (tmp_path / "shards" / "skip.md").read_text() == page
+    shared = command(*words, tmp_path / "workers", "--workers", 2)
+    assert shared.status == 0, shared.err
+    assert (tmp_path / "workers" / "skip.md").read_text() == page
+
+
+def test_bad_pools_are_refused(refused: Callable[..., str]) -> None:
+    assert "--workers 0: at least one is needed" in refused("study", "skip", "--workers", 0)
+    assert "--shard '3/2': expected I/N" in refused("study", "skip", "--shard", "3/2")
+    assert "unknown executor 'rey': did you mean 'ray'" in refused("study", "skip", "--executor", "rey")
+
+
 def test_a_dry_run_keeps_nothing(command: Callable[..., Any], tiny_flags: list[str], tmp_path: Path) -> None:
     done = command("study", "skip", "--seeds", "0:2", "--dry-run", *tiny_flags, "--out", tmp_path / "out", "--quiet")
     assert done.out == "dry run: 1 pairing(s) went from search to score; nothing was kept\n"
