@@ -26,7 +26,7 @@ from .pipeline.given import configuration
 from .pipeline.history import history
 from .pipeline.many import records_of
 from .pipeline.record import Record
-from .pipeline.resolve import expand, seed_range, with_settings
+from .pipeline.resolve import expand, file_sha256, seed_range, with_settings
 from .pipeline.saved import refuse_another, saved_config
 from .pipeline.score import trained
 from .report.markdown import json_lines, write_files
@@ -201,6 +201,7 @@ def named_options(text: str) -> tuple[str, dict[str, Any]]:
 
 Records = Mapping[Any, Record]
 Job = dict[str, Any]
+Files = Mapping[str, str | bytes | list[str]]
 
 
 class Study(ABC, Generic[O]):
@@ -211,6 +212,10 @@ class Study(ABC, Generic[O]):
     """
 
     Options: ClassVar[type[StudyOptions]] = StudyOptions
+
+    name: str
+    base: dict[str, Any]  # the raw configuration that the runs share
+    configs: Mapping[Any, RunConfig]  # what `runs` gave
 
     def __init__(self, options: O, lab: Lab):
         self.options, self.lab = options, lab
@@ -257,13 +262,14 @@ class Study(ABC, Generic[O]):
         outcomes, in their order."""
 
     @abstractmethod
-    def figures(self, rows: Sequence[Any]) -> Mapping[str, str | bytes]:
-        """File name -> content; NAME.md is the page that is printed too."""
+    def figures(self, rows: Sequence[Any]) -> Files:
+        """File name -> content, text as a list of lines or whole; NAME.md is the page that is printed too."""
 
 
-def score_job(config: RunConfig, architecture: str, dataset: str | None = None) -> Job:
+def score_job(lab: Lab, config: RunConfig, architecture: str, dataset: str | None = None) -> Job:
     """The job of `Study.measure`: the test accuracy of an architecture, scored as the configuration's runs are."""
-    return {"config": config.model_dump(mode="json"), "architecture": architecture, "dataset": dataset}
+    whole = {"config": config.model_dump(mode="json"), "task": lab.task(config).fingerprint}
+    return {**whole, "architecture": architecture, "dataset": dataset}
 
 
 def search_job(config: RunConfig, record: Record, **more: Any) -> Job:
@@ -281,87 +287,79 @@ def seeded(raw: Mapping[str, Any], options: SearchOptions, selector: str = "magn
 
 
 class Finished(NamedTuple):
-    """rows: of NAME.jsonl; page: NAME.md; files: what was written; hours: of a full search, where asked for."""
+    """rows: of NAME.jsonl; page: NAME.md, with the hours of a full search where asked for; files: what was written."""
 
     rows: Sequence[Any]
     page: str
     files: list[Path]
-    hours: str | None
-
-
-class Prepared(NamedTuple):
-    """A study, all that can be refused checked, and the runs that it needs."""
-
-    name: str
-    study: Study[Any]
-    base: dict[str, Any]
-    runs: Mapping[Any, RunConfig]
 
 
 def prepared(
     name: str, values: Mapping[str, Any], options: RunOptions, under: Mapping[str, Any] = MappingProxyType({})
-) -> Prepared:
-    """The study NAME with `values` of its options, and the configuration `under` what they say.
+) -> Study[Any]:
+    """The study NAME with `values` of its options over the configuration `under`, and the runs that it needs.
 
     Raises BenchbedError for whatever the options or a run are refused for; nothing has been made then.
     """
     made = registry.load("study", name)
     asked = typed(made.Options, values, f"study {name}")
     study: Study[Any] = made(asked, Lab(options))
-    base = asked.base(under)
+    study.name, study.base = name, asked.base(under)
     if getattr(asked, "full_cost", False):
-        check_timeable(base)
+        check_timeable(study.base)
     study.check()
-    runs = study.runs(base)
-    study.lab.check(runs.values())
+    study.configs = study.runs(study.base)
+    study.lab.check(study.configs.values())
     study.lab.options = options._replace(snapshots=study.snapshots())
-    return Prepared(name, study, base, runs)
+    return study
 
 
-def finish(found: Prepared, pool: Pool = HERE) -> Finished:
+def finish(study: Study[Any], pool: Pool = HERE) -> Finished:
     """Makes the runs, measures, and writes the study's files into OUT; what is done there is not done again.
 
     A shard makes its share of the runs; once all of them are there, its share of the jobs; it writes no files.
     """
-    study, lab = found.study, found.study.lab
+    name, options = study.name, study.lab.options
     if (line := study.foretell()) is not None:
-        lab.options.reporter.line(line)
-    records = _records(found, pool)
-    jobs = [] if records is None else study.jobs(records)
-    measured = _measured(found, jobs, pool)
-    if records is None or pool.shard is not None:
-        return Finished([], _share(pool, len(found.runs), None if records is None else len(jobs)), [], None)
-    rows = study.rows(records, measured)
+        options.reporter.line(line)
+    if (records := _records(study, pool)) is None:
+        return Finished([], f"{_share(pool)} of the {len(study.configs)} runs is made\n", [])
+    outcomes = _measured(study, jobs := study.jobs(records), pool)
+    if pool.shard is not None:
+        return Finished([], f"{_share(pool)} of the {len(jobs)} measurements is made\n", [])
+    rows = study.rows(records, outcomes)
     lines = json_lines(row if isinstance(row, Mapping) else row._asdict() for row in rows)
-    files = {f"{found.name}.jsonl": lines, **study.figures(rows)}
-    write_files(lab.options.out, files)
-    hours = None
+    files: dict[str, str | bytes] = {f"{name}.jsonl": lines}
+    for file, content in study.figures(rows).items():
+        files[file] = "\n".join([*content, ""]) if isinstance(content, list) else content
+    write_files(options.out, files)
+    page = str(files.get(f"{name}.md", lines))
     if getattr(study.options, "full_cost", False):
-        unpaid = {key: value for key, value in found.base.items() if key != "cost"}
-        hours = str(full_search(unpaid, study.options.searcher, study.options.selector, lab.options))
-    page = str(files.get(f"{found.name}.md", lines))
-    return Finished(rows, page, [lab.options.out / file for file in sorted(files)], hours)
+        unpaid = {key: value for key, value in study.base.items() if key != "cost"}
+        page += f"\n{full_search(unpaid, study.options.searcher, study.options.selector, options)}\n"
+    return Finished(rows, page, [options.out / file for file in sorted(files)])
 
 
-def _records(found: Prepared, pool: Pool) -> Records | None:
+def _records(study: Study[Any], pool: Pool) -> Records | None:
     """The records by the keys of `runs`; None where a shard has made its own and others are still missing."""
-    lab, configs = found.study.lab, list(found.runs.values())
+    lab, configs = study.lab, list(study.configs.values())
     made = records_of(configs, lab.options, pool) if configs else []
     if configs and pool.shard is not None:
         folders = [lab.options.out / run_id(config, lab.task(config)) for config in configs]
         if not all((folder / "record.json").exists() for folder in folders):
             return None
         made = records_of(configs, lab.options)
-    return dict(zip(found.runs, made, strict=True))
+    return dict(zip(study.configs, made, strict=True))
 
 
-def _measured(found: Prepared, jobs: Sequence[Job], pool: Pool) -> list[dict[str, Any]]:
+def _measured(study: Study[Any], jobs: Sequence[Job], pool: Pool) -> list[dict[str, Any]]:
     """The jobs' outcomes. This process measures by itself, but where workers have begun to in OUT."""
-    lab = found.study.lab
-    if pool.here and pool.shard is None and not (lab.options.out / "jobs").exists():
-        return [found.study.measure(lab, job) for job in jobs]
-    payloads = [{"study": found.name, "job": job} for job in jobs]
-    return jobs_of("benchbed.study:measured", payloads, lab.options.out, pool, str(lab.options.device))
+    options, name = study.lab.options, study.name
+    if pool.here and pool.shard is None and not (options.out / "jobs").exists():
+        return [study.measure(study.lab, job) for job in jobs]
+    code = None if registry.is_ours(registry.find("study", name)) else file_sha256("study", name)
+    payloads = [{"study": name, "code": code, "job": job} for job in jobs]
+    return jobs_of("benchbed.study:measured", payloads, options.out, pool, str(options.device))
 
 
 @lru_cache(maxsize=1)  # the tasks stay loaded from one job of a worker to the next
@@ -375,11 +373,9 @@ def measured(payload: dict[str, Any], place: Place) -> dict[str, Any]:
     return study.measure(_lab_in(place.out, place.device), payload["job"])
 
 
-def _share(pool: Pool, runs: int, jobs: int | None) -> str:
+def _share(pool: Pool) -> str:
     index, count = pool.shard or (1, 1)
-    done = f"its share of the {runs} runs is made" if jobs is None else f"its share of the {jobs} measurements is made"
-    then = "once all shards have made theirs, the same command again measures" if jobs is None else "the others' follow"
-    return f"shard {index}/{count}: {done}; {then}; without --shard it writes the page\n"
+    return f"shard {index}/{count}, of a study that is written by the same command without --shard: its share"
 
 
 def run_study(

@@ -33,7 +33,7 @@ class Studies(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         from ..registry import add_file
 
-        for flag, value in zip(args, [*args[1:], ""], strict=True):
+        for flag, value in zip(args, [*args[1:], ""], strict=False):
             if flag.startswith("--plugin=") or (flag == "--plugin" and value):
                 add_file(Path(flag.partition("=")[2] or value))
         ctx.meta["words"] = list(args)
@@ -64,8 +64,10 @@ def command_of(name: str) -> TyperCommand:
     """The command of a study. Raises BenchbedError for a name that none has."""
     from ..registry import find, load
 
-    summary, fields = find("study", name).summary, load("study", name).Options.model_fields
-    parameters = RUNNING | {key: _parameter(key, field) for key, field in fields.items()}
+    summary, options = find("study", name).summary, load("study", name).Options
+    fields = options.model_fields
+    own = sorted(fields, key=lambda key: key not in vars(options).get("__annotations__", ()))  # before inherited ones
+    parameters = {**{key: _parameter(key, fields[key]) for key in own}, **RUNNING}
     made = [
         inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
         for key, (kind, default) in parameters.items()
@@ -73,7 +75,7 @@ def command_of(name: str) -> TyperCommand:
     run = _runner(name)
     run.__signature__ = inspect.Signature(made)  # type: ignore[attr-defined]  # Typer reads a command off it
     run.__annotations__ = {key: kind for key, (kind, _) in parameters.items()}
-    app = typer.Typer(add_completion=False)
+    app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
     app.command(name, help=summary)(run)
     command = typer.main.get_command(app)
     assert isinstance(command, TyperCommand)
@@ -118,13 +120,14 @@ def _runner(name: str) -> Callable[..., None]:
         pool = _pool(how["executor"], how["workers"], how["address"], how["shard"])
         given = {key: value for key, value in values.items() if value is not None}
         with Reporter(how["quiet"]) as reporter:
-            found = prepared(name, given, RunOptions(how["out"], pick_device(how["device"]), False, reporter))
+            study = prepared(name, given, RunOptions(how["out"], pick_device(how["device"]), False, reporter))
             if how["dry_run"]:
-                walked = len(dry_run(list(found.runs.values()), found.study.lab.options)) if found.runs else 0
+                configs = list(study.configs.values())
+                walked = len(dry_run(configs, study.lab.options)) if configs else 0
                 print(f"dry run: {walked} pairing(s) went from search to score; nothing was kept")
                 return
-            done = finish(found, pool)
-        print(done.page + ("" if done.hours is None else f"\n{done.hours}\n"))
+            done = finish(study, pool)
+        print(done.page)
         if done.files:
             print(f"written: {', '.join(map(str, done.files))}")
 

@@ -2,21 +2,37 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..runtime.files import one_line, own_tag, write_atomic
-from ..stats.interval import Interval
+from ..stats.interval import Interval, mean_interval
 
-# -- tables and files --------------------------------------------------------------------------------------------------
+K = TypeVar("K", bound=Hashable)
 
 
-def in_words(i: Interval, signed: bool = False) -> str:
+def in_words(i: Interval, signed: bool = False, digits: int = 2) -> str:
     """A mean with its 95 % interval, where there is one: `4.21 (3.90 to 4.55)`."""
-    sign = "+" if signed else ""
-    interval = f" ({i.low:{sign}.2f} to {i.high:{sign}.2f})" if math.isfinite(i.low) and math.isfinite(i.high) else ""
-    return f"{i.mean:{sign}.2f}{interval}"
+    form = f"{'+' if signed else ''}.{digits}f"
+    return f"{i.mean:{form}}" + (f" ({i.low:{form}} to {i.high:{form}})" if math.isfinite(i.low + i.high) else "")
+
+
+def mean_in_words(values: Iterable[float], signed: bool = False, digits: int = 2) -> str:
+    """The mean of the values that are finite, `in_words`; empty where none is."""
+    there = [v for v in values if math.isfinite(v)]
+    return in_words(mean_interval(there), signed, digits) if there else ""
+
+
+def means(rows: Iterable[Any], by: Callable[[Any], K], columns: Sequence[str]) -> dict[K, dict[str, Interval]]:
+    """By key, in the order of the rows: each column's mean over the rows of that key, with its interval."""
+    groups: dict[K, list[Any]] = {}
+    for row in rows:
+        groups.setdefault(by(row), []).append(row)
+    return {
+        key: {column: mean_interval([float(getattr(row, column)) for row in own]) for column in columns}
+        for key, own in groups.items()
+    }
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -228,7 +228,7 @@ def _saved(figure: "Figure", ending: str) -> bytes:
     return out.getvalue()
 
 
-def skip_svg(searches: Sequence[Sequence[tuple[int, float, float]]], edges: Sequence[tuple[float, float]]) -> bytes:
+def skip_svg(searches: Sequence[Sequence[Sequence[float]]], edges: Sequence[tuple[float, float]]) -> bytes:
     """How a preference for skip connections comes about: the gap over training, and what was foretold of every edge.
 
     searches: for each, (epoch, gap, accuracy in percent) of its epochs, a point each, later ones darker. edges:

@@ -21,7 +21,7 @@ from ..report.plots import Panel, scatters_svg
 from ..runtime.folder import read_json
 from ..runtime.machine import pick_device
 from ..stats.agreement import Estimate, estimate, kendall, spearman, top_precision
-from ..study import Job, Lab, Records, Several, Study, StudyOptions, finished, last_probabilities
+from ..study import Files, Job, Lab, Records, Several, Study, StudyOptions, finished, last_probabilities
 from ..tables.figures import Figure
 from ..tables.table import Table
 
@@ -63,27 +63,7 @@ def truth_of(table: str, dataset: str) -> Truth:
     return Truth(opened, figure, opened.values(*figure).reshape(-1))
 
 
-class Predictor(NamedTuple):
-    """values: float64 (n,) in the order of the table's cells, higher predicts better; NaN where it says nothing."""
-
-    name: str
-    values: np.ndarray
-
-
-class Row(NamedTuple):
-    """How well a predictor agrees with the truth, each an `Estimate` as a dict: over all architectures, and inside the
-    truth's top, which is the fraction `top`."""
-
-    predictor: str
-    truth: str
-    table: str
-    fingerprint: str
-    top: float
-    tau: dict[str, Any]
-    rho: dict[str, Any]
-    precision: dict[str, Any]
-    top_tau: dict[str, Any]
-    top_rho: dict[str, Any]
+ESTIMATES = ("tau", "rho", "precision", "top_tau", "top_rho")  # over all architectures, and inside the truth's top
 
 
 class CorrelateStudy(Study[Options]):
@@ -99,25 +79,23 @@ class CorrelateStudy(Study[Options]):
     @classmethod
     def measure(cls, lab: Lab, job: Job) -> dict[str, Any]:
         truth = truth_of(job["table"], job["dataset"])
-        found = predictor(job["predictor"], truth)
-        return {"values": found.values.tolist(), **agreement(found, truth, job["top"])}
+        values = predictor(job["predictor"], truth)
+        return {"values": values.tolist(), **agreement(job["predictor"], values, truth, job["top"])}
 
-    def rows(self, records: Records, measured: Sequence[dict[str, Any]]) -> list[Row]:
-        table, figure = self.truth.table, str(self.truth.figure)
+    def rows(self, records: Records, measured: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        table, top = self.truth.table, self.options.top
         self.values = [np.array(one["values"]) for one in measured]
-        return [
-            Row(name, figure, table.name, table.fingerprint, self.options.top,
-                **{key: one[key] for key in Row._fields[5:]})
-            for name, one in zip(self.options.predictor, measured, strict=True)
-        ]  # fmt: skip
+        of = {"truth": str(self.truth.figure), "table": table.name, "fingerprint": table.fingerprint, "top": top}
+        named = zip(self.options.predictor, measured, strict=True)
+        return [{"predictor": name, **of, **{key: one[key] for key in ESTIMATES}} for name, one in named]
 
-    def figures(self, rows: Sequence[Row]) -> dict[str, str | bytes]:
+    def figures(self, rows: Sequence[dict[str, Any]]) -> Files:
         panels = [
-            Panel(f"{row.predictor}: tau-b {row.tau['value']:.3f}", values, self.truth.values)
+            Panel(f"{row['predictor']}: tau-b {row['tau']['value']:.3f}", values, self.truth.values)
             for row, values in zip(rows, self.values, strict=True)
         ]
         picture = scatters_svg(panels, f"{self.truth.figure.words}, %")
-        return {"correlate.md": "\n".join(markdown(rows, self.truth.words)) + "\n", "correlate.svg": picture}
+        return {"correlate.md": markdown(rows, self.truth.words), "correlate.svg": picture}
 
 
 def _content(text: str) -> list[str]:
@@ -129,18 +107,21 @@ def _content(text: str) -> list[str]:
     return [Table.open(form).fingerprint] if rest and _FIGURE.fullmatch(rest) else []
 
 
-def predictor(text: str, truth: Truth) -> Predictor:
-    """The predictor of one of `FORMS`. Raises BenchbedError for anything else, and for what the form's source lacks."""
+def predictor(text: str, truth: Truth) -> np.ndarray:
+    """What one of `FORMS` says: float64 (n,) in the order of the table's cells, higher predicts better; NaN: nothing.
+
+    Raises BenchbedError for any other form, and for what the form's source lacks.
+    """
     table, dataset = truth.table, truth.figure.dataset
     form, colon, rest = text.partition(":")
     if text in ("params", "flops"):
-        return Predictor(text, table.cost(text, dataset).reshape(-1).astype(np.float64))
+        return table.cost(text, dataset).reshape(-1).astype(np.float64)
     if form == "alpha":
-        return Predictor(text, _summed(np.log(np.maximum(_probabilities(Path(rest), table), LEAST_P)), table))
+        return _summed(np.log(np.maximum(_probabilities(Path(rest), table), LEAST_P)), table)
     if form == "supernet":
-        return Predictor(text, _by_supernet(rest, truth))
+        return _by_supernet(rest, truth)
     if form == "scores":
-        return Predictor(text, _summed(_scores(Path(rest), table), table))
+        return _summed(_scores(Path(rest), table), table)
     found = _FIGURE.fullmatch(rest if colon else text)
     if found is None:
         raise unknown("predictor", text, FORMS)
@@ -151,7 +132,7 @@ def predictor(text: str, truth: Truth) -> Predictor:
     own = Figure(found["dataset"] or dataset, found["split"], int(found["epochs"]))
     if other.fingerprint == table.fingerprint and own == truth.figure:
         raise BenchbedError(f"predictor '{text}' is the truth itself: expected another figure")
-    return Predictor(text, other.values(*own).reshape(-1))
+    return other.values(*own).reshape(-1)
 
 
 def _by_supernet(text: str, truth: Truth) -> np.ndarray:
@@ -208,14 +189,12 @@ def _of_its_space(folder: Path, table: Table) -> None:
         raise BenchbedError(f"{folder} is of space {config['space']}, table {table.name} of {table.meta['space']}")
 
 
-def agreement(predictor: Predictor, truth: Truth, top: float) -> dict[str, Any]:
-    """The estimates of a `Row`, as dicts. Raises BenchbedError for a predictor of fewer than three architectures."""
-    there = np.isfinite(predictor.values) & np.isfinite(truth.values)
-    x, y = predictor.values[there], truth.values[there]
+def agreement(name: str, values: np.ndarray, truth: Truth, top: float) -> dict[str, Any]:
+    """`ESTIMATES` of a predictor's values (n,), as dicts. Raises BenchbedError for fewer than three architectures."""
+    there = np.isfinite(values) & np.isfinite(truth.values)
+    x, y = values[there], truth.values[there]
     if len(x) < 3:
-        raise BenchbedError(
-            f"predictor '{predictor.name}' speaks of {len(x)} architectures of {truth.words}: 3 at least"
-        )
+        raise BenchbedError(f"predictor '{name}' speaks of {len(x)} architectures of {truth.words}: 3 at least")
     best = y >= np.quantile(y, 1 - top)
 
     def precision(a: np.ndarray, b: np.ndarray) -> float:
@@ -226,17 +205,17 @@ def agreement(predictor: Predictor, truth: Truth, top: float) -> dict[str, Any]:
     return {key: value._asdict() for key, value in (whole | inside).items()}
 
 
-def markdown(rows: Sequence[Row], truth: str) -> list[str]:
+def markdown(rows: Sequence[dict[str, Any]], truth: str) -> list[str]:
     """The table, and how to read it. truth: in words."""
-    top = rows[0].top
+    top = rows[0]["top"]
     share = f"{100 * top:g}%"
     over_all = ["predictor", "n", "Kendall tau-b", "Spearman", f"top-{share} precision"]
     head = [*over_all, f"n of the top {share}", "tau-b there", "Spearman there"]
     lines = []
     for row in rows:
-        tau, rho, precision, top_tau, top_rho = (Estimate(**e) for e in row[5:])
+        tau, rho, precision, top_tau, top_rho = (Estimate(**row[key]) for key in ESTIMATES)
         whole = [_words(e) for e in (tau, rho, precision)]
-        lines.append([row.predictor, f"{tau.n:,}", *whole, f"{top_tau.n:,}", _words(top_tau), _words(top_rho)])
+        lines.append([row["predictor"], f"{tau.n:,}", *whole, f"{top_tau.n:,}", _words(top_tau), _words(top_rho)])
     about = f"Against {truth}. 95 % intervals: percentile bootstrap over architectures, 1,000 resamples. "
     about += "Ties: tau-b, mean ranks; at a top's edge they count in part. "
     about += f"Top-{share} precision: the share of the predictor's top {share} that is in the truth's; chance {top:g}."

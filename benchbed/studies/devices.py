@@ -22,7 +22,7 @@ from ..report.markdown import in_words, markdown_table
 from ..report.plots import preferences_svg
 from ..space import Space
 from ..stats.interval import Interval, mean_interval
-from ..study import Comma, PairingOptions, Positive, Records, Study, last_probabilities, seeded, settled
+from ..study import Comma, Files, PairingOptions, Positive, Records, Study, last_probabilities, seeded, settled
 
 NONE = "none"  # searched for no device: latency-ignorant
 CLOSE = 0.3  # points of accuracy within which the architecture found for a device must not be slower there
@@ -129,32 +129,21 @@ class DevicesStudy(Study[Options]):
             found.append(Found(name, seed, *figures))
         return found
 
-    def figures(self, rows: Sequence[Found]) -> dict[str, str | bytes]:
+    def figures(self, rows: Sequence[Found]) -> Files:
         crossed = Crossed(self.space, self.devices, rows)
-        page = "\n".join(markdown(crossed)) + "\n"
-        return {"devices.md": page, "devices.csv": sheet(crossed), "devices.svg": picture(crossed)}
+        return {"devices.md": markdown(crossed), "devices.csv": sheet(crossed), "devices.svg": picture(crossed)}
 
 
 # -- the page ----------------------------------------------------------------------------------------------------------
 
 
-class Row(NamedTuple):
-    """What was found for one device, means over seeds. costs: by device that it was measured on."""
-
-    searched_for: str
-    accuracy: Interval
-    costs: dict[str, Interval]
-    seconds: float
-
-
-def summary(crossed: Crossed) -> list[Row]:
-    """The devices in the order given, then the latency-ignorant search."""
-    table = []
+def summary(crossed: Crossed) -> dict[str, tuple[Interval, dict[str, Interval], float]]:
+    """By device searched for, then NONE: accuracy, cost by device measured on, seconds; means over seeds."""
+    table = {}
     for name in [*(d.name for d in crossed.devices), NONE]:
         own = [f for f in crossed.found if f.searched_for == name]
         costs = {d.name: mean_interval([f.costs[d.name] for f in own]) for d in crossed.devices}
-        seconds = float(np.mean([f.seconds for f in own]))
-        table.append(Row(name, mean_interval([f.accuracy for f in own]), costs, seconds))
+        table[name] = mean_interval([f.accuracy for f in own]), costs, float(np.mean([f.seconds for f in own]))
     return table
 
 
@@ -183,10 +172,9 @@ def markdown(crossed: Crossed) -> list[str]:
     head = ["searched for", "target", "test accuracy, %", *(f"on {d.name}, {d.cost.unit}" for d in crossed.devices)]
     targets = {d.name: f"{d.target:g} {d.cost.unit}" for d in crossed.devices}
     lines = []
-    for row in summary(crossed):
-        cells = [f"**{in_words(i)}**" if name == row.searched_for else in_words(i) for name, i in row.costs.items()]
-        lines.append([row.searched_for, targets.get(row.searched_for, ""), in_words(row.accuracy), *cells,
-                      f"{row.seconds:.1f}"])  # fmt: skip
+    for of, (accuracy, costs, seconds) in summary(crossed).items():
+        cells = [f"**{in_words(i)}**" if name == of else in_words(i) for name, i in costs.items()]
+        lines.append([of, targets.get(of, ""), in_words(accuracy), *cells, f"{seconds:.1f}"])
     seeds, counts = len({f.seed for f in crossed.found}), rule(crossed)
     about = f"Means over {seeds} seed(s), 95 % intervals (BCa bootstrap). Row '{NONE}': the same search without a cost."
     applies, holds = sum(r.applies for r in counts), sum(r.holds for r in counts)
@@ -202,10 +190,9 @@ def sheet(crossed: Crossed) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["searched_for", "measure", "unit", "mean", "low", "high", "n"])
     units = {d.name: d.cost.unit for d in crossed.devices}
-    for row in summary(crossed):
-        writer.writerow([row.searched_for, "test_accuracy", "%", *_fields(row.accuracy)])
-        for name, interval in row.costs.items():
-            writer.writerow([row.searched_for, name, units[name], *_fields(interval)])
+    for of, (accuracy, costs, _) in summary(crossed).items():
+        for measure, interval in {"test_accuracy": accuracy, **costs}.items():
+            writer.writerow([of, measure, units.get(measure, "%"), *_fields(interval)])
     return out.getvalue()
 
 

@@ -18,13 +18,13 @@ from .. import registry
 from ..cost import without_cost
 from ..errors import BenchbedError
 from ..objectives.table import TableObjective
-from ..report.markdown import in_words, markdown_table
+from ..report.markdown import in_words, markdown_table, means
 from ..report.plots import Curve, curves_svg
 from ..searcher import AlphaSearcher, Clock, masked_softmax
 from ..space import Space
-from ..stats.interval import Interval, mean_interval
+from ..stats.interval import Interval
 from ..streams import Streams
-from ..study import Comma, Distinct, Job, Lab, Records, Seeds, Several, Study, StudyOptions, named_options
+from ..study import Comma, Distinct, Files, Job, Lab, Records, Seeds, Several, Study, StudyOptions, named_options
 from ..tables.figures import in_epochs
 from ..tables.table import Table
 from ..typed import typed
@@ -172,9 +172,8 @@ class EstimatorsStudy(Study[Options]):
         self.confidence = {step: float(np.mean(values)) for step, values in sorted(stages.items())}
         return [Finding(**finding) for one in measured for finding in one["findings"]]
 
-    def figures(self, rows: Sequence[Finding]) -> dict[str, str | bytes]:
-        page = "\n".join(markdown(rows, self.confidence)) + "\n"
-        return {"estimators.md": page, "estimators.svg": picture(rows)}
+    def figures(self, rows: Sequence[Finding]) -> Files:
+        return {"estimators.md": markdown(rows, self.confidence), "estimators.svg": picture(rows)}
 
 
 def compare(estimator: Estimator, draws: Tensor, point: Point, of: str = "") -> Finding:
@@ -202,25 +201,22 @@ def compare(estimator: Estimator, draws: Tensor, point: Point, of: str = "") -> 
 
 # -- the page ----------------------------------------------------------------------------------------------------------
 
-MEASURES = ("cosine", "bias", "noise", "single")
+MEASURES = ("cosine", "bias", "noise", "single", "scale")
 
 
 def by_step(found: Sequence[Finding]) -> dict[tuple[str, int], dict[str, Interval]]:
-    """(estimator, steps) -> each measure's mean over seeds, in the order asked for."""
-    keys = dict.fromkeys((f.estimator, f.steps) for f in found)
-    table = {}
-    for key in keys:
-        own = [f for f in found if (f.estimator, f.steps) == key]
-        table[key] = {name: mean_interval([getattr(f, name) for f in own]) for name in (*MEASURES, "scale")}
-    return table
+    """(estimator, steps) -> each measure's mean over seeds, an estimator after the other, in the order asked for."""
+    names = list(dict.fromkeys(f.estimator for f in found))
+    ordered = sorted(found, key=lambda f: (names.index(f.estimator), f.steps))
+    return means(ordered, lambda f: (f.estimator, f.steps), MEASURES)
 
 
 def markdown(found: Sequence[Finding], confidence: Mapping[int, float]) -> list[str]:
     """A row an estimator and stage of the descent. confidence: by steps, the mean of the rows' greatest probability."""
     head = ["estimator", "steps", "cosine of the mean", "bias", "noise of a step", "cosine of a step", "scale"]
     lines = []
-    for (name, steps), row in sorted(by_step(found).items(), key=lambda item: _order(found, item[0])):
-        lines.append([name, str(steps), *(in_words(row[m]) for m in (*MEASURES, "scale"))])
+    for (name, steps), row in by_step(found).items():
+        lines.append([name, str(steps), *(in_words(row[m]) for m in MEASURES)])
     draws, seeds = found[0].draws, len({f.seed for f in found})
     stages = ", ".join(f"{p:.2f} after {step}" for step, p in confidence.items())
     about = f"Against the exact gradient of {found[0].of}, {draws:,} draws a point, means over {seeds} descents "
@@ -229,11 +225,6 @@ def markdown(found: Sequence[Finding], confidence: Mapping[int, float]) -> list[
     about += f"the number of draws, {draws**0.5:.0f}, leaves nothing to be read of the mean. "
     about += f"Mean greatest probability of a row: {stages} steps."
     return [*markdown_table(head, lines), "", about]
-
-
-def _order(found: Sequence[Finding], key: tuple[str, int]) -> tuple[int, int]:
-    names = list(dict.fromkeys(f.estimator for f in found))
-    return names.index(key[0]), key[1]
 
 
 def picture(found: Sequence[Finding]) -> bytes:

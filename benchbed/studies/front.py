@@ -16,13 +16,13 @@ from pydantic import AfterValidator, Field, NonNegativeFloat
 from ..errors import BenchbedError
 from ..latency.costs import AdditiveCost, WholeCost, values_of_all
 from ..pipeline.config import RunConfig
-from ..report.markdown import in_words, markdown_table
+from ..report.markdown import in_words, markdown_table, mean_in_words, means
 from ..report.plots import Cloud, Mark, front_svg
 from ..space import Architecture, Space
 from ..stats.interval import Interval, mean_interval
 from ..stats.pareto import front, hypervolume
 from ..streams import Streams
-from ..study import Comma, Distinct, Job, PairingOptions, Positive, Records, Study, score_job, seeded, settled
+from ..study import Comma, Distinct, Files, Job, PairingOptions, Positive, Records, Study, score_job, seeded, settled
 
 IGNORANT, RANDOM = "latency-ignorant", "random"
 Values = Annotated[tuple[Positive, ...], Comma, Distinct]
@@ -128,7 +128,7 @@ class FrontStudy(Study[Options]):
         return configs
 
     def jobs(self, records: Records) -> list[Job]:
-        return [score_job(config, str(drawn)) for _, config, drawn in self.drawn]
+        return [score_job(self.lab, config, str(drawn)) for _, config, drawn in self.drawn]
 
     def rows(self, records: Records, measured: Sequence[dict[str, Any]]) -> list[Point]:
         said, points = (self.cost.name, self.cost.unit), []
@@ -141,11 +141,11 @@ class FrontStudy(Study[Options]):
             points.append(Point(RANDOM, None, seed, str(drawn), *figures, *said))
         return points
 
-    def figures(self, rows: Sequence[Point]) -> dict[str, str | bytes]:
+    def figures(self, rows: Sequence[Point]) -> Files:
         whole = _whole(self.first, self.cost)
         least = 100 / self.lab.task(self.first).classes if whole is None else float(whole.accuracy.min())
         found = Fronts(rows, self.options.reference or (self.cost.greatest().value, least), whole)
-        return {"front.md": "\n".join(markdown(found)) + "\n", "front.svg": picture(found)}
+        return {"front.md": markdown(found), "front.svg": picture(found)}
 
 
 def _laid_over(given: Mapping[str, Any], kind: str, value: float) -> dict[str, float]:
@@ -186,29 +186,16 @@ def _label(of: str, value: float | None) -> str:
     return of if value is None else f"{of} {value:g}"
 
 
-class Row(NamedTuple):
-    """What one value of the sweep, or one control, came to: means over seeds (random: over all draws)."""
-
-    of: str
-    value: float | None
-    cost: Interval
-    accuracy: Interval
-    seconds: float
-    on_front: bool  # of the rows' means
+def summary(points: Sequence[Point]) -> dict[tuple[str, float | None], dict[str, Interval]]:
+    """Means over seeds (random: over all draws): the sweep's values, the latency-ignorant search, random ones."""
+    ordered = sorted(points, key=lambda p: (p.of == IGNORANT) + 2 * (p.of == RANDOM))
+    return means(ordered, lambda p: (p.of, p.value), ("cost", "accuracy", "seconds"))
 
 
-def summary(found: Fronts) -> list[Row]:
-    """The values in the order of the sweep, then the latency-ignorant search, then the random architectures."""
-    groups: dict[tuple[str, float | None], list[Point]] = {}
-    for point in sorted(found.points, key=lambda p: (p.of == IGNORANT) + 2 * (p.of == RANDOM)):
-        groups.setdefault((point.of, point.value), []).append(point)
-    means = np.array([[np.mean([p.cost for p in g]), np.mean([p.accuracy for p in g])] for g in groups.values()])
-    best = set(front(means[:, 0], means[:, 1]).tolist())
-    return [
-        Row(of, value, mean_interval([p.cost for p in group]), mean_interval([p.accuracy for p in group]),
-            float(np.mean([p.seconds for p in group])), number in best)
-        for number, ((of, value), group) in enumerate(groups.items())
-    ]  # fmt: skip
+def on_front(table: Mapping[tuple[str, float | None], Mapping[str, Interval]]) -> list[bool]:
+    """Which rows of a `summary` are on the front of their means."""
+    best = front(*(np.array([row[column].mean for row in table.values()]) for column in ("cost", "accuracy")))
+    return [number in best for number in range(len(table))]
 
 
 def hypervolumes(found: Fronts) -> dict[str, list[float]]:
@@ -228,10 +215,11 @@ def markdown(found: Fronts) -> list[str]:
     """Two tables: what each value came to, and the hypervolumes with their reference point."""
     seeds = len({p.seed for p in found.points})
     lines = []
-    for row in summary(found):
-        label = f"{RANDOM}, {row.cost.n} of them" if row.of == RANDOM else _label(row.of, row.value)
-        seconds = "" if row.of == RANDOM else f"{row.seconds:.1f}"
-        lines.append([label, in_words(row.cost), in_words(row.accuracy), "yes" if row.on_front else "", seconds])
+    table = summary(found.points)
+    for ((of, value), row), best in zip(table.items(), on_front(table), strict=True):
+        label = f"{RANDOM}, {row['cost'].n} of them" if of == RANDOM else _label(of, value)
+        seconds = "" if of == RANDOM else f"{row['seconds'].mean:.1f}"
+        lines.append([label, in_words(row["cost"]), in_words(row["accuracy"]), "yes" if best else "", seconds])
     page = markdown_table(["searched with", found.axis, "test accuracy, %", "on the front", "search s"], lines)
     volumes, whole = hypervolumes(found), None
     if found.whole is not None:
@@ -239,10 +227,9 @@ def markdown(found: Fronts) -> list[str]:
     swept, drawn = len({p.value for p in found.points} - {None}), len([p for p in found.points if p.of == RANDOM])
     lines = []
     for kind, values in volumes.items():
-        label = {IGNORANT: "1 latency-ignorant search", RANDOM: f"{drawn // seeds} random"}.get(
-            kind, f"{swept} {kind}s"
-        )
-        share = [] if not whole else [_share(mean_interval([v / whole for v in values]))]
+        controls = {IGNORANT: "1 latency-ignorant search", RANDOM: f"{drawn // seeds} random"}
+        label = controls.get(kind, f"{swept} {kind}s")
+        share = [] if not whole else [mean_in_words([v / whole for v in values], digits=3)]
         lines.append([label, in_words(mean_interval(values)), *share])
     if found.whole is not None and whole:
         lines.append([f"all {len(found.whole.cost):,}", f"{whole:.2f}", "1.000"])
@@ -253,20 +240,15 @@ def markdown(found: Fronts) -> list[str]:
     return [*page, "", *markdown_table(head, lines), "", about]
 
 
-def _share(i: Interval) -> str:
-    return f"{i.mean:.3f}" + (f" ({i.low:.3f} to {i.high:.3f})" if np.isfinite([i.low, i.high]).all() else "")
-
-
 def picture(found: Fronts) -> bytes:
     """The front as SVG."""
 
     def cloud(points: list[Point]) -> Cloud:
         return Cloud(np.array([p.cost for p in points]), np.array([p.accuracy for p in points]))
 
-    table = summary(found)
-    marks = [Mark(f"{r.value:g}" if r.value is not None else "", r.cost, r.accuracy) for r in table]
-    swept = [m for m, r in zip(marks, table, strict=True) if r.value is not None]
-    (blind,) = [m for m, r in zip(marks, table, strict=True) if r.of == IGNORANT]
+    table = summary(found.points)
+    marks = {k: Mark("" if k[1] is None else f"{k[1]:g}", r["cost"], r["accuracy"]) for k, r in table.items()}
+    swept, blind = [m for k, m in marks.items() if k[1] is not None], marks[IGNORANT, None]
     own = [p for p in found.points if p.value is not None]
     random = cloud([p for p in found.points if p.of == RANDOM])
     title = f"searches by {own[0].of} on {own[0].device}"

@@ -16,7 +16,7 @@ from ..pipeline.config import RunConfig
 from ..pipeline.resolve import with_settings
 from ..report.markdown import in_words, markdown_table
 from ..stats.interval import mean_interval
-from ..study import Job, Names, PairingOptions, Records, Several, Study, score_job, seeded
+from ..study import Files, Job, Names, PairingOptions, Records, Several, Study, score_job, seeded
 
 DIRECT = "direct"  # the name of the proxy that changes nothing
 PLAIN = ("task", "dataset", "epochs", "fidelity", "preset", "data", "splits")
@@ -86,11 +86,12 @@ class ProxyStudy(Study[Options]):
         return {(name, seed): own[seed] for seed in options.seeds for name, own in by_proxy.items()}
 
     def jobs(self, records: Records) -> list[Job]:
-        return [
-            score_job(self.direct[seed], record.architecture, None if self.direct[seed].table is None else target)
-            for (_, seed), record in records.items()
-            for target in self.targets
-        ]
+        jobs = []
+        for (_, seed), record in records.items():
+            config = self.direct[seed]
+            named = self.targets if config.table is not None else [None]
+            jobs += [score_job(self.lab, config, record.architecture, target) for target in named]
+        return jobs
 
     def rows(self, records: Records, measured: Sequence[dict[str, Any]]) -> list[Found]:
         scores = iter(measured)
@@ -100,8 +101,8 @@ class ProxyStudy(Study[Options]):
             for (name, seed), record in records.items()
         ]  # fmt: skip
 
-    def figures(self, rows: Sequence[Found]) -> dict[str, str | bytes]:
-        return {"proxy.md": "\n".join(markdown(summary(rows))) + "\n"}
+    def figures(self, rows: Sequence[Found]) -> Files:
+        return {"proxy.md": markdown(summary(rows))}
 
 
 def _targets(direct: RunConfig, targets: Sequence[str] | None) -> list[str]:

@@ -20,14 +20,14 @@ from ..errors import BenchbedError
 from ..objectives.supernet import SupernetObjective
 from ..pipeline.config import RunConfig
 from ..pipeline.history import history
-from ..report.markdown import in_words, markdown_table
+from ..report.markdown import in_words, markdown_table, mean_in_words
 from ..report.plots import skip_svg
 from ..spaces.nb201.space import CONV1, CONV3, SKIP
 from ..spaces.nb201.supernet import NB201Supernet
 from ..stats.agreement import spearman
 from ..stats.interval import mean_interval
 from ..streams import derive
-from ..study import Job, Lab, Records, SearchOptions, Study, search_job, seeded
+from ..study import Files, Job, Lab, Records, SearchOptions, Study, search_job, seeded
 from .analysis.skip_supernet import alpha_gaps, batches, edge_errors, name, swap_test
 from .analysis.skip_theory import Errors, logit_gap
 
@@ -40,7 +40,7 @@ PAPER = (("VGG", 92.69, 9.83), ("ResNet", 93.86, 83.20), ("DARTS supernet", 88.4
 class Options(SearchOptions):
     """What the searches share, and how often edges are traded."""
 
-    swaps: int = Field(10, description="random swaps of two edges in every cell")
+    swaps: int = Field(10, ge=1, description="random swaps of two edges in every cell")
 
 
 class Found(NamedTuple):
@@ -73,15 +73,12 @@ class SkipStudy(Study[Options]):
             raise BenchbedError(f"study skip on space '{space}': its measures are of the supernet of '{SPACE}'")
         if objective != "supernet":
             raise BenchbedError(f"study skip on objective '{objective}': it needs a supernet")
-        if self.options.swaps < 1:
-            raise BenchbedError(f"--swaps {self.options.swaps}: at least 1 is needed")
 
     def runs(self, base: Mapping[str, Any]) -> Mapping[int, RunConfig]:
-        self.configs = seeded(base, self.options)
-        return self.configs
+        return seeded(base, self.options)
 
     def jobs(self, records: Records) -> list[Job]:
-        return [search_job(self.configs[s], r, swaps=self.options.swaps) for s, r in records.items()]
+        return [search_job(self.configs[seed], one, swaps=self.options.swaps) for seed, one in records.items()]
 
     @classmethod
     def measure(cls, lab: Lab, job: Job) -> dict[str, Any]:
@@ -103,9 +100,9 @@ class SkipStudy(Study[Options]):
     def rows(self, records: Records, measured: Sequence[dict[str, Any]]) -> list[Found]:
         return [Found(**one) for one in measured]
 
-    def figures(self, rows: Sequence[Found]) -> dict[str, str | bytes]:
+    def figures(self, rows: Sequence[Found]) -> Files:
         picture = skip_svg([one.epochs for one in rows], [pair for one in rows for pair in one.foretold()])
-        return {"skip.md": "\n".join(markdown(rows)) + "\n", "skip.svg": picture}
+        return {"skip.md": markdown(rows), "skip.svg": picture}
 
 
 def _check_learned(p: Tensor, searcher: str) -> None:
@@ -143,18 +140,11 @@ def summary(found: Sequence[Found]) -> list[dict[str, Any]]:
         finite = one.foretold()
         # the sign is that of Va - Vb, also where the gap is infinite
         agree = [(conv > skip) == (learned > 0) for _, conv, skip, _, learned in one.edges]
-        table.append(
-            {
-                "seed": one.seed,
-                "gap": one.epochs[-1][1],
-                "rho_over_training": rank_correlation([(g, a) for _, g, a in one.epochs]),
-                "before": one.before,
-                "after": float(np.mean(one.after)),
-                "rho_of_edges": rank_correlation(finite),
-                "same_sign": float(np.mean(agree)) if agree else math.nan,
-                "infinite": len(one.edges) - len(finite),
-            }
-        )
+        row = {"seed": one.seed, "gap": one.epochs[-1][1], "before": one.before, "after": float(np.mean(one.after))}
+        row["rho_over_training"] = rank_correlation([(g, a) for _, g, a in one.epochs])
+        row["rho_of_edges"] = rank_correlation(finite)
+        row["same_sign"] = float(np.mean(agree)) if agree else math.nan
+        table.append({**row, "infinite": len(one.edges) - len(finite)})
     return table
 
 
@@ -164,9 +154,8 @@ def markdown(found: Sequence[Found]) -> list[str]:
     head = ["seed", "gap at the end", "rho(gap, accuracy) over epochs", "accuracy", "after swaps",
             "rho(foretold, learned) of pairs", "same sign", "pairs at infinity"]  # fmt: skip
     keys = ["gap", "rho_over_training", "before", "after", "rho_of_edges", "same_sign"]
-    lines = [[str(r["seed"]), *(_figure(r[k]) for k in keys), str(r["infinite"])] for r in table]
-    means = [[r[k] for r in table if math.isfinite(r[k])] for k in keys]
-    lines.append(["mean", *(_mean(m) for m in means), ""])
+    lines = [[str(r["seed"]), *(mean_in_words([r[k]], digits=3) for k in keys), str(r["infinite"])] for r in table]
+    lines.append(["mean", *(mean_in_words([r[k] for r in table], digits=3) for k in keys), ""])
     drop = mean_interval([r["before"] - r["after"] for r in table])
     printed = "; ".join(f"{what} {before} -> {after}" for what, before, after in PAPER)
     return [
@@ -180,16 +169,3 @@ def markdown(found: Sequence[Found]) -> list[str]:
         "construction and not the paper's; at infinity where c is not below both variances. Batch norm by the batch's "
         "own statistics throughout.",
     ]
-
-
-def _figure(value: float) -> str:
-    return f"{value:.3f}" if math.isfinite(value) else ""
-
-
-def _mean(values: Sequence[float]) -> str:
-    """To three digits, for differences of probabilities are small; with its interval, where there is one."""
-    if not values:
-        return ""
-    i = mean_interval(list(values))
-    known = math.isfinite(i.low) and math.isfinite(i.high)
-    return f"{i.mean:.3f}" + (f" ({i.low:.3f} to {i.high:.3f})" if known else "")

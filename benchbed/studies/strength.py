@@ -29,7 +29,7 @@ from ..selection.compare import compare
 from ..selection.discretize import TrainingOptions, discretised
 from ..space import Space
 from ..streams import derive
-from ..study import Job, Lab, Records, SearchOptions, Study, search_job, seeded
+from ..study import Files, Job, Lab, Records, SearchOptions, Study, search_job, seeded
 from ..typed import typed
 from .analysis.strength_page import Candidate, Found, markdown, picture
 
@@ -59,10 +59,10 @@ class StrengthStudy(Study[Options]):
             raise BenchbedError(f"study strength on objective '{objective}': it needs a supernet to tune")
 
     def runs(self, base: Mapping[str, Any]) -> Mapping[int, RunConfig]:
-        self.configs = seeded(base, self.options)
-        self.first = next(iter(self.configs.values()))
+        configs = seeded(base, self.options)
+        self.first = next(iter(configs.values()))
         self.edges = edges_of(self.lab.space(self.first), self.options.edges)
-        return self.configs
+        return configs
 
     def foretell(self) -> str:
         return foretold(self.lab, self.first, len(self.configs), self.edges, self.tuning)
@@ -83,9 +83,9 @@ class StrengthStudy(Study[Options]):
             for candidate in one["candidates"]
         ]
 
-    def figures(self, rows: Sequence[dict[str, Any]]) -> dict[str, str | bytes]:
+    def figures(self, rows: Sequence[dict[str, Any]]) -> Files:
         found = found_in(rows)
-        return {"strength.md": "\n".join(markdown(found)) + "\n", "strength.svg": picture(found)}
+        return {"strength.md": markdown(found), "strength.svg": picture(found)}
 
 
 def found_in(rows: Sequence[Mapping[str, Any]]) -> list[Found]:

@@ -18,12 +18,12 @@ from ..black_box import BlackBoxSearcher
 from ..cost import without_cost
 from ..errors import BenchbedError
 from ..objectives.table import TableObjective
-from ..report.markdown import json_lines, markdown_table
+from ..report.markdown import json_lines, markdown_table, means
 from ..report.plots import Curve, curves_svg
 from ..searcher import Clock
 from ..stats.interval import Interval, mean_interval
 from ..streams import Streams
-from ..study import Job, Lab, Records, Seeds, Several, Study, StudyOptions, named_options
+from ..study import Files, Job, Lab, Records, Seeds, Several, Study, StudyOptions, named_options
 from ..tables.table import Table
 from ..typed import typed
 
@@ -31,6 +31,7 @@ WHOLE = Clock(0, 0, 1, 1)  # one step, which is all of the budget
 CHUNK = 25  # seeds of a job
 GRID = 24  # points of an anytime curve
 RESAMPLES = 999  # of the bootstrap at each of them
+COLUMNS = ("test", "valid", "accuracy", "regret", "evaluations", "distinct", "seconds")
 
 
 class Options(StudyOptions):
@@ -126,16 +127,6 @@ def scored(table: Table, dataset: str, found: Search) -> Run:
     return Run(found.searcher, found.seed, text, accuracy, valid, tests[-1], regret, *counts, anytime)
 
 
-class Tabular(NamedTuple):
-    """What the page is of. By searcher: simulated seconds of a search, training epochs of an evaluation, and cpu,
-    processor seconds of all its searches."""
-
-    runs: Sequence[Run]
-    budgets: dict[str, float]
-    fidelities: dict[str, int]
-    cpu: dict[str, float]
-
-
 class TabularStudy(Study[Options]):
     """Every searcher on every seed; a job is some seeds of one searcher."""
 
@@ -171,67 +162,46 @@ class TabularStudy(Study[Options]):
         words = f"{dataset}, table {self.table.name} (fingerprint {self.table.fingerprint[:16]})"
         return [scored(self.table, dataset, one)._replace(of=words) for one in found]
 
-    def figures(self, rows: Sequence[Run]) -> dict[str, str | bytes]:
-        budgets = {entry.name: float(entry.options["budget"]) for entry in self.entries}
-        fidelities = {entry.name: int(entry.options["fidelity"]) for entry in self.entries}
-        found = Tabular(rows, budgets, fidelities, self.cpu)
-        lines = json_lines(
-            {
-                "searcher": name,
-                "budget": budgets[name],
-                "of": rows[0].of,
-                "cpu_seconds": round(self.cpu[name], 2),
-                **{column: interval._asdict() for column, interval in row.items()},
-            }
-            for name, row in summary(found).items()
-        )
-        page, picture = "\n".join(markdown(found)) + "\n", curves_svg(curves(found), "simulated seconds")
-        return {"tabular-summary.jsonl": lines, "tabular.md": page, "tabular.svg": picture}
+    def figures(self, rows: Sequence[Run]) -> Files:
+        table = means(rows, lambda run: run.searcher, COLUMNS)
+        lines = [
+            {"searcher": entry.name, "budget": float(entry.options["budget"]), "of": rows[0].of,
+             "cpu_seconds": round(self.cpu[entry.name], 2),
+             **{column: interval._asdict() for column, interval in table[entry.name].items()}}
+            for entry in self.entries
+        ]  # fmt: skip
+        panels = curves(rows, {entry.name: float(entry.options["budget"]) for entry in self.entries})
+        return {"tabular-summary.jsonl": json_lines(lines), "tabular.md": self._page(rows, table),
+                "tabular.svg": curves_svg(panels, "simulated seconds")}  # fmt: skip
 
-
-# -- the page ----------------------------------------------------------------------------------------------------------
-
-COLUMNS = ("test", "valid", "accuracy", "regret", "evaluations", "distinct", "seconds")
-
-
-def summary(found: Tabular) -> dict[str, dict[str, Interval]]:
-    """By searcher, in the order asked for: the mean over seeds of each column."""
-    table = {}
-    for name in found.budgets:
-        own = [run for run in found.runs if run.searcher == name]
-        table[name] = {column: mean_interval([float(getattr(run, column)) for run in own]) for column in COLUMNS}
-    return table
-
-
-def markdown(found: Tabular) -> list[str]:
-    """A row a searcher."""
-    head = ["searcher", "test, %", "95 % interval", "regret", "validation, %", "chosen by, %", "evaluations",
-            "distinct", "simulated s", "CPU s"]  # fmt: skip
-    lines = []
-    for name, row in summary(found).items():
-        ci = row["test"]
-        lines.append([
-            name, _spread(row["test"]), f"{ci.low:.2f} to {ci.high:.2f}", _spread(row["regret"]),
-            _spread(row["valid"]), _spread(row["accuracy"]), f"{row['evaluations'].mean:.1f}",
-            f"{row['distinct'].mean:.1f}", f"{row['seconds'].mean:,.0f}", f"{found.cpu[name]:.0f}",
-        ])  # fmt: skip
-    seeds = len(found.runs) // len(found.budgets)
-    budgets = ", ".join(f"{budget:,.0f}" for budget in dict.fromkeys(found.budgets.values()))
-    about = f"{found.runs[0].of}: {seeds} seeds each, a budget of {budgets} simulated seconds. Mean ± sample standard "
-    about += (
-        "deviation over seeds; the interval is of the mean (BCa bootstrap). Test, validation and regret (points to "
-    )
-    about += "the best cell by test accuracy) are of the full training; 'chosen by' is the validation accuracy of the "
-    epochs = ", ".join(map(str, dict.fromkeys(found.fidelities.values())))
-    about += f"evaluations (training epochs: {epochs}). CPU seconds are the processor time of all searches of the row."
-    return [*markdown_table(head, lines), "", about]
+    def _page(self, rows: Sequence[Run], table: Mapping[str, Mapping[str, Interval]]) -> list[str]:
+        """A row a searcher."""
+        head = ["searcher", "test, %", "95 % interval", "regret", "validation, %", "chosen by, %", "evaluations",
+                "distinct", "simulated s", "CPU s"]  # fmt: skip
+        lines = []
+        for name, row in table.items():
+            ci = row["test"]
+            lines.append([
+                name, _spread(row["test"]), f"{ci.low:.2f} to {ci.high:.2f}", _spread(row["regret"]),
+                _spread(row["valid"]), _spread(row["accuracy"]), f"{row['evaluations'].mean:.1f}",
+                f"{row['distinct'].mean:.1f}", f"{row['seconds'].mean:,.0f}", f"{self.cpu[name]:.0f}",
+            ])  # fmt: skip
+        seeds, options = len(self.options.seeds), [entry.options for entry in self.entries]
+        budgets = ", ".join(f"{budget:,.0f}" for budget in dict.fromkeys(o["budget"] for o in options))
+        epochs = ", ".join(map(str, dict.fromkeys(o["fidelity"] for o in options)))
+        about = f"{rows[0].of}: {seeds} seeds each, a budget of {budgets} simulated seconds. Mean ± sample standard "
+        about += "deviation over seeds; the interval is of the mean (BCa bootstrap). Test, validation and regret "
+        about += "(points to the best cell by test accuracy) are of the full training; 'chosen by' is the validation "
+        about += f"accuracy of the evaluations (training epochs: {epochs}). CPU seconds are the processor time of all "
+        about += "searches of the row."
+        return [*markdown_table(head, lines), "", about]
 
 
 def _spread(i: Interval) -> str:
     return f"{i.mean:.2f} ± {i.deviation:.2f}"
 
 
-def curves(found: Tabular) -> dict[str, list[Curve]]:
+def curves(runs: Sequence[Run], budgets: Mapping[str, float]) -> dict[str, list[Curve]]:
     """Two panels over simulated seconds: test accuracy of the incumbent, and the accuracy that it is chosen by.
 
     A point is the mean over all seeds, from the first time on at which each of them has an incumbent.
@@ -239,8 +209,8 @@ def curves(found: Tabular) -> dict[str, list[Curve]]:
     panels: dict[str, list[Curve]] = {}
     for title, column in (("test accuracy of the incumbent, %", 2), ("its validation accuracy as evaluated, %", 1)):
         panels[title] = []
-        for name, budget in found.budgets.items():
-            own = [run.anytime for run in found.runs if run.searcher == name]
+        for name, budget in budgets.items():
+            own = [run.anytime for run in runs if run.searcher == name]
             times = [budget * k / GRID for k in range(1, GRID + 1)]
             started = [t for t in times if all(curve[0][0] <= t for curve in own)]
             points = [(t, mean_interval([at(curve, t)[column] for curve in own], resamples=RESAMPLES)) for t in started]

@@ -26,7 +26,7 @@ from ..report.plots import Curve
 from ..runtime.folder import REMADE, Folder, read_json, snapshot_path
 from ..space import Space
 from ..stats.interval import mean_interval
-from ..study import Comma, Job, Lab, Names, Records, SearchOptions, Study, search_job
+from ..study import Comma, Files, Job, Lab, Names, Records, SearchOptions, Study, search_job
 from ..tables.figures import in_epochs
 
 POINT_KEYS = ("architecture", "test_accuracy")
@@ -92,11 +92,10 @@ class TrajectoryStudy(Study[Options]):
         names, seeds = list(self.options.selector), list(self.options.seeds)
         named = {**base, "selector": {**base.get("selector", {}), "name": ",".join(names)}}  # options go where they fit
         configs = expand(named, [self.options.searcher], names, seeds)
-        self.configs = {(c.seed, c.selector.name): c for c in configs}
         for epoch in self.snapshots():
             if epoch > configs[0].epochs:
                 raise BenchbedError(f"--at {epoch}: the searches have epochs 1 to {configs[0].epochs}")
-        return self.configs
+        return {(c.seed, c.selector.name): c for c in configs}
 
     def snapshots(self) -> tuple[int, ...]:
         return tuple(sorted(set(self.options.at)))
@@ -129,12 +128,12 @@ class TrajectoryStudy(Study[Options]):
                 self.free[seed] = shares
         return points
 
-    def figures(self, rows: Sequence[Point]) -> dict[str, str | bytes]:
+    def figures(self, rows: Sequence[Point]) -> Files:
         found = Found(rows, self.free, self.options.collapse)
         free = {f"seed {seed}": [(float(e), s) for e, s in shares] for seed, shares in found.free.items()}
         collapsed = [epoch for epoch in found.collapses().values() if epoch is not None]
         picture = trajectory_svg(curves(rows), free, found.threshold, collapsed)
-        return {"trajectory.md": "\n".join(markdown(found)) + "\n", "trajectory.svg": picture}
+        return {"trajectory.md": markdown(found), "trajectory.svg": picture}
 
 
 def _kept(lab: Lab, config: RunConfig, search: str, epochs: Sequence[int]) -> Path:

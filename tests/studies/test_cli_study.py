@@ -87,6 +87,12 @@ def test_the_list_of_studies_imports_none_of_them(child_env: dict[str, str]) -> 
     assert not {"torch", "benchbed.study"} & set(done.stdout.split())
 
 
+def test_without_a_name_there_is_the_list(command: Callable[..., Any]) -> None:
+    done = command("study")
+    assert done.status == 2
+    assert all(plugin.name in done.out + done.err for plugin in registry.plugins("study"))
+
+
 def test_a_study_of_ones_own(
     command: Callable[..., Any], tiny_flags: list[str], tmp_path: Path, refused: Callable[..., str]
 ) -> None:
@@ -120,22 +126,13 @@ def test_a_study_without_its_file_or_its_plug_ins_is_refused_in_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_workers_and_shards_give_the_page_of_one_process(
+def test_workers_give_the_page_of_one_process(
     command: Callable[..., Any], tiny_flags: list[str], tmp_path: Path
 ) -> None:
     words = ("study", "skip", "--seeds", "0:2", "--swaps", 2, *tiny_flags, "--quiet", "--out")
     alone = command(*words, tmp_path / "alone")
     assert alone.status == 0, alone.err
     page = (tmp_path / "alone" / "skip.md").read_text()
-    said = [command(*words, tmp_path / "shards", "--shard", f"{i}/2").out for i in (1, 2, 1, 2)]
-    assert not (tmp_path / "shards" / "skip.md").exists()
-    assert said[0].startswith("shard 1/2: its share of the 2 runs is made")
-    assert said[3].startswith("shard 2/2: its share of the 2 measurements is made")
-    measured = sorted(p.stat().st_mtime_ns for p in (tmp_path / "shards" / "jobs").glob("*/record.json"))
-    assert len(measured) == 2
-    assert command(*words, tmp_path / "shards").status == 0
-    assert sorted(p.stat().st_mtime_ns for p in (tmp_path / "shards" / "jobs").glob("*/record.json")) == measured
-    assert (tmp_path / "shards" / "skip.md").read_text() == page
     shared = command(*words, tmp_path / "workers", "--workers", 2)
     assert shared.status == 0, shared.err
     assert (tmp_path / "workers" / "skip.md").read_text() == page

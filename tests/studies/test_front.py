@@ -12,7 +12,7 @@ from benchbed.errors import BenchbedError
 from benchbed.latency.costs import values_of_all
 from benchbed.latency.load import load_cost
 from benchbed.spaces.nb201.space import NB201, all_architectures
-from benchbed.studies.front import IGNORANT, RANDOM, Fronts, Point, hypervolumes, markdown, summary
+from benchbed.studies.front import IGNORANT, RANDOM, Fronts, Point, hypervolumes, markdown, on_front, summary
 
 GRID = np.indices((5,) * 6)
 ACCURACY = 60.0 + 5 * (GRID == 3).sum(0)  # nor_conv_3x3 is worth 5 points an edge
@@ -62,8 +62,9 @@ def test_hypervolumes_and_the_front_are_those_counted_by_hand() -> None:
         ("target", 3.0, 0, 2.0, 60.0), ("target", 5.0, 0, 4.0, 70.0), ("target", 9.0, 0, 6.0, 65.0),
         (IGNORANT, None, 0, 9.0, 80.0), (RANDOM, None, 0, 11.0, 90.0), (RANDOM, None, 0, 5.0, 40.0),
     )  # fmt: skip
+    table = summary(found.points)
     assert hypervolumes(found) == {"target": [2 * 10.0 + 6 * 20.0], IGNORANT: [30.0], RANDOM: [0.0]}
-    assert [(r.of, r.value, r.on_front) for r in summary(found)] == [
+    assert [(*key, best) for key, best in zip(table, on_front(table), strict=True)] == [
         ("target", 3.0, True), ("target", 5.0, True), ("target", 9.0, False), (IGNORANT, None, True),
         (RANDOM, None, False),
     ]  # fmt: skip

@@ -212,7 +212,7 @@ def test_a_searcher_without_gaps_is_refused(command, tiny_flags, tmp_path, searc
     ("words", "text"),
     [
         (["--space", "mbconv"], "study skip on space 'mbconv': its measures are of the supernet of 'nb201'"),
-        (["--swaps", "0"], "--swaps 0: at least 1 is needed"),
+        (["--swaps", "0"], "swaps = 0: input should be greater than or equal to 1"),
         (["--searcher", "dart"], "unknown searcher 'dart': did you mean 'darts'"),
         (["--seeds", "3"], "seeds = '3'"),
     ],

@@ -8,9 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ...report.analyses import strength_svg
-from ...report.markdown import markdown_table
+from ...report.markdown import markdown_table, mean_in_words
 from ...stats.agreement import kendall, spearman
-from ...stats.interval import mean_interval
 
 
 class Candidate(NamedTuple):
@@ -98,8 +97,7 @@ def rows(found: Sequence[Found]) -> dict[str, list[dict[str, float]]]:
 
 def _mean(values: Iterable[float]) -> float:
     """Of those that are there."""
-    there = [v for v in values if math.isfinite(v)]
-    return float(np.mean(there)) if there else math.nan
+    return float(np.mean([v for v in values if math.isfinite(v)] or [math.nan]))
 
 
 def chosen(found: Sequence[Found], score: Score) -> Counter[str]:
@@ -110,33 +108,23 @@ def chosen(found: Sequence[Found], score: Score) -> Counter[str]:
 def markdown(found: Sequence[Found]) -> list[str]:
     """The page: the scores against discretisation accuracy, then edge by edge, then what the paper says."""
     table = rows(found)
-    head = [
-        "score",
-        "rho of an edge",
-        "tau of an edge",
-        "rho of all",
-        "best operation chosen",
-        "regret, points",
-        "chooses",
-    ]
+    over_edges = ["rho of an edge", "tau of an edge", "rho of all", "best operation chosen", "regret, points"]
     lines = []
     for name, per_seed in table.items():
         picks = "" if name == "chance" else _counted(chosen(found, SCORES[name]))
-        lines.append([name, *(_interval([r[key] for r in per_seed]) for key in KEYS), picks])
+        lines.append([name, *(mean_in_words([r[key] for r in per_seed]) for key in KEYS), picks])
     lines.append(["discretisation accuracy", "", "", "", "", "", _counted(chosen(found, lambda c: c.alone))])
-    differences = [
-        _interval([a[key] - b[key] for a, b in zip(table["perturbation"], table["alpha"], strict=True)], signed=True)
-        for key in KEYS
-    ]
+    pairs = list(zip(table["perturbation"], table["alpha"], strict=True))
+    differences = [mean_in_words([a[key] - b[key] for a, b in pairs], signed=True) for key in KEYS]
     lines.append(["perturbation - alpha", *differences, ""])
     epochs = [c.epochs for one in found for c in one.candidates]
     tuned = f"{min(epochs)} to {max(epochs)}" if min(epochs) < max(epochs) else str(max(epochs))
-    accuracy = _interval([one.accuracy for one in found])
+    accuracy = mean_in_words([one.accuracy for one in found])
     return [
         f"Supernets: {len(found)}, of {accuracy} % validation accuracy. Edges: {len(found[0].by_edge())}. Candidates: "
         f"{len(epochs)}, each tuned for {tuned} epochs.",
         "",
-        *markdown_table(head, lines),
+        *markdown_table(["score", *over_edges, "chooses"], lines),
         "",
         *_by_edge(found),
         "",
@@ -159,7 +147,7 @@ def _by_edge(found: Sequence[Found]) -> list[str]:
         for name in ("alpha", "perturbation"):
             each = [edge_row(c, SCORES[name]) for c in own]
             cells.append(_counted(Counter(max(c, key=SCORES[name]).operation for c in own)))
-            cells += [_figure(_mean(r[key] for r in each)) for key in ("rho", "regret")]
+            cells += [mean_in_words([_mean(r[key] for r in each)]) for key in ("rho", "regret")]
         lines.append(cells)
     return markdown_table(head, lines)
 
@@ -167,19 +155,6 @@ def _by_edge(found: Sequence[Found]) -> list[str]:
 def _counted(counts: Counter[str]) -> str:
     """The names, with how often where it is more than once."""
     return ", ".join(name if count == 1 else f"{name} {count}" for name, count in counts.most_common())
-
-
-def _figure(value: float) -> str:
-    return f"{value:.2f}" if math.isfinite(value) else ""
-
-
-def _interval(values: Sequence[float], signed: bool = False) -> str:
-    there = [v for v in values if math.isfinite(v)]
-    if not there:
-        return ""
-    i, form = mean_interval(there), "+.2f" if signed else ".2f"
-    known = math.isfinite(i.low) and math.isfinite(i.high)
-    return f"{i.mean:{form}}" + (f" ({i.low:{form}} to {i.high:{form}})" if known else "")
 
 
 def picture(found: Sequence[Found]) -> bytes:
