@@ -158,5 +158,5 @@ def test_bad_folders_and_fractions(make_table: Any, made: Callable[..., Any], tm
     (empty / "history.jsonl").write_text("{}\n")
     with pytest.raises(BenchbedError, match="holds no epoch: remove the search"):
         ask(f"alpha:{empty}")
-    with pytest.raises(BenchbedError, match="top = 1: input should be less than 1"):
+    with pytest.raises(BenchbedError, match=r"top = 1\.0: input should be less than 1"):
         ask("valid@200", 1.0)

@@ -1,6 +1,7 @@
 """The closed form of DARTS-PT's section 3.2 against the numeric minimum: oracle 7."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -9,7 +10,37 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
 from benchbed.errors import BenchbedError
-from benchbed.studies.analysis.skip_theory import Errors, logit_gap, optimum, variance
+from benchbed.studies.analysis.skip_theory import Errors, logit_gap
+
+
+class Mixture(NamedTuple):
+    """conv, skip: theta, which sum to 1; variance: of the mixture's error; interior: whether both are above 0."""
+
+    conv: float
+    skip: float
+    variance: float
+    interior: bool
+
+
+def variance(errors: Errors, conv: float) -> float:
+    """The variance of the error of the mixture with theta_conv = `conv`."""
+    a, b, c = errors.checked()
+    return conv**2 * a + (1 - conv) ** 2 * b + 2 * conv * (1 - conv) * c
+
+
+def optimum(errors: Errors) -> Mixture:
+    """The mixture of least variance with weights of at least 0, which a softmax gives.
+
+    Both are above 0 exactly if the covariance is below both variances; else the better operation takes everything.
+    Where the two errors are the same random variable every mixture is as good, and the even one is given.
+    """
+    a, b, c = errors.checked()
+    spread = a + b - 2 * c  # var(o - x)
+    if spread <= 0:
+        return Mixture(0.5, 0.5, variance(errors, 0.5), True)
+    conv = min(1.0, max(0.0, (b - c) / spread))
+    return Mixture(conv, 1.0 - conv, variance(errors, conv), c < min(a, b))
+
 
 POSITIVE = st.floats(0.01, 100)
 

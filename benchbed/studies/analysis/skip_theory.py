@@ -35,35 +35,6 @@ class Errors(NamedTuple):
         return self
 
 
-class Mixture(NamedTuple):
-    """conv, skip: theta, which sum to 1; variance: of the mixture's error; interior: whether both are above 0."""
-
-    conv: float
-    skip: float
-    variance: float
-    interior: bool
-
-
-def variance(errors: Errors, conv: float) -> float:
-    """The variance of the error of the mixture with theta_conv = `conv`."""
-    a, b, c = errors.checked()
-    return conv**2 * a + (1 - conv) ** 2 * b + 2 * conv * (1 - conv) * c
-
-
-def optimum(errors: Errors) -> Mixture:
-    """The mixture of least variance with weights of at least 0, which a softmax gives.
-
-    Both are above 0 exactly if the covariance is below both variances; else the better operation takes everything.
-    Where the two errors are the same random variable every mixture is as good, and the even one is given.
-    """
-    a, b, c = errors.checked()
-    spread = a + b - 2 * c  # var(o - x)
-    if spread <= 0:
-        return Mixture(0.5, 0.5, variance(errors, 0.5), True)
-    conv = min(1.0, max(0.0, (b - c) / spread))
-    return Mixture(conv, 1.0 - conv, variance(errors, conv), c < min(a, b))
-
-
 def logit_gap(errors: Errors) -> float:
     """alpha_skip - alpha_conv at the optimum, log (Va - c) / (Vb - c); infinite on the boundary, 0 where Va = Vb."""
     a, b, c = errors.checked()
