@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from .errors import BenchbedError, unknown
+from .runtime.handed_on import hand_on
 
 KINDS = ("searcher", "modifier", "selector", "space", "task", "study")
 _PACKAGES = {kind: f"benchbed.{kind}s" for kind in KINDS}
@@ -114,6 +115,16 @@ def _text(kind: str, name: str) -> bytes | None:
 def user_files() -> list[Path]:
     """The files that `add_file` has registered."""
     return list(_USER_FILES.values())
+
+
+def take_files(texts: dict[str, str], folder: Path) -> None:
+    """In a worker: registers the files that its master has, by name and text; they are put down in `folder`."""
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+        add_file(folder / name)
+
+
+hand_on(f"{__name__}:take_files", lambda: {file.name: file.read_text() for file in user_files()})
 
 
 def plugins(kind: str) -> list[Plugin]:

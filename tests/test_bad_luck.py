@@ -250,7 +250,7 @@ def test_a_full_disk_ends_a_sweep(
     assert outcome.status == 2
     line = outcome.err.splitlines()[-1]
     assert line.startswith(f"benchbed: cannot write {out}/")
-    assert "No space left on device: the sweep ends" in line
+    assert "No space left on device: everything stops" in line
     assert len(list(out.glob("searches/*"))) < 8
 
 

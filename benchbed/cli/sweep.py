@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import BenchbedError, unknown
+from ..errors import BenchbedError
 
 if TYPE_CHECKING:
     from ..runtime.progress import Reporter
-    from ..runtime.workers import Crew
+    from ..runtime.workers import Pool
     from ..sweep.study import Study
 
-EXECUTORS = ("local", "ray")
 FAILED = 1  # exit status where a run failed and the rest went on
 
 
@@ -31,12 +30,21 @@ def sweep(
     ] = None,
     shard: Annotated[str | None, typer.Option(help="I/N: every N-th search from the I-th on, for job arrays")] = None,
     retries: Annotated[int, typer.Option(help="of a run whose worker died or crashed")] = 2,
+    stall: Annotated[
+        float | None,
+        typer.Option(help="seconds without a sign of life after which a run is tried again"),
+    ] = None,
     extend: Annotated[bool, typer.Option("--extend", help="the folder's study has fewer of these runs: add")] = False,
     plugin: Annotated[list[Path] | None, typer.Option(help="a Python file with your own plug-in")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="print the result only")] = False,
 ) -> None:
     """Run a study: a grid of searchers, selectors, tasks and seeds. The same command again goes on."""
-    _check_flags(executor, workers, address, retries, shard)
+    from ..runtime.parallel import started
+    from ..runtime.workers import pool_of
+
+    pool = pool_of(workers, shard, executor, address, retries, stall)
+    if started().size > 1:
+        raise started().refusal("sweep starts its own processes: use it without torchrun")
     asked = [flag for flag, on in (("--plan", plan), ("--dry-run", dry_run), ("--status", status)) if on]
     if len(asked) > 1:
         raise BenchbedError(f"{' and '.join(asked)}: give one of them")
@@ -51,30 +59,15 @@ def sweep(
     for file in plugin or []:
         add_file(file)
     found = read_study(study)
+    pool = pool._replace(needs=found.needs)
     place = _place(study, out, found.raw)
     with Reporter(quiet) as reporter:
         if plan:
-            _print_plan(found._replace(runs=found.shard(*_part(shard))), place, workers or 1)
+            _print_plan(found._replace(runs=found.shard(pool)), place, workers or 1)
             return
         if dry_run:
-            raise typer.Exit(_dry(found, executor, workers, address, retries, reporter))
-        raise typer.Exit(_sweep(found, place, executor, workers, address, shard, retries, extend, reporter))
-
-
-def _check_flags(executor: str, workers: int | None, address: str | None, retries: int, shard: str | None) -> None:
-    if executor not in EXECUTORS:
-        raise unknown("executor", executor, EXECUTORS)
-    if address is not None and executor != "ray":
-        raise BenchbedError(f"--address {address}: goes with --executor ray")
-    if workers is not None and workers < 1:
-        raise BenchbedError(f"--workers {workers}: at least one is needed")
-    if retries < 0:
-        raise BenchbedError(f"--retries {retries}: expected 0 or more")
-    _part(shard)
-    from ..runtime.parallel import started
-
-    if started().size > 1:
-        raise started().refusal("sweep starts its own processes: use it without torchrun")
+            raise typer.Exit(_dry(found, pool, reporter))
+        raise typer.Exit(_sweep(found, place, pool, extend, reporter))
 
 
 def _place(study: Path, out: Path | None, raw: dict[str, Any]) -> Path:
@@ -82,16 +75,6 @@ def _place(study: Path, out: Path | None, raw: dict[str, Any]) -> Path:
     if not isinstance(given, str):
         raise BenchbedError(f"configuration key 'out' is {given!r}: expected a string")
     return out if out is not None else Path(given)
-
-
-def _part(text: str | None) -> tuple[int, int]:
-    """The shard I/N. Raises BenchbedError for anything else."""
-    if text is None:
-        return 1, 1
-    index, slash, of = text.partition("/")
-    if not slash or not index.isdecimal() or not of.isdecimal() or not 1 <= int(index) <= int(of):
-        raise BenchbedError(f"--shard '{text}': expected I/N with I from 1 to N, such as 1/8")
-    return int(index), int(of)
 
 
 def _status(study: Path | None, out: Path | None) -> int:
@@ -121,64 +104,45 @@ def _print_plan(study: "Study", out: Path, workers: int) -> None:
         print(line)
 
 
-def _crew(study: "Study", out: Path, executor: str, workers: int | None, address: str | None) -> "tuple[Crew, int]":
-    """The executor, and how many runs it makes at a time."""
-    from ..runtime.workers import LocalCrew, check_machine
-    from ..sweep.worker import begin_message
-
-    begin = begin_message(study.id, out, study.device, study.images)
-    if executor == "local":
-        check_machine(study.needs, workers or 1)
-        return LocalCrew(begin, study.needs), workers or 1
-    from ..sweep.on_ray import RayCrew
-
-    crew = RayCrew(begin, study.needs, address, workers)
-    return crew, crew.workers
-
-
-def _dry(
-    study: "Study", executor: str, workers: int | None, address: str | None, retries: int, reporter: "Reporter"
-) -> int:
+def _dry(study: "Study", pool: "Pool", reporter: "Reporter") -> int:
     """The whole way on one epoch of a few images, in a folder that is removed again."""
-    from ..sweep.show import Board
+    from ..pipeline.many import MAKE, job_of
+    from ..runtime.workers import run_jobs
     from ..sweep.study import dry
     from ..sweep.summary import report_line
-    from ..sweep.sweep import Sweep
 
     small = dry(study)
+    jobs = [job_of(run, small.images) for run in small.runs]
     with tempfile.TemporaryDirectory(prefix="benchbed-dry-") as scratch:
-        crew, size = _crew(small, Path(scratch), executor, workers, address)
-        with Board(reporter, len(small.runs), 0, size) as board:
-            made = Sweep(Path(scratch), crew, size, retries, board).run(small.runs)
+        made = run_jobs(MAKE, jobs, Path(scratch), pool, reporter, study.device, "runs")
         report_line(Path(scratch), small)
     for failure in made.failures.values():
         print(f"benchbed: failed: {failure.run}: {failure.reason}", file=sys.stderr)
-    went = f"{len(made.records)} of {len(small.runs)} pairing(s) went from search to report"
+    went = f"{len(made.results)} of {len(small.runs)} pairing(s) went from search to report"
     print(f"dry run: {went}; nothing was kept")
     return FAILED if made.failures else 0
 
 
-def _sweep(
-    study: "Study", out: Path, executor: str, workers: int | None, address: str | None, shard: str | None,
-    retries: int, extend: bool, reporter: "Reporter",
-) -> int:  # fmt: skip
+def _sweep(study: "Study", out: Path, pool: "Pool", extend: bool, reporter: "Reporter") -> int:
     """The sweep of one shard; its exit status."""
-    from ..pipeline.failures import Failure, note_failure
+    from ..pipeline.many import MAKE, job_of
+    from ..pipeline.record import Record
+    from ..runtime.board import Board
+    from ..runtime.failures import Failure, note_failure
+    from ..runtime.workers import Scheduler, hired
     from ..sweep.plan import counts
-    from ..sweep.show import Board
     from ..sweep.state import claim, mixed_versions, saved_runs, standing
     from ..sweep.summary import report_line, summary
-    from ..sweep.sweep import Sweep
 
-    runs = study.shard(*_part(shard))
+    runs = study.shard(pool)
     before = standing(out, saved_runs(runs), look_for_work=False)
     left = [run for run in runs if run.id not in before.records and run.id not in before.damaged]
-    crew, size = _crew(study, out, executor, workers, address) if left else (None, 0)  # refuses before anything is made
+    executor, size = hired(MAKE, out, pool, study.device) if left else (None, 0)  # refuses before anything is made
     try:
         claim(out, study, extend)
     except BaseException:
-        if crew is not None:
-            crew.close()
+        if executor is not None:
+            executor.close()
         raise
     done = f"; done before: {len(before.records):,}" if before.records else ""
     reporter.line(f"{counts(study, runs)}{done}, in {out}")
@@ -186,11 +150,13 @@ def _sweep(
     for failure in failures.values():
         note_failure(out, failure)
     records = dict(before.records)
-    if crew is not None:
+    if executor is not None:
         with Board(reporter, len(runs), len(before.records), size) as board:
-            made = Sweep(out, crew, size, retries, board).run(left)
+            scheduler = Scheduler(executor, size, board, pool.retries, pool.stall, out)
+            made = scheduler.run([job_of(run) for run in left])
             reporter.line(board.words)
-        records, failures = records | made.records, failures | made.failures
+        records |= {id_: Record.model_validate(result) for id_, result in made.results.items()}
+        failures |= made.failures
     summary([run for run in runs if run.id in records], records)
     if (mixed := mixed_versions(records.values())) is not None:
         print(f"benchbed: warning: {mixed}", file=sys.stderr)

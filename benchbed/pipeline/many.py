@@ -1,19 +1,142 @@
 """Any list of runs on the pool: in this process, in workers of this machine, on a cluster."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
+from .. import registry
+from ..errors import BenchbedError
+from ..latency.penalty import check_cost, configured
+from ..runtime.board import Job
+from ..runtime.folder import REMADE
+from ..runtime.machine import pick_device
 from ..runtime.options import RunOptions
-from ..runtime.workers import HERE, Pool
-from .config import RunConfig
+from ..runtime.worker import Place
+from ..runtime.workers import HERE, Pool, refuse_failures, run_jobs
+from ..task import Task, truncated
+from .build import check_config, run_id, search_id, space_of, task_in
+from .config import RunConfig, key_of_space
 from .record import Record
-from .run import run_all
+from .resolve import file_sha256
+from .run import run, run_all
+
+MAKE = "benchbed.pipeline.many:make"  # what a worker calls
+
+
+class Run(NamedTuple):
+    """One search and selection, by the names of their folders. `point` says where in a grid: searcher, selector, seed
+    and every axis' value."""
+
+    id: str
+    search: str
+    config: RunConfig
+    point: dict[str, Any]
 
 
 def records_of(configs: Sequence[RunConfig], options: RunOptions, pool: Pool = HERE) -> list[Record]:
     """The record of each run, in order; a search that several share is made once, by one worker, with all selections.
 
     What is done in `options.out` is read. Whatever can be refused in any run is refused before the first begins. With a
-    shard: the records of its runs alone. A run that fails is noted in OUT/failures.jsonl and the others go on; then
-    BenchbedError names it.
+    shard: the records of its runs alone. In workers, a run that fails is noted in OUT/failures.jsonl and the others go
+    on; then BenchbedError names it.
     """
-    return run_all(list(configs), options)
+    if pool.here and pool.shard is None:
+        return run_all(list(configs), options)
+    if options.group.size > 1:
+        raise options.group.refusal("workers and shards are processes of their own: use them without torchrun")
+    tasks: dict[str, Task] = {}
+    check_runs(configs, tasks)
+    runs = [identified(config, tasks) for config in configs]
+    jobs = pool.part_of([job_of(one, force=options.force, snapshots=options.snapshots) for one in runs])
+    mine = {job.id for job in jobs}
+    runs = [one for one in runs if one.id in mine]
+    if pool.here:
+        return run_all([one.config for one in runs], options)
+    done = {} if options.force else {id_: record for id_ in mine if (record := record_of(options.out / id_))}
+    left = {job.id: job for job in jobs if job.id not in done}  # the same run twice is made once
+    made = run_jobs(MAKE, list(left.values()), options.out, pool, options.reporter, str(options.device), "runs")
+    refuse_failures(made.failures, options.out)
+    done |= {id_: Record.model_validate(result) for id_, result in made.results.items()}
+    return [done[one.id] for one in runs]
+
+
+def check_runs(configs: Iterable[RunConfig], tasks: dict[str, Task]) -> None:
+    """Raises BenchbedError, before anything is made, for what any of the runs would refuse."""
+    for config in configs:
+        check_config(config)
+        space = space_of(config, task_in(tasks, config))
+        check_cost(configured(config.cost, space, config.space), config.cost)
+
+
+def identified(config: RunConfig, tasks: dict[str, Task], images: int | None = None) -> Run:
+    """The run with the names of its folders."""
+    task = task_for(tasks, config, images)
+    point = {"searcher": config.searcher.name, "selector": config.selector.name, "seed": config.seed}
+    return Run(run_id(config, task), search_id(config, task), config, point)
+
+
+def job_of(one: Run, images: int | None = None, force: bool = False, snapshots: Sequence[int] = ()) -> Job:
+    """The run as a job of the pool; those of a search are one group. images: of a dry run, a split."""
+    payload = {
+        "run": one.id,
+        "config": one.config.model_dump(mode="json"),
+        "images": images,
+        "force": force,
+        "snapshots": list(snapshots),
+    }
+    return Job(one.id, one.search, payload, in_words(one.point), (f"searches/{one.search}", one.id))
+
+
+def in_words(point: Mapping[str, Any]) -> str:
+    """A point of a grid, such as `darts x perturb, seed 3, searcher.alpha_lr 0.1`."""
+    rest = [f"{key} {value}" for key, value in point.items() if key not in ("searcher", "selector")]
+    return ", ".join([f"{point['searcher']} x {point['selector']}", *rest])
+
+
+def task_for(tasks: dict[str, Task], config: RunConfig, images: int | None) -> Task:
+    """The run's task, whole or cut to `images` a split; loaded once for all runs that share `tasks`."""
+    task = task_in(tasks, config)
+    return task if images is None or config.supernet is None else truncated(task, images)
+
+
+def record_of(path: Path) -> Record | None:
+    """A run folder's record, None where it is not finished. Raises BenchbedError if it is damaged."""
+    file = path / "record.json"
+    if not file.exists():
+        return None
+    again = f"remove {path}, and the same command makes it again"
+    try:
+        return Record.read(file)
+    except BenchbedError as error:
+        raise BenchbedError(f"{str(error).removesuffix(f': {REMADE}')}: {again}") from None
+
+
+# -- in a worker -------------------------------------------------------------------------------------------------------
+
+_TASKS: dict[str, Task] = {}
+_REDONE: set[Path] = set()
+
+
+def make(payload: dict[str, Any], place: Place) -> dict[str, Any]:
+    """Makes the run of a job; its record, as its file holds it."""
+    config = RunConfig.model_validate(payload["config"])
+    _check_code(config)
+    task = task_for(_TASKS, config, payload["images"])
+    if (found := run_id(config, task)) != payload["run"]:
+        raise BenchbedError(
+            f"here run {payload['run']} would be {found}: this worker has other data or another benchbed"
+        )
+    device, snapshots = pick_device(place.device), tuple(payload["snapshots"])
+    options = RunOptions(place.out, device, force=payload["force"], snapshots=snapshots)
+    return run(config, task, options, _REDONE).dump()
+
+
+def _check_code(config: RunConfig) -> None:
+    """Raises BenchbedError where this process has other plug-ins than the runs were given with."""
+    for kind, wanted in (("searcher", config.searcher), ("selector", config.selector)):
+        if file_sha256(kind, wanted.name) != wanted.sha256:
+            raise BenchbedError(f"{kind} '{wanted.name}' is another file here than where the sweep was started")
+    ours = registry.is_ours(registry.find("space", config.space))
+    sha256 = None if ours else file_sha256("space", config.space)
+    if key_of_space(config.space, sha256, {}) != key_of_space(config.space, config.space_sha256, {}):
+        raise BenchbedError(f"space '{config.space}' is another file here than where the sweep was started")

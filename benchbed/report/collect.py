@@ -101,7 +101,7 @@ def _failed(place: Path, finished: set[str]) -> list[str]:
 
     finished: the runs that have a record; a damaged one has had its line.
     """
-    from ..pipeline.failures import failures, lost_failures
+    from ..runtime.failures import failures, lost_failures
 
     last, lost = {failure.run: failure for failure in failures(place)}, lost_failures(place)
     lines = [f"{run} failed: {failure.reason}" for run, failure in last.items() if run not in finished]

@@ -1,44 +1,47 @@
-"""Who makes a sweep's runs: the contract of an executor, and worker processes on this machine."""
+"""The pool: jobs handed to workers, what they say, what died tried again; the rest goes on.
 
+Every job is a folder, or writes to one: so a pool that was killed anywhere goes on by the same call, and several pools
+(shards, other machines) may share a folder. A worker has a lease on its job as long as it gives signs of life.
+"""
+
+import errno
 import hashlib
 import json
 import os
-import queue
-import subprocess
-import sys
-import tempfile
+import signal
 import threading
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib import import_module
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
-from typing import IO, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from ..errors import BenchbedError
+from ..errors import BenchbedError, unknown
+from .board import Board, Job
+from .executor import Event, Executor, LocalExecutor, Needs, check_machine
+from .failures import Failure, note_failure
 from .folder import Folder
+from .handed_on import handed_on
+from .progress import Reporter
+from .worker import Place, function_of
 
-GIB = 2**30
-
-
-class Needs(BaseModel):
-    """What one run needs of a machine. A run stays in one process; half a GPU is a GPU that two runs share."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    cpus: int = Field(1, ge=1, description="threads of a run")
-    gpus: float = Field(0.0, ge=0)
-    memory_gb: float | None = Field(None, gt=0, description="main memory; none: not looked at")
+T = TypeVar("T")
+TICK = 0.5  # seconds that one wait for events takes at most
+PATIENCE = 5.0  # seconds before a folder that another process holds is tried again
+FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))  # what a run says that found no room to write
+DEATHS = 5  # workers that may die one after the other before any is ready
+BEATS = 4  # signs of life in the time after which a worker is taken for stalled
+EXECUTORS = ("local", "ray")
 
 
 class Pool(NamedTuple):
     """Who makes a list of jobs. With `Pool()` this process does, one job after the other.
 
-    workers: jobs at a time; None: as many as the cluster has room for (local: one). shard: (I, N), every N-th group of
-    jobs from the I-th on, counted from 1; None: all. address: of a Ray cluster; None: a Ray of its own. retries: of a
-    job whose worker died or crashed. stall: seconds without a sign of life after which a worker is ended and its job
+    workers: jobs at a time; None: local one, of a cluster as many as it has room for. shard: (I, N), every N-th group
+    of jobs from the I-th on, counted from 1; None: all. address: of a Ray cluster; None: a Ray of its own. retries: of
+    a job whose worker died or crashed. stall: seconds without a sign of life after which a worker is ended and its job
     tried again; None: never.
     """
 
@@ -48,29 +51,107 @@ class Pool(NamedTuple):
     address: str | None = None
     retries: int = 1
     stall: float | None = None
-    needs: Needs = Needs()  # type: ignore[call-arg]  # of one job
+    needs: Needs = Needs(cpus=1, gpus=0.0, memory_gb=None)  # of one job
 
     @property
     def here(self) -> bool:
         """Whether the jobs are made in this process."""
         return self.executor == "local" and self.workers in (None, 1) and self.stall is None
 
+    def part(self, groups: Sequence[T]) -> list[T]:
+        """The shard's."""
+        index, of = self.shard or (1, 1)
+        return list(groups[index - 1 :: of])
+
+    def part_of(self, jobs: Sequence[Job]) -> list[Job]:
+        """The shard's jobs: those of its groups."""
+        mine = set(self.part(list(dict.fromkeys(job.group for job in jobs))))
+        return [job for job in jobs if job.group in mine]
+
 
 HERE = Pool()  # this process alone
 
 
-class Place(NamedTuple):
-    """Where a job works. out: the folder that all jobs of the pool share, as this worker sees it; folder: the job's
-    own, held while it works, where it may keep a checkpoint; say: a line to whoever watches."""
+def pool_of(
+    workers: int | None = None,
+    shard: str | None = None,
+    executor: str = "local",
+    address: str | None = None,
+    retries: int = 1,
+    stall: float | None = None,
+) -> Pool:
+    """The pool that flags of these names ask for. Raises BenchbedError for a value that none has."""
+    if executor not in EXECUTORS:
+        raise unknown("executor", executor, EXECUTORS)
+    ray = executor == "ray"
+    if address is not None and not ray:
+        raise BenchbedError(f"--address {address}: goes with --executor ray")
+    if workers is not None and workers < 1:
+        raise BenchbedError(f"--workers {workers}: at least one is needed")
+    if retries < 0:
+        raise BenchbedError(f"--retries {retries}: expected 0 or more")
+    if stall is not None and (ray or not stall > 0):
+        expected = (
+            "goes with --executor local, for Ray watches its workers itself" if ray else "expected seconds above 0"
+        )
+        raise BenchbedError(f"--stall {stall:g}: {expected}")
+    return Pool(workers, shard_of(shard), "ray" if ray else "local", address, retries, stall)
 
-    out: Path
-    device: str
-    folder: Folder
-    say: Callable[[str], None] = print
+
+def shard_of(text: str | None) -> tuple[int, int] | None:
+    """The shard I/N. Raises BenchbedError for anything else."""
+    if text is None:
+        return None
+    index, slash, of = text.partition("/")
+    if not slash or not index.isdecimal() or not of.isdecimal() or not 1 <= int(index) <= int(of):
+        raise BenchbedError(f"--shard '{text}': expected I/N with I from 1 to N, such as 1/8")
+    return int(index), int(of)
+
+
+# -- jobs --------------------------------------------------------------------------------------------------------------
+
+
+def hired(call: str, out: Path, pool: Pool, device: str = "auto") -> tuple[Executor, int]:
+    """The executor of the pool for jobs of `call`, and how many it makes at a time; nothing runs or is written yet.
+
+    Raises BenchbedError where this machine has not what so many jobs need, or where no Ray answers.
+    """
+    beat = None if pool.stall is None else pool.stall / BEATS
+    begin = {"call": call, "out": str(out.absolute()), "device": device, "beat": beat, "given": handed_on()}
+    if pool.executor == "local":
+        workers = pool.workers or 1
+        check_machine(pool.needs, workers)
+        return LocalExecutor(begin, pool.needs), workers
+    from .on_ray import RayExecutor
+
+    executor = RayExecutor(begin, pool.needs, pool.address, pool.workers)
+    return executor, executor.workers
+
+
+def run_jobs(
+    call: str, jobs: Sequence[Job], out: Path, pool: Pool, reporter: Reporter, device: str = "auto", noun: str = "jobs"
+) -> "Outcome":
+    """Makes the jobs in worker processes, also if there is one; what failed is noted in OUT/failures.jsonl.
+
+    call: "module:function" of a function (payload, Place) -> result, both JSON objects. Raises BenchbedError where no
+    worker can work at all.
+    """
+    if not jobs:
+        return Outcome({}, {})
+    executor, workers = hired(call, out, pool, device)
+    with Board(reporter, len(jobs), 0, workers, noun) as board:
+        made = Scheduler(executor, workers, board, pool.retries, pool.stall, out).run(list(jobs))
+        reporter.line(board.words)
+    return made
 
 
 def jobs_of(
-    call: str, payloads: Sequence[dict[str, Any]], out: Path, pool: Pool = HERE, device: str = "auto"
+    call: str,
+    payloads: Sequence[dict[str, Any]],
+    out: Path,
+    pool: Pool = HERE,
+    device: str = "auto",
+    reporter: Reporter | None = None,
 ) -> list[dict[str, Any]]:
     """What `call` makes of each payload, in their order. A job that was done in `out` before is read, not made again.
 
@@ -78,25 +159,31 @@ def jobs_of(
     result depends on: by it a job is known again. With a shard: the results of its jobs alone. Raises BenchbedError
     where a job is refused; what is done is kept, and the same call goes on.
     """
-    module, _, name = call.partition(":")
-    function = getattr(import_module(module), name)
-    return [_job(function, call, payload, out, device, print) for payload in payloads]
+    reporter = reporter or Reporter(quiet=True)
+    jobs = []
+    for payload in payloads:
+        name = job_id(call, payload)
+        whole = {"call": call, "payload": payload, "folder": f"jobs/{name}"}
+        jobs.append(Job(name, name, whole, name, (f"jobs/{name}",)))
+    jobs = pool.part_of(jobs)
+    if pool.here:
+        place = Place(out, device, reporter.line)
+        return [keep(job.payload, place) for job in jobs]
+    left = {job.id: job for job in jobs if not (out / job.payload["folder"] / "record.json").exists()}
+    made = run_jobs("benchbed.runtime.workers:keep", list(left.values()), out, pool, reporter, device)
+    refuse_failures(made.failures, out)
+    return [made.results[job.id] if job.id in left else keep(job.payload, Place(out, device)) for job in jobs]
 
 
-def _job(
-    function: Callable[[dict[str, Any], Place], dict[str, Any]],
-    call: str,
-    payload: dict[str, Any],
-    out: Path,
-    device: str,
-    say: Callable[[str], None],
-) -> dict[str, Any]:
-    with Folder(out / "jobs" / job_id(call, payload), ("result",)) as folder:
+def keep(payload: dict[str, Any], place: Place) -> dict[str, Any]:
+    """Makes a job of `jobs_of` in its folder, or reads it there."""
+    with Folder(place.out / payload["folder"], ("result",)) as folder:
         if (record := folder.record) is None:
-            record = {"call": call, "payload": payload, "result": function(payload, Place(out, device, folder, say))}
+            result = function_of(payload["call"])(payload["payload"], place._replace(folder=folder))
+            record = {"call": payload["call"], "payload": payload["payload"], "result": result}
             folder.finish(record)
-    result: dict[str, Any] = json.loads(json.dumps(record["result"]))
-    return result
+    found: dict[str, Any] = json.loads(json.dumps(record["result"]))  # the same whether made now or read
+    return found
 
 
 def job_id(call: str, payload: Mapping[str, Any]) -> str:
@@ -105,195 +192,194 @@ def job_id(call: str, payload: Mapping[str, Any]) -> str:
     return f"{call.rpartition(':')[2]}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 
-class Event(NamedTuple):
-    """What came from a worker. ready: it takes runs; reply: of `Station.work`; dead: it is gone, `reason` says how.
+def refuse_failures(failures: Mapping[str, Failure], out: Path) -> None:
+    """Raises BenchbedError that names the first of them, where there are any."""
+    if failures:
+        first = next(iter(failures.values()))
+        more = f", and {len(failures) - 1} more in {out / 'failures.jsonl'}" if len(failures) > 1 else ""
+        raise BenchbedError(f"failed: {first.run}: {first.reason}{more}; the others are kept, the same command goes on")
 
-    refused: it cannot work at all, for a reason that every other worker would give too.
+
+# -- the scheduler -----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Within it SIGTERM, by which clusters stop a job, ends a pool as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@dataclass
+class _Group:
+    """Jobs that are left, made by one worker one after the other, so that they share what the first has made."""
+
+    jobs: deque[Job]
+    not_before: float = 0.0  # of time.monotonic
+
+
+class Outcome(NamedTuple):
+    """What a pool left: the results and the failures, each by the job's id."""
+
+    results: dict[str, dict[str, Any]]
+    failures: dict[str, Failure]
+
+
+@dataclass
+class Scheduler:
+    """Hands jobs to the workers of an executor until each is done or has failed.
+
+    retries: how often a job is tried again whose worker died, stalled or crashed; a refusal is final. stall: seconds
+    without a sign of life after which a worker loses its job. notes: the folder in which failures are noted.
     """
 
-    worker: int
-    kind: Literal["ready", "reply", "dead", "refused"]
-    reply: Mapping[str, Any] = MappingProxyType({})
-    reason: str = ""
+    executor: Executor
+    workers: int
+    board: Board
+    retries: int
+    stall: float | None = None
+    notes: Path | None = None
+    results: dict[str, dict[str, Any]] = field(default_factory=dict)
+    failures: dict[str, Failure] = field(default_factory=dict)
 
-
-class Crew(ABC):
-    """Workers by number. A worker takes one run at a time; it may die at any moment, which is an event, no error."""
-
-    @abstractmethod
-    def hire(self) -> int:
-        """Starts a worker; its number. It is ready when an event says so."""
-
-    @abstractmethod
-    def send(self, worker: int, message: dict[str, Any]) -> None:
-        """Gives a ready worker a run: {"run", "search", "config"}."""
-
-    @abstractmethod
-    def events(self, timeout: float) -> list[Event]:
-        """What came since the last call, after at most `timeout` seconds."""
-
-    @abstractmethod
-    def dismiss(self, worker: int) -> None:
-        """Ends a worker at once; nothing more comes from it."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Ends all workers."""
-
-
-class LocalCrew(Crew):
-    """Processes of this machine: `python -m benchbed.sweep.worker`, a line of JSON a message."""
-
-    def __init__(self, begin: dict[str, Any], needs: Needs) -> None:
-        self._begin, self._needs = json.dumps(begin), needs
-        self._workers: dict[int, _Process] = {}
-        self._said: queue.Queue[tuple[int, str | None]] = queue.Queue()
-        self._hired = 0
-
-    def hire(self) -> int:
-        self._hired += 1
-        slots = {process.slot for process in self._workers.values()}
-        slot = next(n for n in range(len(slots) + 1) if n not in slots)
-        process = _Process(slot, _environment(self._needs, slot))
-        self._workers[self._hired] = process
-        process.write(self._begin)
-        reader = threading.Thread(target=self._listen, args=(self._hired, process.replies), daemon=True)
-        reader.start()
-        return self._hired
-
-    def _listen(self, worker: int, replies: Iterable[str]) -> None:
+    def run(self, jobs: list[Job]) -> Outcome:
+        """Raises BenchbedError where no worker can work at all. On any other end, Ctrl-C too, all workers are ended."""
+        groups: dict[str, _Group] = {}
+        for job in jobs:
+            groups.setdefault(job.group, _Group(deque())).jobs.append(job)
+        self._queue = deque(groups.values())
+        self._hired: set[int] = set()
+        self._idle: list[int] = []
+        self._busy: dict[int, _Group] = {}
+        self._signs: dict[int, float] = {}  # when each busy worker last gave a sign of life, of time.monotonic
+        self._attempts: dict[str, int] = {}
+        self._deaths = 0
         try:
-            for line in replies:
-                self._said.put((worker, line))
+            self._work()
+        except KeyboardInterrupt:
+            self.board.line(f"stopping: ending {len(self._hired)} worker(s), which takes some seconds")
+            raise
         finally:
-            self._said.put((worker, None))
+            self.executor.close()
+        return Outcome(self.results, self.failures)
 
-    def send(self, worker: int, message: dict[str, Any]) -> None:
-        self._workers[worker].write(json.dumps(message))
+    def _work(self) -> None:
+        with _stoppable():
+            while self._queue or self._busy:
+                self._hire()
+                self._hand_out()
+                for event in self.executor.events(TICK):
+                    self._take(event)
+                self._end_leases()
+                if self.board.show():
+                    self._attempts.clear()
 
-    def events(self, timeout: float) -> list[Event]:
-        found = []
-        try:
-            said = [self._said.get(timeout=timeout)]
-            while not self._said.empty():
-                said.append(self._said.get_nowait())
-        except queue.Empty:
-            return []
-        for worker, line in said:
-            if worker in self._workers:  # else dismissed
-                found.append(self._event(worker, line))
-        return found
+    def _hire(self) -> None:
+        while len(self._hired) < min(self.workers, len(self._queue) + len(self._busy)):
+            self._hired.add(self.executor.hire())
 
-    def _event(self, worker: int, line: str | None) -> Event:
-        if line is None or not line.endswith("\n"):  # a kill has torn the line; its end comes next, or is this
-            if line is not None:
-                self._workers[worker].process.wait()
-            return Event(worker, "dead", reason=self._workers.pop(worker).end())
-        reply = json.loads(line)
-        if "run" in reply:
-            return Event(worker, "reply", reply)
-        if reply["status"] == "ready":
-            return Event(worker, "ready")
-        self.dismiss(worker)
-        return Event(worker, "refused", reason=reply["reason"])
+    def _hand_out(self) -> None:
+        now = time.monotonic()
+        for group in list(self._queue):
+            if self._idle and group.not_before <= now:
+                self._queue.remove(group)
+                self._send(self._idle.pop(), group)
 
-    def dismiss(self, worker: int) -> None:
-        process = self._workers.pop(worker)
-        process.process.terminate()
-        process.end()
+    def _send(self, worker: int, group: _Group) -> None:
+        job = group.jobs[0]
+        self._busy[worker], self._signs[worker] = group, time.monotonic()
+        self.board.begin(worker, job)
+        self.executor.send(worker, {"id": job.id, "payload": job.payload, "folders": list(job.folders)})
 
-    def close(self) -> None:
-        for process in self._workers.values():
-            process.process.terminate()
-        for process in self._workers.values():
-            process.end()
-        self._workers.clear()
+    def _end_leases(self) -> None:
+        """Ends the workers that have given no sign of life for too long; their jobs are free again."""
+        for worker in list(self._busy):
+            if self.stall is not None and time.monotonic() - self._signs[worker] > self.stall:
+                self.executor.dismiss(worker, patience=0.0)  # it may be stopped: it would not hear anything
+                self._bury(worker, f"no sign of life for {self.stall:g} s")
 
+    def _take(self, event: Event) -> None:
+        self._signs[event.worker] = time.monotonic()
+        if event.kind == "refused":
+            raise BenchbedError(event.reason)
+        if event.kind == "ready":
+            self._deaths = 0
+            self._idle.append(event.worker)
+        elif event.kind == "dead":
+            self._bury(event.worker, event.reason)
+        elif event.kind == "beat":
+            if event.reply.get("say"):
+                self.board.line(event.reply["say"])
+        else:
+            self._hear(event.worker, event.reply)
 
-class _Process:
-    """A worker process and its three pipes; `slot` is its place among those that live, from 0."""
+    def _bury(self, worker: int, reason: str) -> None:
+        """A worker is gone: its job is tried again, by another one, and goes on from its last save."""
+        self._hired.discard(worker)
+        if worker in self._idle:
+            self._idle.remove(worker)
+        self.board.end(worker)
+        group = self._busy.pop(worker, None)
+        if group is None:
+            self._deaths += 1
+            if self._deaths > DEATHS:
+                raise BenchbedError(f"{self._deaths} workers died one after the other ({reason}): nothing is lost, the "
+                                    "same command goes on")  # fmt: skip
+            return
+        self._try_again(group, f"its worker died ({reason})")
 
-    def __init__(self, slot: int, environment: dict[str, str]) -> None:
-        self.slot = slot
-        self._words = tempfile.TemporaryFile("w+")  # noqa: SIM115  a pipe that nobody reads would fill up
-        command = [sys.executable, "-m", "benchbed.sweep.worker"]
-        pipe = subprocess.PIPE
-        self.process = subprocess.Popen(
-            command, env=environment, stdin=pipe, stdout=pipe, stderr=self._words, text=True
-        )
-        assert self.process.stdout is not None
-        self.replies: IO[str] = self.process.stdout
+    def _try_again(self, group: _Group, reason: str, details: str = "") -> None:
+        job = group.jobs[0]
+        tried = self._attempts[job.id] = self._attempts.get(job.id, 0) + 1
+        if tried > self.retries:
+            self._fail(group, reason, details)
+        else:
+            self.board.line(f"again: {job.id}: {reason}")
+        if group.jobs:
+            self._queue.appendleft(group)
 
-    def write(self, line: str) -> None:
-        """A message; a worker that is dead does not take it, which its end of the other pipe says too."""
-        assert self.process.stdin is not None
-        try:
-            self.process.stdin.write(line + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass
+    def _fail(self, group: _Group, reason: str, details: str = "") -> None:
+        if any(full in reason for full in FULL):
+            raise BenchbedError(f"{reason}: everything stops, for every job would fail by it; the same command goes on")
+        job = group.jobs.popleft()
+        failure = Failure(job.id, reason, self._attempts.get(job.id, 1))
+        self.failures[job.id] = failure
+        if self.notes is not None:
+            note_failure(self.notes, failure, details)
+        self.board.failed(job, reason)
 
-    def end(self, patience: float = 10.0) -> str:
-        """Waits for its end, if need be forced; how it ended."""
-        try:
-            status = self.process.wait(patience)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            status = self.process.wait()
-        with self._words:
-            self._words.seek(0)
-            last = (self._words.read().strip().splitlines() or [""])[-1][:200]
-        for pipe in (self.process.stdin, self.process.stdout):
-            try:
-                if pipe is not None:
-                    pipe.close()
-            except (BrokenPipeError, RuntimeError):  # what it never read; a reader that is at its end
-                pass
-        return f"signal {-status}" if status < 0 else f"status {status}{', ' + last if last else ''}"
-
-
-def threads_of(needs: Needs) -> int:
-    """Of a worker: as many as a run needs, unless OMP_NUM_THREADS says otherwise."""
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    return int(given) if given.isdecimal() and int(given) > 0 else needs.cpus
-
-
-def _environment(needs: Needs, slot: int) -> dict[str, str]:
-    """So that a worker finds this benchbed, uses as many threads as a run needs, and sees its own GPUs."""
-    root = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-    found = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": str(threads_of(needs))}
-    if needs.gpus:
-        first, each = int(slot * needs.gpus), max(1, round(needs.gpus))
-        found["CUDA_VISIBLE_DEVICES"] = ",".join(_visible()[first : first + each])
-    return found
-
-
-def _visible() -> list[str]:
-    """The CUDA devices of this machine that this process may use, as CUDA_VISIBLE_DEVICES names them."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is not None:
-        return [name for name in named.split(",") if name]
-    import torch
-
-    return [str(n) for n in range(torch.cuda.device_count())]
-
-
-def check_machine(needs: Needs, workers: int) -> None:
-    """Raises BenchbedError where this machine has not the GPUs and the memory that so many runs need at once."""
-    gpus = len(_visible()) if needs.gpus else 0
-    if needs.gpus and needs.gpus * workers > gpus:
-        at_most = f"at most --workers {int(gpus / needs.gpus)}" if gpus >= needs.gpus else "use --executor ray"
-        raise BenchbedError(
-            f"grid.needs.gpus = {needs.gpus:g}: {workers} workers need {needs.gpus * workers:g} GPUs, "
-            f"this machine has {gpus}: {at_most}"
-        )
-    if needs.memory_gb is not None:
-        here = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
-        if needs.memory_gb * workers > here:
-            fitting = int(here / needs.memory_gb)
-            at_most = f"at most --workers {fitting}" if fitting else "not even one; use --executor ray"
-            raise BenchbedError(
-                f"grid.needs.memory_gb = {needs.memory_gb:g}: {workers} workers need {needs.memory_gb * workers:g} "
-                f"GB, this machine has {here:.0f}: {at_most}"
-            )
+    def _hear(self, worker: int, reply: Mapping[str, Any]) -> None:
+        group = self._busy.pop(worker)
+        job = group.jobs[0]
+        self.board.end(worker)
+        if reply["status"] == "crashed":  # the process may be broken: a device's error stays with it
+            self.executor.dismiss(worker)
+            self._hired.discard(worker)
+            self._try_again(group, reply["reason"], reply["details"])
+            return
+        if reply["status"] == "held":
+            self.board.waits(job, reply["reason"])
+            group.not_before = time.monotonic() + PATIENCE
+            self._queue.append(group)
+            self._idle.append(worker)
+            return
+        if reply["status"] == "done":
+            group.jobs.popleft()
+            self.results[job.id] = reply["result"]
+            self.board.done(job, reply["seconds"])
+        else:
+            self._fail(group, reply["reason"])
+        if group.jobs:
+            self._send(worker, group)
+        else:
+            self._idle.append(worker)

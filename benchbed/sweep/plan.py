@@ -18,15 +18,16 @@ import numpy as np
 import torch
 
 from ..pipeline.config import RunConfig
+from ..pipeline.many import Run, task_for
 from ..pipeline.record import Record
 from ..pipeline.run import run
+from ..runtime.board import span
+from ..runtime.executor import GIB, threads_of
 from ..runtime.machine import pick_device
 from ..runtime.options import RunOptions
-from ..runtime.workers import GIB, threads_of
 from ..stats.paired import seeds_needed
 from ..task import Task, truncated
-from .show import span
-from .study import Run, Study, place, task_for
+from .study import Study, place
 
 BATCHES = 4  # of images a split that a measured epoch goes through
 FEWEST = 3  # seeds that two methods must share before the deviation of their difference is taken from records

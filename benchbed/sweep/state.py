@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import BenchbedError
-from ..pipeline.failures import Failure, failures
+from ..pipeline.many import Run, in_words, record_of
 from ..pipeline.record import Record
+from ..runtime.failures import Failure, failures
 from ..runtime.files import held, one_line, own_tag, write_atomic
-from ..runtime.folder import REMADE, read_json
+from ..runtime.folder import read_json
 from ..runtime.machine import versions
-from .study import Run, Study, in_words
+from .study import Study
 
 FORMAT = 1
 ANEW = "remove it, and start the sweep again: no run is lost"
@@ -135,18 +136,6 @@ def standing(out: Path, runs: list[dict[str, Any]], look_for_work: bool = True) 
     ids = {run["id"] for run in runs}
     failed = {f.run: f for f in failures(out) if f.run in ids and f.run not in records}
     return Standing(runs, records, damaged, failed, at_work)
-
-
-def record_of(path: Path) -> Record | None:
-    """A run folder's record, None where it is not finished. Raises BenchbedError if it is damaged."""
-    file = path / "record.json"
-    if not file.exists():
-        return None
-    again = f"remove {path}, and the same command makes it again"
-    try:
-        return Record.read(file)
-    except BenchbedError as error:
-        raise BenchbedError(f"{str(error).removesuffix(f': {REMADE}')}: {again}") from None
 
 
 def mixed_versions(records: Iterable[Record]) -> str | None:

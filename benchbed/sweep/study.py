@@ -19,28 +19,19 @@ from typing import Any, NamedTuple
 
 from .. import registry
 from ..errors import BenchbedError, unknown
-from ..latency.penalty import check_cost, configured
-from ..pipeline.build import check_config, run_id, search_id, space_of, task_in
-from ..pipeline.config import RunConfig, identity
+from ..pipeline.config import identity
+from ..pipeline.many import Run, check_runs, identified, in_words
 from ..pipeline.resolve import PLAIN, SECTIONS, check_sizes, resolve, seed_range, with_settings
 from ..pipeline.run import DRY_IMAGES, shortened
+from ..runtime.executor import Needs
 from ..runtime.files import read_toml
-from ..runtime.workers import Needs
-from ..task import Task, truncated
+from ..runtime.workers import Pool
+from ..task import Task
 from ..typed import typed
 
 OF_OTHERS = ("tune",)  # sections that other commands read from the same file
 AXES = ("searcher", "selector", *(key for key in PLAIN if key not in ("seed", "seeds", "device", "out")))
 OF_GRID = ("seeds", "effect", "deviation", "needs")  # and no axes
-
-
-class Run(NamedTuple):
-    """One search and selection. `point` says where in the grid: searcher, selector, seed and every axis' value."""
-
-    id: str
-    search: str
-    config: RunConfig
-    point: dict[str, Any]
 
 
 class Study(NamedTuple):
@@ -75,10 +66,9 @@ class Study(NamedTuple):
     def device(self) -> str:
         return str(self.raw.get("device", "auto"))
 
-    def shard(self, index: int, of: int) -> list[Run]:
-        """The runs of every `of`-th search, from the `index`-th on, counted from 1."""
-        chosen = list(self.searches.values())[index - 1 :: of]
-        return [run for runs in chosen for run in runs]
+    def shard(self, pool: Pool) -> list[Run]:
+        """The runs of the searches that are the pool's share."""
+        return [run for runs in pool.part(list(self.searches.values())) for run in runs]
 
 
 def read_study(path: Path) -> Study:
@@ -102,7 +92,8 @@ def expand_study(name: str, base: Mapping[str, Any], grid: Mapping[str, Any]) ->
     seeds = _seeds(raw, rest.get("seeds"))
     study = Study(name, {**raw, "grid": dict(grid)}, [], needs, _points(rest, "effect"), _points(rest, "deviation"))
     tasks: dict[str, Task] = {}
-    first = [_checked(run, tasks) for run in _runs(raw, axes, seeds[0])]
+    first = list(_runs(raw, axes, seeds[0]))
+    check_runs([run.config for run in first], tasks)
     every = [_seeded(run, seed, tasks, None) for seed in seeds for run in first]
     return study._replace(runs=_distinct(every))
 
@@ -114,12 +105,6 @@ def dry(study: Study) -> Study:
     first = [run._replace(config=shortened(run.config, 32)) for run in study.runs if run.config.seed == seed]
     runs = [_seeded(run, seed, tasks, DRY_IMAGES) for run in first]
     return study._replace(runs=list({run.id: run for run in runs}.values()), images=DRY_IMAGES)
-
-
-def task_for(tasks: dict[str, Task], config: RunConfig, images: int | None) -> Task:
-    """The run's task, whole or cut to `images` a split; loaded once for all runs that share `tasks`."""
-    task = task_in(tasks, config)
-    return task if images is None or config.supernet is None else truncated(task, images)
 
 
 # -- the grid ----------------------------------------------------------------------------------------------------------
@@ -218,21 +203,10 @@ def _laid_over(base: Mapping[str, Any], at: Mapping[str, Any]) -> dict[str, Any]
     return with_settings(raw, [])
 
 
-def _checked(run: Run, tasks: dict[str, Task]) -> Run:
-    """The run, if its parts go together; before anything is made."""
-    config = run.config
-    check_config(config)
-    space = space_of(config, task_in(tasks, config))
-    check_cost(configured(config.cost, space, config.space), config.cost)
-    return run
-
-
 def _seeded(run: Run, seed: int, tasks: dict[str, Task], images: int | None) -> Run:
     """The same point of the grid at another seed, with its identities."""
-    config = run.config.model_copy(update={"seed": seed})
-    task = task_for(tasks, config, images)
-    search, own = search_id(config, task), run_id(config, task)
-    return Run(own, search, config, {**run.point, "seed": seed})
+    found = identified(run.config.model_copy(update={"seed": seed}), tasks, images)
+    return found._replace(point={**run.point, "seed": seed})
 
 
 def _distinct(runs: list[Run]) -> list[Run]:
@@ -254,12 +228,6 @@ def place(point: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     and the seed."""
     own = ("searcher", "selector", "seed")
     return tuple((key, str(value)) for key, value in point.items() if key.partition(".")[0] not in own)
-
-
-def in_words(point: Mapping[str, Any]) -> str:
-    """A point of the grid, such as `darts x perturb, seed 3, searcher.alpha_lr 0.1`."""
-    rest = [f"{key} {value}" for key, value in point.items() if key not in ("searcher", "selector")]
-    return ", ".join([f"{point['searcher']} x {point['selector']}", *rest])
 
 
 def _table(name: str, value: Any) -> dict[str, Any]:

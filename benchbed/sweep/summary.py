@@ -7,11 +7,12 @@ from typing import Any
 
 from rich.console import Console
 
-from ..pipeline.failures import lost_failures
+from ..pipeline.many import Run, in_words
 from ..pipeline.record import Record
 from ..report.terminal import grid_summary
+from ..runtime.failures import lost_failures
 from .state import Standing, mixed_versions, saved_runs, standing
-from .study import Run, Study, in_words, place
+from .study import Study, place
 
 
 def summary(runs: Sequence[Run], records: Mapping[str, Record]) -> None:

@@ -20,14 +20,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchbed.pipeline.many import MAKE, job_of
 from benchbed.pipeline.run import run_all
+from benchbed.runtime.board import Board, Job
 from benchbed.runtime.options import RunOptions
 from benchbed.runtime.progress import Reporter
-from benchbed.runtime.workers import LocalCrew
-from benchbed.sweep.show import Board
-from benchbed.sweep.study import Run, Study, expand_study
-from benchbed.sweep.sweep import Sweep
-from benchbed.sweep.worker import begin_message
+from benchbed.runtime.workers import Pool, Scheduler, hired
+from benchbed.sweep.study import Study, expand_study
 from benchbed.tables import store
 
 
@@ -52,17 +51,17 @@ class Stopwatch(Board):
         super().__init__(Reporter(quiet=True), total, 0, 1)
         self.times: list[float] = []
 
-    def done(self, run: Run, seconds: float) -> None:
-        super().done(run, seconds)
+    def done(self, job: Job, seconds: float) -> None:
+        super().done(job, seconds)
         self.times.append(time.perf_counter())
 
 
 def in_a_sweep(study: Study, out: Path) -> tuple[float, float]:
     """Seconds a run with one worker process, and seconds until the first one was done."""
     began, board = time.perf_counter(), Stopwatch(len(study.runs))
-    crew = LocalCrew(begin_message(study.id, out, "cpu", None), study.needs)
-    made = Sweep(out, crew, 1, 0, board).run(study.runs)
-    assert len(made.records) == len(study.runs), made.failures
+    executor, workers = hired(MAKE, out, Pool(needs=study.needs), "cpu")
+    made = Scheduler(executor, workers, board, retries=0, notes=out).run([job_of(run) for run in study.runs])
+    assert len(made.results) == len(study.runs), made.failures
     return (board.times[-1] - board.times[0]) / (len(board.times) - 1), board.times[0] - began
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from benchbed.errors import BenchbedError
-from benchbed.pipeline.failures import Failure, note_failure
 from benchbed.report.collect import Clock, collect, place_of
+from benchbed.runtime.failures import Failure, note_failure
 
 
 def change(path: Path, key: str, value: Any) -> None:

@@ -1,227 +1,190 @@
-"""Worker processes of this machine: the same records as `run` makes, whatever happens to them."""
+"""The pool's own decisions, with an executor that is a script: what is tried again, what is final, who gets what."""
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from benchbed.errors import BenchbedError
-from benchbed.pipeline.run import run_all
 from benchbed.runtime import workers as module
-from benchbed.runtime.options import RunOptions
-from benchbed.runtime.workers import Needs, check_machine
-from benchbed.sweep.state import read_study_file
-from benchbed.sweep.study import read_study
+from benchbed.runtime.board import Board, Job, span
+from benchbed.runtime.executor import Event, Executor
+from benchbed.runtime.progress import Reporter
+from benchbed.runtime.workers import Outcome, Scheduler
 
-STUDY = """
-objective = "table"
-table = "mine"
-dataset = "cifar10"
-epochs = {epochs}
-[grid]
-searcher = ["darts", "random"]
-selector = ["magnitude", "random"]
-seeds = "0:2"
-"""
-CHANGES = {"seconds", "peak_memory_bytes", "versions", "commit", "machine", "finished", "segments"}
-PLUGIN = '''
-"""Fails in three ways."""
-from pydantic import BaseModel
-from benchbed.errors import BenchbedError
-from benchbed.selector import Selection, Selector
-
-class Options(BaseModel):
-    how: str = "well"
-
-class Fails(Selector):
-    Options = Options
-    def steps(self, space):
-        return 1
-    def step(self, context):
-        print("a plug-in prints what it likes")
-        if self.options.how == "refused":
-            raise BenchbedError("no such luck")
-        if self.options.how == "crashed":
-            raise ZeroDivisionError("by zero")
-        best = context.space.keep_strongest([0] * 6, [1.0] * 6)
-        chosen = context.space.architecture_of(best)
-        return Selection(chosen, context.space.gates(chosen), {})
-    def state(self):
-        return {}
-    def load_state(self, tree):
-        pass
-'''
+Answer = Callable[[int, str], list[Event]]
 
 
-def steady(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in record.items() if key not in CHANGES}
+class Scripted(Executor):
+    """Answers each run by `answer(worker, run)`; by default it is done."""
+
+    def __init__(self, answer: Answer | None = None, ready: bool = True) -> None:
+        self.answer = answer or done
+        self.ready, self.hired, self.closed = ready, 0, False
+        self.alive: set[int] = set()
+        self.sent: list[tuple[int, str]] = []
+        self._events: list[Event] = []
+
+    def hire(self) -> int:
+        self.hired += 1
+        self.alive.add(self.hired)
+        self._events.append(Event(self.hired, "ready" if self.ready else "dead", reason="status 1"))
+        return self.hired
+
+    def send(self, worker: int, message: dict[str, Any]) -> None:
+        assert worker in self.alive
+        self.sent.append((worker, message["id"]))
+        self._events += self.answer(worker, message["id"])
+
+    def events(self, timeout: float) -> list[Event]:
+        """One event a call: the others are still on their way."""
+        return [self._events.pop(0)] if self._events else []
+
+    def dismiss(self, worker: int, patience: float = 10.0) -> None:
+        self.alive.remove(worker)
+
+    def close(self) -> None:
+        self.closed = True
 
 
-def records(out: Path) -> dict[str, dict[str, Any]]:
-    return {path.parent.name: steady(json.loads(path.read_text())) for path in out.glob("*/record.json")}
+def reply(worker: int, run: str, status: str, **rest: Any) -> list[Event]:
+    return [Event(worker, "reply", {"id": run, "status": status, "seconds": 1.0, **rest})]
 
 
-WHOLE: dict[str, dict[str, Any]] = {}
-
-
-def one_process(study: Path, out: Path) -> dict[str, dict[str, Any]]:
-    """What `run` makes of the study's runs, all in this process; once for every test, the table is always the same."""
-    if not WHOLE:
-        made = run_all([run.config for run in read_study(study).runs], RunOptions(out, torch.device("cpu")))
-        WHOLE.update({record["id"]: json.loads(json.dumps(steady(record.dump()))) for record in made})
-    return WHOLE
+def done(worker: int, run: str) -> list[Event]:
+    return reply(worker, run, "done", result={"id": run})
 
 
 @pytest.fixture
-def study(tmp_path: Path, make_table: Callable[..., Any]) -> Callable[[int], Path]:
-    make_table("mine")
+def go(tmp_path: Path) -> Callable[..., Outcome]:
+    """`go(crew, {"search": ["run", ...]}, workers, retries)`"""
 
-    def write(epochs: int) -> Path:
-        (tmp_path / "study.toml").write_text(STUDY.format(epochs=epochs))
-        return tmp_path / "study.toml"
+    def go(crew: Executor, searches: dict[str, list[str]], workers: int = 1, retries: int = 2) -> Outcome:
+        runs = [Job(run, search, {}, run) for search, names in searches.items() for run in names]
+        with Board(Reporter(quiet=True), len(runs), 0, workers) as board:
+            return Scheduler(crew, workers, board, retries, notes=tmp_path).run(runs)
 
-    return write
-
-
-def start(study: Path, out: Path, env: dict[str, str], *more: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "benchbed", "sweep", str(study), "--out", str(out), *more]
-    env = {**env, "BENCHBED_HOME": os.environ["BENCHBED_HOME"]}
-    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return go
 
 
-def search_at_work(out: Path, process: "subprocess.Popen[str]", timeout: float = 120) -> int:
-    """Waits for a search that has saved an epoch and is not done; the process that makes it."""
-    end = time.monotonic() + timeout
-    while time.monotonic() < end:
-        assert process.poll() is None, process.communicate()
-        for path in out.glob("searches/*/checkpoint.pt"):
-            if not (path.parent / "record.json").exists():
-                return int((path.parent / ".lock").read_text())
-        time.sleep(0.05)
-    raise AssertionError("no search began")
+def test_the_runs_of_a_search_are_one_worker_s_in_order(go: Callable[..., Outcome]) -> None:
+    crew = Scripted()
+    made = go(crew, {"s": ["a", "b", "c"], "t": ["d", "e"]}, workers=2)
+    by_worker = {w: [run for worker, run in crew.sent if worker == w] for w in (1, 2)}
+    assert sorted(by_worker.values()) == [["a", "b", "c"], ["d", "e"]]
+    assert list(made.results) == [run for _, run in crew.sent]
+    assert made.results["a"] == {"id": "a"}
+    assert crew.closed
+    assert crew.hired == 2
 
 
-def test_a_worker_killed_with_sigkill_loses_nothing(
-    tmp_path: Path, study: Callable[[int], Path], child_env: dict[str, str]
+def test_no_more_workers_than_searches(go: Callable[..., Outcome]) -> None:
+    crew = Scripted()
+    go(crew, {"s": ["a", "b", "c"]}, workers=8)
+    assert crew.hired == 1
+
+
+def dies(times: int, victim: str = "b") -> Answer:
+    left = [times]
+
+    def answer(worker: int, run: str) -> list[Event]:
+        if run == victim and left[0]:
+            left[0] -= 1
+            return [Event(worker, "dead", reason="signal 9")]
+        return done(worker, run)
+
+    return answer
+
+
+def test_a_dead_worker_s_run_is_tried_again_and_the_search_goes_on(go: Callable[..., Outcome]) -> None:
+    crew = Scripted(dies(2))
+    made = go(crew, {"s": ["a", "b", "c"]})
+    assert crew.sent == [(1, "a"), (1, "b"), (2, "b"), (3, "b"), (3, "c")]
+    assert made.results.keys() == {"a", "b", "c"}
+    assert made.failures == {}
+
+
+def test_a_run_that_kills_every_worker_fails_alone(go: Callable[..., Outcome], tmp_path: Path) -> None:
+    made = go(Scripted(dies(99)), {"s": ["a", "b", "c"], "t": ["d"]}, retries=1)
+    assert made.results.keys() == {"a", "c", "d"}
+    assert made.failures["b"] == ("b", "its worker died (signal 9)", 2)
+    assert (tmp_path / "failures.jsonl").read_text().count("\n") == 1
+
+
+def test_a_refusal_is_final(go: Callable[..., Outcome]) -> None:
+    def answer(worker: int, run: str) -> list[Event]:
+        return reply(worker, run, "refused", reason="diverged") if run == "a" else done(worker, run)
+
+    crew = Scripted(answer)
+    made = go(crew, {"s": ["a", "b"]})
+    assert crew.sent == [(1, "a"), (1, "b")]
+    assert made.failures["a"] == ("a", "diverged", 1)
+
+
+def test_a_crash_is_tried_again_in_a_new_process(go: Callable[..., Outcome], tmp_path: Path) -> None:
+    def answer(worker: int, run: str) -> list[Event]:
+        return reply(worker, run, "crashed", reason="CUDA error", details="Traceback ...")
+
+    crew = Scripted(answer)
+    made = go(crew, {"s": ["a"]}, retries=1)
+    assert crew.sent == [(1, "a"), (2, "a")]
+    assert crew.alive == set()
+    assert made.failures["a"].reason == "CUDA error"
+    assert "Traceback ..." in (tmp_path / "failures.jsonl").read_text()
+
+
+def test_a_folder_that_another_process_holds_is_waited_for(
+    go: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file, out = study(8), tmp_path / "out"
-    sweep = start(file, out, child_env, "--workers", "2")
-    os.kill(search_at_work(out, sweep), signal.SIGKILL)
-    printed, said = sweep.communicate(timeout=300)
-    assert sweep.returncode == 0, said
-    assert "its worker died (signal 9)" in said
-    assert "8 of 8 runs done" in said
-    assert records(out) == one_process(file, tmp_path / "whole")
-    assert "test accuracy in percent, cifar10 in table mine" in printed
+    """The others go first, and waiting is no attempt."""
+    monkeypatch.setattr(module, "PATIENCE", 0.0)
+    left = [7]
+
+    def answer(worker: int, run: str) -> list[Event]:
+        if run == "a" and left[0]:
+            left[0] -= 1
+            return reply(worker, run, "held", reason="a is held by process 7: wait for it")
+        return done(worker, run)
+
+    crew = Scripted(answer)
+    made = go(crew, {"s": ["a", "b"], "t": ["c"]}, retries=0)
+    assert [run for _, run in crew.sent[:2]] == ["a", "c"]
+    assert made.results.keys() == {"a", "b", "c"}
 
 
-@pytest.mark.slow
-def test_ctrl_c_stops_and_the_same_command_goes_on(
-    tmp_path: Path, study: Callable[[int], Path], child_env: dict[str, str], command: Callable[..., Any]
-) -> None:
-    file, out = study(8), tmp_path / "out"
-    sweep = start(file, out, child_env)
-    worker = search_at_work(out, sweep)
-    sweep.send_signal(signal.SIGINT)
-    _, said = sweep.communicate(timeout=60)
-    assert sweep.returncode == 130
-    assert said.splitlines()[-1].startswith("benchbed: interrupted:")
-    with pytest.raises(ProcessLookupError):
-        os.kill(worker, 0)
-    kept = len(records(out))
-    assert kept < 8
-    shown = command("sweep", "--status", "--out", out)
-    assert f"done {kept}, at work 0, failed 0" in shown.out
-    again = command("sweep", file, "--out", out)
-    assert again.status == 0, again.err
-    assert records(out) == one_process(file, tmp_path / "whole")
-    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
-    assert command("sweep", file, "--out", out).status == 0  # nothing is made again, and no worker is started
-    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+def test_workers_that_all_die_at_once_end_the_sweep(go: Callable[..., Outcome]) -> None:
+    crew = Scripted(ready=False)
+    with pytest.raises(BenchbedError, match=r"6 workers died one after the other \(status 1\)"):
+        go(crew, {"s": ["a"]})
+    assert crew.closed
 
 
-def test_failed_and_damaged_runs_are_named_and_the_rest_goes_on(
-    tmp_path: Path, study: Callable[[int], Path], command: Callable[..., Any]
-) -> None:
-    """A plug-in file goes to the workers, where it prints, is refused, and crashes."""
-    plugin = tmp_path / "fails.py"
-    plugin.write_text(PLUGIN)
-    file, out = study(1), tmp_path / "out"
-    text = file.read_text().replace(
-        '"random"]\nseeds', '"fails"]\n"selector.how" = ["well", "refused", "crashed"]\nseeds'
-    )
-    file.write_text(text.replace('"darts", ', "").replace("0:2", "0:1"))
-    arguments = ("sweep", file, "--out", out, "--plugin", plugin, "--retries", "1")
-    made = command(*arguments)
-    assert made.status == 1
-    assert len(records(out)) == 2  # magnitude, and fails where it does well
-    failed = [line for line in made.err.splitlines() if line.startswith("benchbed: failed: ")]
-    assert len(failed) == 2
-    assert failed[0].endswith(": no such luck")
-    assert "ZeroDivisionError: by zero (fails.py, line " in failed[1]
-    assert "2 of 4 runs done, 2 failed" in made.err
-    damaged = next(out.glob("random-magnitude-*/record.json"))
-    damaged.write_text("{")
-    again = command(*arguments)
-    assert again.status == 1
-    assert f"failed: {damaged.parent.name}: {damaged} is not valid JSON" in again.err
-    assert damaged.read_text() == "{"
-    assert "fails" in again.out  # the good run is still reported
-    assert damaged.parent.name in (out / "report" / "report.md").read_text()
-    shown = command("sweep", "--status", "--out", out)
-    assert shown.status == 1
-    assert "done 1, at work 0, failed 2, damaged 1, left 3" in shown.out
-    assert "ZeroDivisionError" in shown.out
+def test_what_every_worker_refuses_ends_the_sweep(go: Callable[..., Outcome]) -> None:
+    def answer(worker: int, run: str) -> list[Event]:
+        return [Event(worker, "refused", reason="device 'cuda' cannot be used")]
+
+    crew = Scripted(answer)
+    with pytest.raises(BenchbedError, match="device 'cuda'"):
+        go(crew, {"s": ["a"]})
+    assert crew.closed
 
 
-def test_a_dry_run_keeps_nothing(tmp_path: Path, study: Callable[[int], Path], command: Callable[..., Any]) -> None:
-    walked = command("sweep", study(50), "--out", tmp_path / "out", "--dry-run")
-    assert walked.status == 0, walked.err
-    assert "dry run: 4 of 4 pairing(s) went from search to report" in walked.out
-    assert not (tmp_path / "out").exists()
+def test_ctrl_c_ends_the_workers(go: Callable[..., Outcome]) -> None:
+    def answer(worker: int, run: str) -> list[Event]:
+        raise KeyboardInterrupt
+
+    crew = Scripted(answer)
+    with pytest.raises(KeyboardInterrupt):
+        go(crew, {"s": ["a"]})
+    assert crew.closed
 
 
-@pytest.mark.slow
-def test_shards_fill_one_folder(tmp_path: Path, study: Callable[[int], Path], command: Callable[..., Any]) -> None:
-    file, out = study(1), tmp_path / "out"
-    assert command("sweep", file, "--out", out, "--shard", "2/2").status == 0
-    assert len(records(out)) == 4
-    assert not (out / "report").exists()
-    last = command("sweep", file, "--out", out, "--shard", "1/2")
-    assert last.status == 0
-    assert f"report: {out / 'report' / 'report.csv'}" in last.out
-    assert records(out).keys() == {run["id"] for run in read_study_file(out)["runs"]}
-    assert (out / "report" / "report.csv").read_text().count("\n") > 1
-
-
-def test_what_this_machine_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    check_machine(Needs(gpus=1), 2)
-    check_machine(Needs(gpus=0.5), 4)
-    with pytest.raises(BenchbedError, match="3 workers need 3 GPUs, this machine has 2: at most --workers 2"):
-        check_machine(Needs(gpus=1), 3)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    with pytest.raises(BenchbedError, match="this machine has 0: use --executor ray"):
-        check_machine(Needs(gpus=1), 1)
-    with pytest.raises(BenchbedError, match=r"2 workers need 2e\+06 GB"):
-        check_machine(Needs(memory_gb=1e6), 2)
-    with pytest.raises(BenchbedError, match="not even one; use --executor ray"):
-        check_machine(Needs(memory_gb=1e6), 1)
-
-
-def test_each_worker_sees_its_own_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
-    seen = [module._environment(Needs(gpus=2), slot)["CUDA_VISIBLE_DEVICES"] for slot in (0, 1)]
-    assert seen == ["4,5", "6,7"]
-    halves = [module._environment(Needs(gpus=0.5), slot)["CUDA_VISIBLE_DEVICES"] for slot in range(4)]
-    assert halves == ["4", "4", "5", "5"]
-    monkeypatch.delenv("OMP_NUM_THREADS")
-    assert module._environment(Needs(cpus=3), 0)["OMP_NUM_THREADS"] == "3"
+def test_the_time_left_is_of_what_is_left() -> None:
+    board = Board(Reporter(quiet=True), total=10, before=2, workers=2)
+    run = Job("a", "s", {}, "a x b")
+    for _ in range(2):
+        board.done(run, 30.0)
+    board.failed(run, "no luck")
+    assert board.words == "4 of 10 runs done, 1 failed, 0 at work, about 75 s left"  # 5 x 30 s on 2 workers
+    assert [span(5), span(120), span(7500)] == ["5 s", "2 min", "2 h 05 min"]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from benchbed.errors import BenchbedError
-from benchbed.pipeline.failures import Failure, failures, lost_failures, note_failure
 from benchbed.pipeline.record import Record
+from benchbed.runtime.failures import Failure, failures, lost_failures, note_failure
 from benchbed.runtime.folder import Folder
 from benchbed.sweep.state import claim, mixed_versions, read_study_file, saved_runs, standing
 from benchbed.sweep.study import Study, expand_study

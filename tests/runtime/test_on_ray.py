@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from benchbed.sweep.on_ray import RayStation, gathered, put_down
-from benchbed.sweep.study import Run, Study, expand_study
+from benchbed.pipeline.many import MAKE, Run, job_of
+from benchbed.runtime.on_ray import RayStation, gathered, put_down
+from benchbed.sweep.study import Study, expand_study
 
 CHANGES = {"seconds", "peak_memory_bytes", "versions", "commit", "machine", "finished", "segments"}
 BASE = {"objective": "table", "table": "mine", "dataset": "cifar10", "epochs": 2}
@@ -32,12 +33,13 @@ def study(make_table: Callable[..., Any]) -> Study:
 
 
 def station(out: Path, token: str) -> RayStation:
-    begin = {"study": "s", "out": str(out), "device": "cpu", "plugins": {}, "images": None, "token": token, "cwd": ""}
+    begin = {"call": MAKE, "out": str(out), "device": "cpu", "given": {}, "beat": None, "token": token, "cwd": ""}
     return RayStation(json.dumps(begin))
 
 
 def message(run: Run) -> str:
-    return json.dumps({"run": run.id, "search": run.search, "config": run.config.model_dump(mode="json")})
+    job = job_of(run)
+    return json.dumps({"id": job.id, "payload": job.payload})
 
 
 def test_a_node_that_sees_the_folder_works_in_it(tmp_path: Path, study: Study) -> None:
@@ -60,13 +62,13 @@ def test_a_node_that_does_not_returns_its_files(tmp_path: Path, study: Study) ->
     text, files = first.work(message(run), {})
     assert not any(out.iterdir())
     put_down(out, files)
-    assert json.loads((out / run.id / "record.json").read_text()) == json.loads(text)["record"]
+    assert json.loads((out / run.id / "record.json").read_text()) == json.loads(text)["result"]
     assert {path.name for path in (out / "searches" / run.search).iterdir()} >= {"checkpoint.pt", "history.jsonl"}
     second.ready()
     text, more = second.work(message(study.runs[1]), gathered(out, [f"searches/{run.search}", study.runs[1].id]))
-    assert json.loads(text)["record"]["state_sha256"] == json.loads((out / run.id / "record.json").read_text())[
+    assert json.loads(text)["result"]["state_sha256"] == json.loads((out / run.id / "record.json").read_text())[
         "state_sha256"
-    ] | {"selection": json.loads(text)["record"]["state_sha256"]["selection"]}
+    ] | {"selection": json.loads(text)["result"]["state_sha256"]["selection"]}
     assert {name.split("/")[0] for name in more} == {study.runs[1].id}  # the search was only read
     first.leave()
     second.leave()

@@ -1,7 +1,7 @@
 """Workers on a Ray cluster: an actor each, that takes and gives strings and bytes alone.
 
-Nodes that see the sweep's folder work in it. A node that does not works in a folder of its own, is given the files of
-a search that was begun, and returns what it made: name -> bytes, put down here, each record last. Which it is, a file
+Nodes that see the pool's folder work in it. A node that does not works in a folder of its own, is given the files of
+a job that was begun, and returns what it made: name -> bytes, put down here, each record last. Which it is, a file
 of a name that nobody had before tells. benchbed must be installed on every node, in the same version; nothing of it
 is pickled: Ray is given the actor's class by name.
 """
@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BenchbedError
-from ..runtime.files import write_atomic
-from ..runtime.folder import Folder
-from ..runtime.workers import Crew, Event, Needs, check_machine, threads_of
+from .executor import Event, Executor, Needs, check_machine, threads_of
+from .files import write_atomic
+from .folder import Folder
 from .worker import Station
 
 OBJECT_STORE = 128 * 2**20  # bytes of a Ray of our own: what goes through it are checkpoints
@@ -27,17 +27,17 @@ GOODBYE = 5.0  # seconds that idle workers have to clean up
 
 
 class RayStation:
-    """The actor: a `Station`, in the sweep's folder or beside it."""
+    """The actor: a `Station`, in the pool's folder or beside it."""
 
     def __init__(self, begin: str) -> None:
         self._begin = begin
-        self._own: Path | None = None  # the folder worked in where the sweep's is not seen
+        self._own: Path | None = None  # the folder worked in where the pool's is not seen
 
     def ready(self) -> str:
         """JSON of {"status", "shared"}, or of a refusal."""
         begin = json.loads(self._begin)
         if begin["cwd"] and Path(begin["cwd"]).is_dir():
-            os.chdir(begin["cwd"])  # paths of data that the study file gives relative to it
+            os.chdir(begin["cwd"])  # paths of data that are given relative to it
         shared = (Path(begin["out"]) / begin["token"]).exists()
         try:
             self._station = Station(begin)
@@ -48,7 +48,7 @@ class RayStation:
         return json.dumps({"status": "ready", "shared": shared})
 
     def work(self, message: str, files: dict[str, bytes]) -> tuple[str, dict[str, bytes]]:
-        """The reply to a message, and the files that it changed, by their path in the sweep's folder."""
+        """The reply to a message, and the files that it changed, by their path in the pool's folder."""
         if self._own is None:
             return json.dumps(self._station.work(json.loads(message))), {}
         put_down(self._own, files)
@@ -62,7 +62,7 @@ class RayStation:
         self._station.close()
 
 
-class RayCrew(Crew):
+class RayExecutor(Executor):
     """Actors on the cluster at `address`; without one, on a Ray that is started here and ended again.
 
     Raises BenchbedError where Ray is not installed, or does not answer at the address.
@@ -71,7 +71,7 @@ class RayCrew(Crew):
     def __init__(self, begin: dict[str, Any], needs: Needs, address: str | None, workers: int | None) -> None:
         self._ray = _started(address or os.environ.get("RAY_ADDRESS"), needs, workers or 1)
         self.workers = workers or _room(self._ray.cluster_resources(), needs)
-        self._out, self._token = Path(begin["out"]), f".sweep-{secrets.token_hex(8)}"
+        self._out, self._token = Path(begin["out"]), f".pool-{secrets.token_hex(8)}"
         self._begin = json.dumps({**begin, "token": self._token, "cwd": os.getcwd()})
         memory = {} if needs.memory_gb is None else {"memory": int(needs.memory_gb * 2**30)}
         root = str(Path(__file__).resolve().parents[2])
@@ -99,7 +99,7 @@ class RayCrew(Crew):
         return self._hired
 
     def send(self, worker: int, message: dict[str, Any]) -> None:
-        files = {} if self._shared[worker] else gathered(self._out, [f"searches/{message['search']}", message["run"]])
+        files = {} if self._shared[worker] else gathered(self._out, message["folders"])
         self._waiting[self._actors[worker].work.remote(json.dumps(message), files)] = worker
 
     def events(self, timeout: float) -> list[Event]:
@@ -128,7 +128,7 @@ class RayCrew(Crew):
         put_down(self._out, files)
         return Event(worker, "reply", json.loads(text))
 
-    def dismiss(self, worker: int) -> None:
+    def dismiss(self, worker: int, patience: float = 10.0) -> None:
         self._waiting = {reference: w for reference, w in self._waiting.items() if w != worker}
         self._ray.kill(self._actors.pop(worker))
 

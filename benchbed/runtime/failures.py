@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from ..runtime.files import one_line
+from .files import one_line
 
 
 class Failure(NamedTuple):
@@ -20,6 +20,8 @@ def note_failure(out: Path, failure: Failure, details: str = "") -> None:
     """Appends a line to the folder's failures; `details`: a traceback."""
     line = {**failure._asdict(), "time": round(time.time()), **({"details": details} if details else {})}
     path = out / "failures.jsonl"
+    with one_line(path, "write"):
+        out.mkdir(parents=True, exist_ok=True)
     with one_line(path, "write"), open(path, "a") as file:
         file.write(json.dumps(line) + "\n")
 

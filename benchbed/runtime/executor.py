@@ -1,0 +1,227 @@
+"""Who makes a pool's jobs: the contract of an executor, and worker processes on this machine."""
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import IO, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..errors import BenchbedError
+
+GIB = 2**30
+
+
+class Needs(BaseModel):
+    """What one job needs of a machine. A job stays in one process; half a GPU is a GPU that two jobs share."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cpus: int = Field(1, ge=1, description="threads of a job")
+    gpus: float = Field(0.0, ge=0)
+    memory_gb: float | None = Field(None, gt=0, description="main memory; none: not looked at")
+
+
+class Event(NamedTuple):
+    """What came from a worker. ready: it takes jobs; reply: of `Station.work`; dead: it is gone, `reason` says how.
+
+    beat: it makes headway, and says `reply["say"]` if anything. refused: it cannot work at all, for a reason that every
+    other worker would give too.
+    """
+
+    worker: int
+    kind: Literal["ready", "beat", "reply", "dead", "refused"]
+    reply: Mapping[str, Any] = MappingProxyType({})
+    reason: str = ""
+
+
+class Executor(ABC):
+    """Workers by number. A worker takes one job at a time; it may die at any moment, which is an event, no error."""
+
+    @abstractmethod
+    def hire(self) -> int:
+        """Starts a worker; its number. It is ready when an event says so."""
+
+    @abstractmethod
+    def send(self, worker: int, message: dict[str, Any]) -> None:
+        """Gives a ready worker a job: {"id", "payload", "folders"}."""
+
+    @abstractmethod
+    def events(self, timeout: float) -> list[Event]:
+        """What came since the last call, after at most `timeout` seconds."""
+
+    @abstractmethod
+    def dismiss(self, worker: int, patience: float = 10.0) -> None:
+        """Ends a worker, by force after `patience` seconds; nothing more comes from it."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends all workers."""
+
+
+class LocalExecutor(Executor):
+    """Processes of this machine: `python -m benchbed.runtime.worker`, a line of JSON a message."""
+
+    def __init__(self, begin: dict[str, Any], needs: Needs) -> None:
+        self._begin, self._needs = json.dumps(begin), needs
+        self._workers: dict[int, _Process] = {}
+        self._said: queue.Queue[tuple[int, str | None]] = queue.Queue()
+        self._hired = 0
+
+    def hire(self) -> int:
+        self._hired += 1
+        slots = {process.slot for process in self._workers.values()}
+        slot = next(n for n in range(len(slots) + 1) if n not in slots)
+        process = _Process(slot, _environment(self._needs, slot))
+        self._workers[self._hired] = process
+        process.write(self._begin)
+        reader = threading.Thread(target=self._listen, args=(self._hired, process.replies), daemon=True)
+        reader.start()
+        return self._hired
+
+    def _listen(self, worker: int, replies: Iterable[str]) -> None:
+        try:
+            for line in replies:
+                self._said.put((worker, line))
+        finally:
+            self._said.put((worker, None))
+
+    def send(self, worker: int, message: dict[str, Any]) -> None:
+        self._workers[worker].write(json.dumps(message))
+
+    def events(self, timeout: float) -> list[Event]:
+        found = []
+        try:
+            said = [self._said.get(timeout=timeout)]
+            while not self._said.empty():
+                said.append(self._said.get_nowait())
+        except queue.Empty:
+            return []
+        for worker, line in said:
+            if worker in self._workers:  # else dismissed
+                found.append(self._event(worker, line))
+        return found
+
+    def _event(self, worker: int, line: str | None) -> Event:
+        if line is None or not line.endswith("\n"):  # a kill has torn the line; its end comes next, or is this
+            if line is not None:
+                self._workers[worker].process.wait()
+            return Event(worker, "dead", reason=self._workers.pop(worker).end())
+        reply = json.loads(line)
+        if "id" in reply:
+            return Event(worker, "reply", reply)
+        if "say" in reply:
+            return Event(worker, "beat", reply)
+        if reply["status"] == "ready":
+            return Event(worker, "ready")
+        self.dismiss(worker)
+        return Event(worker, "refused", reason=reply["reason"])
+
+    def dismiss(self, worker: int, patience: float = 10.0) -> None:
+        process = self._workers.pop(worker)
+        process.process.terminate()
+        process.end(patience)
+
+    def close(self) -> None:
+        for process in self._workers.values():
+            process.process.terminate()
+        for process in self._workers.values():
+            process.end()
+        self._workers.clear()
+
+
+class _Process:
+    """A worker process and its three pipes; `slot` is its place among those that live, from 0."""
+
+    def __init__(self, slot: int, environment: dict[str, str]) -> None:
+        self.slot = slot
+        self._words = tempfile.TemporaryFile("w+")  # noqa: SIM115  a pipe that nobody reads would fill up
+        command = [sys.executable, "-m", "benchbed.runtime.worker", str(os.getpid())]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(
+            command, env=environment, stdin=pipe, stdout=pipe, stderr=self._words, text=True
+        )
+        assert self.process.stdout is not None
+        self.replies: IO[str] = self.process.stdout
+
+    def write(self, line: str) -> None:
+        """A message; a worker that is dead does not take it, which its end of the other pipe says too."""
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass
+
+    def end(self, patience: float = 10.0) -> str:
+        """Waits for its end, if need be forced; how it ended."""
+        try:
+            status = self.process.wait(patience)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            status = self.process.wait()
+        with self._words:
+            self._words.seek(0)
+            last = (self._words.read().strip().splitlines() or [""])[-1][:200]
+        for pipe in (self.process.stdin, self.process.stdout):
+            try:
+                if pipe is not None:
+                    pipe.close()
+            except (BrokenPipeError, RuntimeError):  # what it never read; a reader that is at its end
+                pass
+        return f"signal {-status}" if status < 0 else f"status {status}{', ' + last if last else ''}"
+
+
+def threads_of(needs: Needs) -> int:
+    """Of a worker: as many as a job needs, unless OMP_NUM_THREADS says otherwise."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return int(given) if given.isdecimal() and int(given) > 0 else needs.cpus
+
+
+def _environment(needs: Needs, slot: int) -> dict[str, str]:
+    """So that a worker finds this benchbed, uses as many threads as a job needs, and sees its own GPUs."""
+    root = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    found = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": str(threads_of(needs))}
+    if needs.gpus:
+        first, each = int(slot * needs.gpus), max(1, round(needs.gpus))
+        found["CUDA_VISIBLE_DEVICES"] = ",".join(_visible()[first : first + each])
+    return found
+
+
+def _visible() -> list[str]:
+    """The CUDA devices of this machine that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [name for name in named.split(",") if name]
+    import torch
+
+    return [str(n) for n in range(torch.cuda.device_count())]
+
+
+def check_machine(needs: Needs, workers: int) -> None:
+    """Raises BenchbedError where this machine has not the GPUs and the memory that so many jobs need at once."""
+    gpus = len(_visible()) if needs.gpus else 0
+    if needs.gpus and needs.gpus * workers > gpus:
+        at_most = f"at most --workers {int(gpus / needs.gpus)}" if gpus >= needs.gpus else "use --executor ray"
+        raise BenchbedError(
+            f"grid.needs.gpus = {needs.gpus:g}: {workers} workers need {needs.gpus * workers:g} GPUs, "
+            f"this machine has {gpus}: {at_most}"
+        )
+    if needs.memory_gb is not None:
+        here = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
+        if needs.memory_gb * workers > here:
+            fitting = int(here / needs.memory_gb)
+            at_most = f"at most --workers {fitting}" if fitting else "not even one; use --executor ray"
+            raise BenchbedError(
+                f"grid.needs.memory_gb = {needs.memory_gb:g}: {workers} workers need {needs.memory_gb * workers:g} "
+                f"GB, this machine has {here:.0f}: {at_most}"
+            )
