@@ -33,7 +33,8 @@ from .report.markdown import json_lines, write_files
 from .runtime.folder import load_checkpoint
 from .runtime.machine import pick_device
 from .runtime.options import RunOptions
-from .runtime.workers import HERE, Place, Pool, jobs_of
+from .runtime.worker import Place
+from .runtime.workers import HERE, Pool, jobs_of
 from .selector import Selection
 from .space import Architecture, Space
 from .task import Task

@@ -11,7 +11,6 @@ from typer.core import TyperCommand, TyperGroup
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-    from ..runtime.workers import Pool
 
 NONE = inspect.Parameter.empty
 RUNNING: dict[str, tuple[Any, Any]] = {  # of every study: where and how, which changes no result
@@ -97,27 +96,17 @@ def _parameter(key: str, field: "FieldInfo") -> tuple[Any, Any]:
     return Annotated[plain | None if optional else plain, option], NONE if field.is_required() else field.default
 
 
-def _pool(executor: str, workers: int | None, address: str | None, shard: str | None) -> "Pool":
-    from ..runtime.workers import Pool
-    from .sweep import _check_flags, _part
-
-    _check_flags(executor, workers, address, 0, shard)
-    part = None if shard is None else _part(shard)
-    if executor == "ray":
-        return Pool(workers, part, "ray", address)
-    return Pool(workers or 1, part)
-
-
 def _runner(name: str) -> Callable[..., None]:
     def run(**values: Any) -> None:
         from ..pipeline.run import dry_run
         from ..runtime.machine import pick_device
         from ..runtime.options import RunOptions
         from ..runtime.progress import Reporter
+        from ..runtime.workers import pool_of
         from ..study import finish, prepared
 
         how = {key: values.pop(key) for key in RUNNING}
-        pool = _pool(how["executor"], how["workers"], how["address"], how["shard"])
+        pool = pool_of(how["workers"], how["shard"], how["executor"], how["address"])
         given = {key: value for key, value in values.items() if value is not None}
         with Reporter(how["quiet"]) as reporter:
             study = prepared(name, given, RunOptions(how["out"], pick_device(how["device"]), False, reporter))

@@ -86,11 +86,12 @@ def test_another_benchbed_or_other_data_is_refused(tmp_path: Path, study: Study)
     (tmp_path / "token").touch()
     worker = station(tmp_path, "token")
     worker.ready()
-    wrong = json.loads(message(study.runs[0])) | {"run": "darts-magnitude-nb201-x"}
+    wrong = json.loads(message(study.runs[0]))
+    wrong["payload"]["run"] = "darts-magnitude-nb201-x"
     text, _ = worker.work(json.dumps(wrong), {})
     assert "this worker has other data or another benchbed" in json.loads(text)["reason"]
     other = json.loads(message(study.runs[0]))
-    other["config"]["searcher"]["sha256"] = "0"
+    other["payload"]["config"]["searcher"]["sha256"] = "0"
     text, _ = worker.work(json.dumps(other), {})
     assert "searcher 'darts' is another file here" in json.loads(text)["reason"]
     worker.leave()

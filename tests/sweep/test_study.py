@@ -9,6 +9,7 @@ import pytest
 from benchbed.errors import BenchbedError
 from benchbed.pipeline.build import run_id, search_id, task_of
 from benchbed.pipeline.resolve import expand
+from benchbed.runtime.workers import Pool
 from benchbed.sweep.study import dry, expand_study, in_words, place, read_study
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -66,7 +67,7 @@ def test_names_above_the_grid_hold_where_it_has_none() -> None:
 
 def test_shards_share_no_search_and_leave_none_out() -> None:
     found = study({"searcher": ["darts", "random"], "selector": ["magnitude", "random"], "seeds": "0:4"})
-    shards = [found.shard(i, 3) for i in (1, 2, 3)]
+    shards = [found.shard(Pool(shard=(i, 3))) for i in (1, 2, 3)]
     assert sorted(r.id for shard in shards for r in shard) == sorted(r.id for r in found.runs)
     searches = [{r.search for r in shard} for shard in shards]
     assert sum(map(len, searches)) == len(set().union(*searches)) == 8
