@@ -16,4 +16,5 @@ def unknown(kind: str, value: object, known: Iterable[str]) -> BenchbedError:
     alike = [name for name in names if name.casefold() == str(value).casefold()]
     near = alike or get_close_matches(str(value), names, n=1, cutoff=0.4)
     hint = f"did you mean '{near[0]}'? " if near else ""
-    return BenchbedError(f"unknown {kind} '{value}': {hint}known: {', '.join(names) or 'none'}")
+    shown = str(value) if str(value).isprintable() else repr(str(value))[1:-1]
+    return BenchbedError(f"unknown {kind} '{shown}': {hint}known: {', '.join(names) or 'none'}")

@@ -24,6 +24,8 @@ class Chain(Space):
         return self.architecture_of(tuple(LAYERS.index(word) for word in words))
 
     def architecture_of(self, choices):
+        if len(choices) != 3 or not all(0 <= k < len(LAYERS) for k in choices):
+            raise BenchbedError(f"choices {choices} name no chain")
         return Architecture("-".join(LAYERS[k] for k in choices), choices)
 
     def canonical(self, arch):

@@ -8,7 +8,7 @@ steps; NATS-Bench's is 0.01. `reinforce` is the searcher whose rewards come from
 """
 
 from copy import deepcopy
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -33,6 +33,8 @@ class Options(BlackBoxOptions):
 
 class ReinforceSearch(BlackBoxSearcher[Options]):
     """One draw of the policy, one training, one step."""
+
+    suite_options: ClassVar[dict[str, Any]] = {"budget": 400.0, "alpha_lr": 0.1}
 
     def __init__(self, space: Space, options: Options, streams: Streams):
         super().__init__(space, options, streams)

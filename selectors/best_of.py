@@ -5,6 +5,8 @@ all of the validation split. A draw with an operation that may not be selected i
 their inputs, only the positions that hold one are, and the inputs kept are a uniform draw.
 """
 
+from typing import Any, ClassVar
+
 import torch
 from pydantic import Field
 
@@ -26,6 +28,8 @@ TRIES = 200
 
 class BestOf(Selector[Options]):
     """The draw of greatest validation accuracy by shared weights."""
+
+    suite_options: ClassVar[dict[str, Any]] = {"samples": 23}
 
     chunk = 10  # draws per step: what a kill may cost
 

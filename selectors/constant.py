@@ -4,6 +4,8 @@ On NAS-Bench-201 the all-3x3 cell is hard to beat, so every table shows it. Node
 those from the earliest sources.
 """
 
+from typing import Any, ClassVar
+
 import numpy as np
 from pydantic import Field
 
@@ -22,6 +24,8 @@ class Options(PluginOptions):
 
 class Constant(Selector[Options]):
     """The cell of one operation."""
+
+    suite_options: ClassVar[dict[str, Any]] = {"operation": "c"}
 
     @classmethod
     def check(cls, options: Options, space: Space, objective: Objective | None) -> None:

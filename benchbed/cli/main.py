@@ -9,7 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import BenchbedError, unknown
+from .check import check
 from .latency import latency_app
+from .new import new
 from .report import report, verify
 from .study import study_app
 from .sweep import sweep
@@ -36,6 +38,8 @@ app.command()(report)
 app.command()(verify)
 app.command()(tune)
 app.command()(sweep)
+app.command()(new)
+app.command()(check)
 
 Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="a Python file with your own plug-in")]
 Set = Annotated[
@@ -67,7 +71,7 @@ def run(
     ] = None,
     task: Annotated[
         str | None,
-        typer.Option(help="digits, cifar10, cifar100, svhn, imagenet16, imagenet, npz:FILE  [default: digits]"),
+        typer.Option(help="digits, cifar10, ..., npz:FILE, images:FOLDER, torch:MODULE:FUNCTION  [default: digits]"),
     ] = None,
     data: Data = None,
     splits: Splits = None,

@@ -1,0 +1,139 @@
+"""The contract of whatever plug-in, as a list of named checks: what `benchbed check` runs."""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from pydantic import BaseModel
+
+from .. import registry
+from ..errors import BenchbedError
+from ..modifier import Modified, made_of
+from ..selector import Selector
+from ..space import Space
+from ..spaces.load import load_space
+from ..tasks.load import maker, place_of
+from ..typed import typed
+from . import searcher_suite, selector_suite, space_suite, study_suite, task_suite
+from .toys import ToySpace
+
+Check = tuple[str, Callable[[], None]]
+
+# Under these a plug-in learns and decides within a suite's budget. An option means the same wherever it has this name;
+# a class says otherwise in `suite_options`.
+QUICK: dict[str, Any] = {
+    "alpha_init": 1e-3,
+    "alpha_lr": 0.05,
+    "alpha_weight_decay": 0.0,
+    "budget": 150.0,
+    "epochs": 2,
+    "fidelity": 1,
+    "interval": 2,
+    "min_epochs": 1,
+    "patience": 1,
+    "population": 5,
+    "warmup": 0.0,
+}
+
+
+def quick(kind: Any, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Options under which a suite runs the class: `QUICK`'s, its own `suite_options` over them, `given` over both."""
+    model: type[BaseModel] = kind.Options
+    suit = {key: value for key, value in QUICK.items() if key in model.model_fields and _takes(model, key, value)}
+    return {**suit, **kind.suite_options, **(given or {})}
+
+
+def _takes(model: type[BaseModel], key: str, value: Any) -> bool:
+    try:
+        typed(model, {key: value}, "it")
+    except BenchbedError as error:
+        return f"{key} = " not in str(error)  # another option is missing, which `suite_options` may give
+    return True
+
+
+def checks_of(kind: str, name: str, given: Mapping[str, Any] | None = None) -> Iterator[Check]:
+    """The checks of a registered plug-in, each with what it is called; `given`: options over the quick ones.
+
+    name: as on the command line, of a task with its place (`images:FOLDER`). Raises BenchbedError for an unknown name
+    and for options that it does not take.
+    """
+    if kind == "task":
+        make, place = maker(name.partition(":")[0]), name.partition(":")[2]
+        if (wanted := place_of(make)) is not None and not place:
+            raise BenchbedError(f"task '{name}' needs its {wanted}: write {name}:{wanted.upper()}")
+        bound = partial(make, *([place] if place else []), **(given or {}))
+        yield from _called(task_suite.CHECKS, bound)
+    elif kind == "space":
+        load_space(name, dict(given or {}))
+        for check in space_suite.CHECKS:
+            yield _label(check), lambda check=check: check(load_space(name, dict(given or {})))  # type: ignore[misc]
+    elif kind == "searcher":
+        found = registry.load("searcher", name)
+        yield from _called(searcher_suite.CHECKS, found, _checked(found, given, name))
+    elif kind == "selector":
+        found = registry.load("selector", name)
+        yield from _called(selector_suite.CHECKS, _selector(found, _checked(found, given, name)))
+    elif kind == "modifier":
+        yield from _around_searchers(name, given)
+    elif kind == "study":
+        yield from _called(study_suite.CHECKS, name, given or {})
+
+
+def _called(checks: tuple[Callable[..., None], ...], *arguments: Any) -> Iterator[Check]:
+    for check in checks:
+        yield _label(check), partial(check, *arguments)
+
+
+def _label(check: Callable[..., None]) -> str:
+    return check.__name__.removeprefix("check_").replace("_", " ")
+
+
+def _checked(kind: Any, given: Mapping[str, Any] | None, name: str) -> dict[str, Any]:
+    options = quick(kind, given)
+    typed(kind.Options, options, f"'{name}'")
+    return options
+
+
+def _selector(kind: type[Selector[Any]], options: Mapping[str, Any]) -> selector_suite.MakeSelector:
+    """The selector on each of the suite's spaces; with its defaults where its options are not of that space."""
+
+    def make(space: Space) -> Selector[Any]:
+        chosen = kind.Options(**options)
+        try:
+            kind.check(chosen, space, None)
+        except BenchbedError:
+            chosen = kind.Options()
+        return kind(chosen)
+
+    return make
+
+
+def _around_searchers(name: str, given: Mapping[str, Any] | None) -> Iterator[Check]:
+    """The searcher's contract around each registered searcher that the modifier says it fits."""
+    modifier = registry.load("modifier", name)
+    own = _checked(modifier, given, name)
+    for plugin in registry.plugins("searcher"):
+        searcher = registry.load("searcher", plugin.name)
+        if issubclass(searcher, Modified):
+            continue
+        try:
+            modifier.fits(searcher, modifier.Options(**own), ToySpace(), None)
+        except BenchbedError:
+            continue
+        options = {**quick(searcher), "modifiers": {name: own}}
+        yield (
+            f"around {plugin.name}",
+            partial(searcher_suite.check_searcher, made_of(searcher, ((name, modifier),)), options),
+        )
+
+
+def outcome(check: Callable[[], None]) -> str | None:
+    """None where the check passes, else what is wrong, in one line."""
+    try:
+        check()
+    except (AssertionError, BenchbedError) as error:
+        return " ".join(str(error).split())
+    except Exception as error:  # it runs code that is not ours
+        place = registry.fault(error)
+        return f"{type(error).__name__}: {' '.join(str(error).split())}" + (f" ({place})" if place else "")
+    return None
