@@ -48,6 +48,7 @@ _PUBLIC = {
     "Space": "space",
     "Split": "task",
     "Streams": "streams",
+    "Study": "study",
     "Table": "tables.table",
     "Task": "task",
     "load": "api",

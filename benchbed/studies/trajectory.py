@@ -60,16 +60,7 @@ class Point(NamedTuple):
     free: float | None
 
 
-class Found(NamedTuple):
-    """points: of every seed, epoch and selector. free: by seed, (epoch, parameter-free share) of the argmax cell."""
-
-    points: Sequence[Point]
-    free: dict[int, list[tuple[int, float]]]
-    threshold: float
-
-    def collapses(self) -> dict[int, int | None]:
-        """By seed, the epoch of its collapse."""
-        return {seed: collapse(shares, self.threshold) for seed, shares in self.free.items()}
+Shares = Mapping[int, Sequence[tuple[int, float]]]  # by seed, (epoch, parameter-free share) of the argmax cell
 
 
 def collapse(shares: Sequence[tuple[int, float]], threshold: float) -> int | None:
@@ -129,11 +120,12 @@ class TrajectoryStudy(Study[Options]):
         return points
 
     def figures(self, rows: Sequence[Point]) -> Files:
-        found = Found(rows, self.free, self.options.collapse)
-        free = {f"seed {seed}": [(float(e), s) for e, s in shares] for seed, shares in found.free.items()}
-        collapsed = [epoch for epoch in found.collapses().values() if epoch is not None]
-        picture = trajectory_svg(curves(rows), free, found.threshold, collapsed)
-        return {"trajectory.md": markdown(found), "trajectory.svg": picture}
+        threshold, collapsed = self.options.collapse, []
+        for shares in self.free.values():
+            collapsed += [epoch for epoch in [collapse(shares, threshold)] if epoch is not None]
+        free = {f"seed {seed}": [(float(e), s) for e, s in shares] for seed, shares in self.free.items()}
+        picture = trajectory_svg(curves(rows), free, threshold, collapsed)
+        return {"trajectory.md": markdown(rows, self.free, threshold), "trajectory.svg": picture}
 
 
 def _kept(lab: Lab, config: RunConfig, search: str, epochs: Sequence[int]) -> Path:
@@ -208,10 +200,10 @@ def by_selector(points: Sequence[Point]) -> dict[str, dict[int, dict[int, Point]
     return table
 
 
-def markdown(found: Found) -> list[str]:
+def markdown(points: Sequence[Point], free: Shares, threshold: float) -> list[str]:
     """Test accuracy by selector and epoch, the change from the first to the last, and which searches collapsed."""
-    table = by_selector(found.points)
-    epochs, seeds = sorted({p.epoch for p in found.points}), len({p.seed for p in found.points})
+    table = by_selector(points)
+    epochs, seeds = sorted({p.epoch for p in points}), len({p.seed for p in points})
     head = ["selector", *(f"epoch {e}" for e in epochs), *([f"{epochs[-1]} minus {epochs[0]}"] if epochs[1:] else [])]
     lines = []
     for selector, of in table.items():
@@ -227,7 +219,7 @@ def markdown(found: Found) -> list[str]:
         *_free_table(table, epochs),
         f"Test accuracy in percent of what is selected at each snapshot; {seeds} searches, "
         "95 % intervals over them where there are several; the last column is paired by seed.",
-        _collapsed(found),
+        _collapsed(free, threshold),
         PAPER,
     ]
 
@@ -244,12 +236,12 @@ def _free_table(table: Mapping[str, Mapping[int, Mapping[int, Point]]], epochs: 
     return [*markdown_table(head, lines), ""]
 
 
-def _collapsed(found: Found) -> str:
-    collapses = found.collapses()
-    if not collapses:
+def _collapsed(free: Shares, threshold: float) -> str:
+    if not free:
         return "The space does not tell which of its operations are parameter-free: no collapse is marked."
+    collapses = {seed: collapse(shares, threshold) for seed, shares in free.items()}
     gone = {seed: epoch for seed, epoch in collapses.items() if epoch is not None}
-    rule = f"{found.threshold:.0%} or more of the most probable cell parameter-free from there to the end"
+    rule = f"{threshold:.0%} or more of the most probable cell parameter-free from there to the end"
     where = "; ".join(f"seed {seed} at epoch {epoch}" for seed, epoch in gone.items())
     return f"Collapsed ({rule}): {len(gone)} of {len(collapses)} searches{': ' + where if where else ''}."
 

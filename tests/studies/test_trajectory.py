@@ -15,7 +15,7 @@ from benchbed.pipeline.resolve import expand
 from benchbed.pipeline.run import run_all
 from benchbed.runtime.folder import load_checkpoint, snapshot_path
 from benchbed.runtime.options import RunOptions
-from benchbed.studies.trajectory import Found, Point, collapse, curves, markdown
+from benchbed.studies.trajectory import Point, collapse, curves, markdown
 
 CPU = torch.device("cpu")
 
@@ -95,8 +95,7 @@ def test_the_page_pairs_the_change_by_seed() -> None:
         for (selector, epoch), both in accuracies.items()
         for seed, accuracy in enumerate(both)
     ]
-    found = Found(points, {0: [(1, 0.2), (5, 0.8)], 1: [(1, 0.2), (5, 0.4)]}, 0.75)
-    page = "\n".join(markdown(found))
+    page = "\n".join(markdown(points, {0: [(1, 0.2), (5, 0.8)], 1: [(1, 0.2), (5, 0.4)]}, 0.75))
     assert "| magnitude | 65.00" in page
     assert "| -9.00 (-10.00 to -8.00) |" in page
     assert "| +1.00 (+0.00 to +2.00) |" in page
@@ -109,7 +108,7 @@ def test_the_page_pairs_the_change_by_seed() -> None:
 
 
 def test_a_space_that_does_not_tell_has_no_collapse() -> None:
-    page = "\n".join(markdown(Found([Point(0, 1, "magnitude", "k3e6", 50.0, None)], {}, 0.75)))
+    page = "\n".join(markdown([Point(0, 1, "magnitude", "k3e6", 50.0, None)], {}, 0.75))
     assert "no collapse is marked" in page
     assert "parameter-free operations |" not in page
 
