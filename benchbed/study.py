@@ -360,7 +360,7 @@ def _measured(study: Study[Any], jobs: Sequence[Job], pool: Pool) -> list[dict[s
         return [study.measure(study.lab, job) for job in jobs]
     code = None if registry.is_ours(registry.find("study", name)) else file_sha256("study", name)
     payloads = [{"study": name, "code": code, "job": job} for job in jobs]
-    return jobs_of("benchbed.study:measured", payloads, options.out, pool, str(options.device))
+    return jobs_of("benchbed.study:measured", payloads, options.out, pool, str(options.device), options.reporter)
 
 
 @lru_cache(maxsize=1)  # the tasks stay loaded from one job of a worker to the next

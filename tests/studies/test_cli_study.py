@@ -138,6 +138,25 @@ def test_workers_give_the_page_of_one_process(
     assert (tmp_path / "workers" / "skip.md").read_text() == page
 
 
+def test_shards_share_runs_then_measurements_and_one_call_writes_the_page(
+    command: Callable[..., Any], tiny_flags: list[str], tmp_path: Path
+) -> None:
+    words = ("study", "skip", "--seeds", "0:2", "--swaps", 2, *tiny_flags, "--quiet", "--out")
+    page = command(*words, tmp_path / "alone").out.rpartition("written:")[0]
+    said = [command(*words, tmp_path / "shards", "--shard", f"{i}/2") for i in (1, 2, 1)]
+    assert [done.status for done in said] == [0, 0, 0], said
+    assert not (tmp_path / "shards" / "skip.md").exists()
+    assert [done.out.rpartition("share of the ")[2] for done in said] == [
+        "2 runs is made\n\n",
+        "2 measurements is made\n\n",  # the second shard finds all runs there
+        "2 measurements is made\n\n",
+    ]
+    measured = {p: p.stat().st_mtime_ns for p in (tmp_path / "shards" / "jobs").glob("*/record.json")}
+    assert len(measured) == 2
+    assert command(*words, tmp_path / "shards").out.rpartition("written:")[0] == page
+    assert all(p.stat().st_mtime_ns == when for p, when in measured.items()), "made once"
+
+
 def test_bad_pools_are_refused(refused: Callable[..., str]) -> None:
     assert "--workers 0: at least one is needed" in refused("study", "skip", "--workers", 0)
     assert "--shard '3/2': expected I/N" in refused("study", "skip", "--shard", "3/2")
