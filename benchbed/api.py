@@ -200,8 +200,7 @@ def _raw(
     Raises BenchbedError for an option that the command does not have. Images are kept beside the runs; those of a dry
     run in a folder that is gone afterwards.
     """
-    from .pipeline.given import configuration
-    from .runtime.files import read_toml
+    from .pipeline.given import configuration, read_configuration
 
     for name in given:
         if name in SECTIONS:
@@ -210,7 +209,7 @@ def _raw(
             raise unknown(f"option of {command}", name, [*options.__annotations__, *own, "out", "quiet"])
     config, files = given.get("config") or {}, given.get("plugin") or ()
     config = dict(config) if isinstance(config, Mapping) else Path(config)
-    read = config if isinstance(config, dict) else read_toml(config)
+    read = config if isinstance(config, dict) else read_configuration(config)
     plugins = [Path(file) for file in ((files,) if isinstance(files, str | Path) else files)]
     flags = {name: value for name, value in (own | given).items() if name not in HOW}
     if out is not None:

@@ -78,13 +78,13 @@ def _place(study: Path, out: Path | None, raw: dict[str, Any]) -> Path:
 
 
 def _status(study: Path | None, out: Path | None) -> int:
-    from ..runtime.files import read_toml
+    from ..pipeline.given import read_configuration
     from ..sweep.state import read_study_file, standing
     from ..sweep.summary import status_lines
 
     if out is None and study is None:
         raise BenchbedError("--status needs the sweep's folder: add --out DIR, or give its study file")
-    place = out if study is None or out is not None else _place(study, None, read_toml(study))
+    place = out if study is None or out is not None else _place(study, None, read_configuration(study))
     assert place is not None
     saved = read_study_file(place)
     now = standing(place, saved["runs"])

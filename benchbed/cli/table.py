@@ -208,10 +208,11 @@ def _seeds(count: int) -> str:
 
 
 def _imported(table: Any) -> None:
+    from ..runtime.typed_command import typed_command
     from ..tables.show import text
 
     print(text(table))
     figure = table.figures[0]
     cell = table.best(*figure).architecture
-    print(f"\nquery it: python -m benchbed query {table.name} --arch '{cell}' "
-          f"--dataset {figure.dataset} --split {figure.split} --epochs {figure.epochs}")  # fmt: skip
+    figures = ["--dataset", figure.dataset, "--split", figure.split, "--epochs", figure.epochs]
+    print(f"\nquery it: {typed_command('query', table.name, '--arch', cell, *figures)}")

@@ -61,13 +61,13 @@ def train(
 
 def _raw(config: Path | None, flags: dict[str, Any], settings: list[str], plugins: list[Path]) -> dict[str, Any]:
     """The file's values, the flags over them, --set over both, as `run` has it; `arch` is of this command alone."""
+    from ..pipeline.given import read_configuration
     from ..pipeline.resolve import with_settings
     from ..registry import add_file
-    from ..runtime.files import read_toml
 
     for file in plugins:
         add_file(file)
-    given = {**(read_toml(config) if config else {}), **flags}
+    given = {**(read_configuration(config) if config else {}), **flags}
     own = {"arch": given.pop("arch")} if "arch" in given else {}
     if "epochs" in flags:  # what --set says of them must win here too
         given["scoring"] = {**given.get("scoring", {}), "epochs": given.pop("epochs")}

@@ -10,6 +10,23 @@ from ..runtime.files import read_toml
 from .resolve import seed_range, with_settings
 
 
+def read_configuration(path: Path) -> dict[str, Any]:
+    """A TOML configuration, its `plugins` registered and left out: files, relative to that of the configuration.
+
+    Raises BenchbedError for a file that cannot be read, and for a plug-in that is not there or cannot be loaded.
+    """
+    raw = read_toml(path)
+    files = raw.pop("plugins", [])
+    if not isinstance(files, list) or not all(isinstance(file, str) and file for file in files):
+        raise BenchbedError(f"configuration {path}: plugins = {files!r}: expected a list of files")
+    for file in files:
+        try:
+            registry.add_file(path.parent / file)
+        except BenchbedError as error:
+            raise BenchbedError(f"configuration {path}: {error}") from None
+    return raw
+
+
 def configuration(
     config: Path | Mapping[str, Any] | None,
     flags: Mapping[str, Any],
@@ -22,7 +39,7 @@ def configuration(
     """
     for file in plugins:
         registry.add_file(file)
-    read = read_toml(config) if isinstance(config, Path) else dict(config or {})
+    read = read_configuration(config) if isinstance(config, Path) else dict(config or {})
     raw = with_settings(read, [])
     for key, value in flags.items():
         if value is None:

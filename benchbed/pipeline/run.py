@@ -18,6 +18,7 @@ from ..selector import Selection
 from ..task import Task, truncated
 from .build import Parts, build_parts, check_config, check_objective, run_id, search_id, space_of, task_in, task_of
 from .config import RunConfig
+from .kept import keep_plugins
 from .record import RECORD_KEYS, Record, checked
 from .score import TABLE_KEYS, score_by_table, trained
 from .search import SEARCH_KEYS, run_search
@@ -88,8 +89,10 @@ def run(config: RunConfig, task: Task, options: RunOptions, redone: set[Path] | 
                 search_folder.clear()
             if group.leader:
                 write_json(folder_path / "config.json", config.model_dump())
+                keep_plugins(config, folder_path, "selector")
             if group.leader and (fresh_search or not (search_path / "config.json").exists()):  # `select` scores so too
                 write_json(search_path / "config.json", config.model_dump(exclude={"selector"}))
+                keep_plugins(config, search_path, "searcher", "space", "task")
             searched = run_search(parts, search_folder, reporter, options.snapshots)
             selection, figures = run_selection(parts, search_path / "checkpoint.pt", folder, reporter)
         if "over_the_limit" in selection.notes:

@@ -12,6 +12,7 @@ from ..runtime.folder import read_json
 from ..task import Task
 from .build import search_id
 from .config import RunConfig
+from .kept import use_kept
 from .resolve import file_sha256
 
 KEYS = ("space", "task", "preset", "epochs", "searcher", "supernet", "seed")
@@ -21,10 +22,12 @@ _SELECTOR: dict[str, Any] = {"name": "magnitude", "options": {}, "sha256": None}
 def saved_config(search: Path) -> RunConfig:
     """`config.json` of a finished search as that of a run, with a selector that stands for any.
 
-    Raises BenchbedError if the folder holds no finished search, or the file is damaged.
+    The plug-ins that the search kept are registered. Raises BenchbedError if the folder holds no finished search, or
+    the file is damaged.
     """
     if not (search / "record.json").exists():
         raise BenchbedError(f"{search} holds no finished search (no record.json): give a folder below OUT/searches")
+    use_kept(search)
     saved = read_json(search / "config.json", KEYS)
     try:
         return RunConfig.model_validate({**saved, "selector": _SELECTOR})

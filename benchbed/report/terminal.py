@@ -1,6 +1,5 @@
 """The tables at the end of a run, on the terminal."""
 
-import shlex
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from statistics import median
@@ -11,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..pipeline.record import Record
+from ..runtime.typed_command import typed_command
 from ..space import Space
 from ..stats.interval import FEW, FEW_SEEDS, mean_interval
 from ..tables.figures import in_epochs
@@ -71,8 +71,7 @@ def run_summary(
     search = f"{folder.rsplit('/', 1)[0]}/searches/{record.search}"
     another = "magnitude" if record.selector != "magnitude" else "perturb"
     console.print(
-        "next: another selector on the same supernet:\n"
-        f"  python -m benchbed select {shlex.quote(search)} --selector {another}",
+        f"next: another selector on the same supernet:\n  {typed_command('select', search, '--selector', another)}",
         markup=False,
     )
 

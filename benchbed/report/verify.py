@@ -13,6 +13,7 @@ from .. import registry
 from ..errors import BenchbedError
 from ..pipeline.build import build_parts, check_config, run_id, search_id, task_of
 from ..pipeline.config import RunConfig
+from ..pipeline.kept import use_kept
 from ..pipeline.record import RECORD_KEYS
 from ..pipeline.resolve import file_sha256
 from ..pipeline.run import in_json
@@ -58,8 +59,10 @@ def verified(path: Path, device: str | None = None) -> Verified:
     """
     path = path / "record.json" if path.is_dir() else path
     record = read_json(path, NEEDED, REMADE)
-    config = _config(path, record)
     search = path.resolve().parent.parent / "searches" / str(record["search"])
+    use_kept(path.resolve().parent)
+    use_kept(search)
+    config = _config(path, record)
     if not (search / "record.json").exists():
         raise BenchbedError(f"{path} names the search {record['search']}, which is not finished in {search.parent}")
     check_config(config)

@@ -4,6 +4,7 @@ import os
 import shlex
 import shutil
 import sys
+from itertools import pairwise
 
 
 def typed_command(*words: object) -> str:
@@ -17,13 +18,14 @@ def called_as() -> str:
     PYTHON is what was typed before `-m`; where another program runs (a notebook, a test), 'python' if that is this
     interpreter, else its path.
     """
-    script = os.path.basename(sys.argv[0])
-    if script == "benchbed":
-        found = shutil.which("benchbed")
-        return "benchbed" if found and os.path.samefile(found, sys.argv[0]) else shlex.quote(sys.argv[0])
-    typed = sys.orig_argv[0]
-    if "benchbed" in sys.orig_argv[:-1] + sys.orig_argv[-1:] and "-m" in sys.orig_argv:
-        return f"{shlex.quote(typed)} -m benchbed"
-    found = shutil.which("python")
-    same = found is not None and os.path.samefile(found, sys.executable)
-    return f"{'python' if same else shlex.quote(sys.executable)} -m benchbed"
+    if os.path.basename(sys.argv[0]) == "benchbed":
+        return "benchbed" if _is("benchbed", sys.argv[0]) else shlex.quote(sys.argv[0])
+    if ("-m", "benchbed") in pairwise(sys.orig_argv):
+        return f"{shlex.quote(sys.orig_argv[0])} -m benchbed"
+    return f"{'python' if _is('python', sys.executable) else shlex.quote(sys.executable)} -m benchbed"
+
+
+def _is(name: str, path: str) -> bool:
+    """Whether a shell that is told `name` would start what is at `path`."""
+    found = shutil.which(name)
+    return found is not None and os.path.realpath(found) == os.path.realpath(path)

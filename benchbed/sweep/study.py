@@ -20,11 +20,11 @@ from typing import Any, NamedTuple
 from .. import registry
 from ..errors import BenchbedError, unknown
 from ..pipeline.config import identity
+from ..pipeline.given import read_configuration
 from ..pipeline.many import Run, check_runs, identified, in_words
 from ..pipeline.resolve import PLAIN, SECTIONS, check_sizes, resolve, seed_range, with_settings
 from ..pipeline.run import DRY_IMAGES, shortened
 from ..runtime.executor import Needs
-from ..runtime.files import read_toml
 from ..runtime.workers import Pool
 from ..task import Task
 from ..typed import typed
@@ -73,7 +73,7 @@ class Study(NamedTuple):
 
 def read_study(path: Path) -> Study:
     """The study in a TOML file. Raises BenchbedError of one line for whatever any of its runs would refuse."""
-    raw = read_toml(path)
+    raw = read_configuration(path)
     known = (*SECTIONS, *PLAIN, "grid", *OF_OTHERS)
     for key in raw:
         if key not in known:

@@ -11,6 +11,7 @@ from ..pipeline.many import Run, in_words
 from ..pipeline.record import Record
 from ..report.terminal import grid_summary
 from ..runtime.failures import lost_failures
+from ..runtime.typed_command import typed_command
 from .state import Standing, mixed_versions, saved_runs, standing
 from .study import Study, place
 
@@ -57,7 +58,7 @@ def report_line(out: Path, study: Study) -> str | None:
     now = standing(out, saved_runs(study.runs), look_for_work=False)
     ended = now.records.keys() | now.damaged.keys() | now.failures.keys()
     if left := len(study.runs) - len(ended):
-        return f"report: not yet, {left:,} runs of the study are left; then: python -m benchbed report {out}"
+        return f"report: not yet, {left:,} runs of the study are left; then: {typed_command('report', out)}"
     if not now.records:
         return None
     from ..report.write import Report

@@ -26,8 +26,8 @@ from ..latency.files import UNIT
 from ..latency.penalty import configured
 from ..pipeline.build import check_config
 from ..pipeline.config import RunConfig
+from ..pipeline.given import read_configuration
 from ..pipeline.resolve import expand, seed_range, with_settings
-from ..runtime.files import read_toml
 from ..spaces.load import load_space
 from ..typed import typed
 from .options import FREE, NONE, OBJECTIVES, TuneOptions
@@ -81,7 +81,7 @@ def read_study(path: Path, settings: Sequence[str] = (), over: Mapping[str, Any]
     Raises BenchbedError of one line for an unknown key, a parameter that no part of the run has or whose range it
     refuses, and for objectives that do not fit; nothing has been written by then.
     """
-    raw = read_toml(path)
+    raw = read_configuration(path)
     given = raw.pop("tune", None)
     raw.pop("grid", None)  # of `sweep`
     if not isinstance(given, dict):

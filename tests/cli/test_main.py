@@ -49,7 +49,7 @@ def test_a_run_prints_what_its_record_holds_and_the_next_command_works(
     progress = outcome.err.splitlines()
     assert [line for line in progress if line.startswith("epoch   ")] == progress[:2]
     assert "trained the cell" in progress[-1]
-    (following,) = [line for line in lines if "python -m benchbed select" in line]
+    (following,) = [line for line in lines if "benchbed select" in line]
     words = shlex.split(following)
     again = command(*words[words.index("select") :], "--quiet")
     assert again.status == 0
