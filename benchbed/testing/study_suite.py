@@ -49,7 +49,7 @@ def check_options_explain_themselves(name: str, values: Mapping[str, Any]) -> No
 def check_runs_can_be_made(name: str, values: Mapping[str, Any]) -> None:
     """What can be refused of its runs is not, and nothing has been made by then."""
     with tempfile.TemporaryDirectory(prefix="benchbed-check-") as scratch:
-        runs = prepared(name, values, _options(scratch), _short(name, values, scratch)).runs
+        runs = prepared(name, values, _options(scratch), _short(name, values, scratch)).configs
         require(isinstance(runs, Mapping), f"runs() gives a {type(runs).__name__} where a mapping is expected")
         require(not list(Path(scratch).iterdir()), "check() or runs() has written files")
 
