@@ -73,6 +73,7 @@ def run_summary(
     console.print(
         f"next: another selector on the same supernet:\n  {typed_command('select', search, '--selector', another)}",
         markup=False,
+        soft_wrap=True,  # a wrapped command is two commands
     )
 
 

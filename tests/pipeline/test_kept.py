@@ -12,6 +12,7 @@ from benchbed.searchers.random import RandomSampling
 class Mine(RandomSampling):
     pass
 '''
+OUT = "some out that is " + "long " * 40 + "indeed"  # longer than a line of the terminal
 SELECTOR = '''"""Mine too."""
 from benchbed.selectors.magnitude import Magnitude
 
@@ -34,22 +35,22 @@ def made(tmp_path, tiny_flags, child_env):
         line = [sys.executable, "-m", "benchbed", *map(str, words)]
         return subprocess.run(line, cwd=tmp_path, env=child_env, capture_output=True, text=True, timeout=300)
 
-    done = call("run", "--config", place / "run.toml", *tiny_flags, "--out", "some out")
+    done = call("run", "--config", place / "run.toml", *tiny_flags, "--out", OUT)
     assert done.returncode == 0, done.stderr
     return place, call, done.stdout
 
 
 def test_a_search_keeps_its_plug_ins(made, child_env, tmp_path):
     place, call, printed = made
-    (search,) = (tmp_path / "some out" / "searches").iterdir()
+    (search,) = (tmp_path / OUT / "searches").iterdir()
     assert (search / "plugins" / "mine.py").read_text() == SEARCHER
     (place / "mine.py").unlink()
     (place / "choice.py").unlink()
     line = printed.split("next: another selector on the same supernet:\n")[1].strip()  # as it stands, in a shell
-    assert "'some out/searches/" in line
+    assert f"'{OUT}/searches/" in line
     done = subprocess.run(line, shell=True, cwd=tmp_path, env=child_env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    (run,) = (tmp_path / "some out").glob("mine-choice-*")
+    (run,) = (tmp_path / OUT).glob("mine-choice-*")
     verified = call("verify", run)
     assert verified.returncode == 0, verified.stderr + verified.stdout
     (search / "plugins" / "mine.py").write_text(SEARCHER + "# changed\n")
