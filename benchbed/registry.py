@@ -118,13 +118,19 @@ def user_files() -> list[Path]:
 
 
 def take_files(texts: dict[str, str], folder: Path) -> None:
-    """In a worker: registers the files that its master has, by name and text; they are put down in `folder`."""
+    """In a worker: registers the files that its master has, by path and text; put down in `folder` where they are not.
+
+    Where they lie they may import others beside them.
+    """
     for name, text in texts.items():
-        (folder / name).write_text(text)
-        add_file(folder / name)
+        file = Path(name)
+        if not file.is_file() or file.read_text() != text:
+            file = folder / file.name
+            file.write_text(text)
+        add_file(file)
 
 
-hand_on(f"{__name__}:take_files", lambda: {file.name: file.read_text() for file in user_files()})
+hand_on(f"{__name__}:take_files", lambda: {str(file): file.read_text() for file in user_files()})
 
 
 def plugins(kind: str) -> list[Plugin]:

@@ -1,9 +1,5 @@
 """`table build`: starts the workers, shows how far they are, and makes the table when every job is done."""
 
-import os
-import subprocess
-import sys
-import tempfile
 import time
 from collections import deque
 from pathlib import Path
@@ -11,8 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BenchbedError
+from ..runtime.board import Board
+from ..runtime.board import Job as PoolJob
 from ..runtime.machine import pick_device
 from ..runtime.progress import Reporter
+from ..runtime.workers import Pool, Scheduler, hired
 from ..space import Space
 from ..tables.table import Table
 from ..task import Task
@@ -23,9 +22,9 @@ from .job_store import Job, Ledger
 from .spec import Spec
 from .worker import EVERY, jobs_of
 
-LOOK = 0.5  # seconds between two looks at the folder
-SAY = 60.0  # and between two lines where there is no bar
-DEATHS = 5  # workers that may die without a result between them
+TAKE_PART = "benchbed.builder.worker:take_part"  # what a worker calls
+SAY = 60.0  # seconds between two lines where there is no bar
+DEATHS = 5  # deaths of a worker without a result between them
 
 
 def folder_of(out: Path) -> Path:
@@ -95,90 +94,59 @@ def _asks_for_more(spec: Spec, space: Space, task: Task, out: Path) -> bool:
 
 
 def _train(spec: Spec, ledger: Ledger, jobs: list[Job], workers: int, reporter: Reporter) -> None:
-    """Runs workers until every job is done. Raises BenchbedError with what a worker was refused."""
-    meter = _Meter(spec, jobs, reporter)
-    meter.see(ledger)
-    crew: list[_Worker] = []
-    deaths = 0
-    try:
-        while meter.left:
-            while len(crew) < min(workers, meter.left):
-                crew.append(_Worker(spec, ledger.path))
-            time.sleep(LOOK)
-            if meter.see(ledger):
-                deaths = 0
-            for worker in [w for w in crew if w.process.poll() is not None]:
-                crew.remove(worker)
-                status, said = worker.process.returncode, worker.end()
-                if status == BenchbedError.status:
-                    raise BenchbedError(said)
-                if status != 0:
-                    deaths += 1
-                    how = f"signal {-status}" if status < 0 else f"status {status}, {said[:120]}"
-                    reporter.line(f"worker {worker.process.pid} died ({how}): its cell is open again")
-                    if deaths > DEATHS:
-                        raise BenchbedError(f"{deaths} workers died one after the other ({how}): nothing is lost, the "
-                                            "same command goes on")  # fmt: skip
-    finally:
-        for worker in crew:
-            worker.process.terminate()
-        for worker in crew:
-            worker.end()
+    """Has workers take part until every job is done. Raises BenchbedError with what a worker was refused."""
+    meter = _Meter(spec, ledger, jobs, reporter)
+    meter.show()
+    if not meter.open:
+        return
+    names = [f"worker {number}" for number in range(1, min(workers, meter.open) + 1)]
+    parts = [PoolJob(name, name, {"spec": spec.model_dump(mode="json")}, name) for name in names]
+    executor, size = hired(TAKE_PART, ledger.path, Pool(len(parts)), spec.device)
+    Scheduler(executor, size, meter, DEATHS).run(parts)
 
 
-class _Worker:
-    """A process of `benchbed.builder.worker`, and what it says."""
+class _Meter(Board):
+    """How many trainings are done, how fast, and the best so far."""
 
-    def __init__(self, spec: Spec, folder: Path) -> None:
-        root = str(Path(__file__).resolve().parents[2])  # so that it finds this benchbed, wherever it runs
-        path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-        environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "benchbed.builder.worker", str(folder), spec.model_dump_json()]
-        self._words = tempfile.TemporaryFile("w+")  # noqa: SIM115  a pipe that nobody reads would fill up
-        self.process = subprocess.Popen(command, env=environment, stderr=self._words)
-
-    def end(self) -> str:
-        """Waits for its end; the last line that it said."""
-        self.process.wait()
-        with self._words:
-            self._words.seek(0)
-            return (self._words.read().strip().splitlines() or [""])[-1]
-
-
-class _Meter:
-    """How many jobs are done, how fast, and the best so far."""
-
-    def __init__(self, spec: Spec, jobs: list[Job], reporter: Reporter) -> None:
-        self.wanted, self.reporter = set(jobs), reporter
-        self.best, self.done = 0.0, 0
-        self._recent: deque[tuple[float, int]] = deque(maxlen=600)  # (time, jobs done): five minutes
-        self._said = 0.0
+    def __init__(self, spec: Spec, ledger: Ledger, jobs: list[Job], reporter: Reporter) -> None:
+        super().__init__(reporter, len(jobs), 0, 1)
+        self.ledger, self.wanted = ledger, set(jobs)
+        self.best, self.trained = 0.0, 0
+        self._recent: deque[tuple[float, int]] = deque(maxlen=600)  # (time, trainings done): five minutes
+        self._shown = 0.0
         reporter.begin(f"training {spec.task}", len(jobs))
 
     @property
-    def left(self) -> int:
-        return len(self.wanted) - self.done
+    def open(self) -> int:
+        return len(self.wanted) - self.trained
 
-    def see(self, ledger: Ledger) -> bool:
-        """Looks at the folder and shows it; whether something was finished."""
-        before, now = self.done, time.monotonic()
-        for result in ledger.refresh():
+    def failed(self, job: PoolJob, reason: str) -> None:
+        """Ends the build: what one worker is refused, or dies of again and again, the others meet too."""
+        died = "; nothing is lost, the same command goes on" if reason.startswith("its worker died") else ""
+        raise BenchbedError(reason + died)
+
+    def show(self) -> bool:
+        """Looks at the folder and shows it; whether something was finished: then no death was in a row."""
+        before, now = self.trained, time.monotonic()
+        for result in self.ledger.refresh():
             if Job(result["seed"], result["cell"]) in self.wanted:
                 self.best = max(self.best, result["test"])
-        self.done = len(self.wanted & ledger.done)
-        self._recent.append((now, self.done))
-        status = f"{self.done:,} of {len(self.wanted):,} cells"
+        self.trained = len(self.wanted & self.ledger.done)
+        self._recent.append((now, self.trained))
+        status = f"{self.trained:,} of {len(self.wanted):,} cells"
         since, first = self._recent[0]
-        if self.done > first:
-            rate = (self.done - first) / (now - since)
-            status += f", {rate:.2f} a second" + (f", {_span(self.left / rate)} left" if self.left else "")
-        if self.done:
+        if self.trained > first:
+            rate = (self.trained - first) / (now - since)
+            status += f", {rate:.2f} a second" + (f", {_span(self.open / rate)} left" if self.open else "")
+        if self.trained:
             status += f", best {self.best:.2f} %"
-        self.reporter.advance(self.done, status)
-        if not self.reporter.console.is_terminal and (now - self._said > SAY or not self.left):
-            self._said = now
+        self.reporter.advance(self.trained, status)
+        if not self.reporter.console.is_terminal and (
+            now - self._shown > SAY or (not self.open and self.trained > before)
+        ):
+            self._shown = now
             self.reporter.line(status)
-        return self.done > before
+        return self.trained > before
 
 
 def _span(seconds: float) -> str:

@@ -42,5 +42,4 @@ def spec_of(given: Mapping[str, Any], settings: list[str], plugins: list[Path]) 
         seeds=tuple(seed_range(given["seeds"])),
         sample=sample,
         device=given["device"],
-        plugins=tuple(str(file.resolve()) for file in plugins),
     )

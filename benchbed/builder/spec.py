@@ -30,7 +30,6 @@ class Spec(BaseModel):
     seeds: tuple[int, ...] = Field(min_length=1)
     sample: int | None = Field(default=None, ge=1)
     device: str = "cpu"
-    plugins: tuple[str, ...] = ()  # files to register
 
     def load_space(self) -> Space:
         space: Space = registry.load("space", self.space)()

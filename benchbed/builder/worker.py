@@ -1,27 +1,17 @@
-"""One worker of a build: claims a job, trains it on one thread, writes its result, until every job is done.
+"""One worker's part in a build: claims a job, trains it on one thread, writes its result, until all are done."""
 
-    python -m benchbed.builder.worker FOLDER SPEC
-
-SPEC is the build's specification as JSON. A worker leaves when its parent is gone. What it is refused goes to stderr as
-one line, with exit status 2.
-"""
-
-import os
-import signal
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from .. import registry
 from ..errors import BenchbedError
 from ..runtime.machine import made_with, pick_device
 from ..runtime.progress import Reporter
 from ..runtime.stage import Stage
+from ..runtime.worker import Place
 from ..space import Architecture, Space
 from ..task import AnySplit, Task
 from ..training.cell import training_of
@@ -57,12 +47,11 @@ def train(spec: Spec, space: Space, task: Task, test: AnySplit, cell: Architectu
 
 
 def work(ledger: Ledger, jobs: Sequence[Job], spec: Spec, space: Space, task: Task) -> None:
-    """Takes part in the build until every job is done, here or elsewhere, or until this process's parent is gone."""
-    parent = os.getppid()
+    """Takes part in the build until every job is done, here or elsewhere."""
     device = pick_device(spec.device)
     test = task.seal.open(EVERY).to(device)
     task = on_device(task, device)
-    while os.getppid() == parent:
+    while True:
         job = ledger.claim(jobs)
         if job is not None:
             try:
@@ -86,24 +75,15 @@ def header(spec: Spec) -> dict[str, Any]:
     return made_with(pick_device(spec.device))
 
 
-def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends its workers
+def take_part(payload: dict[str, Any], place: Place) -> dict[str, Any]:
+    """A worker's part in the build of {"spec"} whose folder is the pool's."""
     torch.set_num_threads(1)
-    path, spec = Path(sys.argv[1]), Spec.model_validate_json(sys.argv[2])
+    spec = Spec.model_validate(payload["spec"])
+    space, task = spec.load_space(), spec.load_task()
+    ledger = Ledger(place.out, spec.identity(task))
+    ledger.begin(header(spec))
     try:
-        for file in spec.plugins:
-            registry.add_file(Path(file))
-        space, task = spec.load_space(), spec.load_task()
-        ledger = Ledger(path, spec.identity(task))
-        ledger.begin(header(spec))
-        try:
-            work(ledger, jobs_of(spec, space), spec, space, task)
-        finally:
-            ledger.end()
-    except BenchbedError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.status)
-
-
-if __name__ == "__main__":
-    main()
+        work(ledger, jobs_of(spec, space), spec, space, task)
+    finally:
+        ledger.end()
+    return {}

@@ -32,7 +32,6 @@ def tune(
     status: Annotated[bool, typer.Option("--status", help="say how far the study is, and end")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="two trials of one epoch, keep nothing")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="print the result only")] = False,
-    worker: Annotated[bool, typer.Option("--worker", hidden=True)] = False,  # started by --workers
 ) -> None:
     """Tune options of a searcher, selector or supernet by validation accuracy. The same command again goes on."""
     from ..registry import add_file
@@ -50,9 +49,6 @@ def tune(
     with Reporter(quiet) as reporter:
         if dry_run:
             _dry(found, options, reporter)
-        elif worker:
-            with _storage(found) as opened:
-                _work(found, opened, options, reporter)
         else:
             _study(found, options, reporter, workers)
 
@@ -60,7 +56,7 @@ def tune(
 def _study(study: "Study", options: "RunOptions", reporter: "Reporter", workers: int) -> None:
     from ..tune.report import claim, print_page, write
     from ..tune.storage import shared
-    from ..tune.worker import Unfinished, given_up, prepare, queue_of, start_workers
+    from ..tune.worker import Unfinished, given_up, prepare, queue_of, run_workers
 
     if workers > 1 and not shared(study.options.storage):
         raise BenchbedError(f"--workers {workers} share no storage 'memory': add --storage journal:FILE, or a database")
@@ -68,7 +64,7 @@ def _study(study: "Study", options: "RunOptions", reporter: "Reporter", workers:
         made = prepare(study, storage)
         claim(study, options.out)
         if workers > 1:
-            start_workers([sys.executable, "-m", "benchbed", *sys.argv[1:], "--worker"], workers, reporter)
+            run_workers(study, workers, options.out, str(options.device), reporter)
         else:
             _work(study, storage, options, reporter)
         slots, trials = queue_of(study, storage, made).look(), made.get_trials(deepcopy=False)

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 from importlib.util import find_spec
 from types import TracebackType
 from typing import Any
@@ -71,3 +72,14 @@ class Reporter:
 
     def line(self, text: str) -> None:
         self.console.print(text, markup=False)
+
+
+class Said(Reporter):
+    """Quiet but for its lines, which it hands to `say`: of a job in a worker, whose master shows them."""
+
+    def __init__(self, say: Callable[[str], None]):
+        super().__init__(quiet=True)
+        self._say = say
+
+    def line(self, text: str) -> None:
+        self._say(text)

@@ -3,10 +3,10 @@
 import json
 import os
 import platform
-import signal
-import subprocess
 import time
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import optuna
 import torch
@@ -15,14 +15,20 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from ..errors import BenchbedError
+from ..runtime.board import Board, Job
 from ..runtime.digest import first_difference
-from ..runtime.progress import Reporter
+from ..runtime.machine import pick_device
+from ..runtime.options import RunOptions
+from ..runtime.progress import Reporter, Said
+from ..runtime.worker import Place
+from ..runtime.workers import Pool, Scheduler, hired
+from .options import TuneOptions
 from .report import short
 from .samplers import make_pruner, make_sampler
 from .slots import ERROR, SLOT, STOPPED, Queue, Slot
 from .space import suggest
-from .storage import StorageGone, journal_file, shown
-from .study import Study
+from .storage import StorageGone, journal_file, opened, shown
+from .study import Study, checked
 from .trial import Report, Runner
 
 MADE_BY = "benchbed"  # the study's user attribute that says what it is a study of
@@ -136,7 +142,7 @@ class Worker:
         try:
             self._tell(frozen)
             self._errors = 0
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):  # Ctrl-C here, or of the master, which ends its workers
             self.queue.fail(frozen, STOPPED)
             raise
         except StorageGone:
@@ -195,21 +201,26 @@ def given_up(found: Sequence[Slot], retries: int) -> list[Slot]:
     return [slot for slot in found if slot.done is None and not slot.open(retries)]
 
 
-def start_workers(command: list[str], count: int, reporter: Reporter) -> None:
-    """Runs `count` processes of the command side by side until all have ended; says how those ended that did not well.
+def take_part(payload: dict[str, Any], place: Place) -> dict[str, Any]:
+    """A worker's part in the study of {"options", "raw"}, until no slot is left."""
+    study = checked(TuneOptions.model_validate(payload["options"]), payload["raw"])
+    options = RunOptions(place.out, pick_device(place.device))
+    with opened(study.options.storage, study.options.heartbeat, study.options.grace) as storage:
+        Worker(study, storage, Runner(study, options), Said(place.say)).work()
+    return {}
 
-    On Ctrl-C they are asked to stop and waited for; each is in a group of its own, so that it is asked once.
-    """
-    workers = [subprocess.Popen(command, stdout=subprocess.DEVNULL, process_group=0) for _ in range(count)]
-    try:
-        for number, worker in enumerate(workers, 1):
-            if status := worker.wait():
-                how = signal.Signals(-status).name if status < 0 else f"status {status}"
-                reporter.line(f"worker {number} (process {worker.pid}) ended by {how}; the others go on")
-    except BaseException:
-        reporter.line(f"stopping: ending {count} worker(s), which takes some seconds")
-        for worker in workers:
-            worker.send_signal(signal.SIGINT)
-        for worker in workers:
-            worker.wait()
-        raise
+
+class _Crew(Board):
+    """Says of a worker that is lost that the others go on: they take over what it was at."""
+
+    def failed(self, job: Job, reason: str) -> None:
+        self.line(f"{job.id} ended: {reason}; the others go on")
+
+
+def run_workers(study: Study, count: int, out: Path, device: str, reporter: Reporter) -> None:
+    """Has `count` processes take part in the study side by side until all have ended."""
+    payload = {"options": study.options.model_dump(mode="json"), "raw": study.raw}
+    names = [f"worker {number}" for number in range(1, count + 1)]
+    executor, size = hired("benchbed.tune.worker:take_part", out, Pool(count), device)
+    board = _Crew(reporter, count, 0, count, "workers")
+    Scheduler(executor, size, board, retries=0).run([Job(name, name, payload, name) for name in names])
