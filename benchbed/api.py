@@ -9,73 +9,37 @@ raises BenchbedError, whose text is the line that the command line prints. An in
 again, as a command does; folders are taken from the working folder of the call.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
-from .errors import BenchbedError, unknown
+from .errors import BenchbedError
+from .pipeline.calls import (
+    Names,
+    Paths,
+    PoolOptions,
+    RunKeywords,
+    SelectOptions,
+    Settings,
+    TrainOptions,
+    check_known,
+    pool_for,
+    raw_of,
+    register,
+    running,
+    seeds_of,
+    settings_of,
+    with_commas,
+)
+from .pipeline.given import names_in, seeds_in
 
 if TYPE_CHECKING:
     from .results import Results
     from .runtime.options import RunOptions
-
-Names = str | type[Any] | Sequence[str | type[Any]]  # of searchers or selectors; a class in place of a name
-Settings = Mapping[str, Any] | Sequence[str]  # {"SECTION.KEY": value}, or the command line's "SECTION.KEY=VALUE"
-Paths = str | Path | Sequence[str | Path]
-
-
-class Common(TypedDict, total=False):
-    """Options of `run`, `select` and `train`, as `python -m benchbed run --help` explains them.
-
-    space: a name or a class. task: a name, npz:FILE, or images themselves (`benchbed.tasks._kept.kept_task`).
-    """
-
-    space: str | type[Any]
-    task: Any
-    data: str | Path
-    splits: str | Path
-    seed: int
-    protocol: str
-    preset: str  # the old name of `protocol`
-    device: str
-    config: str | Path | Mapping[str, Any]
-    set: Settings
-    plugin: Paths
-    force: bool
-
-
-class SelectOptions(Common, total=False):
-    """Options of `select`; space, task, seed and preset are those of `foreign`."""
-
-    searcher: Names
-    foreign: str | Path
-    table: str | Path
-    dataset: str
-
-
-class RunKeywords(Common, total=False):
-    """Options of `run`."""
-
-    objective: str
-    table: str | Path
-    dataset: str
-    latency: str | Path
-    target: float
-    epochs: int
-    steps: int
-    budget: str
-    dry_run: bool
-    snapshots: str | Iterable[int]
-
-
-class TrainOptions(Common, total=False):
-    """Options of `train`."""
-
-    epochs: int
-    dry_run: bool
+    from .tune.make import Tuned
+    from .tune.study import Study
 
 
 class Trained(NamedTuple):
@@ -83,11 +47,6 @@ class Trained(NamedTuple):
 
     record: dict[str, Any]
     folder: Path | None
-
-
-HOW = ("config", "set", "plugin", "dry_run", "force", "snapshots")  # options that are no part of a configuration
-FLAGS = {"latency": "cost.table", "target": "cost.target"}  # where an option stands elsewhere in a configuration
-SECTIONS = ("supernet", "scoring", "task_options", "space_options", "cost")
 
 
 def run(
@@ -105,22 +64,20 @@ def run(
     out: the folder of the results, `runs` where nothing names another. quiet: no output at all. Raises BenchbedError as
     the command `run` refuses; KeyboardInterrupt leaves a state that the same call goes on from.
     """
-    from .pipeline.given import names_in, seeds_in
+    from .pipeline.many import records_of
     from .pipeline.resolve import expand
-    from .pipeline.run import dry_run, run_all, snapshot_epochs
+    from .pipeline.run import dry_run, snapshot_epochs
     from .results import Results
 
     given: dict[str, Any] = dict(options)
-    if workers != 1:
-        raise BenchbedError(f"workers = {workers}: one is all there is, as yet")
-    with _raw("run", RunKeywords, given, out, searcher=searcher, selector=selector) as raw:
-        configs = expand(raw, names_in(raw, "searcher"), names_in(raw, "selector"), _seeds(seeds) or seeds_in(raw))
-        kept = snapshot_epochs(_comma(given.get("snapshots")), configs)
-        with _how(raw, given, quiet) as how:
+    with raw_of("run", RunKeywords, given, out, searcher=searcher, selector=selector) as raw:
+        configs = expand(raw, names_in(raw, "searcher"), names_in(raw, "selector"), seeds_of(seeds) or seeds_in(raw))
+        kept, pool = snapshot_epochs(with_commas(given.get("snapshots")), configs), pool_for(workers, given, configs)
+        with running(raw, given, quiet) as how:
             how = how._replace(snapshots=kept)
             if given.get("dry_run"):
                 return Results(dry_run(configs, how))
-            return Results(run_all(configs, how), how.out.absolute())
+            return Results(records_of(configs, how, pool), how.out.absolute())
 
 
 def select(
@@ -137,17 +94,16 @@ def select(
     supernet that was trained elsewhere. Raises BenchbedError as the command `select` refuses.
     """
     from .pipeline.again import select_again, select_foreign
-    from .pipeline.given import names_in
     from .results import Results
 
     given: dict[str, Any] = dict(options)
-    with _raw("select", SelectOptions, given, out, selector=selector) as raw:
+    with raw_of("select", SelectOptions, given, out, selector=selector) as raw:
         if (search is None) == (raw.get("foreign") is None):
             raise BenchbedError(
                 "select takes a finished search, a folder below OUT/searches, or --foreign FILE: one of both"
             )
         names = names_in(raw, "selector")
-        with _how(raw, given, quiet) as how:
+        with running(raw, given, quiet) as how:
             if search is None:
                 return Results(select_foreign(raw, names, how), how.out.absolute())
             searches = search.searches if isinstance(search, Results) else [Path(search).absolute()]
@@ -172,13 +128,97 @@ def train(
     given: dict[str, Any] = dict(options)
     epochs = given.pop("epochs", None)
     own = {"epochs": epochs, "arch": None if arch is None else str(arch)}
-    with _raw("train", TrainOptions, given, out, **own) as raw, _how(raw, given, quiet) as how:
+    with raw_of("train", TrainOptions, given, out, **own) as raw, running(raw, given, quiet) as how:
         config = job.resolve(raw, how.group.size)
         how.group.divides("batch", config.scoring.batch)
         if given.get("dry_run"):
             return Trained(job.dry_run(config, how), None)
         record = job.train(config, how)
         return Trained(record, (how.out / record["id"]).absolute())
+
+
+def sweep(
+    study: str | Path | Mapping[str, Any],
+    *,
+    out: str | Path | None = None,
+    workers: int = 1,
+    extend: bool = False,
+    plugin: Paths = (),
+    quiet: bool = False,
+    **options: Unpack[PoolOptions],
+) -> "Results":
+    """Every run of a study file (or its content): a configuration of `run` with a [grid]; see docs/sweep.md.
+
+    out: the folder, `runs/NAME` of the file where nothing names another. What was done before is read. Raises
+    BenchbedError as the command `sweep` refuses, and where a run failed, after the others were made.
+    """
+    from .pipeline.many import records_of
+    from .results import Results
+    from .sweep.state import claim
+    from .sweep.study import read_study
+
+    given: dict[str, Any] = dict(options)
+    check_known("sweep", given, [*PoolOptions.__annotations__, "out", "workers", "extend", "plugin", "quiet"])
+    register(plugin)
+    with _as_file(study) as file:
+        found = read_study(file)
+        raw = {
+            "device": "auto",
+            "out": str(Path("runs") / file.stem),
+            **found.raw,
+            **({"out": str(out)} if out else {}),
+        }
+        with running(raw, {}, quiet) as how:
+            if how.group.size > 1:
+                raise how.group.refusal("sweep starts its own processes: use it without torchrun")
+            configs = [run.config for run in found.runs]
+            pool = pool_for(workers, given, configs)._replace(needs=found.needs)
+            claim(how.out, found, extend)
+            return Results(records_of(configs, how, pool), how.out.absolute())
+
+
+def tune(
+    study: str | Path | Mapping[str, Any],
+    *,
+    trials: int | None = None,
+    storage: str | None = None,
+    workers: int = 1,
+    out: str | Path | None = None,
+    device: str | None = None,
+    set: Settings | None = None,
+    plugin: Paths = (),
+    dry_run: bool = False,
+    quiet: bool = False,
+) -> "Tuned":
+    """Tunes options by validation accuracy, as a study file (or its content) with a section [tune] says; docs/tune.md.
+
+    workers: processes, which share a storage other than 'memory'. Raises BenchbedError as the command `tune` refuses.
+    """
+    over = {"trials": trials, "storage": storage, **({"storage": "memory", "trials": 2} if dry_run else {})}
+    settings = settings_of(set)
+    with tuning(study, over, out, device, settings, plugin, quiet) as (found, how):
+        from .tune.make import tuned
+
+        if not dry_run:
+            return tuned(found, how, workers)
+        with TemporaryDirectory(prefix="benchbed-dry-") as scratch:
+            return tuned(found, how._replace(out=Path(scratch)), 1, dry=True)
+
+
+@contextmanager
+def tuning(
+    study: str | Path | Mapping[str, Any], over: Mapping[str, Any], out: str | Path | None, device: str | None,
+    settings: Sequence[str], plugin: Paths, quiet: bool,
+) -> Iterator["tuple[Study, RunOptions]"]:  # fmt: skip
+    """The study of `tune`, and where and how it runs."""
+    register(plugin)
+    with _as_file(study) as file:
+        from .tune.study import read_study
+
+        found = read_study(file, settings, {key: value for key, value in over.items() if value is not None})
+        own = {key: str(value) for key, value in (("out", out), ("device", device)) if value is not None}
+        with running({**found.raw, **own}, {}, quiet) as how:
+            yield found, how
 
 
 def load(path: str | Path) -> "Results":
@@ -188,99 +228,15 @@ def load(path: str | Path) -> "Results":
     return Results.read(path)
 
 
-# -- what was given ----------------------------------------------------------------------------------------------------
-
-
 @contextmanager
-def _raw(
-    command: str, options: Any, given: dict[str, Any], out: str | Path | None, **own: Any
-) -> Iterator[dict[str, Any]]:
-    """The raw configuration of a call: its options over its file's values, `set` over both; objects have got names.
+def _as_file(study: str | Path | Mapping[str, Any]) -> Iterator[Path]:
+    """The study's file; of a mapping one that is there as long as it is read."""
+    if not isinstance(study, Mapping):
+        yield Path(study)
+        return
+    from .tune.report import toml_text
 
-    Raises BenchbedError for an option that the command does not have. Images are kept beside the runs; those of a dry
-    run in a folder that is gone afterwards.
-    """
-    from .pipeline.given import configuration, read_configuration
-
-    for name in given:
-        if name in SECTIONS:
-            raise BenchbedError(f"{name}: options of a section are given as set={{'{name}.KEY': VALUE}}")
-        if name not in options.__annotations__:
-            raise unknown(f"option of {command}", name, [*options.__annotations__, *own, "out", "quiet"])
-    config, files = given.get("config") or {}, given.get("plugin") or ()
-    config = dict(config) if isinstance(config, Mapping) else Path(config)
-    read = config if isinstance(config, dict) else read_configuration(config)
-    plugins = [Path(file) for file in ((files,) if isinstance(files, str | Path) else files)]
-    flags = {name: value for name, value in (own | given).items() if name not in HOW}
-    if out is not None:
-        flags["out"] = str(out)
-    with TemporaryDirectory(prefix="benchbed-data-") as scratch:
-        for kind in ("searcher", "selector", "space"):
-            if kind in flags:
-                flags[kind] = _names(kind, flags[kind])
-        if flags.get("task") is not None and not isinstance(flags["task"], str | Path):
-            from .tasks._kept import kept_task
-
-            place = Path(scratch if given.get("dry_run") else flags.get("out", read.get("out", "runs"))).absolute()
-            flags["task"] = kept_task(flags["task"], place / "data")
-        flags = {FLAGS.get(name, name): str(v) if isinstance(v, Path) else v for name, v in flags.items()}
-        apart = {}
-        if command == "train":  # `arch` is of this command alone; what `set` says of the epochs must win here too
-            if (arch := flags.pop("arch") or read.get("arch")) is not None:
-                apart["arch"] = arch
-            if "arch" in read:
-                config = {key: value for key, value in read.items() if key != "arch"}
-            flags["scoring.epochs"] = flags.pop("epochs")
-        raw = configuration(config, flags, _settings(given.get("set")), plugins)
-        yield raw | apart
-
-
-@contextmanager
-def _how(raw: Mapping[str, Any], given: Mapping[str, Any], quiet: bool) -> Iterator["RunOptions"]:
-    """Where and how the call runs; torch's global settings are afterwards what they were."""
-    import torch
-
-    from .runtime.options import RunOptions
-    from .runtime.parallel import joined
-    from .runtime.progress import Reporter
-
-    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    try:
-        with joined(raw.get("device", "auto")) as (group, where), Reporter(quiet or not group.leader) as reporter:
-            yield RunOptions(Path(raw.get("out", "runs")), where, bool(given.get("force")), reporter, group)
-    finally:
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
-
-
-def _names(kind: str, given: Names | None) -> str | None:
-    """The names, with commas between them; a class is registered, and gets one."""
-    if given is None or isinstance(given, str):
-        return given
-    from . import registry
-
-    several = [given] if isinstance(given, type) else list(given)
-    return ",".join(one if isinstance(one, str) else registry.add_class(kind, one) for one in several)
-
-
-def _settings(given: Settings | None) -> list[str]:
-    """As `--set` has them. A value is written as TOML has it, so that it is read back as what it was."""
-    if not isinstance(given, Mapping):
-        return list(given or ())
-    return [f"{key}={'none' if value is None else json.dumps(value, default=str)}" for key, value in given.items()]
-
-
-def _comma(given: str | Iterable[int] | None) -> str | None:
-    return given if given is None or isinstance(given, str) else ",".join(map(str, given))
-
-
-def _seeds(given: str | Iterable[int] | None) -> list[int]:
-    if given is None:
-        return []
-    if isinstance(given, str):
-        from .pipeline.resolve import seed_range
-
-        return list(seed_range(given))
-    found = list(given)
-    if not found:
-        raise BenchbedError("seeds are empty: give at least one, such as range(10)")
-    return found
+    with TemporaryDirectory(prefix="benchbed-study-") as scratch:
+        file = Path(scratch) / "study.toml"
+        file.write_text(toml_text(study))
+        yield file

@@ -112,6 +112,11 @@ def _text(kind: str, name: str) -> bytes | None:
     return None if file is None else file.read_bytes()
 
 
+def user_class(kind: str, name: str) -> type[Any] | None:
+    """The class that `add_class` has registered under the name."""
+    return _USER_CLASSES.get((kind, name))
+
+
 def user_files() -> list[Path]:
     """The files that `add_file` has registered."""
     return list(_USER_FILES.values())

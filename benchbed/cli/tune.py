@@ -9,12 +9,6 @@ import typer
 from ..errors import BenchbedError
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    from optuna.storages import BaseStorage
-
-    from ..runtime.options import RunOptions
-    from ..runtime.progress import Reporter
     from ..tune.study import Study
 
 
@@ -34,81 +28,33 @@ def tune(
     quiet: Annotated[bool, typer.Option("--quiet", help="print the result only")] = False,
 ) -> None:
     """Tune options of a searcher, selector or supernet by validation accuracy. The same command again goes on."""
-    from ..registry import add_file
-    from ..runtime.progress import Reporter
-    from ..tune.study import read_study
+    from .. import api
+    from ..tune.report import print_page
+    from ..tune.worker import Unfinished
 
-    for file in plugin or []:
-        add_file(file)
-    over = {"trials": trials, "storage": storage, **({"storage": "memory", "trials": 2} if dry_run else {})}
-    found = read_study(study, settings or [], {key: value for key, value in over.items() if value is not None})
     if status:
-        _status(found)
+        over = {"trials": trials, "storage": storage}
+        with api.tuning(study, over, out, device, settings or [], plugin or [], True) as (found, _):
+            return _status(found)
+    made = api.tune(
+        study, trials=trials, storage=storage, workers=workers, out=out, device=device, set=settings,
+        plugin=plugin or (), dry_run=dry_run, quiet=quiet,
+    )  # fmt: skip
+    files = made.files
+    if dry_run:
+        print(f"dry run: {len(made.slots)} trials of {len(made.study.seeds)} seed(s) went from the space to "
+              f"{' and '.join(file.name for file in files[:2])}; nothing was kept")  # fmt: skip
         return
-    options = _options(found, out, device)
-    with Reporter(quiet) as reporter:
-        if dry_run:
-            _dry(found, options, reporter)
-        else:
-            _study(found, options, reporter, workers)
-
-
-def _study(study: "Study", options: "RunOptions", reporter: "Reporter", workers: int) -> None:
-    from ..tune.report import claim, print_page, write
-    from ..tune.storage import shared
-    from ..tune.worker import Unfinished, given_up, prepare, queue_of, run_workers
-
-    if workers > 1 and not shared(study.options.storage):
-        raise BenchbedError(f"--workers {workers} share no storage 'memory': add --storage journal:FILE, or a database")
-    with _storage(study) as storage:
-        made = prepare(study, storage)
-        claim(study, options.out)
-        if workers > 1:
-            run_workers(study, workers, options.out, str(options.device), reporter)
-        else:
-            _work(study, storage, options, reporter)
-        slots, trials = queue_of(study, storage, made).look(), made.get_trials(deepcopy=False)
-    files = write(study, slots, trials, options.out)
-    print_page(study, slots, trials, _console())
+    print_page(made.study, made.slots, made.trials, _console())
     print("\nwritten: " + ", ".join(map(str, files[:2])) + (f" and {len(files) - 2} of the front" if files[2:] else ""))
-    missing, lost = sum(slot.done is None for slot in slots), given_up(slots, study.options.retries)
-    if lost:
-        raise Unfinished(
-            f"{len(lost)} of {len(slots)} trials were given up after {study.options.retries + 1} attempts each; "
-            f"trials.csv says why"
-        )
-    if missing:
-        raise Unfinished(f"{missing} of {len(slots)} trials are missing: the same command goes on")
-
-
-def _work(study: "Study", storage: "BaseStorage", options: "RunOptions", reporter: "Reporter") -> None:
-    from ..tune.trial import Runner
-    from ..tune.worker import Worker
-
-    Worker(study, storage, Runner(study, options), reporter).work()
-
-
-def _dry(study: "Study", options: "RunOptions", reporter: "Reporter") -> None:
-    """Two trials of one epoch on a few images, from the study to its files, in a folder that is removed again."""
-    from tempfile import TemporaryDirectory
-
-    from ..tune.report import write
-    from ..tune.trial import Runner
-    from ..tune.worker import Worker, prepare, queue_of
-
-    with _storage(study) as storage, TemporaryDirectory(prefix="benchbed-dry-") as scratch:
-        made = prepare(study, storage)
-        Worker(study, storage, Runner(study, options, dry=True), reporter).work()
-        slots = queue_of(study, storage, made).look()
-        files = write(study, slots, made.get_trials(deepcopy=False), Path(scratch))
-    print(f"dry run: {len(slots)} trials of {len(study.seeds)} seed(s) went from the space to "
-          f"{' and '.join(file.name for file in files[:2])}; nothing was kept")  # fmt: skip
+    if made.unfinished:
+        raise Unfinished(made.unfinished)
 
 
 def _status(study: "Study") -> None:
     from ..tune.report import print_page
     from ..tune.slots import slots
-    from ..tune.storage import file_of, shared
+    from ..tune.storage import file_of, opened, shared
     from ..tune.worker import begun, existing
 
     if not shared(study.options.storage):
@@ -116,25 +62,11 @@ def _status(study: "Study") -> None:
     file = file_of(study.options.storage)
     if file is not None and not file.exists():
         raise BenchbedError(f"--status: there is no {file} yet")
-    with _storage(study) as storage:
+    with opened(study.options.storage, study.options.heartbeat, study.options.grace) as storage:
         made = existing(study, storage)
         trials = made.get_trials(deepcopy=False)
         count = max(study.options.trials, begun(made))  # it may have been begun with --trials
         print_page(study, slots(trials, count), trials, _console())
-
-
-def _storage(study: "Study") -> "AbstractContextManager[BaseStorage]":
-    from ..tune.storage import opened
-
-    return opened(study.options.storage, study.options.heartbeat, study.options.grace)
-
-
-def _options(study: "Study", out: Path | None, device: str | None) -> "RunOptions":
-    from ..runtime.machine import pick_device
-    from ..runtime.options import RunOptions
-
-    where = pick_device(device or study.raw.get("device", "auto"))
-    return RunOptions(out or Path(study.raw.get("out", "runs")), where)
 
 
 def _console() -> Any:
