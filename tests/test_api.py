@@ -129,6 +129,64 @@ def test_torchs_settings_are_afterwards_what_they_were(tmp_path: Path) -> None:
         torch.backends.cuda.matmul.allow_tf32 = before
 
 
+# -- many at a time ---------------------------------------------------------------------------------------------------
+
+TABLE: dict[str, Any] = {"objective": "table", "table": "nb201-digits", "epochs": 2}
+
+
+def test_workers_and_shards_make_the_runs_of_one_process(tmp_path: Path) -> None:
+    names = ["darts", "random"], ["magnitude", "constant"]
+    wanted = benchbed.run(*names, seeds=[0, 1], **TABLE, out=tmp_path / "one", quiet=True)
+    found = benchbed.run(*names, seeds=[0, 1], **TABLE, out=tmp_path / "two", workers=2, quiet=True)
+    assert [(r.id, r.architecture) for r in found] == [(r.id, r.architecture) for r in wanted]
+    part = benchbed.run(*names, seeds=[0, 1], **TABLE, out=tmp_path / "part", shard=(1, 2), quiet=True)
+    rest = benchbed.run(*names, seeds=[0, 1], **TABLE, out=tmp_path / "part", shard="2/2", quiet=True)
+    assert sorted(r.id for r in [*part, *rest]) == sorted(r.id for r in wanted)
+
+
+def test_a_class_is_known_to_this_process_alone(tmp_path: Path) -> None:
+    from benchbed.searchers.darts import DARTS
+
+    class Alone(DARTS):
+        """DARTS under another name."""
+
+    with pytest.raises(BenchbedError, match=r"workers = 2: class .*Alone is known to this process alone: save it"):
+        benchbed.run(Alone, "magnitude", **TABLE, out=tmp_path / "out", workers=2, quiet=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sweep_is_the_commands(command: Callable[..., Any], tmp_path: Path) -> None:
+    file = tmp_path / "grid.toml"
+    file.write_text(
+        'objective = "table"\ntable = "nb201-digits"\nepochs = 2\n'
+        '[grid]\nsearcher = ["darts"]\nselector = ["magnitude", "constant"]\nseeds = "0:2"\n'
+    )
+    found = benchbed.sweep(file, out=tmp_path / "swept", quiet=True)
+    assert len(found) == 4
+    said = command("sweep", str(file), "--out", str(tmp_path / "swept"), "--status")
+    assert "done 4, " in said.out
+    grid = {"searcher": ["darts"], "selector": ["magnitude", "constant"], "seeds": "0:2"}
+    assert list(benchbed.sweep({**TABLE, "grid": grid}, out=tmp_path / "swept", quiet=True)) == list(found)
+    with pytest.raises(BenchbedError, match="unknown option of sweep 'worker': did you mean 'workers'"):
+        benchbed.sweep(file, worker=2)
+
+
+def test_tune_gives_its_trials_and_the_best_configuration(tmp_path: Path) -> None:
+    space = {"searcher.alpha_lr": [0.01, 0.1, 0.5]}
+    study = {**TABLE, "searcher": "darts", "selector": "magnitude", "tune": {"trials": 3, "space": space}}
+    made = benchbed.tune(study, out=tmp_path, quiet=True)
+    frame = made.frame()
+    assert len(frame) == 3
+    assert made.unfinished == ""
+    assert made.best is not None
+    best = frame.loc[frame["accuracy"].idxmax()]
+    assert made.best["searcher"]["alpha_lr"] == best["searcher.alpha_lr"]
+    (record,) = benchbed.run(config=made.best, out=tmp_path, quiet=True)
+    assert record.valid_accuracy == pytest.approx(best["accuracy"])
+    with pytest.raises(BenchbedError, match="workers = 2: processes read the study from a file: give its path"):
+        benchbed.tune(study, workers=2, out=tmp_path)
+
+
 # -- objects in place of names ---------------------------------------------------------------------------------------
 
 
@@ -232,7 +290,7 @@ def test_a_plug_in_file_that_changed_is_read_again(tmp_path: Path) -> None:
         ({"seeds": []}, "seeds are empty: give at least one, such as range(10)"),
         ({"seeds": [-1]}, "seed = -1: expected an integer of at least 0"),
         ({"searcher": "dart"}, "unknown searcher 'dart': did you mean 'darts'?"),
-        ({"workers": 0}, "workers = 0"),
+        ({"workers": 0}, "workers 0: at least one is needed"),
     ],
 )
 def test_a_bad_call_is_refused_in_one_line(options: dict[str, Any], words: str, tmp_path: Path) -> None:
