@@ -282,3 +282,29 @@ def split_file(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path
 
     return write
+
+
+# `small_space`: a space that is not named here is as under the small preset.
+SMALL_SPACES: dict[str, dict[str, Any]] = {
+    "mbconv": {
+        "preset": "small",
+        "stem_width": 8,
+        "stage_widths": [8, 16],
+        "stage_depths": [2, 1],
+        "stage_strides": [1, 2],
+        "head_width": 8,
+    },
+    "proxyless-cifar": {"preset": "small", "blocks": 1, "start": 4, "widening": 3},
+}
+
+
+@pytest.fixture(scope="session")
+def small_space() -> Callable[[str], Any]:
+    """`small_space(name)`: a registered space, as small as it can be made."""
+    from benchbed import registry
+    from benchbed.spaces.load import load_space
+
+    def make(name: str) -> Any:
+        return load_space(name, SMALL_SPACES.get(name, registry.load("space", name).presets.get("small", {})))
+
+    return make

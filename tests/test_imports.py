@@ -32,6 +32,7 @@ FLOORS = (
     ("searcher",),
     ("selector", "modifier", "black_box", "registry"),
     ("layers", "images", "stats", "selection"),
+    ("supernet",),
     ("spaces",),
     ("tables",),
     ("objectives", "tasks"),

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from benchbed import registry
+from benchbed.modifier import Modified
 from benchbed.searchers.darts import DARTS
 from benchbed.searchers.proxyless import ProxylessNAS
 from benchbed.searchers.random import RandomSampling
 from benchbed.testing import searcher_suite
-from benchbed.testing.searcher_suite import CHECKS, check_searcher
+from benchbed.testing.searcher_suite import CHECKS, around, check_searcher, quick
 
 BRIEF = {"budget": 150.0, "fidelity": 1}  # of the table-only searchers: 150 evaluations
 
@@ -45,6 +46,30 @@ SUBJECTS = [(p.name, options) for p in registry.plugins("searcher") for options 
 @pytest.mark.parametrize(("name", "options"), SUBJECTS, ids=lambda x: x if isinstance(x, str) else str(x.get("mode")))
 def test_contract(name, options, check):
     check(registry.load("searcher", name), options)
+
+
+# Every modifier around every searcher that it fits and that has none; but two together, which are in the list below.
+PLAIN = [
+    kind for p in registry.plugins("searcher") if not issubclass(kind := registry.load("searcher", p.name), Modified)
+]
+MODIFIED = [m for p in registry.plugins("modifier") for m in around(registry.load("modifier", p.name), PLAIN)]
+TOGETHER = [registry.load("searcher", name) for name in ("gdas+sdarts-rs+sgas", "proxyless+shrink+sdarts-adv")]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("kind", MODIFIED + TOGETHER, ids=lambda kind: kind.__name__)
+def test_contract_under_modifiers(kind, check):
+    check(kind, quick(kind))
+
+
+def test_the_modifiers_fit_what_they_are_defined_for():
+    found = {m.__name__ for m in MODIFIED}
+    learners = ("DARTS", "GDAS", "ProxylessNAS", "Reinforce")
+    for modifier in ("Decisions", "Shrinking"):  # they decide by alpha
+        assert {name for name in found if name.endswith(f"+{modifier}")} == {f"{name}+{modifier}" for name in learners}
+    for modifier in ("Smoothing", "Adversary"):  # they need weight steps
+        assert {f"{name}+{modifier}" for name in (*learners, "Blank", "RandomSampling")} <= found
+        assert f"RandomSearch+{modifier}" not in found
 
 
 def test_a_whole_subject_passes_in_one_call():

@@ -1,15 +1,17 @@
-"""The contract of a searcher as checks that a plug-in's author can run.
+"""The contracts of searchers and of modifiers as checks that a plug-in's author can run.
 
-    from benchbed.testing.searcher_suite import check_searcher
+    from benchbed.testing.searcher_suite import check_modifier, check_searcher, quick
     check_searcher(MySearcher, {"alpha_lr": 0.05, "warmup": 0.0})
+    check_modifier(MyModifier, [DARTS, GDAS])
 
-Every check takes the class and its options, runs on toys of known answer, and raises AssertionError with what is
-wrong. Give options that learn quickly: a searcher gets 100 epochs of 4 batches, and no warm-up. `CHECKS` lists the
-checks, to be run one by one. A searcher that never makes an architecture step is excused from the last two; the others
-run on a toy without topology and on one with.
+A modifier is checked around each searcher that it fits, by the checks of a searcher. Every check takes a class and its
+options, runs on toys of known answer, and raises AssertionError with what is wrong. Give options that learn quickly,
+such as `quick` finds: a searcher gets 100 epochs of 4 batches, and no warm-up. `CHECKS` lists the checks, to be run one
+by one. A searcher that never makes an architecture step is excused from the last two; the others run on a toy without
+topology and on one with.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
 from typing import Any
 
@@ -17,8 +19,10 @@ import torch
 from torch import Tensor
 
 from ..cost import Cost, Problem, without_cost
+from ..errors import BenchbedError
 from ..latency.costs import AdditiveCost
 from ..latency.penalty import CostOptions, with_cost
+from ..modifier import Modified, Modifier, made_of
 from ..objective import Batch, Tree
 from ..searcher import Clock, Searcher
 from ..space import Space
@@ -44,6 +48,37 @@ def check_searcher(searcher_class: SearcherClass, options: Mapping[str, Any]) ->
     """All checks, in order. Raises AssertionError at the first that fails."""
     for check in CHECKS:
         check(searcher_class, options)
+
+
+# Values of options by the names that they have throughout, under which a toy is learned within the budget.
+QUICK = {"alpha_lr": 0.05, "alpha_weight_decay": 0.0, "warmup": 0.0, "budget": 150.0, "fidelity": 1}
+
+
+def quick(searcher_class: SearcherClass) -> dict[str, Any]:
+    """Those of the options in `QUICK` that the searcher has; an alpha that begins exactly uniform is drawn."""
+    fields = searcher_class.Options.model_fields
+    given: dict[str, Any] = {name: value for name, value in QUICK.items() if name in fields}
+    return given | ({"alpha_init": 1e-3} if "alpha_init" in fields else {})
+
+
+def around(modifier_class: type[Modifier[Any]], searchers: Iterable[SearcherClass]) -> Iterator[type[Modified]]:
+    """The modifier, under its default options, around each of the searchers that it says it fits."""
+    for searcher_class in searchers:
+        options = modifier_class.Options()
+        try:
+            for space in (ToySpace(), ToyCell()):
+                modifier_class.fits(searcher_class, options, space, None)
+        except BenchbedError:
+            continue
+        yield made_of(searcher_class, (("modifier", modifier_class),))
+
+
+def check_modifier(modifier_class: type[Modifier[Any]], searchers: Iterable[SearcherClass]) -> None:
+    """All checks around each searcher that it fits, none of them modified already. Raises AssertionError as they do."""
+    found = list(around(modifier_class, searchers))
+    require(bool(found), f"{modifier_class.__name__} fits none of the searchers")
+    for searcher_class in found:
+        check_searcher(searcher_class, quick(searcher_class))
 
 
 def make(
@@ -238,6 +273,23 @@ def _require_gates(gates: Tensor, mask: Tensor) -> None:
     require(bool((gates[~mask] == 0).all()), f"weight_gates lets padding flow: {gates.tolist()}")
 
 
+@on_each_space
+def check_what_is_gone_stays_gone(
+    searcher_class: SearcherClass, options: Mapping[str, Any], space: type[Space]
+) -> None:
+    """Weights train on nothing that the mask has lost, at one-hot rows where it has one operation left."""
+    searcher, objective = make(searcher_class, options, 0, space), Traced(space)
+    for epoch in range(6):
+        mask = searcher.mask.clone()
+        objective.trace.clear()
+        _search(searcher, without_cost(objective), range(epoch, epoch + 1), 6)
+        require(not bool((searcher.mask & ~mask).any()), "an operation came back to the mask")
+        for gates in objective.trace:
+            require(bool((gates[~mask] == 0).all()), f"weight_gates lets flow what the mask has lost: {gates.tolist()}")
+            decided = mask.sum(1) == 1
+            require(bool((gates[decided] == mask[decided].float()).all()), f"decided rows flow by {gates.tolist()}")
+
+
 # -- learning --------------------------------------------------------------------------------------------------------
 
 
@@ -293,6 +345,7 @@ CHECKS: tuple[Check, ...] = (
     check_state,
     check_seeds,
     check_steps_move_their_own,
+    check_what_is_gone_stays_gone,
     check_better_operation_wins,
     check_cheapest_wins,
 )

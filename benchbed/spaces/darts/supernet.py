@@ -16,12 +16,14 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...layers.mixed import Candidate, Echo, echo, ones
 from ...layers.plan import Plan, Run
 from ...streams import derive
+from ...supernet import Supernet
 from ..nb201.supernet import Sum, kernel_of, normalise, pool
 from .costs import KERNELS, MULTIPLIER, CellShape, cell_shapes
 from .genotype import INPUTS, NODES
@@ -214,7 +216,7 @@ def _noise(like: tuple[Tensor, Shape], seed: int, edge: int, x: Tensor | None = 
     return torch.randn(like[1], generator=generator).to(like[0]).contiguous(memory_format=torch.channels_last)
 
 
-class DartsSupernet(nn.Module):
+class DartsSupernet(Supernet):
     """`forward(images, gates, plan)`: logits (n, classes) for gates (28, O) on the images' device.
 
     `operations`: of each position by name, normal cell first. `noise`: the generator that S4 draws its noise from;
@@ -234,7 +236,6 @@ class DartsSupernet(nn.Module):
         check_sizes(channels, cells, classes, in_channels, stem)
         shapes = cell_shapes(channels, cells, stem)
         self.operations = operations
-        self.noise: torch.Generator | None = None
         self.stem = stem_of(stem, in_channels, channels, affine)
         self.cells = nn.ModuleList(DartsCellSupernet(s, operations[self.rows(s.reduction)]) for s in shapes)
         self.classifier = nn.Linear(MULTIPLIER * shapes[-1].channels, classes)
@@ -244,7 +245,9 @@ class DartsSupernet(nn.Module):
         """Whether it has an operation that draws, and so needs `noise`."""
         return any("noise" in names for names in self.operations)
 
-    def forward(self, images: Tensor, gates: Tensor, plan: Plan) -> Tensor:
+    def forward(
+        self, images: Float[Tensor, "n c h w"], gates: Float[Tensor, "P O"], plan: Plan
+    ) -> Float[Tensor, "n classes"]:
         scalars = [list(row.unbind()) for row in gates.unbind()]
         seed = self._seed(plan)
         before, previous = through_stem(self.stem, images)

@@ -7,16 +7,18 @@ have affine batch norms, as the published network: between two convolutions they
 from collections.abc import Iterator
 
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from ...layers.choice import Choice
 from ...layers.plan import Plan
+from ...supernet import Supernet
 from ..nb201.supernet import BatchNorm
 from .network import head, operation, stem
 from .space import HEAD, OPERATIONS, blocks
 
 
-class MacroSupernet(nn.Module):
+class MacroSupernet(Supernet):
     """`forward(images, gates, plan)`: logits (n, classes) for gates (8, 3) on the images' device."""
 
     def __init__(self, channels: int = 32, classes: int = 10, in_channels: int = 3):
@@ -34,7 +36,9 @@ class MacroSupernet(nn.Module):
         self.head = head(chain[-1].out_channels, channels, BatchNorm)
         self.classifier = nn.Linear(HEAD * channels, classes)
 
-    def forward(self, images: Tensor, gates: Tensor, plan: Plan) -> Tensor:
+    def forward(
+        self, images: Float[Tensor, "n c h w"], gates: Float[Tensor, "P O"], plan: Plan
+    ) -> Float[Tensor, "n classes"]:
         x = self.stem(images)
         for block, row, steps in zip(self.blocks, gates.unbind(), plan, strict=True):
             x = block(x, row.unbind(), steps)

@@ -10,10 +10,12 @@ statistics always and keeps no running ones.
 from collections.abc import Iterator
 from functools import partial
 
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from ...layers.mixed import mixed, nothing
 from ...layers.plan import Plan, Run
+from ...supernet import Supernet
 from .network import Norm, classifier_of, first_of, head_of, operation_of, stem_of
 from .space import ZERO, Block, Geometry
 
@@ -44,7 +46,7 @@ class MixedBlock(nn.Module):
         return x + total if self.block.has_shortcut else total
 
 
-class MBConvSupernet(nn.Module):
+class MBConvSupernet(Supernet):
     """`forward(images, gates, plan)`: logits (n, classes) for gates (P, O) on the images' device."""
 
     def __init__(self, geometry: Geometry, classes: int = 1000, in_channels: int = 3):
@@ -55,7 +57,9 @@ class MBConvSupernet(nn.Module):
         self.head = head_of(geometry.head, norm)
         self.classifier = classifier_of(geometry.head.out_width, classes)
 
-    def forward(self, images: Tensor, gates: Tensor, plan: Plan) -> Tensor:
+    def forward(
+        self, images: Float[Tensor, "n c h w"], gates: Float[Tensor, "P O"], plan: Plan
+    ) -> Float[Tensor, "n classes"]:
         scalars = [list(row.unbind()) for row in gates.unbind()]
         x = self.first(self.stem(images))
         for block, row, steps in zip(self.blocks, scalars, plan, strict=True):

@@ -12,11 +12,13 @@ batch norm's scale, so that a gated convolution costs no pass over memory for it
 from collections.abc import Iterator
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...layers.mixed import Candidate, Echo, echo, ones
 from ...layers.plan import Plan, Run
+from ...supernet import Supernet
 from .space import EDGES, OPERATIONS
 
 NONE, SKIP, CONV1, CONV3, POOL = (
@@ -194,7 +196,7 @@ class CellSupernet(nn.Module):
             total.add_gated(plain, gate)
 
 
-class NB201Supernet(nn.Module):
+class NB201Supernet(Supernet):
     """`forward(images, gates, plan)`: logits (n, classes) for gates (6, 5) on the images' device."""
 
     def __init__(self, channels: int = 16, cells: int = 5, classes: int = 10, in_channels: int = 3):
@@ -210,7 +212,9 @@ class NB201Supernet(nn.Module):
         self.last_norm = BatchNorm(4 * channels)
         self.classifier = nn.Linear(4 * channels, classes)
 
-    def forward(self, images: Tensor, gates: Tensor, plan: Plan) -> Tensor:
+    def forward(
+        self, images: Float[Tensor, "n c h w"], gates: Float[Tensor, "P O"], plan: Plan
+    ) -> Float[Tensor, "n classes"]:
         scalars = [list(row.unbind()) for row in gates.unbind()]
         x = self.stem_norm(F.conv2d(images, self.stem, padding=1))
         number = 0

@@ -6,16 +6,18 @@ uses the batch's own statistics always and keeps no running ones.
 
 from collections.abc import Iterator
 
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from ...layers.choice import Choice
 from ...layers.plan import Plan
+from ...supernet import Supernet
 from ..nb201.supernet import BatchNorm
 from .pyramid import Tail, TreeBlock, operation, stem
 from .space import BRANCHES, OPERATIONS, branch_edges, shapes
 
 
-class ProxylessCifarSupernet(nn.Module):
+class ProxylessCifarSupernet(Supernet):
     """`forward(images, gates, plan)`: logits (n, classes) for gates (P, 7), P = 648 as published.
 
     `drop_path` is of the network found: in the search every path that is drawn runs.
@@ -50,7 +52,9 @@ class ProxylessCifarSupernet(nn.Module):
         )
         self.tail = Tail(chain[-1].out_channels, classes, BatchNorm)
 
-    def forward(self, images: Tensor, gates: Tensor, plan: Plan) -> Tensor:
+    def forward(
+        self, images: Float[Tensor, "n c h w"], gates: Float[Tensor, "P O"], plan: Plan
+    ) -> Float[Tensor, "n classes"]:
         scalars = [row.unbind() for row in gates.unbind()]
         x = self.stem(images)
         for number, block in enumerate(self.blocks):
