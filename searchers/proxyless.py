@@ -128,6 +128,8 @@ class ProxylessNAS(GradientSearcher[Options]):
         pair = torch.zeros_like(self.mask)
         for i, row in enumerate(p):
             available, operations = int((row > 0).sum()), int(self.mask[i].sum())
+            if operations == 0:  # a modifier has dropped the position
+                continue
             if available < min(2, operations):
                 name = self.space.positions[i].name
                 raise BenchbedError(

@@ -185,6 +185,8 @@ def test_a_run_stopped_once_at_any_write(
 class Program:
     """`python -m benchbed run` on a run that works for some seconds in all three stages."""
 
+    searcher = "proxyless"
+
     def __init__(self, task: Path, env: dict[str, str], selector: str = "perturb", **options: Any):
         settings = {
             **{f"selector.{key}": value for key, value in options.items()},
@@ -195,7 +197,7 @@ class Program:
             "scoring.batch": 10,
             "scoring.epochs": 8,
         }
-        self.arguments = [sys.executable, "-m", "benchbed", "run", "--quiet", "--searcher", "proxyless"]
+        self.arguments = [sys.executable, "-m", "benchbed", "run", "--quiet", "--searcher", self.searcher]
         self.arguments += ["--selector", selector, "--task", f"npz:{task}", "--epochs", "5"]
         self.arguments += [f"--set={key}={value}" for key, value in settings.items()]
         self.env = {**env, "OMP_NUM_THREADS": "1"}
@@ -212,12 +214,12 @@ class Program:
 
     def finish(self, out: Path) -> None:
         process = self.start(out)
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=600)
         assert process.returncode == 0, errors.decode()
 
 
 def wait_for(process: "subprocess.Popen[bytes]", there: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not there() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.002)
 
@@ -241,7 +243,7 @@ def uninterrupted(program: Program, tmp_path_factory: pytest.TempPathFactory) ->
     process = program.start(out)
     wait_for(process, out.exists)
     began = time.monotonic()
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == 0, errors.decode()
     return left(out), time.monotonic() - began
 
@@ -296,6 +298,37 @@ def test_kills_between_and_inside_decisions(
     program.finish(out)
     assert kills >= 3, "the selection ended before most of the kills: it is too short for this test"
     assert_same(left(out), left(tmp_path / "whole"))
+
+
+class ModifiedProgram(Program):
+    """Two modifiers that draw, decide and keep state, around a searcher that draws."""
+
+    searcher = "gdas+sdarts-rs+sgas"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("space", ["nb201", "darts-s2"])
+def test_kills_between_the_decisions_of_a_modified_search(
+    tiny_file: Path, child_env: dict[str, str], tmp_path: Path, space: str
+) -> None:
+    """One search, killed after each of its first epochs: noise and progressive decisions go on as if it never was."""
+    program = ModifiedProgram(tiny_file, child_env, "magnitude")
+    program.arguments += ["--space", space, "--set=supernet.cells=3", "--set=scoring.cells=3"]
+    program.arguments += ["--set=searcher.modifiers.sgas.warmup=0", "--set=searcher.modifiers.sdarts-rs.radius_end=0.2"]
+    program.finish(tmp_path / "whole")
+    out = tmp_path / "out"
+    for lines in range(1, 4):
+        process = program.start(out)
+        wait_for(process, lambda n=lines: _lines(out) >= n)
+        assert kill(process) == -signal.SIGKILL
+    program.finish(out)
+    assert_same(left(out), left(tmp_path / "whole"))
+    line = json.loads(next(out.glob("searches/*/history.jsonl")).read_text().splitlines()[-1])
+    assert all(sorted(row)[:-1] == [0] * (len(row) - 1) for row in line["probabilities"])  # all is decided at the end
+
+
+def _lines(out: Path) -> int:
+    return sum(len(path.read_text().splitlines()) for path in out.glob("searches/*/history.jsonl"))
 
 
 def test_ctrl_c_is_one_line_and_the_same_command_goes_on(program: Program, uninterrupted: Any, tmp_path: Path) -> None:
