@@ -188,6 +188,7 @@ def tune(
     set: Settings | None = None,
     plugin: Paths = (),
     dry_run: bool = False,
+    mixed: bool = False,
     quiet: bool = False,
 ) -> "Tuned":
     """Tunes options by validation accuracy, as a study file (or its content) with a section [tune] says; docs/tune.md.
@@ -199,6 +200,7 @@ def tune(
     with tuning(study, over, out, device, settings, plugin, quiet) as (found, how):
         from .tune.make import tuned
 
+        how = how._replace(mixed=mixed)
         if not dry_run:
             return tuned(found, how, workers)
         with TemporaryDirectory(prefix="benchbed-dry-") as scratch:

@@ -24,7 +24,7 @@ from benchbed.pipeline.run import run_all
 from benchbed.runtime.folder import Folder, load_checkpoint
 from benchbed.runtime.options import RunOptions
 
-CHANGES = {"seconds", "peak_memory_bytes", "versions", "commit", "machine", "finished"}
+CHANGES = {"seconds", "peak_memory_bytes", "versions", "commit", "machine", "finished", "segments"}
 
 
 def steady(value: Any) -> Any:

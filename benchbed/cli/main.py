@@ -16,7 +16,7 @@ from .report import report, verify
 from .study import study_app
 from .sweep import sweep
 from .table import describe_in, query, table_app
-from .train import train
+from .train import Mixed, train
 from .tune import tune
 
 INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT
@@ -91,6 +91,7 @@ def run(
     plugin: Plugins = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="walk the whole pipeline, keep nothing")] = False,
     force: Annotated[bool, typer.Option("--force", help="begin again, also where a result is there")] = False,
+    mixed: Mixed = False,
     full_cost: Annotated[
         bool, typer.Option("--full-cost", help="also time steps of a search at the paper's size, and extrapolate")
     ] = False,
@@ -125,7 +126,7 @@ def run(
     kept = snapshot_epochs(snapshots, configs)
     console = _console()
     with joined(raw.get("device", "auto")) as (group, where), Reporter(quiet or not group.leader) as reporter:
-        options = RunOptions(Path(raw.get("out", "runs")), where, force, reporter, group, kept)
+        options = RunOptions(Path(raw.get("out", "runs")), where, force, reporter, group, kept, mixed=mixed)
         records = walk(configs, options) if dry_run else run_all(configs, options)
         full = _full_searches(raw, options) if full_cost and group.leader and not dry_run else {}
     if not group.leader:
@@ -161,6 +162,7 @@ def select(
     settings: Set = None,
     plugin: Plugins = None,
     force: Annotated[bool, typer.Option("--force", help="select again, also where a result is there")] = False,
+    mixed: Mixed = False,
     quiet: Quiet = False,
 ) -> None:
     """Run another selector on a finished search."""
@@ -185,10 +187,10 @@ def select(
     names = names_in(raw, "selector")
     with joined(raw.get("device", "auto")) as (group, where), Reporter(quiet or not group.leader) as reporter:
         if search is None:
-            options = RunOptions(Path(raw.get("out", "runs")), where, force, reporter, group)
+            options = RunOptions(Path(raw.get("out", "runs")), where, force, reporter, group, mixed=mixed)
             records = select_foreign(raw, names, options)
         else:
-            options = RunOptions(search.parent.parent, where, force, reporter, group)
+            options = RunOptions(search.parent.parent, where, force, reporter, group, mixed=mixed)
             records = [select_again(search, raw, name, options) for name in names]
     if not group.leader:
         return

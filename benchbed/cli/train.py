@@ -5,6 +5,13 @@ from typing import Annotated, Any
 
 import typer
 
+Mixed = Annotated[
+    bool,
+    typer.Option(
+        "--mixed", help="go on although it was begun on another machine, torch, commit or number of threads; recorded"
+    ),
+]
+
 
 def train(
     arch: Annotated[str | None, typer.Option(help="the architecture's native string")] = None,
@@ -29,6 +36,7 @@ def train(
     plugin: Annotated[list[Path] | None, typer.Option("--plugin", help="a Python file with your own space")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="one epoch on a few images, keep nothing")] = False,
     force: Annotated[bool, typer.Option("--force", help="begin again, also where a result is there")] = False,
+    mixed: Mixed = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="print the result only")] = False,
 ) -> None:
     """Train an architecture from scratch. The same command again goes on where it stopped; torchrun uses many GPUs."""
@@ -45,7 +53,7 @@ def train(
     with joined(raw.get("device", "auto")) as (group, where), Reporter(quiet or not group.leader) as reporter:
         configured = job.resolve(raw, group.size)
         group.divides("batch", configured.scoring.batch)
-        options = RunOptions(Path(raw.get("out", "runs")), where, force, reporter, group)
+        options = RunOptions(Path(raw.get("out", "runs")), where, force, reporter, group, mixed=mixed)
         record = job.dry_run(configured, options) if dry_run else job.train(configured, options)
     if not group.leader:
         return

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import BenchbedError
+from .train import Mixed
 
 if TYPE_CHECKING:
     from ..tune.study import Study
@@ -25,6 +26,7 @@ def tune(
     plugin: Annotated[list[Path] | None, typer.Option("--plugin", help="a Python file with your own plug-in")] = None,
     status: Annotated[bool, typer.Option("--status", help="say how far the study is, and end")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="two trials of one epoch, keep nothing")] = False,
+    mixed: Mixed = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="print the result only")] = False,
 ) -> None:
     """Tune options of a searcher, selector or supernet by validation accuracy. The same command again goes on."""
@@ -38,7 +40,7 @@ def tune(
             return _status(found)
     made = api.tune(
         study, trials=trials, storage=storage, workers=workers, out=out, device=device, set=settings,
-        plugin=plugin or (), dry_run=dry_run, quiet=quiet,
+        plugin=plugin or (), dry_run=dry_run, mixed=mixed, quiet=quiet,
     )  # fmt: skip
     files = made.files
     if dry_run:

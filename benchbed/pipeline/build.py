@@ -67,11 +67,19 @@ class Parts:
         self.searcher.load_state(tree["searcher"])
         self.streams.load_state(tree["streams"])
 
-    def restore(self, checkpoint: Path) -> None:
-        """The state at the end of a search. Raises BenchbedError where its checkpoint is missing or damaged."""
+    def restore(self, checkpoint: Path, sha256: str | None = None) -> None:
+        """The state at the end of a search, whose record says that it is `sha256`; None: nothing says.
+
+        Raises BenchbedError where its checkpoint is missing or damaged, or holds another state.
+        """
         saved = self.group.from_leader(lambda: load_checkpoint(checkpoint)["tree"])
         with whole(checkpoint):
             self.load_state(saved["parts"])
+        if sha256 is not None and (found := self.digest()) != sha256:
+            raise self.group.refusal(
+                f"{checkpoint} is not the state that record.json beside it names (state_sha256 {found[:12]}, there "
+                f"{sha256[:12]}): put it back, or remove {checkpoint.parent} and search again"
+            )
 
     def digest(self) -> str:
         """SHA-256 over the weights and the searcher's state: equal for two runs that went the same way."""

@@ -168,10 +168,6 @@ class Record(BaseModel):
         """Writes the file, whole or not at all."""
         write_json(path, self.dump())
 
-    def keys(self) -> list[str]:
-        """The names of what the record says."""
-        return list(self.dump())
-
     def __getitem__(self, key: str) -> Any:
         if key not in type(self).model_fields or key not in self:
             raise KeyError(key)

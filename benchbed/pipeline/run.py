@@ -93,8 +93,9 @@ def run(config: RunConfig, task: Task, options: RunOptions, redone: set[Path] | 
             if group.leader and (fresh_search or not (search_path / "config.json").exists()):  # `select` scores so too
                 write_json(search_path / "config.json", config.model_dump(exclude={"selector"}))
                 keep_plugins(config, search_path, "searcher", "space", "task")
-            searched = run_search(parts, search_folder, reporter, options.snapshots)
-            selection, figures = run_selection(parts, search_path / "checkpoint.pt", folder, reporter)
+            searched = run_search(parts, search_folder, reporter, options.snapshots, options.mixed)
+            state = (search_path / "checkpoint.pt", folder, reporter, options.mixed, searched["state_sha256"])
+            selection, figures = run_selection(parts, *state)
         if "over_the_limit" in selection.notes:
             reporter.line(f"over the limit of {selection.notes['limit']:g}: {selection.notes['over_the_limit']} costs "
                           f"{selection.notes['cost_of_that']:.4g}; replaced by {selection.architecture}")  # fmt: skip
@@ -164,6 +165,7 @@ def _what_came_out(
             searched["peak_memory_bytes"], figures["peak_memory_bytes"], scored["peak_memory_bytes"]
         ),
         "state_sha256": {"search": searched["state_sha256"], "selection": figures["state_sha256"]},
+        "segments": [one for stage in (searched, figures, scored) for one in stage.get("segments", [])],
     }
 
 

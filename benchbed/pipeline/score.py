@@ -11,7 +11,8 @@ from ..runtime.machine import peak_memory
 from ..runtime.options import RunOptions
 from ..runtime.parallel import ALONE, Group
 from ..runtime.progress import Reporter
-from ..runtime.stage import Stage
+from ..runtime.segments import segment
+from ..runtime.stage import Stage, Where
 from ..selector import Selection
 from ..space import Architecture, Space
 from ..tables.score import score as score_in
@@ -38,10 +39,13 @@ def score(
     device: torch.device,
     reporter: Reporter,
     group: Group = ALONE,
+    mixed: bool = False,
 ) -> dict[str, Any]:
     """Trains the chosen architecture from scratch, seeded by the run's seed; validation and test accuracy in percent.
 
     Opens the test seal, after training. The same architecture, recipe and seed is trained once per output folder.
+    Raises BenchbedError where it was begun under what may give other bits (`benchbed.runtime.segments`), and not
+    `mixed`.
     """
     if folder.record is not None:
         return folder.record
@@ -50,7 +54,7 @@ def score(
     size: dict[str, Any] = {"channels": config.scoring.channels, "cells": config.scoring.cells}
     seed, chosen = config.seed, selection.architecture
     training = training_of(space, task, recipe, chosen, **size, seed=seed, device=device, group=group)
-    stage = Stage(folder)
+    stage = Stage(folder, where=Where("scoring", "epochs", device, mixed, group))
     train_on(training, stage, reporter, "score by training")
     test = task.seal.open(selection)
     record = {
@@ -59,6 +63,7 @@ def score(
         "test_accuracy": evaluate(training.network, test.to(device), group=group),
         "seconds": stage.seconds,
         "peak_memory_bytes": peak_memory(device),
+        "segments": stage.segments,
     }
     folder.finish(record)
     reporter.line(f"trained the cell in {stage.seconds:.0f} s: test accuracy {record['test_accuracy']:.2f} %")
@@ -88,7 +93,7 @@ def trained(
     with options.group.folder(path, SCORE_KEYS, wait=True) as folder:
         if fresh:
             folder.clear()
-        where = (folder, options.device, options.reporter, options.group)
+        where = (folder, options.device, options.reporter, options.group, options.mixed)
         return score(config, space, task, selection, *where)
 
 
@@ -111,4 +116,5 @@ def score_by_table(config: RunConfig, selection: Selection, reporter: Reporter) 
     if "splits" in table.meta:  # a source without validation accuracy: which of its trials serve which split
         where["splits"] = table.meta["splits"]
     seconds = time.perf_counter() - began
-    return {**found._asdict(), "table": where, "seconds": seconds, "peak_memory_bytes": 0}
+    looked_up = {**segment("scoring", "lookups", 0, torch.device("cpu")), "stop": 1}
+    return {**found._asdict(), "table": where, "seconds": seconds, "peak_memory_bytes": 0, "segments": [looked_up]}

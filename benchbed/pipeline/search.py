@@ -15,7 +15,7 @@ from ..objectives.supernet import SupernetObjective
 from ..runtime.folder import AGAIN, Folder
 from ..runtime.machine import peak_memory
 from ..runtime.progress import Reporter
-from ..runtime.stage import Stage
+from ..runtime.stage import Stage, Where
 from ..searcher import Clock, EvaluationMode
 from ..space import Architecture
 from ..streams import derive
@@ -31,16 +31,19 @@ FINAL_PATHS = 32  # and behind a finished supernet's
 # -- search --------------------------------------------------------------------------------------------------------
 
 
-def run_search(parts: Parts, folder: Folder, reporter: Reporter, snapshots: Collection[int] = ()) -> dict[str, Any]:
+def run_search(
+    parts: Parts, folder: Folder, reporter: Reporter, snapshots: Collection[int] = (), mixed: bool = False
+) -> dict[str, Any]:
     """Trains the supernet and the searcher, an epoch at a time; the record of the finished search.
 
     A finished search costs nothing again. A killed one goes on from its last epoch. Its state after each number of
-    epochs in `snapshots` is kept; a finished search keeps no more.
+    epochs in `snapshots` is kept; a finished search keeps no more. Raises BenchbedError where it was begun under what
+    may give other bits (`benchbed.runtime.segments`), and not `mixed`.
     """
     if (record := folder.record) is not None:
         return _checked(folder.path / "record.json", record)
     config, epochs = parts.config, parts.config.epochs
-    stage = Stage(folder)
+    stage = Stage(folder, where=Where("search", "epochs", parts.objective.device, mixed, parts.group))
     done = _begun(parts, stage, reporter)
     total = parts.objective.steps_per_epoch
     reporter.begin(f"search {config.searcher.name}", epochs * total, done * total)
@@ -70,6 +73,7 @@ def run_search(parts: Parts, folder: Folder, reporter: Reporter, snapshots: Coll
             "probabilities": [[round(x, 6) for x in row] for row in parts.searcher.probabilities().tolist()],
             "seconds": stage.seconds,
         }
+        stage.reached(epoch + 1)
         stage.save({"epochs": epoch + 1, "parts": parts.state()}, line)
         reporter.epoch(line)
         reporter.line(
@@ -87,6 +91,7 @@ def run_search(parts: Parts, folder: Folder, reporter: Reporter, snapshots: Coll
         "state_sha256": parts.digest(),
         "seconds": stage.seconds,
         "peak_memory_bytes": peak_memory(parts.objective.device),
+        "segments": stage.segments,
     }
     if isinstance(parts.objective, SupernetObjective) and (broken := parts.objective.skipped()):
         record["skipped"] = broken
@@ -107,6 +112,7 @@ def _checked(path: Path, record: dict[str, Any]) -> dict[str, Any]:
 def _begun(parts: Parts, stage: Stage, reporter: Reporter) -> int:
     """The epochs done of the search in the folder, restored; a foreign supernet has them all behind it."""
     config, saved = parts.config, stage.saved
+    stage.begin(0 if saved is None else int(saved["epochs"]))
     if config.foreign is not None and saved is None:
         assert parts.objective.network is not None
         take_over(config.foreign, parts.objective.network, parts.searcher)

@@ -11,7 +11,7 @@ from ..objective import Decisions
 from ..runtime.folder import Folder
 from ..runtime.machine import peak_memory
 from ..runtime.progress import Reporter
-from ..runtime.stage import Stage
+from ..runtime.stage import Stage, Where
 from ..selector import Context, Selection, Selector
 from ..training.search_loop import NonFiniteLoss, train_epoch
 from .build import Parts, whole
@@ -21,18 +21,26 @@ from .search import _check_finite, _diverged
 
 
 def run_selection(
-    parts: Parts, search_checkpoint: Path, folder: Folder, reporter: Reporter
+    parts: Parts,
+    search_checkpoint: Path,
+    folder: Folder,
+    reporter: Reporter,
+    mixed: bool = False,
+    sha256: str | None = None,
 ) -> tuple[Selection, dict[str, Any]]:
     """Runs the configured selector on the finished search; (selection, what the record says of it).
 
-    Begins from the search's final state, so that every selector starts from the same supernet and the same draws.
+    Begins from the search's final state, so that every selector starts from the same supernet and the same draws;
+    `sha256` is what the search's record says of that state. Raises BenchbedError where the checkpoint holds another,
+    and as `run_search` does where a selection was begun elsewhere.
     """
     config = parts.config
     selector_class = registry.load("selector", config.selector.name)
     selector: Selector = selector_class(selector_class.Options(**config.selector.options))
-    stage, steps = Stage(folder), 0
+    stage = Stage(folder, where=Where("selection", "steps", parts.objective.device, mixed, parts.group))
+    steps = 0
     if (saved := stage.saved) is None:
-        parts.restore(search_checkpoint)
+        parts.restore(search_checkpoint, sha256)
     else:
         with whole(folder.path / "checkpoint.pt"):
             parts.load_state(saved["parts"])
@@ -43,6 +51,7 @@ def run_selection(
             selector.load_state(saved["selector"])
             steps = int(saved["steps"])
         reporter.line(f"select {config.selector.name}: goes on after step {steps}")
+    stage.begin(steps)
     context = selection_context(parts, folder, reporter)
     reporter.begin(f"select {config.selector.name}", selector.steps(parts.space), steps)
     while True:
@@ -52,6 +61,7 @@ def run_selection(
         except NonFiniteLoss as error:
             raise _diverged(error, parts, folder, getattr(selector.options, "tune_lr_factor", None)) from None
         steps += 1
+        stage.reached(steps)
         tree = {"parts": parts.state(), "selector": selector.state(), "steps": steps}
         reporter.advance(steps)
         if selection is not None:
@@ -59,7 +69,8 @@ def run_selection(
             break
         stage.save(tree)
     memory = peak_memory(parts.objective.device)
-    figures = {"seconds": stage.seconds, "state_sha256": parts.digest(), "peak_memory_bytes": memory}
+    figures: dict[str, Any] = {"seconds": stage.seconds, "state_sha256": parts.digest(), "peak_memory_bytes": memory}
+    figures["segments"] = stage.segments
     choices, scores = list(selection.architecture.choices), torch.from_numpy(selection.scores)
     kept = {"choices": choices, "scores": scores, "notes": selection.notes}
     stage.save({**tree, "selection": kept, "figures": figures})

@@ -15,7 +15,7 @@ from ..runtime.files import absolute
 from ..runtime.folder import Folder, write_json
 from ..runtime.machine import made_with, peak_memory
 from ..runtime.options import RunOptions
-from ..runtime.stage import Stage
+from ..runtime.stage import Stage, Where
 from ..space import Architecture, Space
 from ..spaces.load import load_space
 from ..task import Task, truncated
@@ -168,7 +168,7 @@ def _in_folder(config: TrainConfig, task: Task, options: RunOptions) -> dict[str
             folder.clear()
         if options.group.leader:
             write_json(path / "config.json", config.model_dump())
-        seconds = _epochs(training, task, folder, options)
+        stage = _epochs(training, task, folder, options)
         record = {
             "id": path.name,
             "space": config.space,
@@ -179,7 +179,8 @@ def _in_folder(config: TrainConfig, task: Task, options: RunOptions) -> dict[str
             "seed": config.seed,
             "config": config.model_dump(),
             **_scored(training, task, architecture, options),
-            "seconds": seconds,
+            "seconds": stage.seconds,
+            "segments": stage.segments,
             "peak_memory_bytes": peak_memory(options.device),
             **made_with(options.device),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -188,9 +189,10 @@ def _in_folder(config: TrainConfig, task: Task, options: RunOptions) -> dict[str
     return record
 
 
-def _epochs(training: Training, task: Task, folder: Folder, options: RunOptions) -> float:
-    """What is left of the training, epoch by epoch; its seconds, those of earlier starts included."""
-    stage, splits = Stage(folder), {"train": task.train, "valid": task.valid}
+def _epochs(training: Training, task: Task, folder: Folder, options: RunOptions) -> Stage:
+    """What is left of the training, epoch by epoch; its seconds and segments, those of earlier starts included."""
+    splits = {"train": task.train, "valid": task.valid}
+    stage = Stage(folder, where=Where("training", "epochs", options.device, options.mixed, options.group))
     before: dict[str, dict[str, str]] = {} if stage.saved is None else stage.saved["skipped"]
     skip_again(splits, before)
 
@@ -204,7 +206,7 @@ def _epochs(training: Training, task: Task, folder: Folder, options: RunOptions)
         return {"skipped": broken}
 
     train_on(training, stage, options.reporter, "train", lambda: _epoch(training, task, options), kept)
-    return stage.seconds
+    return stage
 
 
 def _scored(training: Training, task: Task, architecture: Architecture, options: RunOptions) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..errors import BenchbedError
 from .machine import loaded_commit, machine, versions
 
-Stage = Literal["search", "selection", "scoring", "training", "run"]
+StageName = Literal["search", "selection", "scoring", "training", "run"]
 # What changes the bits of a result. The number of threads and the processor decide in which order sums are taken
 # (libraries choose their blocks by its instruction set and caches), a device and a torch have kernels of their own.
 ENVIRONMENT = ("threads", "torch", "processor", "capability", "device")
@@ -30,7 +30,7 @@ class Segment(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
-    stage: Stage
+    stage: StageName
     unit: Literal["epochs", "steps", "lookups"] | None = None
     start: int | None = Field(None, ge=0)
     stop: int | None = Field(None, ge=0)
@@ -44,7 +44,7 @@ class Segment(BaseModel):
     commit: str | None = None
 
 
-def segment(stage: Stage, unit: str, start: int, device: torch.device) -> dict[str, Any]:
+def segment(stage: StageName, unit: str, start: int, device: torch.device) -> dict[str, Any]:
     """A segment that begins now in this process, as a checkpoint holds it; its `stop` moves on with the work."""
     said = {**machine(device), **versions(), "commit": loaded_commit()}
     when = datetime.now(UTC).isoformat(timespec="seconds")

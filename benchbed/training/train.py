@@ -199,9 +199,11 @@ def train_on(
     if stage.saved is not None:
         training.load_state(stage.saved["training"])
         reporter.line(f"{name}: goes on after epoch {training.epochs_done} of {training.recipe.epochs}")
+    stage.begin(training.epochs_done)
     reporter.begin(name, training.recipe.epochs, training.epochs_done)
     while not training.finished:
         line = stage.timed(epoch or training.epoch)
+        stage.reached(training.epochs_done)
         if stage.folder is not None:  # a state is a copy of all weights
             stage.save({"training": training.state(), **kept()}, line)
         reporter.advance(training.epochs_done)
