@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from .errors import BenchbedError, unknown
+from .runtime.closure import closure
 from .runtime.handed_on import hand_on
 
 KINDS = ("searcher", "modifier", "selector", "space", "task", "study")
@@ -220,6 +221,24 @@ def sources(kind: str, name: str) -> list[Path]:
     name, *modifiers = name.split("+") if kind == "searcher" else [name]
     files = [source(kind, name), *(source("modifier", modifier) for modifier in modifiers)]
     return [file for file in files if file is not None]
+
+
+def imported_by(kind: str, name: str) -> list[tuple[str, Path]]:
+    """(module, file) of every module of the user's that the plug-in and its modifiers import; none for one of ours.
+
+    A space imports its supernet and network too, whose modules it names in strings.
+    """
+    name, *modifiers = name.split("+") if kind == "searcher" else [name]
+    found: set[tuple[str, Path]] = set()
+    for kind_, name_ in ((kind, name), *(("modifier", modifier) for modifier in modifiers)):
+        plugin, file = find(kind_, name_), source(kind_, name_)
+        if file is None or is_ours(plugin):
+            continue
+        roles = ("supernet", "network") if kind == "space" else ()
+        named = [str(getattr(load(kind, name), role)).partition(":")[0] for role in roles]
+        own = plugin.target.partition(":")[0] if plugin.file is None else None
+        found |= set(closure(file, own, named))
+    return sorted(found)
 
 
 def is_ours(plugin: Plugin) -> bool:

@@ -41,15 +41,22 @@ def report(
 def verify(
     record: Annotated[Path, typer.Argument(help="a run's record.json, or its folder")],
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda  [default: as the record's]")] = None,
+    skip: Annotated[str | None, typer.Option(help="stages to leave out: search, selection, score")] = None,
     plugin: Plugins = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="print the result only")] = False,
 ) -> None:
-    """Repeat a run's selection from its search, and compare architecture, scores and final state."""
+    """Repeat a run's search, selection and score, and compare them with its record.
+
+    Exit status 0 where all that was asked for repeats, 1 where something differs, 3 where it cannot be compared here.
+    """
     from .. import registry
     from ..report.verify import verified
+    from ..runtime.progress import Reporter
 
     for file in plugin or []:
         registry.add_file(file)
-    found = verified(record, device)
+    left_out = [] if skip is None else [stage.strip() for stage in skip.split(",")]
+    with Reporter(quiet) as reporter:
+        found = verified(record, device, left_out, reporter)
     print("\n".join(found.lines()))
-    if found.differences:
-        raise typer.Exit(1)
+    raise typer.Exit(found.status)

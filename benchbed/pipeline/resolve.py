@@ -276,9 +276,17 @@ def _plugin(kind: str, name: str, options: dict[str, Any]) -> PluginConfig:
 
 
 def file_sha256(kind: str, name: str) -> str | None:
-    """SHA-256 of a plug-in's file, or of a class that was given itself, and of its modifiers'; None without a file."""
+    """SHA-256 of a plug-in's file or class, its modifiers', and what of the user's they import; None without a file.
+
+    Modules are told by name and content, wherever they lie.
+    """
     code = registry.code(kind, name)
-    return None if code is None else hashlib.sha256(code).hexdigest()
+    if code is None:
+        return None
+    total = hashlib.sha256(code)
+    for module, file in registry.imported_by(kind, name):
+        total.update(f"\0{module}\0".encode() + file.read_bytes())
+    return total.hexdigest()
 
 
 def expand(raw: Mapping[str, Any], searchers: list[str], selectors: list[str], seeds: list[int]) -> list[RunConfig]:

@@ -50,7 +50,7 @@ def refuse_another(search: Path, config: RunConfig, task: Task) -> None:
     both = [key for key in made if key in now and key != "task"]  # images may lie elsewhere: their content counts
     code = isinstance(made.get("searcher"), dict) and made["searcher"].get("sha256")
     if code and code != file_sha256("searcher", config.searcher.name):
-        changed = "the searcher's file changed"
+        changed = "the searcher's file changed, or one that it imports"
     elif (edited := first_difference({key: made[key] for key in both}, {key: now[key] for key in both})) is not None:
         where, was, says = edited
         changed = f"its config.json says {where} = {says!r}, its record {was!r}"

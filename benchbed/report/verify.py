@@ -1,64 +1,108 @@
-"""`verify`: a run's selection made again from its search, in a folder that is removed, and compared with its record."""
+"""`verify`: a run's search, selection and score made again, in a folder that is removed, against its record."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from pydantic import ValidationError
 
 from .. import registry
-from ..errors import BenchbedError
-from ..pipeline.build import build_parts, check_config, run_id, search_id, task_of
+from ..errors import BenchbedError, unknown
+from ..pipeline.build import build_parts, check_config, run_id, search_id, space_of, task_of
 from ..pipeline.config import RunConfig
 from ..pipeline.kept import use_kept
 from ..pipeline.record import RECORD_KEYS
 from ..pipeline.resolve import file_sha256
 from ..pipeline.run import in_json
-from ..pipeline.score import score_by_table
+from ..pipeline.score import score, score_by_table
+from ..pipeline.search import run_search
 from ..pipeline.select import run_selection
+from ..pipeline.upgrade import upgraded
 from ..runtime.folder import REMADE, Folder, read_json
 from ..runtime.machine import made_with, pick_device
 from ..runtime.progress import Reporter
+from ..runtime.segments import ENVIRONMENT, differences, segment
+from ..selector import Selection
 from ..task import Task
 from ..typed import typed
 
 NEEDED = (*RECORD_KEYS, "config", "scores", "state_sha256")
-TABLE_FIGURES = ("valid_accuracy", "test_accuracy", "rank")
+STAGES = ("search", "selection", "score")
+NOT_COMPARABLE = 3  # exit status
+NEVER = "seconds and memory, which are of one machine at one time"
 
 
-class Verified(NamedTuple):
-    """What came of it: a line each."""
+@dataclass
+class Verified:
+    """What came of it, a line each.
+
+    incomparable: what differs in a stage that was computed with another processor, torch, device or number of threads.
+    elsewhere: how this machine and these versions are not the record's. notes: what was not compared.
+    """
 
     record: Path
-    same: list[str]
-    differences: list[str]
-    elsewhere: list[str]  # how this machine and these versions are not the record's
-    notes: list[str]
+    done: list[str] = field(default_factory=list)
+    same: list[str] = field(default_factory=list)
+    differences: list[str] = field(default_factory=list)
+    incomparable: list[str] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def status(self) -> int:
+        """0 where everything that was asked for repeats, 1 where something differs, 3 where it cannot be compared."""
+        return 1 if self.differences else NOT_COMPARABLE if self.incomparable else 0
+
+    def compare(self, name: str, there: Any, here: Any, condition: str) -> None:
+        """Puts down a figure: the record's, and what came out now. condition: why they cannot be compared, or ''."""
+        if there == here:
+            self.same.append(f"{name} {_short(there)}")
+            return
+        line = f"{name} {_short(there)}, now {_short(here)}"
+        (self.incomparable if condition else self.differences).append(f"{line} ({condition})" if condition else line)
 
     def lines(self) -> list[str]:
         """For the terminal, the verdict last."""
-        lines = [f"same: {line}" for line in self.same] + [f"not compared: {line}" for line in self.notes]
+        lines = [f"same: {line}" for line in self.same] + [f"not done: {line}" for line in self.notes]
+        lines += [f"cannot be verified: {NEVER}"]
         lines += [f"made elsewhere: {line}" for line in self.elsewhere]
+        lines += [f"not comparable: {line}" for line in self.incomparable]
         lines += [f"DIFFERENT: {line}" for line in self.differences]
-        count = len(self.differences)
-        verdict = f"{count} difference(s)" if count else "the selection repeats, bit for bit"
-        if count and self.elsewhere:
-            verdict += ": figures repeat bit for bit only with the same versions, processor, device and threads"
+        *first, last = self.done
+        stages = f"{', '.join(first)} and {last}" if first else last
+        if self.differences:
+            verdict = f"{len(self.differences)} difference(s)"
+        elif self.incomparable:
+            verdict = (
+                f"not comparable: {len(self.incomparable)} figure(s) came out otherwise; they repeat bit for bit only "
+                "with the same torch, processor, device and threads"
+            )
+        else:
+            verdict = f"{stages} repeat{'' if first else 's'}, bit for bit"
         return [*lines, f"{self.record}: {verdict}"]
 
 
-def verified(path: Path, device: str | None = None) -> Verified:
-    """Repeats the selection that the record at `path` (or in that folder) is of.
+def verified(
+    path: Path, device: str | None = None, skip: Collection[str] = (), reporter: Reporter | None = None
+) -> Verified:
+    """Repeats the stages of the run that the record at `path` (or in that folder) is of, but for those in `skip`.
 
-    On the record's own kind of device unless one is named, with as many threads. A score by a table is looked up
-    again; a training from scratch is not repeated. Nothing beside the record is touched. Raises BenchbedError where
-    the record or its search is damaged or missing, or where code or data are not what they were.
+    On the record's own kind of device unless one is named, with as many threads as each stage had. The selection starts
+    from the search's checkpoint, whatever the repeated search gives; the score is of what the repeated selection
+    chooses, or of the record's architecture. Nothing beside the record is touched. Raises BenchbedError where the
+    record or its search is damaged or missing, or where code or data are not what they were.
     """
+    for stage in skip:
+        if stage not in STAGES:
+            raise unknown("stage to --skip", stage, STAGES)
+    if not (asked := [stage for stage in STAGES if stage not in skip]):
+        raise BenchbedError("--skip search,selection,score leaves nothing to verify")
     path = path / "record.json" if path.is_dir() else path
-    record = read_json(path, NEEDED, REMADE)
+    record = upgraded(path, read_json(path, NEEDED, REMADE))
     search = path.resolve().parent.parent / "searches" / str(record["search"])
     use_kept(path.resolve().parent)
     use_kept(search)
@@ -70,22 +114,97 @@ def verified(path: Path, device: str | None = None) -> Verified:
     _refuse_changed(path, record, config, task)
     made_on = (record.get("machine") or {}).get("device", "cpu")
     where = pick_device(device or ("cpu" if made_on == "cpu" else "cuda"))
-    with _threads((record.get("machine") or {}).get("threads")), tempfile.TemporaryDirectory() as scratch:
-        elsewhere = _elsewhere(record, made_with(where))
-        parts = build_parts(config, task, where)
-        parts.restore(search / "checkpoint.pt")
-        again: dict[str, Any] = {"state_sha256": {"search": parts.digest()}}
-        with Folder(Path(scratch) / "run") as folder:
-            selection, figures = run_selection(parts, search / "checkpoint.pt", folder, Reporter(quiet=True))
-    again["state_sha256"]["selection"] = figures["state_sha256"]
-    again |= {"architecture": str(selection.architecture), "scores": in_json(selection.scores)}
-    notes = []
-    if config.table is not None:
-        scored = score_by_table(config, selection, Reporter(quiet=True))
-        again |= {name: scored[name] for name in TABLE_FIGURES}
-    else:
-        notes.append("the score: it was trained from scratch, which verify does not repeat")
-    return Verified(path, *_compared(record, again), elsewhere, notes)
+    found = Verified(path, asked, elsewhere=_elsewhere(record, made_with(where)))
+    found.notes += [f"{stage}, by --skip {stage}" for stage in STAGES if stage in skip]
+    with tempfile.TemporaryDirectory(prefix="benchbed-verify-") as scratch:
+        _Again(found, record, config, task, where, Path(scratch), reporter or Reporter(quiet=True)).stages(
+            asked, search
+        )
+    return found
+
+
+@dataclass
+class _Again:
+    """The stages of one run, made once more below `scratch` and compared with its record."""
+
+    found: Verified
+    record: Mapping[str, Any]
+    config: RunConfig
+    task: Task
+    device: torch.device
+    scratch: Path
+    reporter: Reporter
+
+    def stages(self, asked: list[str], search: Path) -> None:
+        if "search" in asked:
+            with self._as_it_was("search") as condition:
+                self._search(condition)
+        selection = None
+        with self._as_it_was("selection") as condition:
+            parts = build_parts(self.config, self.task, self.device)
+            parts.restore(search / "checkpoint.pt")
+            self._state("search", parts.digest(), "in the search's checkpoint", "")
+            if "selection" in asked:
+                with Folder(self.scratch / "selection") as folder:
+                    selection, figures = run_selection(parts, search / "checkpoint.pt", folder, self.reporter)
+                self.found.compare("architecture", self.record["architecture"], str(selection.architecture), condition)
+                self._scores(in_json(selection.scores), condition)
+                self._state("selection", figures["state_sha256"], "after the selection", condition)
+        if "score" in asked:
+            with self._as_it_was("scoring") as condition:
+                self._score(selection, condition)
+
+    def _search(self, condition: str) -> None:
+        parts = build_parts(self.config, self.task, self.device)
+        with Folder(self.scratch / "search") as folder:
+            again = run_search(parts, folder, self.reporter)
+        there = {**(self.record.get("supernet") or {}), "simulated_seconds": self.record.get("simulated_seconds")}
+        there["supernet_accuracy"] = self.record.get("supernet_accuracy")
+        for key, figure in there.items():
+            if figure is not None and isinstance(again.get(key), int | float):
+                self.found.compare(key.replace("_", " "), figure, again[key], condition)
+        self._state("search", again["state_sha256"], "after the search", condition)
+
+    def _score(self, selection: Selection | None, condition: str) -> None:
+        """The figures of the architecture by the run's table, or of a training from scratch."""
+        space = space_of(self.config, self.task)
+        if selection is None:
+            chosen = space.parse(str(self.record["architecture"]))
+            selection = Selection(chosen, space.gates(chosen), {})
+        names = ["valid_accuracy", "test_accuracy"]
+        if self.config.table is not None:
+            scored, condition = score_by_table(self.config, selection, self.reporter), ""  # nothing is computed
+            names.append("rank")
+        else:
+            with Folder(self.scratch / "score") as folder:
+                scored = score(self.config, space, self.task, selection, folder, self.device, self.reporter)
+        for name in names:
+            self.found.compare(name.replace("_", " "), self.record.get(name), scored[name], condition)
+
+    def _state(self, stage: str, digest: str, where: str, condition: str) -> None:
+        states = self.record["state_sha256"] if isinstance(self.record["state_sha256"], Mapping) else {}
+        self.found.compare(f"state {where}", str(states.get(stage)), digest, condition)
+
+    def _scores(self, here: list[list[float | None]], condition: str) -> None:
+        if self.record["scores"] == here:
+            self.found.same.append("every score of the selection")
+        else:
+            line = _score_differences(self.record["scores"], here)
+            (self.found.incomparable if condition else self.found.differences).append(line)
+
+    @contextmanager
+    def _as_it_was(self, stage: str) -> Iterator[str]:
+        """With as many threads as the stage had; gives what else was other then, or in its parts, as words."""
+        segments = [one for one in self.record.get("segments") or [] if one.get("stage") in (stage, "run")]
+        before, count = torch.get_num_threads(), segments[0].get("threads") if segments else None
+        if isinstance(count, int) and count > 0:
+            torch.set_num_threads(count)
+        try:
+            here = segment("run", "epochs", 0, self.device)
+            apart = [line for one in segments for line in differences(one, here, ENVIRONMENT)]
+            yield "; ".join(dict.fromkeys(apart))
+        finally:
+            torch.set_num_threads(before)
 
 
 def _config(path: Path, record: Mapping[str, Any]) -> RunConfig:
@@ -98,14 +217,14 @@ def _config(path: Path, record: Mapping[str, Any]) -> RunConfig:
     for kind, plugin in (("searcher", config.searcher), ("selector", config.selector)):
         typed(registry.load(kind, plugin.name).Options, plugin.options, f"{kind} '{plugin.name}'")
     if config.processes > 1:
-        raise BenchbedError(f"{path} was made by {config.processes} processes: verify repeats a selection in one")
+        raise BenchbedError(f"{path} was made by {config.processes} processes: verify repeats a run in one")
     return config
 
 
 def _refuse_changed(path: Path, record: Mapping[str, Any], config: RunConfig, task: Task) -> None:
     """Raises BenchbedError where code, data or table are not what they were, or the record contradicts itself."""
     changed = [
-        f"the {kind}'s file"
+        f"the {kind}'s file, or one that it imports"
         for kind, plugin in (("searcher", config.searcher), ("selector", config.selector))
         if file_sha256(kind, plugin.name) != plugin.sha256
     ]
@@ -132,18 +251,6 @@ def _refuse_changed(path: Path, record: Mapping[str, Any], config: RunConfig, ta
         )
 
 
-@contextmanager
-def _threads(count: Any) -> Iterator[None]:
-    """As many threads as the record was made with, where it says: sums are in another order with others."""
-    before = torch.get_num_threads()
-    if isinstance(count, int) and count > 0:
-        torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def _elsewhere(record: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
     lines = []
     if record.get("commit") != here["commit"]:
@@ -156,30 +263,12 @@ def _elsewhere(record: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _compared(record: Mapping[str, Any], again: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """(what is the same, what is not): a line each."""
-    same: list[str] = []
-    different: list[str] = []
-    for key in ("architecture", *TABLE_FIGURES):
-        if key in again:
-            text = f"{key.replace('_', ' ')} {record.get(key)}"
-            (same if record.get(key) == again[key] else different).append(
-                text if record.get(key) == again[key] else f"{text}, now {again[key]}"
-            )
-    if record["scores"] == again["scores"]:
-        same.append("every score of the selection")
-    else:
-        different.append(_scores(record["scores"], again["scores"]))
-    there = record["state_sha256"] if isinstance(record["state_sha256"], Mapping) else {}
-    for stage, digest in again["state_sha256"].items():
-        if there.get(stage) == digest:
-            same.append(f"state after the {stage}, {digest[:12]}")
-        else:
-            different.append(f"state after the {stage} {str(there.get(stage))[:12]}, now {digest[:12]}")
-    return same, different
+def _short(value: Any) -> str:
+    """A figure, or the first digits of a digest."""
+    return value[:12] if isinstance(value, str) and len(value) == 64 else str(value)
 
 
-def _scores(there: Any, here: list[list[float | None]]) -> str:
+def _score_differences(there: Any, here: list[list[float | None]]) -> str:
     """How many scores differ, and the greatest difference."""
     try:
         pairs = [(a, b) for x, y in zip(there, here, strict=True) for a, b in zip(x, y, strict=True) if a != b]

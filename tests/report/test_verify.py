@@ -12,6 +12,7 @@ from benchbed.errors import BenchbedError
 from benchbed.pipeline.resolve import expand, file_sha256
 from benchbed.pipeline.run import run_all
 from benchbed.report.verify import verified
+from benchbed.runtime.folder import load_checkpoint
 from benchbed.runtime.options import RunOptions
 
 
@@ -24,24 +25,105 @@ def change(path: Path, **values: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
 
 
-def test_a_selection_on_a_table_repeats(runs: Path, record: Path) -> None:
+def test_a_run_on_a_table_repeats(runs: Path, record: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in runs.rglob("*")}
     found = verified(record)
-    assert found.differences == []
-    assert len(found.same) == 4 + 1 + 2  # architecture and the table's figures, scores, the two states
-    assert found.lines()[-1] == f"{record}: the selection repeats, bit for bit"
+    assert found.differences == found.incomparable == found.notes == []
+    figures = ("supernet mixture accuracy", "supernet sampled accuracy", "supernet accuracy", "state after the search",
+               "state in the search's checkpoint", "architecture", "every score", "state after the selection",
+               "valid accuracy", "test accuracy", "rank")  # fmt: skip
+    assert [line for line in found.same if not line.startswith(figures)] == []
+    assert len(found.same) == len(figures)
+    assert found.lines()[-1] == f"{record}: search, selection and score repeat, bit for bit"
+    assert "cannot be verified: seconds and memory, which are of one machine at one time" in found.lines()
     assert verified(record.parent).same == found.same
     assert {p: p.stat().st_mtime_ns for p in runs.rglob("*")} == before  # nothing is touched
 
 
-def test_a_selection_that_tunes_a_supernet_repeats(tiny: dict[str, Any], tmp_path: Path) -> None:
+@pytest.fixture
+def trained(tiny: dict[str, Any], tmp_path: Path) -> Path:
+    """A run on images whose selection tunes, and whose cell is trained from scratch."""
     raw = {**tiny, "epochs": 1, "selector": {"draws": 2}}
     (one,) = run_all(expand(raw, ["darts"], ["perturb"], [0]), RunOptions(tmp_path, torch.device("cpu")))
-    assert one["state_sha256"]["search"] != one["state_sha256"]["selection"]
-    found = verified(tmp_path / one["id"])
-    assert found.differences == []
-    assert len(found.same) == 1 + 1 + 2
-    assert "trained from scratch" in found.notes[0]
+    assert one.state_sha256["search"] != one.state_sha256["selection"]
+    return tmp_path / one.id / "record.json"
+
+
+def test_a_run_with_a_tuning_selection_and_a_training_repeats(trained: Path) -> None:
+    found = verified(trained)
+    assert (found.status, found.differences, found.incomparable) == (0, [], [])
+    assert len(found.same) == 3 + 1 + 1 + 3 + 2
+
+
+def test_what_is_skipped_is_named_as_not_done(trained: Path) -> None:
+    """A forged figure of a stage that is left out is not found, and the stage is named; else it is."""
+    change(trained, test_accuracy=1.0, valid_accuracy=2.0)
+    found = verified(trained, skip=["search", "score"])
+    assert (found.status, len(found.same)) == (0, 1 + 3)
+    assert found.notes == ["search, by --skip search", "score, by --skip score"]
+    assert found.lines()[-1].endswith(": selection repeats, bit for bit")
+    found = verified(trained, skip=["search", "selection"])
+    assert found.status == 1
+    assert [line.partition(",")[0] for line in found.differences] == ["valid accuracy 2.0", "test accuracy 1.0"]
+    with pytest.raises(BenchbedError, match="leaves nothing to verify"):
+        verified(trained, skip=["search", "selection", "score"])
+    with pytest.raises(BenchbedError, match="unknown stage to --skip 'serch': did you mean 'search'"):
+        verified(trained, skip=["serch"])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("capability", "NO AVX"), ("torch", "1.0"), ("processor", "Other"), ("device", "Some GPU")]
+)
+def test_what_differs_under_another_processor_or_torch_is_not_comparable(trained: Path, key: str, value: str) -> None:
+    whole = json.loads(trained.read_text())
+    segments = [{**one, key: value} if one["stage"] == "scoring" else one for one in whole["segments"]]
+    change(trained, segments=segments)
+    assert verified(trained, skip=["search", "selection"]).status == 0  # it repeats all the same
+    change(trained, test_accuracy=1.0)
+    found = verified(trained, skip=["search", "selection"])
+    assert (found.status, found.differences) == (3, [])
+    (line,) = found.incomparable
+    assert line.startswith("test accuracy 1.0, now ")
+    assert line.endswith(f"({key} {value}, here {whole['segments'][-1][key]})")
+    assert ": not comparable: 1 figure(s) came out otherwise" in found.lines()[-1]
+    change(trained, state_sha256={**whole["state_sha256"], "selection": "0" * 64})
+    assert verified(trained, skip=["search", "score"]).status == 1  # of the selection, which was made here
+
+
+def test_each_stage_is_repeated_with_its_own_threads(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchbed.report import verify as module
+
+    used = {}
+
+    def counted(name: str, real: Any) -> Any:
+        def call(*given: Any) -> Any:
+            used[name] = torch.get_num_threads()
+            return real(*given)
+
+        return call
+
+    for name in ("run_search", "run_selection", "score"):
+        monkeypatch.setattr(module, name, counted(name, getattr(module, name)))
+    whole = json.loads(trained.read_text())
+    threads = {"search": 1, "selection": 2, "scoring": 1}
+    change(trained, segments=[{**one, "threads": threads[one["stage"]]} for one in whole["segments"]])
+    verified(trained)
+    assert used == {"run_search": 1, "run_selection": 2, "score": 1}
+    segments = [*whole["segments"], {**whole["segments"][-1], "threads": 2}]  # a score with --mixed
+    change(trained, segments=segments, test_accuracy=1.0)
+    assert verified(trained, skip=["search", "selection"]).status == 3
+
+
+def test_a_swapped_checkpoint_is_found(trained: Path) -> None:
+    """Whole, of the same shapes, and of another state."""
+    search = trained.parent.parent / "searches" / json.loads(trained.read_text())["search"]
+    saved = load_checkpoint(search / "checkpoint.pt")
+    next(v for v in saved["tree"]["parts"]["objective"]["network"].values() if v.is_floating_point()).add_(1)
+    torch.save(saved, search / "checkpoint.pt")
+    found = verified(trained, skip=["score"])
+    assert found.status == 1
+    assert found.differences[0].startswith("state in the search's checkpoint ")
+    assert any(line.startswith("state after the search ") for line in found.same)  # which is made from its beginning
 
 
 def test_what_was_changed_by_hand_is_found(record: Path) -> None:
@@ -50,14 +132,14 @@ def test_what_was_changed_by_hand_is_found(record: Path) -> None:
     scores[2][1] += 0.25
     states = {**whole["state_sha256"], "selection": "0" * 64}
     change(record, architecture="|none~0|+|none~0|none~1|+|none~0|none~1|none~2|", test_accuracy=99.0, scores=scores,
-           state_sha256=states, versions={**whole["versions"], "torch": "1.0"})  # fmt: skip
+           state_sha256=states, supernet_accuracy=1.5, versions={**whole["versions"], "torch": "1.0"})  # fmt: skip
     found = verified(record)
     text = "\n".join(found.lines())
-    assert len(found.differences) == 4
+    assert len(found.differences) == 5
     for words in (f"now {whole['architecture']}", f"test accuracy 99.0, now {whole['test_accuracy']}",
                   "1 score(s), by up to 0.25", "state after the selection 000000000000, now",
-                  "made elsewhere: torch 1.0",
-                  "4 difference(s): figures repeat bit for bit only with the same versions"):  # fmt: skip
+                  f"supernet accuracy 1.5, now {whole['supernet_accuracy']}",
+                  "made elsewhere: torch 1.0", ": 5 difference(s)"):  # fmt: skip
         assert words in text
     assert "state after the search" in "\n".join(found.same)
 
@@ -66,7 +148,7 @@ def test_other_code_data_or_no_search_is_refused(record: Path, monkeypatch: pyte
     whole = json.loads(record.read_text())
     changed = {**whole["config"], "selector": {**whole["config"]["selector"], "sha256": "0" * 64}}
     change(record, config=changed)
-    with pytest.raises(BenchbedError, match="changed: the selector's file"):
+    with pytest.raises(BenchbedError, match="changed: the selector's file, or one that it imports"):
         verified(record)
     change(record, config={**whole["config"], "epochs": 4})
     with pytest.raises(BenchbedError, match=r"contradicts itself: .* its search would be .* the config was edited"):
@@ -108,11 +190,11 @@ def test_a_damaged_checkpoint_is_one_line(runs: Path, record: Path) -> None:
 
 
 def test_the_commands_status_says_whether_it_repeats(record: Path, command: Callable[..., Any]) -> None:
-    good = command("verify", record)
+    good = command("verify", record, "--quiet")
     assert (good.status, good.err) == (0, "")
-    assert "the selection repeats, bit for bit" in good.out
+    assert "search, selection and score repeat, bit for bit" in good.out
     change(record, test_accuracy=1.0)
-    bad = command("verify", record.parent)
+    bad = command("verify", record.parent, "--quiet")
     assert (bad.status, bad.err) == (1, "")
     assert "DIFFERENT: test accuracy 1.0, now" in bad.out
 
