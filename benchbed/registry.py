@@ -216,13 +216,6 @@ def source(kind: str, name: str) -> Path | None:
     return None if file is None else Path(file)
 
 
-def sources(kind: str, name: str) -> list[Path]:
-    """The files that hold the plug-in's class, and those of its modifiers; none for an entry point's without a file."""
-    name, *modifiers = name.split("+") if kind == "searcher" else [name]
-    files = [source(kind, name), *(source("modifier", modifier) for modifier in modifiers)]
-    return [file for file in files if file is not None]
-
-
 def imported_by(kind: str, name: str) -> list[tuple[str, Path]]:
     """(module, file) of every module of the user's that the plug-in and its modifiers import; none for one of ours.
 

@@ -35,7 +35,7 @@ def lines(folder):
 
 
 def steady(line):
-    return {k: v for k, v in line.items() if k not in ("seconds", "peak_memory_bytes", "finished")}
+    return {k: v for k, v in line.items() if k not in ("seconds", "peak_memory_bytes", "finished", "segments")}
 
 
 def test_a_training_leaves_a_history_and_last_a_record(command, flags, tmp_path, monkeypatch):
