@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import BenchbedError
+from .train import Mixed
 
 if TYPE_CHECKING:
     from ..runtime.progress import Reporter
@@ -34,6 +35,7 @@ def sweep(
         float | None,
         typer.Option(help="seconds without a sign of life after which a run is tried again"),
     ] = None,
+    mixed: Mixed = False,
     extend: Annotated[bool, typer.Option("--extend", help="the folder's study has fewer of these runs: add")] = False,
     plugin: Annotated[list[Path] | None, typer.Option(help="a Python file with your own plug-in")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="print the result only")] = False,
@@ -67,7 +69,7 @@ def sweep(
             return
         if dry_run:
             raise typer.Exit(_dry(found, pool, reporter))
-        raise typer.Exit(_sweep(found, place, pool, extend, reporter))
+        raise typer.Exit(_sweep(found, place, pool, extend, mixed, reporter))
 
 
 def _place(study: Path, out: Path | None, raw: dict[str, Any]) -> Path:
@@ -123,7 +125,7 @@ def _dry(study: "Study", pool: "Pool", reporter: "Reporter") -> int:
     return FAILED if made.failures else 0
 
 
-def _sweep(study: "Study", out: Path, pool: "Pool", extend: bool, reporter: "Reporter") -> int:
+def _sweep(study: "Study", out: Path, pool: "Pool", extend: bool, mixed: bool, reporter: "Reporter") -> int:
     """The sweep of one shard; its exit status."""
     from ..pipeline.many import MAKE, job_of
     from ..pipeline.record import Record
@@ -153,13 +155,13 @@ def _sweep(study: "Study", out: Path, pool: "Pool", extend: bool, reporter: "Rep
     if executor is not None:
         with Board(reporter, len(runs), len(before.records), size) as board:
             scheduler = Scheduler(executor, size, board, pool.retries, pool.stall, out)
-            made = scheduler.run([job_of(run) for run in left])
+            made = scheduler.run([job_of(run, mixed=mixed) for run in left])
             reporter.line(board.words)
         records |= {id_: Record.model_validate(result) for id_, result in made.results.items()}
         failures |= made.failures
     summary([run for run in runs if run.id in records], records)
-    if (mixed := mixed_versions(records.values())) is not None:
-        print(f"benchbed: warning: {mixed}", file=sys.stderr)
+    if (versions := mixed_versions(records.values())) is not None:
+        print(f"benchbed: warning: {versions}", file=sys.stderr)
     for failure in failures.values():
         print(f"benchbed: failed: {failure.run}: {failure.reason}", file=sys.stderr)
     if (line := report_line(out, study)) is not None:

@@ -47,7 +47,9 @@ def records_of(configs: Sequence[RunConfig], options: RunOptions, pool: Pool = H
     tasks: dict[str, Task] = {}
     check_runs(configs, tasks)
     runs = [identified(config, tasks) for config in configs]
-    jobs = pool.part_of([job_of(one, force=options.force, snapshots=options.snapshots) for one in runs])
+    jobs = pool.part_of(
+        [job_of(one, force=options.force, snapshots=options.snapshots, mixed=options.mixed) for one in runs]
+    )
     mine = {job.id for job in jobs}
     runs = [one for one in runs if one.id in mine]
     if pool.here:
@@ -75,7 +77,9 @@ def identified(config: RunConfig, tasks: dict[str, Task], images: int | None = N
     return Run(run_id(config, task), search_id(config, task), config, point)
 
 
-def job_of(one: Run, images: int | None = None, force: bool = False, snapshots: Sequence[int] = ()) -> Job:
+def job_of(
+    one: Run, images: int | None = None, force: bool = False, snapshots: Sequence[int] = (), mixed: bool = False
+) -> Job:
     """The run as a job of the pool; those of a search are one group. images: of a dry run, a split."""
     payload = {
         "run": one.id,
@@ -83,6 +87,7 @@ def job_of(one: Run, images: int | None = None, force: bool = False, snapshots: 
         "images": images,
         "force": force,
         "snapshots": list(snapshots),
+        "mixed": mixed,
     }
     return Job(one.id, one.search, payload, in_words(one.point), (f"searches/{one.search}", one.id))
 
@@ -127,7 +132,7 @@ def make(payload: dict[str, Any], place: Place) -> dict[str, Any]:
             f"here run {payload['run']} would be {found}: this worker has other data or another benchbed"
         )
     device, snapshots = pick_device(place.device), tuple(payload["snapshots"])
-    options = RunOptions(place.out, device, force=payload["force"], snapshots=snapshots)
+    options = RunOptions(place.out, device, force=payload["force"], snapshots=snapshots, mixed=payload["mixed"])
     return run(config, task, options, _REDONE).dump()
 
 
