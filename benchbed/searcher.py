@@ -10,7 +10,6 @@ streams handed over at construction; `state` and `load_state` continue a searche
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, get_args
 
@@ -86,12 +85,11 @@ class Searcher(Plugin[OptionsT]):
     """Base of every searcher.
 
     `mask` (P, O) is True where an operation may have probability: the space's, or less where a searcher has decided.
-    `presets` names every hyperparameter of a published or a small setting: {'paper': {'options': {...},
-    'supernet': {...}, 'epochs': n}}. `evaluation` is the mode in which the searcher's weights are measured where a
-    selector does not say otherwise: at the mixture of its probabilities, or on paths sampled from them.
+    What it runs with beside its options' defaults stands in benchbed/protocols/. `evaluation` is the mode in which the
+    searcher's weights are measured where a selector does not say otherwise: at the mixture of its probabilities, or
+    on paths sampled from them.
     """
 
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     evaluation: EvaluationMode = "mixture"
     arch_first: ClassVar[bool] = True  # architecture steps before the weight step of the same batch (DARTS' order)
 

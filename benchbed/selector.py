@@ -66,7 +66,7 @@ class Selector(Plugin[OptionsT]):
     """Base of every selector. `step` returns None until the architecture is chosen."""
 
     trials: ClassVar[bool] = False  # whether what is tuned within a step is put back at its end, bit for bit
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # named sets of options, for selector.preset=NAME
 
     def __init__(self, options: OptionsT):
         self.options = options

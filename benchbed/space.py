@@ -7,7 +7,7 @@ A column index is therefore never an operation's identity: `positions[i].operati
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from importlib import import_module
 from itertools import combinations
 from math import prod
@@ -90,17 +90,6 @@ class Space(ABC):
     supernet: ClassVar[str]  # 'module:Class' of the over-parameterised network, imported on use
     network: ClassVar[str]  # 'module:Class' of the discrete network of an architecture, imported on use
     sized_by: ClassVar[tuple[str, ...]] = ("channels", "cells")  # which options of a supernet or a score size them
-    paper_size: ClassVar[Mapping[str, int]] = {"channels": 16, "cells": 5}  # of the published networks: preset 'paper'
-    # where cells count otherwise than NAS-Bench-201's, by preset of a run: sizes of a supernet, which win over a
-    # searcher's own, and of a network that is trained from scratch
-    search_sizes: ClassVar[Mapping[str, Mapping[str, int]]] = {}
-    score_sizes: ClassVar[Mapping[str, Mapping[str, int]]] = {}
-    # where the published protocol is not NAS-Bench-201's, by preset of a run: the epochs of a search by a searcher that
-    # has no number of its own, and the recipe of a score
-    search_epochs: ClassVar[Mapping[str, int]] = {}
-    score_recipes: ClassVar[Mapping[str, str]] = {}
-    # options of the space under a preset of a run ('small', 'paper') or of `train`, below those that are given
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     @abstractmethod
     def parse(self, text: str) -> Architecture:

@@ -6,8 +6,6 @@ exactly the same probability. The official code trains at alpha = 0.001 randn, n
 Magnitude has nothing to go by here: with exactly equal probabilities it draws, and the record says so.
 """
 
-from typing import Any, ClassVar
-
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -32,15 +30,6 @@ class Blank(Searcher[Options]):
     """Trains the supernet at fixed gates; no architecture step is ever made, so no cost is ever paid."""
 
     evaluation = "mixture"  # the weights were trained at it
-    presets: ClassVar[dict[str, Any]] = {
-        "paper": {"options": {}, "supernet": {}, "epochs": 100},  # of DARTS-PT on NAS-Bench-201
-        "small": {
-            "options": {},
-            "supernet": {"channels": 8, "cells": 1, "lr": 0.1, "valid_batch": 64},
-            "epochs": 4,
-        },  # as DARTS
-        "table": {"options": {}},
-    }
 
     def __init__(self, space: Space, options: Options, streams: Streams):
         super().__init__(space, options, streams)

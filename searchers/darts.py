@@ -12,7 +12,7 @@ meant for its networks: on a very small one it crosses the kinks of many ReLUs, 
 the exact product (tests/searchers/test_darts.py).
 """
 
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -35,15 +35,6 @@ class DARTS(GradientSearcher[Options]):
     """Mixes all operations by softmax(alpha) and descends the validation loss."""
 
     evaluation = "mixture"  # measured: results/evaluation-gates.md
-    presets: ClassVar[dict[str, Any]] = {
-        "paper": {"options": {}, "supernet": {}, "epochs": 100},  # of DARTS-PT on NAS-Bench-201
-        "small": {
-            "options": {"alpha_lr": 3e-3},
-            "supernet": {"channels": 8, "cells": 1, "lr": 0.1, "valid_batch": 64},
-            "epochs": 4,
-        },
-        "table": {"options": {"alpha_lr": 0.05}},
-    }
 
     @classmethod
     def needed(cls, options: Options) -> frozenset[str]:

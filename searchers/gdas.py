@@ -20,7 +20,7 @@ As in the authors' code the weight step comes first in a batch, then the archite
 expectation over the draws.
 """
 
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -51,16 +51,6 @@ class GDAS(GradientSearcher[Options]):
 
     evaluation = "mixture"  # not measured: as ProxylessNAS, which trains single paths too
     arch_first = False  # AutoDL-Projects: weights, then alpha
-    presets: ClassVar[dict[str, Any]] = {
-        # NAS-Bench-201's GDAS: 250 epochs, Nesterov, weight decay 5e-4
-        "paper": {"options": {}, "supernet": {"nesterov": True, "weight_decay": 5e-4}, "epochs": 250},
-        "small": {
-            "options": {"alpha_lr": 6e-3},  # ProxylessNAS' rate and epochs, another one-path search: not tuned
-            "supernet": {"channels": 8, "cells": 1, "lr": 0.1, "valid_batch": 64},
-            "epochs": 10,
-        },
-        "table": {"options": {"alpha_lr": 0.05}},
-    }
 
     def __init__(self, space: Space, options: Options, streams: Streams):
         super().__init__(space, options, streams)

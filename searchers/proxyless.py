@@ -21,7 +21,7 @@ Adam of its own, as there).
 """
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -62,25 +62,6 @@ class ProxylessNAS(GradientSearcher[Options]):
     """Samples one path a batch; gate gradients of two or all operations move alpha."""
 
     evaluation = "mixture"  # measured: results/evaluation-gates.md
-    presets: ClassVar[dict[str, Any]] = {
-        "paper": {
-            "options": {},
-            "supernet": {
-                "schedule": "cosine-step",
-                "lr_min": 0.0,
-                "nesterov": True,
-                "weight_decay": 1e-4,
-                "clip": None,
-            },
-            "epochs": 200,
-        },
-        "small": {
-            "options": {},
-            "supernet": {"channels": 8, "cells": 1, "lr": 0.1, "valid_batch": 64},
-            "epochs": 10,
-        },
-        "table": {"options": {"alpha_lr": 0.05, "warmup": 0.0, "every": 1}},
-    }
 
     def __init__(self, space: Space, options: Options, streams: Streams):
         super().__init__(space, options, streams)

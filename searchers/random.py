@@ -4,8 +4,6 @@ Li and Talwalkar, "Random Search and Reproducibility for Neural Architecture Sea
 trains a path drawn uniformly; a selector such as best-of then ranks architectures by the shared weights.
 """
 
-from typing import Any, ClassVar
-
 from torch import Tensor
 
 from benchbed.cost import Problem
@@ -17,11 +15,6 @@ class RandomSampling(Searcher):
     """Trains uniformly drawn paths; its probabilities stay uniform."""
 
     evaluation = "mixture"  # measured: results/evaluation-gates.md
-    presets: ClassVar[dict[str, Any]] = {
-        "paper": {"options": {}, "supernet": {"nesterov": True, "weight_decay": 5e-4}, "epochs": 250},
-        "small": {"options": {}, "supernet": {"channels": 8, "cells": 1, "lr": 0.1}, "epochs": 10},
-        "table": {"options": {}},
-    }
 
     def arch_steps_due(self, clock: Clock) -> int:
         return 0

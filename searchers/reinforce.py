@@ -11,7 +11,7 @@ of the step's other rewards; both leave the gradient unbiased. `official` is the
 mean a weight of 0.99 and uses it at once: its expected gradient is (1 - 0.99 / M) of the true one.
 """
 
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 from torch import Tensor
@@ -48,26 +48,6 @@ class Reinforce(AlphaSearcher[Options]):
     """Draws M architectures a step; their shared-weight accuracies reward alpha."""
 
     evaluation = "sampled"  # measured: results/evaluation-gates.md
-    presets: ClassVar[dict[str, Any]] = {
-        "paper": {
-            "options": {},
-            "supernet": {
-                "schedule": "cosine-step",
-                "lr_min": 0.0,
-                "nesterov": True,
-                "weight_decay": 1e-4,
-                "clip": None,
-                "valid_batch": 1000,
-            },
-            "epochs": 200,
-        },
-        "small": {
-            "options": {"every": 4},
-            "supernet": {"channels": 8, "cells": 1, "lr": 0.1, "valid_batch": 128},
-            "epochs": 10,
-        },
-        "table": {"options": {"alpha_lr": 0.05, "warmup": 0.0, "every": 1}},
-    }
 
     def __init__(self, space: Space, options: Options, streams: Streams):
         super().__init__(space, options, streams)

@@ -21,4 +21,3 @@ class AdversarialDARTS(Modified):
     Options = Options
     of = DARTS
     by = (("sdarts-adv", Adversary),)
-    presets = DARTS.presets

@@ -21,4 +21,3 @@ class SmoothDARTS(Modified):
     Options = Options
     of = DARTS
     by = (("sdarts-rs", Smoothing),)
-    presets = DARTS.presets  # the same trainings: DARTS-PT's and SDARTS' scripts agree

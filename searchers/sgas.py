@@ -3,9 +3,6 @@
 Li et al., CVPR 2020; see the modifier `sgas`.
 """
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
-
 from benchbed.modifier import Modified
 
 from .darts import DARTS
@@ -24,9 +21,3 @@ class SGAS(Modified):
     Options = Options
     of = DARTS
     by = (("sgas", Decisions),)
-    presets: ClassVar[Mapping[str, Any]] = {
-        # SGAS' own: 50 epochs, on the DARTS space
-        "paper": {"options": {}, "supernet": {}, "epochs": 50},
-        "small": {**DARTS.presets["small"], "epochs": 10},  # not tuned: as DARTS, with room for decisions
-        "table": {"options": {"alpha_lr": 0.05}},
-    }

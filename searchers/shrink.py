@@ -15,4 +15,3 @@ class Shrink(Modified):
     Options = Options
     of = DARTS
     by = (("shrink", Shrinking),)
-    presets = DARTS.presets  # the same trainings, so that the rule alone differs

@@ -41,8 +41,6 @@ class Discretize(Selector[Options]):
     trials: ClassVar[bool] = True
     presets: ClassVar[dict[str, Any]] = {
         "recommended": {"epochs": 20, "min_epochs": 5, "patience": 2, "tune_lr_factor": 0.1, "tune_alpha": False},
-        "paper": {},
-        "small": {"epochs": 5, "min_epochs": 2, "patience": 1, "draws": 8},
     }
 
     def __init__(self, options: Options):

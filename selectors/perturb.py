@@ -90,9 +90,6 @@ class Perturb(Progressive[Options]):
     presets: ClassVar[dict[str, Any]] = {
         "official": {**STATED, "schedule": "official", "topology": "non-cumulative", "transform": "train"},
         "recommended": {**STATED, "schedule": "even", "topology": "cumulative", "transform": "test"},
-        "paper": {"schedule": "official"},
-        "small": {"interval": 1, "draws": 8},
-        "table": {"interval": 0, "mask": "renormalised"},  # nothing to tune; a row without mass is uniform
     }
 
     def __init__(self, options: Options):

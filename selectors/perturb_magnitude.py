@@ -36,9 +36,6 @@ class PerturbMagnitude(Progressive[Options]):
         "recommended": {
             "interval": 5, "order": "random", "tune_lr_factor": 0.1, "tune_alpha": True, "schedule": "even"
         },
-        "paper": {"schedule": "official"},
-        "small": {"interval": 1},
-        "table": {"interval": 0},  # nothing to tune: what `magnitude` selects
     }  # fmt: skip
 
     def decide_operation(self, context: Context, decisions: Decisions, position: int) -> tuple[int, Tensor]:

@@ -9,7 +9,6 @@ from ..errors import BenchbedError, unknown
 from ..pipeline.config import ScoringOptions
 from ..pipeline.resolve import scoring_base, seed_range, with_settings
 from ..runtime.files import absolute
-from ..tasks.load import small
 from ..typed import typed
 from .spec import Spec
 
@@ -27,8 +26,7 @@ def spec_of(given: Mapping[str, Any], settings: list[str], plugins: list[Path]) 
         if section not in SECTIONS and raw[section]:
             raise unknown("section in --set", section, SECTIONS)
     recipe = {k: given[k] for k in ("epochs", "channels", "cells") if given.get(k) is not None}
-    preset = "small" if small(str(given["task"])) else "paper"
-    base = scoring_base(given["space"], preset)
+    base = scoring_base(given["space"], str(given["task"]))
     scoring = typed(ScoringOptions, {**base, **raw.get("scoring", {}), **recipe}, "scoring")
     if (sample := given.get("sample")) is not None and sample < 1:
         raise BenchbedError(f"--sample {sample}: at least one class is needed")

@@ -10,6 +10,7 @@ import typer
 
 from ..errors import BenchbedError, unknown
 from .check import check
+from .config import config as config_
 from .latency import latency_app
 from .new import new
 from .report import report, verify
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.add_typer(table_app, name="table")
 app.add_typer(study_app, name="study")
 app.add_typer(latency_app, name="latency")
+app.command("config")(config_)
 app.command()(query)
 app.command()(train)
 app.command()(report)
@@ -58,6 +60,10 @@ Latency = Annotated[
 Target = Annotated[
     float | None, typer.Option("--target-ms", "--target", help="what an architecture should cost, in the cost's unit")
 ]
+ProtocolName = Annotated[
+    str | None, typer.Option("--protocol", help="whose settings (see 'list protocols'); default: by task and objective")
+]
+Preset = Annotated[str | None, typer.Option(help="the old name of --protocol", hidden=True)]
 Quiet = Annotated[bool, typer.Option("--quiet", help="print the result only")]
 
 
@@ -81,15 +87,22 @@ def run(
     target: Target = None,
     seed: Annotated[int | None, typer.Option(help="[default: 0]")] = None,
     seeds: Annotated[str | None, typer.Option(help="a range such as 0:10")] = None,
-    epochs: Annotated[int | None, typer.Option(help="of the search; default: the preset's")] = None,
+    epochs: Annotated[int | None, typer.Option(help="of the search; default: the protocol's")] = None,
     steps: Annotated[int | None, typer.Option(help="of an epoch of --objective table  [default: 30]")] = None,
-    preset: Annotated[str | None, typer.Option(help="small, paper or table; default: by task and objective")] = None,
+    protocol: ProtocolName = None,
+    preset: Preset = None,
+    budget: Annotated[
+        str | None, typer.Option(help="steps=N, epochs=N or seconds=S: what a search and its tuning may take together")
+    ] = None,
     device: Device = None,
     out: Annotated[Path | None, typer.Option(help="where results go  [default: runs]")] = None,
     config: ConfigFile = None,
     settings: Set = None,
     plugin: Plugins = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="walk the whole pipeline, keep nothing")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="say who set each value and where it is from; run nothing")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="begin again, also where a result is there")] = False,
     mixed: Mixed = False,
     full_cost: Annotated[
@@ -103,7 +116,8 @@ def run(
     """Search, select, score. The same command again goes on where it stopped."""
     flags = {
         "searcher": searcher, "selector": selector, "space": space, "task": task, "seed": seed, "seeds": seeds,
-        "epochs": epochs, "preset": preset, "device": device, "out": None if out is None else str(out),
+        "epochs": epochs, "preset": preset, "protocol": protocol, "budget": budget, "device": device,
+        "out": None if out is None else str(out),
         "objective": objective, "data": data, "splits": splits, "table": table, "dataset": dataset, "steps": steps,
         "cost.table": latency, "cost.target": target,
     }  # fmt: skip
@@ -119,6 +133,12 @@ def run(
 
     raw = configuration(config, flags, settings or (), plugin or ())
     configs = expand(raw, names_in(raw, "searcher"), names_in(raw, "selector"), seeds_in(raw))
+    if explain:
+        from ..report.protocols import explain as show
+
+        for one in {(c.searcher.name, c.selector.name): c for c in configs}.values():
+            show(one)
+        return
     if full_cost:
         from ..pipeline.full_search import check_timeable
 
@@ -151,7 +171,8 @@ def select(
     task: Annotated[str | None, typer.Option(help="of --foreign: what it was trained on  [default: digits]")] = None,
     searcher: Annotated[str | None, typer.Option(help="of --foreign: how tuning moves alpha  [default: darts]")] = None,
     seed: Annotated[int | None, typer.Option(help="of --foreign  [default: 0]")] = None,
-    preset: Annotated[str | None, typer.Option(help="of --foreign: small or paper; default: by task")] = None,
+    protocol: ProtocolName = None,
+    preset: Preset = None,
     out: Annotated[Path | None, typer.Option(help="of --foreign: where results go  [default: runs]")] = None,
     data: Data = None,
     splits: Splits = None,
@@ -169,7 +190,7 @@ def select(
     flags = {
         "selector": selector, "device": device, "data": data, "splits": splits, "table": table, "dataset": dataset,
         "foreign": foreign, "space": space, "task": task, "searcher": searcher, "seed": seed, "preset": preset,
-        "out": None if out is None else str(out),
+        "protocol": protocol, "out": None if out is None else str(out),
     }  # fmt: skip
     from ..pipeline.again import select_again, select_foreign
     from ..pipeline.given import configuration, names_in
@@ -203,12 +224,18 @@ def select(
 
 @app.command("list")
 def list_(
-    kind: Annotated[str | None, typer.Argument(help="searcher, modifier, selector, space, task or study")] = None,
+    kind: Annotated[
+        str | None, typer.Argument(help="searcher, modifier, selector, space, task, study or protocols")
+    ] = None,
     name: Annotated[str | None, typer.Argument(help="show this one's options")] = None,
     plugin: Plugins = None,
 ) -> None:
     """Every plug-in with one line; with a kind and a name, its options, their defaults and where they come from."""
     _register(plugin)
+    if kind in ("protocol", "protocols") and name is None:
+        from ..report.protocols import overview as protocols
+
+        return protocols()
     from .. import registry
     from ..report.plugins import options_table, overview
 

@@ -22,10 +22,11 @@ def train(
     ] = None,
     data: Annotated[str | None, typer.Option(help="the folder of a published data set's files")] = None,
     splits: Annotated[str | None, typer.Option(help="the folder of NAS-Bench-201's split files")] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="small, paper, imagenet, darts-cifar10, darts-imagenet; default: by task")
+    protocol: Annotated[
+        str | None, typer.Option(help="whose training it is (see 'list protocols'); default: by space and task")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="default: the preset's")] = None,
+    preset: Annotated[str | None, typer.Option(help="the old name of --protocol", hidden=True)] = None,
+    epochs: Annotated[int | None, typer.Option(help="default: the protocol's")] = None,
     seed: Annotated[int | None, typer.Option(help="[default: 0]")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1; under torchrun one each")] = None,
     out: Annotated[Path | None, typer.Option(help="where results go  [default: runs]")] = None,
@@ -42,7 +43,8 @@ def train(
     """Train an architecture from scratch. The same command again goes on where it stopped; torchrun uses many GPUs."""
     flags = {
         "arch": arch, "space": space, "task": task, "data": data, "splits": splits, "preset": preset,
-        "epochs": epochs, "seed": seed, "device": device, "out": None if out is None else str(out),
+        "protocol": protocol, "epochs": epochs, "seed": seed, "device": device,
+        "out": None if out is None else str(out),
     }  # fmt: skip
     raw = _raw(config, {k: v for k, v in flags.items() if v is not None}, settings or [], plugin or [])
     from ..pipeline import train as job

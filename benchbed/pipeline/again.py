@@ -7,6 +7,7 @@ from typing import Any
 from ..errors import BenchbedError
 from ..runtime.options import RunOptions
 from .build import check_config, task_of
+from .protocol import Origins
 from .record import Record
 from .resolve import expand, resolve
 from .run import _shared, run, run_all
@@ -27,7 +28,7 @@ def select_again(search_path: Path, raw: Mapping[str, Any], selector: str, optio
         raise BenchbedError(
             f"{search_path} holds no finished search (no record.json): give a folder below OUT/searches"
         )
-    given = [key for key in raw if key not in ("selector", "device", *SELECT_KEYS)]
+    given = [key for key in raw if key not in ("selector", "device", "origins", *SELECT_KEYS)]
     if given:
         raise BenchbedError(
             f"'{given[0]}' was fixed by the search: select takes selector, scoring and device, table and data"
@@ -71,7 +72,9 @@ def as_given(saved: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]
         "space_options": saved.get("space_options", {}),
         "cost": {key: value for key, value in (saved.get("cost") or {}).items() if key != "fingerprint"},
         "task": saved["task"],
-        "preset": saved["preset"],
+        "protocol": saved["protocol"],
+        "budget": saved.get("budget"),
+        "origins": Origins({**saved.get("origins", {}), **raw.get("origins", {})}),
         **({"foreign": foreign} if (foreign := saved.get("foreign")) else {"epochs": saved["epochs"]}),
         **{key: saved[key] for key in ("steps", "fidelity") if saved.get(key) is not None},
         "searcher": {"name": saved["searcher"]["name"], **saved["searcher"]["options"]},

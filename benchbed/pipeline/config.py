@@ -54,8 +54,9 @@ class RunConfig(BaseModel):
     splits: str | None = None  # the folder of NAS-Bench-201's split files, absolute
     table: TableConfig | None = None
     seed: int
-    preset: Literal["small", "paper", "table"]
-    epochs: int
+    protocol: str  # what gave the values that the user did not
+    epochs: int  # of the search's schedule
+    budget: str | None = None  # what search and tuning may spend together, such as steps=1000: see budget.py
     fidelity: int | None = None  # training epochs of the accuracies that a table objective descends; None: the full
     steps: int | None = None  # of an epoch of a table objective; None: its own number, or a supernet's batches
     searcher: PluginConfig
@@ -64,18 +65,19 @@ class RunConfig(BaseModel):
     scoring: ScoringOptions | None  # None: scored by the table
     cost: CostConfig | None = None
     foreign: ForeignConfig | None = None  # the supernet was trained elsewhere: there is nothing to search
+    origins: dict[str, str] = {}  # dotted key -> who set it; a key that is not there has its option's default
     processes: int = 1  # that share every batch: each has batch statistics of its own
 
     def search_key(self) -> dict[str, Any]:
         """The part that a search depends on, but for the content of its task."""
-        left_out = {"selector", "scoring", "preset", "task_options", "data", "splits", "table"}
+        left_out = {"selector", "scoring", "protocol", "origins", "task_options", "data", "splits", "table"}
         left_out |= {
             "space_sha256",
             "space_options",
             "cost",
             "foreign",
         }  # in `space_key`; the cost by its own key, below
-        left_out |= {name for name in ("steps", "fidelity") if getattr(self, name) is None}
+        left_out |= {name for name in ("steps", "fidelity", "budget") if getattr(self, name) is None}
         if self.processes == 1:
             left_out.add("processes")
         supernet: dict[str, Any] = {}

@@ -1,6 +1,6 @@
-"""What a search at a searcher's paper preset would take here: extrapolated from a few measured steps.
+"""What a search at its paper's size would take here: extrapolated from a few measured steps.
 
-Shown beside the seconds that a search did take, which say nothing of a full one: small presets have other networks.
+Shown beside the seconds that a search did take, which say nothing of a full one: small protocols have other networks.
 """
 
 import time
@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 import torch
 
 from ..errors import BenchbedError
+from ..protocols.load import load
 from ..runtime.options import RunOptions
 from ..searcher import Clock
 from ..task import Task
 from .build import build_parts, task_of
 from .config import RunConfig
+from .protocol import GENERIC, followed
 from .resolve import resolve
 
 TIMED = 5  # steps that are measured, after one that is not
@@ -28,6 +30,7 @@ class FullSearch(NamedTuple):
     device: str
     epochs: int
     steps: int
+    protocol: str
 
     @property
     def heading(self) -> str:
@@ -44,20 +47,25 @@ class FullSearch(NamedTuple):
     @property
     def how(self) -> str:
         """From what it is extrapolated."""
-        return f"extrapolated to {self.epochs} epochs of {self.steps:,} steps (preset paper) from {TIMED} measured ones"
+        many = f"{self.epochs} epochs of {self.steps:,} steps (protocol {self.protocol})"
+        return f"extrapolated to {many} from {TIMED} measured ones"
 
 
 def full_search(raw: Mapping[str, Any], searcher: str, selector: str, options: RunOptions) -> FullSearch:
     """Measures `TIMED` weight steps with the architecture steps due beside them; nothing of it is kept.
 
-    raw: a run's configuration, whose size, epochs and preset give way to the paper's. The steps are those of the last
+    raw: a run's configuration, whose size and epochs give way to those of its protocol, or of
+    `generic-paper` where that is no paper's. The steps are those of the last
     epoch, when warm-ups are over, and of no more images than the task has. Raises BenchbedError for whatever such a
     search refuses.
     """
     check_timeable(raw)
-    dropped = ("epochs", "supernet", "preset", "objective", "steps", "fidelity")
+    raw = followed(raw)
+    own = raw.get("protocol") is not None and load(str(raw["protocol"])).paper != "ours"
+    dropped = ("epochs", "supernet", "objective", "steps", "fidelity", "budget")
     stripped = {key: value for key, value in raw.items() if key not in dropped}
-    config = resolve({**stripped, "preset": "paper", "table": raw.get("table", "none")}, searcher, selector, 0)
+    its = {"protocol": raw["protocol"] if own else GENERIC, "table": raw.get("table", "none")}
+    config = resolve({**stripped, **its}, searcher, selector, 0)
     task = task_of(config)
     parts = build_parts(_fitting(config, task), task, options.device)
     steps = parts.objective.steps_per_epoch
@@ -71,7 +79,7 @@ def full_search(raw: Mapping[str, Any], searcher: str, selector: str, options: R
             parts.searcher.arch_step(parts.problem, batch, clock)
         parts.objective.weight_step(parts.searcher.weight_gates(parts.objective, batch, clock), batch)
     hours = (_now(options.device) - began) / TIMED * steps * config.epochs / 3600
-    return FullSearch(searcher, hours, options.device.type, config.epochs, steps)
+    return FullSearch(searcher, hours, options.device.type, config.epochs, steps, config.protocol)
 
 
 def _fitting(config: RunConfig, task: Task) -> RunConfig:

@@ -7,7 +7,10 @@ from typing import Any
 from .. import registry
 from ..errors import BenchbedError
 from ..runtime.files import read_toml
+from .protocol import Origins, dotted, followed
 from .resolve import seed_range, with_settings
+
+FLAGS = {"cost.table": "--latency", "cost.target": "--target-ms"}  # whose flag has another name
 
 
 def read_configuration(path: Path) -> dict[str, Any]:
@@ -41,9 +44,12 @@ def configuration(
         registry.add_file(file)
     read = read_configuration(config) if isinstance(config, Path) else dict(config or {})
     raw = with_settings(read, [])
+    by = config.name if isinstance(config, Path) else "config"
+    origins = Origins({key: by for key, _ in dotted(raw)})
     for key, value in flags.items():
         if value is None:
             continue
+        origins[f"{key}.name" if key in ("searcher", "selector") else key] = FLAGS.get(key, f"--{key}")
         if key in ("searcher", "selector"):
             raw[key] = {**raw.get(key, {}), "name": value}
         elif "." in key:
@@ -53,7 +59,7 @@ def configuration(
             raw[key] = value
     if flags.get("seed") is not None and flags.get("seeds") is None:
         raw.pop("seeds", None)
-    return with_settings(raw, list(settings))
+    return followed(with_settings({**raw, "origins": origins}, list(settings)))
 
 
 def names_in(raw: Mapping[str, Any], kind: str) -> list[str]:

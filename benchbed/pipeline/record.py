@@ -18,7 +18,7 @@ RECORD_KEYS = ("id", "search", "searcher", "selector", "seed", "architecture", "
 LARGEST = 2**63  # of a number: far above any count here, and a float holds it
 STAGES = ("search", "selection", "scoring")
 # What every configuration holds, with its type, and the sections that some hold.
-ALWAYS = {"space": str, "task": str, "preset": str, "epochs": int, "searcher": dict, "selector": dict}
+ALWAYS = {"space": str, "task": str, "protocol": str, "epochs": int, "searcher": dict, "selector": dict}
 OWN = ("space", "seed")  # what a record and its configuration both say
 NOT_ALWAYS = ("latency_ms", "cost", "simulated_seconds")  # left out of the file where there is none
 SOMETIMES = ("space_options", "task_options", "table", "scoring", "supernet", "cost")

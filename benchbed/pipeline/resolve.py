@@ -3,7 +3,8 @@
 import hashlib
 import tomllib
 from collections.abc import Mapping
-from typing import Any, Literal
+from copy import copy
+from typing import Any
 
 from .. import registry
 from ..checkpoints.config import foreign_config, sized
@@ -11,31 +12,36 @@ from ..errors import BenchbedError, unknown
 from ..latency.load import absolute_source, content_of
 from ..latency.penalty import CostConfig, CostOptions
 from ..objectives.supernet import SupernetOptions
+from ..protocols.load import Value, load
 from ..runtime.files import absolute
 from ..spaces.load import load_space
 from ..tasks.load import small
-from ..training.train import RECIPES
 from ..typed import typed
+from .budget import Budget
 from .config import PluginConfig, RunConfig, ScoringOptions
+from .protocol import (
+    GENERIC,
+    PRESETS,
+    SMALL,
+    Origins,
+    answers,
+    chosen,
+    followed,
+    old_name,
+    origins_of,
+    section_of,
+    values_of,
+)
 from .tables import TableConfig, fidelity, table_config
 
-PRESETS = {"supernet": ("small", "paper"), "table": ("table",)}  # by objective
-# What a run starts from before the searcher's own preset: a supernet that a laptop trains, or NAS-Bench-201's.
-SUPERNETS: dict[str, dict[str, Any]] = {"small": {"channels": 8, "cells": 1, "lr": 0.1}, "paper": {}}
-EPOCHS = {"small": 10, "paper": 100, "table": 10}  # of the table objective's 30 steps each
+OBJECTIVES = ("supernet", "table")
 MOST_SEEDS = 100_000
 MOST_STEPS = 100_000  # between two checkpoints of a table search
 
-
-SCORING = {
-    "small": {"channels": 8, "cells": 1, **RECIPES["digits"].model_dump()},
-    "paper": {"channels": 16, "cells": 5, **RECIPES["H"].model_dump()},
-}
-
-
 SECTIONS = ("searcher", "selector", "supernet", "scoring", "task_options", "space_options", "cost")
 PLAIN: dict[str, type] = {
-    "space": str, "objective": str, "task": str, "seed": int, "seeds": str, "preset": str, "epochs": int,
+    "space": str, "objective": str, "task": str, "seed": int, "seeds": str, "preset": str, "protocol": str,
+    "epochs": int, "budget": str,
     "device": str, "out": str, "data": str, "splits": str, "table": str, "dataset": str, "steps": int, "fidelity": int,
     "foreign": str,
 }  # fmt: skip
@@ -43,7 +49,7 @@ PLAIN: dict[str, type] = {
 
 def with_settings(raw: Mapping[str, Any], settings: list[str]) -> dict[str, Any]:
     """`raw` with each 'section.key=value' laid over it. A value is read as TOML, else taken as a string."""
-    merged: dict[str, Any] = {k: dict(v) if isinstance(v, Mapping) else v for k, v in raw.items()}
+    merged: dict[str, Any] = {k: copy(v) if isinstance(v, Mapping) else v for k, v in raw.items()}
     for section in ("searcher", "selector"):
         if isinstance(merged.get(section), str):
             merged[section] = {"name": merged[section]}
@@ -59,7 +65,10 @@ def with_settings(raw: Mapping[str, Any], settings: list[str]) -> dict[str, Any]
         if not isinstance(merged.setdefault(section, {}), dict):
             break  # refused below
         merged[section] = _laid(merged[section], key.strip(), _value(text.strip()), setting)
+        merged["origins"] = Origins({**(merged.get("origins") or {}), f"{section}.{key.strip()}": "--set"})
     for key in merged:
+        if key == "origins" and isinstance(merged[key], Origins):
+            continue
         if key not in (*SECTIONS, *PLAIN):
             raise unknown("configuration key", key, (*SECTIONS, *PLAIN))
         kind = PLAIN.get(key, dict)
@@ -97,13 +106,14 @@ def _value(text: str) -> Any:
 
 
 def resolve(raw: Mapping[str, Any], searcher: str, selector: str, seed: int) -> RunConfig:
-    """The complete configuration of one run: preset below, the user's values above, everything typed.
+    """The complete configuration of one run: its protocol below, the user's values above, everything typed.
 
-    Raises BenchbedError for an unknown name, key or preset (with the nearest known one) and for a value out of range.
+    Raises BenchbedError for an unknown name, key or protocol (with the nearest known one), for a protocol that is for
+    something else, and for a value out of range.
     """
-    objective = raw.get("objective", "supernet")
-    if objective not in PRESETS:
-        raise unknown("objective", objective, PRESETS)
+    raw = followed(raw)
+    if (objective := raw.get("objective", "supernet")) not in OBJECTIVES:
+        raise unknown("objective", objective, OBJECTIVES)
     if (foreign := foreign_config(raw)) is not None:
         raw = sized(raw, foreign)
     space = raw.get("space", "nb201")
@@ -111,31 +121,57 @@ def resolve(raw: Mapping[str, Any], searcher: str, selector: str, seed: int) -> 
     space_sha256 = None if registry.is_ours(found_space) else file_sha256("space", space)
     table = table_config(raw, objective, space, space_sha256 is None)
     task = _task(raw, table if objective == "table" else None)
-    preset = _preset(raw, objective, task)
-    from_preset = registry.load("searcher", searcher).presets.get(preset, {})
-    options = {**from_preset.get("options", {}), **_options(raw, "searcher", searcher)}
-    return RunConfig(
+    names = {kind: answers(kind, name) for kind, name in
+             (("searcher", searcher), ("selector", selector), ("space", space))}  # fmt: skip
+    protocol = chosen(raw, names | {"task": (task.partition(":")[0],)}, objective)
+    base = values_of(protocol, names | {"task": (task.partition(":")[0],)})
+    options = {**section_of(base, "searcher"), **_options(raw, "searcher", searcher)}
+    config = RunConfig(
         space=space,
-        space_options={**registry.load("space", space).presets.get(preset, {}), **raw.get("space_options", {})},
+        space_options=section_of(base, "space_options") | raw.get("space_options", {}),
         space_sha256=space_sha256,
         objective=objective,
         task=task,
-        task_options=dict(raw.get("task_options", {})),
+        task_options=section_of(base, "task_options") | raw.get("task_options", {}),
         data=absolute(raw.get("data")),
         splits=absolute(raw.get("splits")),
         table=table,
         seed=_whole("seed", seed, 0),
-        preset=preset,
-        epochs=_whole("epochs", raw.get("epochs", _epochs(space, preset, from_preset)), 1),
-        fidelity=fidelity(raw, table, objective),
-        steps=_steps(raw, objective),
+        protocol=protocol.name,
+        epochs=_whole("epochs", raw.get("epochs", base["epochs"].value if "epochs" in base else None), 1),
+        budget=None if (limit := raw.get("budget")) is None else str(Budget.parse(limit)),
+        fidelity=fidelity(raw | _plain(raw, base, "fidelity"), table, objective),
+        steps=_steps(raw | _plain(raw, base, "steps"), objective),
         searcher=_plugin("searcher", searcher, options),
-        supernet=_supernet(raw, objective, space, preset, from_preset),
-        selector=_plugin("selector", selector, _selector_options(raw, selector, preset)),
-        scoring=_scoring(raw, table, scoring_base(space, preset)),
-        cost=_cost(raw, space),
+        supernet=_supernet(raw, objective, section_of(base, "supernet")),
+        selector=_plugin("selector", selector, _selector_options(raw, selector, section_of(base, "selector"))),
+        scoring=_scoring(raw, table, section_of(base, "scoring")),
+        cost=_cost(raw, space, section_of(base, "cost")),
         foreign=foreign,
     )
+    return config.model_copy(update={"origins": dict(origins_of(raw, base, protocol.name, flat(config)))})
+
+
+def flat(config: RunConfig) -> dict[str, Any]:
+    """A configuration by section and key, as a user would have given it."""
+    plain = {key: getattr(config, key) for key in ("space", "objective", "task", "seed", "epochs", "budget",
+             "fidelity", "steps", "data", "splits")}  # fmt: skip
+    table = {} if config.table is None else {"table": config.table.name, "dataset": config.table.dataset}
+    models = {"supernet": config.supernet, "scoring": config.scoring, "cost": config.cost}
+    return {
+        **plain,
+        **table,
+        "space_options": config.space_options,
+        "task_options": config.task_options,
+        "searcher": {"name": config.searcher.name, **config.searcher.options},
+        "selector": {"name": config.selector.name, **config.selector.options},
+        **{name: model.model_dump() for name, model in models.items() if model is not None},
+    }
+
+
+def _plain(raw: Mapping[str, Any], base: Mapping[str, Value], key: str) -> dict[str, Any]:
+    """A plain value of the protocol, where the user gave none."""
+    return {key: base[key].value} if raw.get(key) is None and key in base else {}
 
 
 def seed_range(text: str) -> range:
@@ -179,35 +215,19 @@ def _task(raw: Mapping[str, Any], table: TableConfig | None) -> str:
     return task
 
 
-def _size(space: str, preset: str) -> dict[str, int]:
-    """C and N of the space's published networks, where the preset is 'paper'."""
-    return dict(registry.load("space", space).paper_size) if preset == "paper" else {}
+def scoring_base(space: str, task: str) -> dict[str, Any]:
+    """What a score on the task starts from where no protocol is named: a short one's, or the papers'."""
+    names = {"space": answers("space", space), "task": (task.partition(":")[0],)}
+    return section_of(values_of(load(SMALL if small(task) else GENERIC), names), "scoring")
 
 
-def scoring_base(space: str, preset: str) -> dict[str, Any]:
-    """What a score starts from: the preset's recipe, at the sizes of the space's networks."""
-    made = registry.load("space", space)
-    recipe = RECIPES[made.score_recipes[preset]].model_dump() if preset in made.score_recipes else {}
-    return {**SCORING.get(preset, {}), **recipe, **made.score_sizes.get(preset, _size(space, preset))}
-
-
-def _epochs(space: str, preset: str, from_preset: Mapping[str, Any]) -> int:
-    """The searcher's own number, or where it has none but the usual one, the space's."""
-    own = int(from_preset.get("epochs", EPOCHS[preset]))
-    return int(registry.load("space", space).search_epochs.get(preset, own)) if own == EPOCHS[preset] else own
-
-
-def _supernet(
-    raw: Mapping[str, Any], objective: str, space: str, preset: str, from_preset: Mapping[str, Any]
-) -> SupernetOptions | None:
+def _supernet(raw: Mapping[str, Any], objective: str, base: Mapping[str, Any]) -> SupernetOptions | None:
     given = raw.get("supernet") or {}
     if objective != "supernet":
         if given:
             raise BenchbedError(f"supernet.{next(iter(given))}: objective '{objective}' has no supernet")
         return None
-    base = {**SUPERNETS.get(preset, {}), **_size(space, preset), **from_preset.get("supernet", {})}
-    sizes = registry.load("space", space).search_sizes.get(preset, {})
-    return typed(SupernetOptions, {**base, **sizes, **given}, "supernet")
+    return typed(SupernetOptions, {**base, **given}, "supernet")
 
 
 def _scoring(raw: Mapping[str, Any], table: TableConfig | None, base: Mapping[str, Any]) -> ScoringOptions | None:
@@ -219,9 +239,9 @@ def _scoring(raw: Mapping[str, Any], table: TableConfig | None, base: Mapping[st
     return typed(ScoringOptions, {**base, **given}, "scoring")
 
 
-def _cost(raw: Mapping[str, Any], space: str) -> CostConfig | None:
+def _cost(raw: Mapping[str, Any], space: str, base: Mapping[str, Any]) -> CostConfig | None:
     """The cost that the search pays. Raises BenchbedError for an option and for a table that does not fit the space."""
-    if not (given := dict(raw.get("cost") or {})):
+    if not (given := {**base, **(raw.get("cost") or {})}):
         return None
     for key, flag in (("table", "--latency TABLE"), ("target", "--target-ms T")):
         if key not in given:
@@ -230,16 +250,6 @@ def _cost(raw: Mapping[str, Any], space: str) -> CostConfig | None:
     options = typed(CostOptions, given, "cost")
     content = content_of(options.table, load_space(space, raw.get("space_options")), space)
     return CostConfig(**options.model_dump(), fingerprint=content)
-
-
-def _preset(raw: Mapping[str, Any], objective: str, task: str) -> Literal["small", "paper", "table"]:
-    """The preset asked for; by default 'small' for the embedded task and a user's own images."""
-    by_task = "small" if small(task) else "paper"
-    preset = raw.get("preset") or ("table" if objective == "table" else by_task)
-    if preset not in PRESETS[objective]:
-        raise unknown("preset", preset, PRESETS[objective])
-    known: dict[str, Literal["small", "paper", "table"]] = {"small": "small", "paper": "paper", "table": "table"}
-    return known[preset]
 
 
 def _options(raw: Mapping[str, Any], kind: str, name: str) -> dict[str, Any]:
@@ -261,12 +271,19 @@ def _options(raw: Mapping[str, Any], kind: str, name: str) -> dict[str, Any]:
     return {k: v for k, v in own.items() if k != "modifiers" or v}
 
 
-def _selector_options(raw: Mapping[str, Any], name: str, preset: str) -> dict[str, Any]:
-    given, presets = _options(raw, "selector", name), registry.load("selector", name).presets
-    wanted = given.pop("preset", None)
-    if wanted is not None and wanted not in presets:
-        raise unknown(f"preset of selector '{name}'", str(wanted), presets)
-    return {**presets.get(wanted or preset, {}), **given}
+def _selector_options(raw: Mapping[str, Any], name: str, base: dict[str, Any]) -> dict[str, Any]:
+    """The user's options over a set of the selector's own that `preset` names, or else over the protocol's."""
+    given, sets = _options(raw, "selector", name), registry.load("selector", name).presets
+    if (wanted := given.pop("preset", None)) is None:
+        return {**base, **given}
+    if wanted not in sets and wanted in PRESETS:  # for one release
+        old_name(f"selector.preset={wanted}", f"the options of protocol {PRESETS[wanted]}, which --explain shows")
+        sets = {
+            wanted: section_of(values_of(load(PRESETS[wanted]), {"selector": answers("selector", name)}), "selector")
+        }
+    if wanted not in sets:
+        raise unknown(f"preset of selector '{name}'", str(wanted), sets)
+    return {**sets[wanted], **given}
 
 
 def _plugin(kind: str, name: str, options: dict[str, Any]) -> PluginConfig:
@@ -294,6 +311,7 @@ def expand(raw: Mapping[str, Any], searchers: list[str], selectors: list[str], s
 
     Raises BenchbedError as `resolve` does, and for a size that the space's networks do not take.
     """
+    raw = followed(raw)
     check_sizes(raw, raw.get("space", "nb201"))
     return [resolve(raw, s, t, seed) for seed in seeds for s in searchers for t in selectors]
 

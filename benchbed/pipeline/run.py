@@ -16,6 +16,7 @@ from ..runtime.options import RunOptions
 from ..runtime.parallel import Group
 from ..selector import Selection
 from ..task import Task, truncated
+from .budget import repeatable
 from .build import Parts, build_parts, check_config, check_objective, run_id, search_id, space_of, task_in, task_of
 from .config import RunConfig
 from .kept import keep_plugins
@@ -55,6 +56,8 @@ def _shared(configs: list[RunConfig], group: Group) -> list[RunConfig]:
             group.divides("supernet.valid_batch", config.supernet.valid_batch)
         if config.scoring is not None:
             group.divides("scoring.batch", config.scoring.batch)
+        if group.size > 1 and not repeatable(config.budget):
+            raise group.refusal(f"budget {config.budget}: {group.size} processes would stop at different steps")
     return [config.model_copy(update={"processes": group.size}) for config in configs]
 
 

@@ -14,8 +14,9 @@ from .build import search_id
 from .config import RunConfig
 from .kept import use_kept
 from .resolve import file_sha256
+from .upgrade import upgraded_config
 
-KEYS = ("space", "task", "preset", "epochs", "searcher", "supernet", "seed")
+KEYS = ("space", "task", "epochs", "searcher", "supernet", "seed")
 _SELECTOR: dict[str, Any] = {"name": "magnitude", "options": {}, "sha256": None}  # of a run, and no part of a search
 
 
@@ -30,7 +31,7 @@ def saved_config(search: Path) -> RunConfig:
     use_kept(search)
     saved = read_json(search / "config.json", KEYS)
     try:
-        return RunConfig.model_validate({**saved, "selector": _SELECTOR})
+        return RunConfig.model_validate({**upgraded_config(saved), "selector": _SELECTOR})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

@@ -20,6 +20,7 @@ from ..searcher import Clock, EvaluationMode
 from ..space import Architecture
 from ..streams import derive
 from ..training.search_loop import NonFiniteLoss, train_epoch
+from .budget import Meter
 from .build import Parts
 
 # What a finished stage's record holds at least: a record without it is damaged.
@@ -44,10 +45,13 @@ def run_search(
         return _checked(folder.path / "record.json", record)
     config, epochs = parts.config, parts.config.epochs
     stage = Stage(folder, where=Where("search", "epochs", parts.objective.device, mixed, parts.group))
-    done = _begun(parts, stage, reporter)
+    done, meter = _begun(parts, stage, reporter)
     total = parts.objective.steps_per_epoch
     reporter.begin(f"search {config.searcher.name}", epochs * total, done * total)
     for epoch in range(done, epochs):
+        if meter.left <= 0:
+            break
+        done = epoch + 1
         if epoch in snapshots:
             folder.keep(epoch)  # here, before the next epoch: a kill between saving and keeping loses nothing
 
@@ -55,7 +59,9 @@ def run_search(
             reporter.advance(clock.epoch * total + clock.step + 1, f"epoch {clock.epoch + 1} loss {loss:.3f}")
 
         try:
-            means = stage.timed(partial(train_epoch, parts.problem, parts.searcher, epoch, epochs, on_step=show))
+            meter.begin()
+            epoch_of = partial(train_epoch, parts.problem, parts.searcher, epoch, epochs)
+            means = stage.timed(partial(epoch_of, on_step=show, go_on=meter.go_on))
             _check_finite(parts, f"epoch {epoch + 1}")
         except NonFiniteLoss as error:
             raise _diverged(error, parts, folder) from None
@@ -73,13 +79,15 @@ def run_search(
             "probabilities": [[round(x, 6) for x in row] for row in parts.searcher.probabilities().tolist()],
             "seconds": stage.seconds,
         }
-        stage.reached(epoch + 1)
-        stage.save({"epochs": epoch + 1, "parts": parts.state()}, line)
+        stage.reached(done)
+        stage.save({"epochs": done, "parts": parts.state(), **meter.spent()}, line)
         reporter.epoch(line)
         reporter.line(
             f"epoch {epoch + 1:>3}/{epochs}  loss {means['loss']:.3f}  accuracy {accuracy:5.2f} %  "
             f"{stage.seconds:5.0f} s  {line['architecture']}"
         )
+    if meter.limit is not None and meter.left <= 0:
+        reporter.line(f"search {config.searcher.name}: cut in epoch {done} of {epochs}, budget {meter.limit} is spent")
     record = {
         "config": config.search_key(),
         "supernet_accuracy": supernet_accuracy(parts, parts.searcher.evaluation, FINAL_PATHS),
@@ -89,6 +97,7 @@ def run_search(
         **parts.expected_cost(),
         **parts.searcher.progress(),
         "state_sha256": parts.digest(),
+        **meter.spent(),
         "seconds": stage.seconds,
         "peak_memory_bytes": peak_memory(parts.objective.device),
         "segments": stage.segments,
@@ -109,21 +118,25 @@ def _checked(path: Path, record: dict[str, Any]) -> dict[str, Any]:
     return record
 
 
-def _begun(parts: Parts, stage: Stage, reporter: Reporter) -> int:
-    """The epochs done of the search in the folder, restored; a foreign supernet has them all behind it."""
+def _begun(parts: Parts, stage: Stage, reporter: Reporter) -> tuple[int, Meter]:
+    """The epochs done of the search in the folder, restored, and what is spent of the budget.
+
+    A foreign supernet has all epochs behind it.
+    """
     config, saved = parts.config, stage.saved
     stage.begin(0 if saved is None else int(saved["epochs"]))
+    meter = Meter(config.budget, parts.objective.steps_per_epoch, (saved or {}).get("budget"))
     if config.foreign is not None and saved is None:
         assert parts.objective.network is not None
         take_over(config.foreign, parts.objective.network, parts.searcher)
         reporter.line(f"search {config.searcher.name}: the supernet of {config.foreign.file}")
         stage.save({"epochs": config.epochs, "parts": parts.state()})
-        return config.epochs
+        return config.epochs, meter
     if saved is None:
-        return 0
+        return 0, meter
     parts.load_state(saved["parts"])
     reporter.line(f"search {config.searcher.name}: goes on after epoch {saved['epochs']} of {config.epochs}")
-    return int(saved["epochs"])
+    return int(saved["epochs"]), meter
 
 
 def _check_finite(parts: Parts, when: str) -> None:

@@ -8,12 +8,13 @@ import torch
 from .. import registry
 from ..latency.penalty import within_limit
 from ..objective import Decisions
-from ..runtime.folder import Folder
+from ..runtime.folder import Folder, read_json
 from ..runtime.machine import peak_memory
 from ..runtime.progress import Reporter
 from ..runtime.stage import Stage, Where
 from ..selector import Context, Selection, Selector
 from ..training.search_loop import NonFiniteLoss, train_epoch
+from .budget import Meter
 from .build import Parts, whole
 from .search import _check_finite, _diverged
 
@@ -52,7 +53,11 @@ def run_selection(
             steps = int(saved["steps"])
         reporter.line(f"select {config.selector.name}: goes on after step {steps}")
     stage.begin(steps)
-    context = selection_context(parts, folder, reporter)
+    spent = saved or {}
+    if saved is None and config.budget is not None:  # begins where the search stopped counting
+        spent = read_json(search_checkpoint.with_name("record.json"))
+    meter = Meter(config.budget, parts.objective.steps_per_epoch, spent.get("budget"))
+    context = selection_context(parts, folder, reporter, meter)
     reporter.begin(f"select {config.selector.name}", selector.steps(parts.space), steps)
     while True:
         try:
@@ -62,10 +67,11 @@ def run_selection(
             raise _diverged(error, parts, folder, getattr(selector.options, "tune_lr_factor", None)) from None
         steps += 1
         stage.reached(steps)
-        tree = {"parts": parts.state(), "selector": selector.state(), "steps": steps}
+        tree = {"parts": parts.state(), "selector": selector.state(), "steps": steps, **meter.spent()}
         reporter.advance(steps)
         if selection is not None:
             selection = within_limit(selection, parts.searcher.probabilities(), parts.cost, config.cost)
+            selection = selection._replace(notes={**selection.notes, **meter.spent()})
             break
         stage.save(tree)
     memory = peak_memory(parts.objective.device)
@@ -77,8 +83,8 @@ def run_selection(
     return selection, figures
 
 
-def selection_context(parts: Parts, folder: Folder, reporter: Reporter) -> Context:
-    """What a selector works on; its history goes to the folder."""
+def selection_context(parts: Parts, folder: Folder, reporter: Reporter, meter: Meter) -> Context:
+    """What a selector works on; its history goes to the folder, its tuning takes what the search left of the budget."""
 
     def log(values: dict[str, Any]) -> None:
         folder.log(values)
@@ -90,12 +96,21 @@ def selection_context(parts: Parts, folder: Folder, reporter: Reporter) -> Conte
     def tune(decisions: Decisions, epoch: int, epochs: int, lr_factor: float, train_alpha: bool) -> None:
         if "weights" not in parts.objective.provides:
             return  # nothing to tune
+        if meter.left <= 0:
+            meter.untuned += 1
+            reporter.line(f"tuning epoch {epoch + 1}/{epochs}  left out: budget {meter.limit} is spent")
+            return
         objective = parts.objective.decided(decisions)
         if epoch == 0:
             objective.new_optimiser(lr_factor, epochs, "constant")
         # the searcher's clock stands at the end of its search: no warm-up comes again
         clock = parts.config.epochs - 1
-        means = train_epoch(parts.problem_on(objective), parts.searcher, clock, clock + 1, train_alpha, tuning=True)
+        before = meter.steps
+        meter.begin()
+        means = train_epoch(
+            parts.problem_on(objective), parts.searcher, clock, clock + 1, train_alpha, tuning=True, go_on=meter.go_on
+        )
+        meter.untuned += meter.steps - before < objective.steps_per_epoch
         folder.log({"tuning_epoch": epoch + 1, **means})
         reporter.line(f"tuning epoch {epoch + 1}/{epochs}  loss {means['loss']:.3f}")
 

@@ -79,7 +79,7 @@ def _own_table(raw: Mapping[str, Any], space: str) -> str | None:
     task = raw.get("task", "digits")
     plain = not any(raw.get(key) for key in ("scoring", "task_options", "space_options"))
     name = SCORED_BY.get((space, task))
-    if name is None or not plain or raw.get("preset", "small") != "small":
+    if name is None or not plain or raw.get("protocol", "small-digits") != "small-digits":
         return None
     return name if (store.EMBEDDED / f"{name}.npz").is_file() else None
 

@@ -19,27 +19,26 @@ from ..runtime.stage import Stage, Where
 from ..space import Architecture, Space
 from ..spaces.load import load_space
 from ..task import Task, truncated
-from ..tasks.load import load_task, maker, options_of, small
+from ..tasks.load import load_task
 from ..training.cell import check_learnable, training_of
 from ..training.evaluate import Accuracies, accuracies
-from ..training.recipe import RECIPES
 from ..training.train import Training, train_on
 from ..typed import typed
 from .config import ScoringOptions, identity, key_of_space
-from .resolve import SCORING, check_sizes, file_sha256
+from .protocol import PRESETS, answers, chosen, followed, origins_of, renamed, section_of, values_of
+from .resolve import check_sizes, file_sha256
 from .run import DRY_IMAGES
 
 # What a finished training's record holds at least: a record without it is damaged.
 RECORD_KEYS = ("id", "architecture", "valid_accuracy", "valid_top5", "test_accuracy", "test_top5", "facts", "seconds")
-# What a training starts from, by name: a run's scores, and what no run is scored with by default.
-PRESETS: dict[str, dict[str, Any]] = {
-    **SCORING,
-    "imagenet": {"channels": 16, "cells": 5, **RECIPES["imagenet"].model_dump()},
-    "darts-cifar10": {"channels": 36, "cells": 20, **RECIPES["darts-cifar10"].model_dump()},
-    "darts-imagenet": {"channels": 48, "cells": 14, **RECIPES["darts-imagenet"].model_dump()},
+# What `--preset` was called before protocols, for one release.
+PRESETS = PRESETS | {
+    "imagenet": "imagenet-training",
+    "darts-cifar10": "darts-cifar10-evaluation",
+    "darts-imagenet": "darts-imagenet-transfer",
 }
 SECTIONS = ("scoring", "task_options", "space_options")
-PLAIN = ("space", "arch", "task", "data", "splits", "preset", "epochs", "seed", "device", "out")
+PLAIN = ("space", "arch", "task", "data", "splits", "protocol", "preset", "epochs", "seed", "device", "out")
 
 
 class TrainConfig(BaseModel):
@@ -56,7 +55,8 @@ class TrainConfig(BaseModel):
     data: str | None = None
     splits: str | None = None
     seed: int
-    preset: str
+    protocol: str
+    origins: dict[str, str] = {}
     scoring: ScoringOptions
     processes: int = 1  # each has batch statistics of its own
 
@@ -74,26 +74,30 @@ class TrainConfig(BaseModel):
 
 
 def resolve(raw: Mapping[str, Any], processes: int = 1) -> TrainConfig:
-    """The complete configuration: the preset below, the user's values above.
+    """The complete configuration: the protocol's training below, the user's values above.
+
+    Of a protocol's cases for a space it takes the training alone: the architecture says which space it is of.
 
     Raises BenchbedError, one line, for an unknown name or key, a value out of range and a string that is no
     architecture of the space.
     """
     for key in raw:
-        if key not in (*SECTIONS, *PLAIN) and raw[key]:
+        if key not in (*SECTIONS, *PLAIN, "origins") and raw[key]:
             raise unknown("configuration key of train", key, (*SECTIONS, *PLAIN))
+    raw = followed(renamed(raw, PRESETS))
     space, task, arch = raw.get("space", "nb201"), str(raw.get("task", "digits")), raw.get("arch")
     if not isinstance(arch, str) or not arch.strip():
         raise BenchbedError("no architecture given: add --arch with a string of the space, as `describe` takes it")
     found = registry.find("space", space)
     registry.find("task", task.partition(":")[0])
     check_sizes(raw, space)
-    preset = raw.get("preset") or _preset_of(task)
-    if preset not in PRESETS:
-        raise unknown("preset of train", preset, PRESETS)
-    made = registry.load("space", space)
-    own = {} if preset in SCORING else made.presets.get(preset, {})
-    given = {**PRESETS[preset], **made.score_sizes.get(preset, {}), **raw.get("scoring", {})}
+    names = {"space": answers("space", space), "task": (task.partition(":")[0],)}
+    protocol = chosen(raw, names, "supernet", run=False)
+    base = values_of(protocol, names)
+    if not (recipe := section_of(base, "scoring")):
+        raise BenchbedError(f"protocol '{protocol.name}' trains nothing from scratch")
+    fixed = protocol.values.get("space_options", {})
+    given = {**recipe, **raw.get("scoring", {})}
     if raw.get("epochs") is not None:
         given["epochs"] = raw["epochs"]
     seed = raw.get("seed", 0)
@@ -101,19 +105,21 @@ def resolve(raw: Mapping[str, Any], processes: int = 1) -> TrainConfig:
         raise BenchbedError(f"seed = {seed!r}: expected an integer of at least 0")
     config = TrainConfig(
         space=space,
-        space_options={**own, **raw.get("space_options", {})},
+        space_options={**fixed, **raw.get("space_options", {})},
         space_sha256=None if registry.is_ours(found) else file_sha256("space", space),
         arch=arch.strip(),
         task=task,
-        task_options=_task_options(raw, preset, task),
+        task_options=_task_options(raw, section_of(base, "task_options")),
         data=absolute(raw.get("data")),
         splits=absolute(raw.get("splits")),
         seed=seed,
-        preset=preset,
+        protocol=protocol.name,
         scoring=typed(ScoringOptions, given, "scoring"),
         processes=processes,
     )
-    return config.model_copy(update={"arch": str(_architecture(config))})
+    complete = config.model_dump(exclude={"space_sha256", "protocol", "origins", "processes"})
+    origins = dict(origins_of(raw, base, protocol.name, complete))
+    return config.model_copy(update={"arch": str(_architecture(config)), "origins": origins})
 
 
 def _architecture(config: TrainConfig) -> Architecture:
@@ -123,18 +129,10 @@ def _architecture(config: TrainConfig) -> Architecture:
     return found if where is space else space.parse(config.arch)
 
 
-def _task_options(raw: Mapping[str, Any], preset: str, task: str) -> dict[str, Any]:
-    """The options given; DARTS trains the network that it reports on all training images, where the task can."""
-    given = dict(raw.get("task_options", {}))
-    if preset != "darts-cifar10" or "split" not in options_of(maker(task.partition(":")[0])):
-        return given
-    return given if raw.get("splits") else {"split": "whole", **given}
-
-
-def _preset_of(task: str) -> str:
-    if small(task):
-        return "small"
-    return "imagenet" if task == "imagenet" else "paper"
+def _task_options(raw: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
+    """The options given over the protocol's; split files say themselves what is trained on."""
+    own = {key: value for key, value in base.items() if key != "split" or not raw.get("splits")}
+    return {**own, **raw.get("task_options", {})}
 
 
 def dry_run(config: TrainConfig, options: RunOptions) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from ..errors import BenchbedError
 from ..runtime.segments import SAME_RESULT
+from .protocol import PRESETS
 
 FORMAT: Literal[2] = 2  # of record.json
 
@@ -32,8 +33,11 @@ def upgraded(path: Path, raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def upgraded_config(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """A saved configuration of any age, with the keys that today's have."""
-    return dict(raw)
+    """A saved configuration of any age, with the keys that today's have: a protocol was called a preset."""
+    if "preset" not in raw:
+        return dict(raw)
+    new = {key: value for key, value in raw.items() if key != "preset"}
+    return {**new, "protocol": PRESETS.get(raw["preset"], raw["preset"])}
 
 
 def _segments(raw: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -148,7 +148,7 @@ def clock(path: Path) -> Clock | None:
 
 
 # What a record's configuration holds and its figures do not depend on, or that stands elsewhere in a comparison.
-PLACES = ("seed", "data", "splits", "preset", "task_options")
+PLACES = ("seed", "data", "splits", "protocol", "origins", "task_options")
 
 
 def settings(record: Record) -> dict[str, Any]:

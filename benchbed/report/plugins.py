@@ -11,9 +11,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from .. import registry
+from ..pipeline.protocol import GENERIC, PRESETS, SMALL, answers, section_of, values_of
+from ..protocols.load import load
 
 
-def _console() -> Console:
+def console() -> Console:
+    """For results on stdout: as wide as the terminal, or wide enough for a table in a pipe."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 
@@ -25,34 +28,35 @@ def overview(kinds: list[str]) -> None:
     for kind in kinds:
         for plugin in registry.plugins(kind):
             table.add_row(kind, plugin.name, escape(plugin.summary))
-    _console().print(table)
+    console().print(table)
 
 
 def options_table(kind: str, name: str) -> None:
-    """Every option of a searcher, selector or space: its default, its value in each preset, meaning and source.
+    """Every option of a searcher, selector or space: its default, its value in our protocols, its meaning.
 
-    For a searcher also what its presets make of the supernet and its optimiser.
+    For a searcher also what they make of the supernet and its optimiser.
     """
-    console = _console()
-    console.print(registry.find(kind, name).summary, markup=False)
+    out = console()
+    out.print(registry.find(kind, name).summary, markup=False)
     if kind == "space":
-        _print_space_options(console, name)
+        _print_space_options(out, name)
         return
     if kind == "task":
-        _print_task_options(console, name)
+        _print_task_options(out, name)
         return
     found = registry.load(kind, name)
-    presets: dict[str, Mapping[str, Any]] = dict(getattr(found, "presets", {}))  # a study has none
-    options = {label: p.get("options", {}) if kind == "searcher" else p for label, p in presets.items()}
-    _print_options(console, kind, found.Options, options)
+    settable = kind in ("searcher", "selector")
+    names = {kind: answers(kind, name)} if settable else {}
+    of = {p.name: values_of(p, names) for p in map(load, PRESETS.values() if settable else ())}
+    sets = dict(getattr(found, "presets", {})) if kind == "selector" else {}
+    by_protocol = {label: section_of(values, kind) for label, values in of.items()}
+    _print_options(out, kind, found.Options, {**sets, **by_protocol})
     if kind == "searcher":
         from ..objectives.supernet import SupernetOptions
-        from ..pipeline.resolve import EPOCHS, SUPERNETS
 
-        supernets = {label: {**SUPERNETS[label], **presets.get(label, {}).get("supernet", {})} for label in SUPERNETS}
-        _print_options(console, "supernet", SupernetOptions, supernets)
-        epochs = {label: presets.get(label, {}).get("epochs", EPOCHS[label]) for label in EPOCHS}
-        console.print("epochs: " + ", ".join(f"{label} {count}" for label, count in epochs.items()))
+        supernets = {label: section_of(values, "supernet") for label, values in of.items()}
+        _print_options(out, "supernet", SupernetOptions, {k: v for k, v in supernets.items() if v})
+        out.print("epochs: " + ", ".join(f"{label} {values['epochs'].value}" for label, values in of.items()))
 
 
 def _print_task_options(console: Console, name: str) -> None:
@@ -83,12 +87,16 @@ def _print_space_options(console: Console, name: str) -> None:
     if not options:
         console.print("the space has no options")
         return
+    at = {
+        p: section_of(values_of(load(p), {"space": answers("space", name)}), "space_options") for p in (SMALL, GENERIC)
+    }
+    by_protocol = {label: values for label, values in at.items() if values}
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("option", "default", *found.presets):
+    for heading in ("option", "default", *by_protocol):
         table.add_column(heading, no_wrap=True)
     for option in options:
         default = "" if option.default is None else str(option.default)
-        values = (str(preset.get(option.name, default)) for preset in found.presets.values())
+        values = (str(preset.get(option.name, default)) for preset in by_protocol.values())
         table.add_row(f"space_options.{option.name}", default, *values)
     console.print(table)
     console.print(inspect.getdoc(found), markup=False)

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ..errors import BenchbedError
 from ..objective import Decisions
+from ..pipeline.budget import Meter
 from ..pipeline.build import Parts
 from ..pipeline.config import RunConfig, identity
 from ..pipeline.select import selection_context
@@ -185,7 +186,7 @@ def _candidate(parts: Parts, folder: Folder, options: RunOptions, i: int, k: int
     masked = mask.clone()
     masked[i, k] = False
     without = -float(compare(parts.objective, _gates(parts, masked)[None], "acc").strength)
-    context = selection_context(parts, folder, options.reporter)
+    context = selection_context(parts, folder, options.reporter, Meter(None, parts.objective.steps_per_epoch))
     decisions = Decisions.none(parts.space).decide(i, k)
     trained = discretised(context, decisions, tuning, lambda: _gates(parts, mask))
     where = parts.space.positions[i]

@@ -19,12 +19,15 @@ def train_epoch(
     train_alpha: bool = True,
     on_step: Callable[[Clock, float], None] | None = None,
     tuning: bool = False,
+    go_on: Callable[[], bool] | None = None,
 ) -> dict[str, float]:
     """One pass over the training split: architecture steps and weight steps, in the searcher's order.
 
     Returns the means over the epoch: 'loss' of the weight steps and what the architecture steps logged, as 'arch_...'.
     In a selector's tuning the searcher decides nothing at the end: what is left to decide is the selector's.
-    An objective without weights has architecture steps alone, and 'loss' is that of the searcher's probabilities.
+    go_on: asked after every step whether to make another; an epoch that it cuts has no end, and a searcher decides
+    nothing then. An objective without weights has architecture steps alone, and 'loss' is that of the searcher's
+    probabilities.
     Raises BenchbedError at the first loss that is not finite. On an accelerator the losses are read every 50 steps,
     since each look waits for the device.
     """
@@ -52,11 +55,14 @@ def train_epoch(
             losses.append(objective.measure(searcher.probabilities()).loss)
         if not searcher.arch_first:
             arch_steps(batch, clock)
-        if step % look == look - 1 or step == steps - 1:
+        cut = go_on is not None and not go_on()
+        if step % look == look - 1 or step == steps - 1 or cut:
             _check(float(torch.stack(losses[-look:]).sum()), clock, "weight")
             if on_step is not None:
                 on_step(clock, float(losses[-1]))
-    if not tuning:
+        if cut:
+            break
+    if not tuning and len(losses) == steps:
         searcher.end_epoch(objective, Clock(epoch, steps - 1, epochs, steps))
     means = {name: sum(values) / len(values) for name, values in sums.items()}
     return {"loss": float(torch.stack(losses).double().mean()), **means}

@@ -8,11 +8,9 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel
 
-from benchbed import registry
 from benchbed.errors import BenchbedError
-from benchbed.objectives.supernet import SupernetOptions
 from benchbed.pipeline.config import RunConfig, identity
-from benchbed.pipeline.resolve import EPOCHS, SCORING, SUPERNETS, expand, resolve, with_settings
+from benchbed.pipeline.resolve import expand, resolve, with_settings
 from benchbed.runtime.files import read_toml
 from benchbed.searcher import Options as PluginOptions
 from benchbed.typed import typed
@@ -25,26 +23,9 @@ def test_an_identity_is_the_hash_of_canonical_json() -> None:
     assert identity("name", {"b": [2.5, None], "a": 2}, "x") != expected
 
 
-SHARING = [p.name for p in registry.plugins("searcher") if "fidelity" not in registry.load("searcher", p.name).needs]
-
-
-@pytest.mark.parametrize("searcher", SHARING)
-@pytest.mark.parametrize("preset", ["small", "paper"])
-def test_a_preset_fills_in_everything(searcher: str, preset: str) -> None:
-    config = resolve({"preset": preset, "table": "none"}, searcher, "magnitude", 0)
-    found = registry.load("searcher", searcher)
-    mine = found.presets[preset]
-    assert config.epochs == mine.get("epochs", EPOCHS[preset])
-    assert config.searcher.options.keys() == found.Options.model_fields.keys()
-    assert config.searcher.options.items() >= mine["options"].items()
-    wanted = {**SupernetOptions().model_dump(), **SUPERNETS[preset], **mine["supernet"]}
-    assert config.supernet.model_dump() == wanted
-    assert config.scoring.model_dump().items() >= SCORING[preset].items()
-
-
-def test_the_papers_preset_on_the_darts_space_is_darts_own() -> None:
+def test_the_papers_settings_on_the_darts_space_are_darts_own() -> None:
     """Section 1 of the reference: 50 epochs at C=16, 8 cells; 600 at C=36, 20 cells, with all that goes with them."""
-    config = resolve({"preset": "paper", "space": "darts", "table": "none"}, "darts", "magnitude", 0)
+    config = resolve({"protocol": "generic-paper", "space": "darts", "table": "none"}, "darts", "magnitude", 0)
     assert (config.epochs, config.supernet.channels, config.supernet.cells) == (50, 16, 8)
     s = config.scoring
     assert (s.epochs, s.batch, s.channels, s.cells, s.cutout, s.drop_path, s.auxiliary) == (
@@ -56,16 +37,18 @@ def test_the_papers_preset_on_the_darts_space_is_darts_own() -> None:
         0.2,
         0.4,
     )
-    assert resolve({"preset": "paper", "space": "darts", "table": "none"}, "gdas", "magnitude", 0).epochs == 250
+    assert (
+        resolve({"protocol": "generic-paper", "space": "darts", "table": "none"}, "gdas", "magnitude", 0).epochs == 250
+    )
 
 
-def test_the_preset_goes_by_the_task(tiny: dict[str, Any]) -> None:
-    assert resolve({}, "darts", "magnitude", 0).preset == "small"
-    assert resolve({"task": tiny["task"]}, "darts", "magnitude", 0).preset == "small"
-    assert resolve({"preset": "paper"}, "darts", "magnitude", 0).preset == "paper"
+def test_the_protocol_goes_by_the_task(tiny: dict[str, Any]) -> None:
+    assert resolve({}, "darts", "magnitude", 0).protocol == "small-digits"
+    assert resolve({"task": tiny["task"]}, "darts", "magnitude", 0).protocol == "small-digits"
+    assert resolve({"protocol": "generic-paper"}, "darts", "magnitude", 0).protocol == "generic-paper"
 
 
-def test_a_users_value_wins_over_the_preset() -> None:
+def test_a_users_value_wins_over_the_protocol() -> None:
     raw = {"epochs": 3, "searcher": {"alpha_lr": 0.5}, "supernet": {"lr": 0.7}, "scoring": {"epochs": 9}}
     config = resolve(raw, "darts", "magnitude", 4)
     assert (config.epochs, config.seed, config.supernet.lr, config.scoring.epochs) == (3, 4, 0.7, 9)
@@ -77,9 +60,8 @@ def test_a_selectors_own_preset() -> None:
         options = resolve(raw, "darts", "perturb", 0).selector.options
         return options["interval"], options["schedule"]
 
-    presets = registry.load("selector", "perturb").presets
-    assert interval({}) == (presets["small"]["interval"], "even")
-    assert interval({"preset": "paper"}) == (5, "official")
+    assert interval({}) == (1, "even")
+    assert interval({"protocol": "generic-paper"}) == (5, "official")
     assert interval({"selector": {"preset": "official"}}) == (5, "official")
     assert interval({"selector": {"preset": "official", "interval": 2}}) == (2, "official")
 
@@ -88,9 +70,9 @@ def test_a_resolved_configuration_resolves_to_itself(tiny: dict[str, Any]) -> No
     """`select` relies on it: it takes the saved one for the user's."""
     first = resolve(tiny | {"searcher": {"order": 2}, "selector": {"interval": 3}}, "darts", "perturb", 5)
     saved = json.loads(json.dumps(first.model_dump()))
-    raw = {key: saved[key] for key in ("space", "task", "preset", "epochs", "supernet", "scoring")}
+    raw = {key: saved[key] for key in ("space", "task", "protocol", "epochs", "supernet", "scoring")}
     raw["searcher"], raw["selector"] = saved["searcher"]["options"], saved["selector"]["options"]
-    assert resolve(raw, "darts", "perturb", 5) == first
+    assert resolve(raw, "darts", "perturb", 5).model_copy(update={"origins": first.origins}) == first
     assert RunConfig.model_validate(saved) == first
 
 

@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from benchbed.pipeline.config import ScoringOptions
-from benchbed.pipeline.resolve import SCORING
+from benchbed.pipeline.resolve import scoring_base
 from benchbed.training.recipe import LATER, RECIPES, Recipe, cosine, learning_rate
+from benchbed.typed import typed
 
 
 def test_warm_up_is_a_line_and_then_the_cosine():
@@ -52,7 +53,7 @@ def test_weight_decay_spares_batch_norm_and_biases(spared):
 
 def test_later_options_leave_earlier_results_their_names():
     """A run's id hashes the recipe: at their defaults the options that came later are no part of it."""
-    recipe = ScoringOptions(**SCORING["small"])
+    recipe = typed(ScoringOptions, scoring_base("nb201", "digits"), "scoring")
     assert not LATER.keys() & recipe.model_dump().keys()
     assert ScoringOptions(**recipe.model_dump()) == recipe
     warm = recipe.model_copy(update={"warmup_epochs": 1, "bf16": True})

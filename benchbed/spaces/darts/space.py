@@ -8,7 +8,7 @@ and may not be selected.
 
 from collections import Counter
 from copy import copy
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -49,12 +49,6 @@ class Darts(Space):
 
     supernet = "benchbed.spaces.darts.supernet:DartsSupernet"
     network = "benchbed.spaces.darts.network:DartsNetwork"
-    paper_size: ClassVar[dict[str, int]] = {"channels": 16, "cells": 8}
-    search_sizes: ClassVar[dict[str, dict[str, int]]] = {"small": {"channels": 4, "cells": 3}, "paper": paper_size}
-    score_sizes: ClassVar[dict[str, dict[str, int]]] = {"small": {"channels": 8, "cells": 5}, "paper": SIZES["cifar"]}
-    search_epochs: ClassVar[dict[str, int]] = {"paper": 50}
-    score_recipes: ClassVar[dict[str, str]] = {"paper": "darts-cifar10"}
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"darts-imagenet": {"stem": "imagenet"}}
     positions = positions_of((OPERATIONS,) * len(EDGES), (OPERATIONS,) * len(EDGES))
     nodes = tuple(
         Node(group, tuple(g * len(EDGES) + e for e, edge in enumerate(EDGES) if edge[1] == node), INPUTS)

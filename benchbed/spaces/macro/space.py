@@ -10,9 +10,9 @@ An identity that keeps the shape does nothing, so of the 6,561 strings 3,969 are
 trained those alone and repeats their figures.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import product
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -54,7 +54,6 @@ class Macro(Space):
     supernet = "benchbed.spaces.macro.supernet:MacroSupernet"
     network = "benchbed.spaces.macro.network:MacroNetwork"
     sized_by = ("channels",)
-    paper_size: ClassVar[Mapping[str, int]] = {"channels": CHANNELS}
 
     def parse(self, text: str) -> Architecture:
         """The chain of eight digits 0 to 2, and of nothing else. Raises BenchbedError that names the wrong one."""

@@ -9,7 +9,7 @@ also be `zero`, which makes it the identity.
 
 from collections.abc import Hashable, Sequence
 from copy import copy
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -108,7 +108,6 @@ class MBConv(Space):
     supernet = "benchbed.spaces.mbconv.supernet:MBConvSupernet"
     network = "benchbed.spaces.mbconv.network:MBConvNetwork"
     sized_by = ()
-    presets: ClassVar[dict[str, Any]] = {"small": {"preset": "small"}}
 
     def __init__(
         self,

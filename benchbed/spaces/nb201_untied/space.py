@@ -7,7 +7,7 @@ equal are the benchmark's. No table holds the others; they are scored by trainin
 
 import hashlib
 from collections import Counter
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +30,6 @@ class NB201Untied(Space):
     supernet = "benchbed.spaces.nb201_untied.supernet:NB201UntiedSupernet"
     network = "benchbed.spaces.nb201_untied.network:NB201UntiedNetwork"
     sized_by = ("channels",)
-    presets: ClassVar[dict[str, Any]] = {"small": {"cells": 1}}
 
     def __init__(self, cells: object = 5):
         """Raises BenchbedError unless `cells` is a whole number from 1 to 50."""

@@ -20,7 +20,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from copy import copy
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -91,7 +91,6 @@ class ProxylessCifar(Space):
     supernet = "benchbed.spaces.proxyless_cifar.supernet:ProxylessCifarSupernet"
     network = "benchbed.spaces.proxyless_cifar.network:ProxylessCifarNetwork"
     sized_by = ()
-    presets: ClassVar[dict[str, Any]] = {"small": {"preset": "small"}}
 
     def __init__(
         self,

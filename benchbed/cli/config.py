@@ -1,0 +1,26 @@
+"""The command `config`: a complete, commented copy of a protocol as a configuration file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def config(
+    name: Annotated[str, typer.Argument(help="a protocol (see 'list protocols')")],
+    searcher: Annotated[str | None, typer.Option(help="where the protocol names none")] = None,
+    selector: Annotated[str | None, typer.Option(help="where the protocol names none")] = None,
+    space: Annotated[str | None, typer.Option(help="the search space")] = None,
+    task: Annotated[str | None, typer.Option(help="the images")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="SECTION.KEY=VALUE")] = None,
+    plugin: Annotated[list[Path] | None, typer.Option("--plugin", help="a Python file with your own plug-in")] = None,
+) -> None:
+    """Print a protocol as a complete configuration: benchbed config NAME > mine.toml, then run --config mine.toml."""
+    from ..pipeline.given import configuration, names_in, seeds_in
+    from ..pipeline.resolve import expand
+    from ..report.protocols import as_toml
+
+    flags = {"protocol": name, "searcher": searcher, "selector": selector, "space": space, "task": task}
+    raw = configuration(None, flags, settings or (), plugin or ())
+    made = expand(raw, names_in(raw, "searcher")[:1], names_in(raw, "selector")[:1], seeds_in(raw)[:1])
+    print(as_toml(made[0], raw.get("seeds")), end="")

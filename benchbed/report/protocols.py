@@ -1,0 +1,130 @@
+"""What there is of protocols, who set each value of a run, and a complete copy of one as a configuration file."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from .. import registry
+from ..latency.penalty import CostOptions
+from ..objectives.supernet import SupernetOptions
+from ..pipeline.config import RunConfig
+from ..pipeline.protocol import answers, dotted, values_of
+from ..pipeline.resolve import flat
+from ..pipeline.tables import NO_TABLE
+from ..protocols.load import Protocol, Value, load, protocols
+from .plugins import console
+
+SECTIONS = ("searcher", "selector", "supernet", "scoring", "space_options", "task_options", "cost")
+
+DEFAULT = "default of the option"
+
+
+def overview() -> None:
+    """Every protocol: its name, what it is for, its summary."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("protocol", "for", "summary"):
+        table.add_column(heading, no_wrap=heading == "protocol")
+    for protocol in protocols():
+        table.add_row(protocol.name, escape(purpose(protocol)), escape(protocol.summary))
+    console().print(table)
+
+
+def purpose(protocol: Protocol) -> str:
+    """What it is for, in words."""
+    of = protocol.applies
+    named = (of.searchers, of.spaces, of.tasks)
+    words = " x ".join("|".join(names) or "any" for names in named) if any(named) else "anything"
+    return f"{words} on a table" if of.objective == "table" else words
+
+
+def explain(config: RunConfig) -> None:
+    """Every value of a run with who set it and where it is from."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("key", "value", "set by", "source"):
+        table.add_column(heading, no_wrap=heading in ("key", "set by"))
+    for key, value, origin, source in explained(config):
+        table.add_row(key, escape(str(value)), escape(origin), escape(source))
+    out = console()
+    out.print(f"{config.searcher.name} x {config.selector.name}, protocol {config.protocol}: {_paper(config)}")
+    out.print(table)
+
+
+def explained(config: RunConfig) -> Iterator[tuple[str, Any, str, str]]:
+    """(dotted key, value, who set it, source) of every value of a run; the source is empty where the user set it."""
+    base = _base(config)
+    for key, value in dotted(flat(config)):
+        origin = config.origins.get(key, DEFAULT)
+        of_protocol = origin.startswith("protocol ") and key in base
+        yield key, value, origin, base[key].source if of_protocol else ""
+
+
+def as_toml(config: RunConfig, seeds: str | None = None) -> str:
+    """A complete configuration file that `run --config` takes and that makes the same search, each value commented.
+
+    seeds: a range in place of the one seed.
+    """
+    told = {key: (value, origin, source) for key, value, origin, source in explained(config)}
+    lines = [
+        f"# A complete copy of protocol {config.protocol}, for: benchbed run --config THIS_FILE",
+        f"# {load(config.protocol).summary}",
+        f"# {_paper(config)}",
+        f"protocol = {_toml(config.protocol)}",
+    ]
+    whole = {**flat(config), "table": NO_TABLE, **{k: v for k, v in flat(config).items() if k in ("table", "dataset")}}
+    if config.objective == "table":
+        del whole["task"]
+    if seeds is not None:
+        del whole["seed"]
+        whole["seeds"] = seeds
+    for key, value in whole.items():
+        if not isinstance(value, Mapping) and value is not None:
+            lines.append(_line(key, value, told.get(key)))
+    models = _models(config)
+    for section in SECTIONS:
+        if not (values := whole.get(section)):
+            continue
+        lines += ["", f"[{section}]"]
+        for key, value in values.items():
+            field = models[section].model_fields.get(key) if section in models else None
+            described = "" if field is None else field.description or ""
+            if key in ("fingerprint",) or (section in ("space_options", "task_options") and value is None):
+                continue
+            lines.append(_line(key, value, told.get(f"{section}.{key}"), described))
+    return "\n".join(lines) + "\n"
+
+
+def _models(config: RunConfig) -> dict[str, Any]:
+    plugins = {kind: registry.load(kind, getattr(config, kind).name).Options for kind in ("searcher", "selector")}
+    return {**plugins, "supernet": SupernetOptions, "cost": CostOptions}
+
+
+def _line(key: str, value: Any, told: tuple[Any, str, str] | None, described: str = "") -> str:
+    """`key = value  # who: source`; where it is a default, what the option means."""
+    _, origin, source = told or (None, "", "")
+    why = source or ("default" if origin == DEFAULT else "" if origin.startswith("protocol") else origin)
+    comment = ": ".join(part for part in (why, described if not source else "") if part)
+    return f"{key} = {_toml(value)}" + (f"  # {' '.join(comment.split())}" if comment else "")
+
+
+def _toml(value: Any) -> str:
+    """A value as TOML has it; 'none' for None, which TOML has not."""
+    if value is None:
+        return '"none"'
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{json.dumps(key)} = {_toml(inner)}" for key, inner in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value)  # of strings, numbers and truth values the two agree
+
+
+def _base(config: RunConfig) -> Mapping[str, Value]:
+    named = {"searcher": config.searcher.name, "selector": config.selector.name, "space": config.space}
+    names = {kind: answers(kind, name) for kind, name in named.items()}
+    return values_of(load(config.protocol), names | {"task": (config.task.partition(":")[0],)})
+
+
+def _paper(config: RunConfig) -> str:
+    return f"{load(config.protocol).paper}; who set what, and where it is from"
