@@ -62,7 +62,7 @@ def test_a_run_on_digits_is_scored_by_it(embedded: Table) -> None:
         {"table": NO_TABLE},
         {"scoring": {"epochs": 3}},
         {"task_options": {"noise": 0.2}},
-        {"preset": "paper"},
+        {"protocol": "generic-paper"},
         {"table": NO_TABLE, "scoring": {"epochs": 3}},
     ],
     ids=str,

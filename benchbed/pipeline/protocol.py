@@ -101,7 +101,7 @@ def _suggested(fit: list[Protocol]) -> str:
 
 
 def answers(kind: str, name: str) -> tuple[str, ...]:
-    """The names whose settings it takes: its own, NAME of 'NAME+MODIFIER', and the one of ours that a user's extends."""
+    """The names whose settings it takes: its own, NAME of 'NAME+MODIFIER', the one of ours that a user's extends."""
     bare, modifiers, _ = name.partition("+")
     if kind == "searcher" and modifiers:
         return (name, *answers(kind, bare))
@@ -156,7 +156,7 @@ def _declared(kind: str, plugin: Any, label: str) -> Iterator[tuple[str, Any]]:
 
 def section_of(values: Mapping[str, Value], name: str) -> dict[str, Any]:
     """A section of a configuration out of dotted values."""
-    return {key.partition(".")[2]: found.value for key, found in values.items() if key.partition(".")[0] == name}
+    return {key.partition(".")[2]: found.value for key, found in values.items() if key.startswith(f"{name}.")}
 
 
 def origins_of(raw: Mapping[str, Any], base: Mapping[str, Value], name: str, complete: Mapping[str, Any]) -> Origins:

@@ -65,7 +65,8 @@ def with_settings(raw: Mapping[str, Any], settings: list[str]) -> dict[str, Any]
         if not isinstance(merged.setdefault(section, {}), dict):
             break  # refused below
         merged[section] = _laid(merged[section], key.strip(), _value(text.strip()), setting)
-        merged["origins"] = Origins({**(merged.get("origins") or {}), f"{section}.{key.strip()}": "--set"})
+        if isinstance(merged.get("origins"), Origins):
+            merged["origins"][f"{section}.{key.strip()}"] = "--set"
     for key in merged:
         if key == "origins" and isinstance(merged[key], Origins):
             continue

@@ -116,7 +116,7 @@ class Protocol(BaseModel):
         for kind in KINDS:
             known = getattr(a, f"{kind}s")
             if known and kind in names and not set(names[kind]) & set(known):
-                return f"{kind} {' or '.join(known)}, not '{names[kind][0]}'"
+                return f"{kind} {', '.join(known)}, not '{names[kind][0]}'"
         return None
 
     def _source(self, raw: str) -> str:

@@ -1,6 +1,5 @@
 """What there is of protocols, who set each value of a run, and a complete copy of one as a configuration file."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from ..pipeline.protocol import answers, dotted, values_of
 from ..pipeline.resolve import flat
 from ..pipeline.tables import NO_TABLE
 from ..protocols.load import Protocol, Value, load, protocols
+from ..runtime.files import toml_value
 from .plugins import console
 
 SECTIONS = ("searcher", "selector", "supernet", "scoring", "space_options", "task_options", "cost")
@@ -57,8 +57,8 @@ def explained(config: RunConfig) -> Iterator[tuple[str, Any, str, str]]:
     base = _base(config)
     for key, value in dotted(flat(config)):
         origin = config.origins.get(key, DEFAULT)
-        of_protocol = origin.startswith("protocol ") and key in base
-        yield key, value, origin, base[key].source if of_protocol else ""
+        found = base.get(key.removesuffix(".name")) if origin.startswith("protocol ") else None
+        yield key, value, origin, "" if found is None else found.source
 
 
 def as_toml(config: RunConfig, seeds: str | None = None) -> str:
@@ -71,7 +71,7 @@ def as_toml(config: RunConfig, seeds: str | None = None) -> str:
         f"# A complete copy of protocol {config.protocol}, for: benchbed run --config THIS_FILE",
         f"# {load(config.protocol).summary}",
         f"# {_paper(config)}",
-        f"protocol = {_toml(config.protocol)}",
+        f"protocol = {toml_value(config.protocol)}",
     ]
     whole = {**flat(config), "table": NO_TABLE, **{k: v for k, v in flat(config).items() if k in ("table", "dataset")}}
     if config.objective == "table":
@@ -106,18 +106,7 @@ def _line(key: str, value: Any, told: tuple[Any, str, str] | None, described: st
     _, origin, source = told or (None, "", "")
     why = source or ("default" if origin == DEFAULT else "" if origin.startswith("protocol") else origin)
     comment = ": ".join(part for part in (why, described if not source else "") if part)
-    return f"{key} = {_toml(value)}" + (f"  # {' '.join(comment.split())}" if comment else "")
-
-
-def _toml(value: Any) -> str:
-    """A value as TOML has it; 'none' for None, which TOML has not."""
-    if value is None:
-        return '"none"'
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{json.dumps(key)} = {_toml(inner)}" for key, inner in value.items()) + " }"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    return json.dumps(value)  # of strings, numbers and truth values the two agree
+    return f"{key} = {toml_value(value)}" + (f"  # {' '.join(comment.split())}" if comment else "")
 
 
 def _base(config: RunConfig) -> Mapping[str, Value]:

@@ -6,7 +6,7 @@ import os
 import socket
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -105,3 +105,22 @@ def read_toml(path: Path) -> dict[str, Any]:
     if r"\u0000" in json.dumps(raw, default=str):
         raise BenchbedError(f"configuration {path} has a text with a null character, which no name or path can hold")
     return raw
+
+
+def toml_key(key: str) -> str:
+    """A key as TOML has it: bare where it may be."""
+    bare = key.isascii() and key.replace("-", "_").replace("_", "a").isalnum()
+    return key if bare else json.dumps(key, ensure_ascii=False)
+
+
+def toml_value(value: Any) -> str:
+    """A value as TOML has it; the word 'none' for None, which TOML has not."""
+    if value is None:
+        return '"none"'
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{toml_key(k)} = {toml_value(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(toml_value, value)) + "]"
+    if isinstance(value, bool | str):
+        return json.dumps(value, ensure_ascii=False)  # a TOML basic string escapes as JSON's do
+    return repr(value)

@@ -68,7 +68,7 @@ def _as_saved(study: Study) -> dict[str, Any]:
         "format": FORMAT,
         "id": study.id,
         "name": study.name,
-        "study": study.raw,
+        "study": {key: value for key, value in study.raw.items() if key != "origins"},
         "versions": versions(),
         "runs": saved_runs(study.runs),
     }

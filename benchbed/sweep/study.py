@@ -22,6 +22,7 @@ from ..errors import BenchbedError, unknown
 from ..pipeline.config import identity
 from ..pipeline.given import read_configuration
 from ..pipeline.many import Run, check_runs, identified, in_words
+from ..pipeline.protocol import Origins, dotted, followed
 from ..pipeline.resolve import PLAIN, SECTIONS, check_sizes, resolve, seed_range, with_settings
 from ..pipeline.run import DRY_IMAGES, shortened
 from ..runtime.executor import Needs
@@ -81,6 +82,7 @@ def read_study(path: Path) -> Study:
     if not isinstance(raw.get("grid"), dict):
         raise BenchbedError(f"{path} has no [grid]: a section with lists, such as seeds = '0:5' and searcher = [...]")
     base = {key: value for key, value in raw.items() if key not in ("grid", *OF_OTHERS)}
+    base["origins"] = Origins({key: path.name for key, _ in dotted(with_settings(base, []))})
     return expand_study(path.stem, base, raw["grid"])
 
 
@@ -134,7 +136,7 @@ def _axes(raw: Mapping[str, Any], grid: Mapping[str, Any]) -> dict[str, list[Any
         axes[key] = values
     for kind in ("searcher", "selector"):
         if kind not in axes:
-            axes[kind] = [n.strip() for n in str(raw.get(kind, {}).get("name", "")).split(",") if n.strip()]
+            axes[kind] = [n.strip() for n in str(followed(raw).get(kind, {}).get("name", "")).split(",") if n.strip()]
         if not axes[kind]:
             raise BenchbedError(f"no {kind} given: add {kind} = ['NAME', ...] to [grid]")
         for name in axes[kind]:
@@ -144,6 +146,7 @@ def _axes(raw: Mapping[str, Any], grid: Mapping[str, Any]) -> dict[str, list[Any
 
 def _seeds(raw: Mapping[str, Any], given: Any) -> Sequence[int]:
     if given is None:
+        raw = followed(raw)
         return seed_range(str(raw["seeds"])) if "seeds" in raw else [raw.get("seed", 0)]
     for key in ("seed", "seeds"):
         if key in raw:
@@ -168,7 +171,7 @@ def _runs(raw: Mapping[str, Any], axes: Mapping[str, list[Any]], seed: int) -> I
             own = [key for key in others if _has(key, {"searcher": searcher, "selector": selector})]
             for values in itertools.product(*(axes[key] for key in own)):
                 at = dict(zip(own, values, strict=True))
-                merged = _laid_over(base, at)
+                merged = followed(_laid_over(base, at))
                 check_sizes(merged, merged.get("space", "nb201"))
                 config = resolve(merged, searcher, selector, seed)
                 yield Run("", "", config, {"searcher": searcher, "selector": selector, "seed": seed, **at})
@@ -193,7 +196,7 @@ def _refuse_nobodys(key: str, axes: Mapping[str, list[Any]]) -> None:
 
 def _laid_over(base: Mapping[str, Any], at: Mapping[str, Any]) -> dict[str, Any]:
     """The base configuration with a point's values, typed as a file's would be."""
-    raw = dict(base)
+    raw = {**base, "origins": Origins({**base.get("origins", {}), **dict.fromkeys(at, "the grid")})}
     for key, value in at.items():
         section, dot, option = key.partition(".")
         if dot:

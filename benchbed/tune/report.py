@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..errors import BenchbedError
-from ..runtime.files import one_line, own_tag, write_atomic
+from ..runtime.files import one_line, own_tag, toml_key, toml_value, write_atomic
 from ..tables.figures import in_epochs
 from .options import OBJECTIVES
 from .slots import ERROR, RETRIED, SLOT, STOPPED, SUPERSEDED, Slot
@@ -170,32 +170,21 @@ def best_toml(study: Study, trial: FrozenTrial, among: int) -> str:
         f"# Trial {trial.number} of study {name}: {came_to} (validation, mean of {seeds} seed(s)).",
         f"# The best of {among} is better by luck as well: judge it by seeds that the study has not seen.",
     ]
-    return "\n".join(lines) + "\n" + toml_text(study.with_parameters(trial.params))
+    return (
+        "\n".join(lines)
+        + "\n"
+        + toml_text({k: v for k, v in study.with_parameters(trial.params).items() if k != "origins"})
+    )
 
 
 def toml_text(tree: Mapping[str, Any], prefix: str = "") -> str:
     """A configuration as TOML: plain keys first, then a section for each table in it. None is the word 'none'."""
-    plain = [f"{_key(key)} = {_value(value)}\n" for key, value in tree.items() if not isinstance(value, Mapping)]
+    plain = [
+        f"{toml_key(key)} = {toml_value(value)}\n" for key, value in tree.items() if not isinstance(value, Mapping)
+    ]
     text = "".join(plain)
     for key, value in tree.items():
         if isinstance(value, Mapping):
-            name = f"{prefix}.{_key(key)}" if prefix else _key(key)
+            name = f"{prefix}.{toml_key(key)}" if prefix else toml_key(key)
             text += f"\n[{name}]\n{toml_text(value, name)}"
     return text
-
-
-def _key(key: str) -> str:
-    bare = key.isascii() and key.replace("-", "_").replace("_", "a").isalnum()
-    return key if bare else json.dumps(key, ensure_ascii=False)
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return '"none"'
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    if isinstance(value, bool | str):
-        return json.dumps(value, ensure_ascii=False)  # a TOML basic string escapes as JSON's do
-    return repr(value)

@@ -15,6 +15,7 @@ The test accuracy that a run's record also holds is read by nobody here.
 """
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ from ..latency.penalty import configured
 from ..pipeline.build import check_config
 from ..pipeline.config import RunConfig
 from ..pipeline.given import read_configuration
+from ..pipeline.protocol import Origins, dotted, followed
 from ..pipeline.resolve import expand, seed_range, with_settings
 from ..spaces.load import load_space
 from ..typed import typed
@@ -70,7 +72,7 @@ class Study(NamedTuple):
     def identity(self) -> dict[str, Any]:
         """What two starts of one study must agree on, as JSON; where files lie is not part of it."""
         paths: dict[str, Any] = {"data": True, "splits": True, "cost": {"table"}, "table": {"name"}}
-        config = self.base.model_dump(mode="json", exclude={"seed": True, **paths})
+        config = self.base.model_dump(mode="json", exclude={"seed": True, "origins": True, **paths})
         options = self.options.model_dump(mode="json", exclude=set(FREE))
         return {"space": self.options.space, **options, "seeds": self.seeds, "configuration": config}
 
@@ -92,11 +94,13 @@ def read_study(path: Path, settings: Sequence[str] = (), over: Mapping[str, Any]
         if key not in given and not unknown_keys:
             raise BenchbedError(f"{path}: {key} is missing in [tune]")
     options = typed(TuneOptions, given, "tune")
+    raw["origins"] = Origins({key: path.name for key, _ in dotted(with_settings(raw, []))})
     return checked(options, with_settings(raw, list(settings)))
 
 
 def checked(options: TuneOptions, raw: dict[str, Any]) -> Study:
     """The study of these options on a run's configuration. Raises BenchbedError as `read_study` does."""
+    raw = followed(raw)
     searcher, selector = (_single(raw, kind) for kind in ("searcher", "selector"))
     seeds = list(seed_range(raw["seeds"])) if "seeds" in raw else [raw.get("seed", 0)]
     base = _checked(raw, searcher, selector, seeds[0])
@@ -116,7 +120,8 @@ def checked(options: TuneOptions, raw: dict[str, Any]) -> Study:
 
 def laid_over(raw: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of `raw` with each "SECTION.OPTION" set."""
-    merged = {key: dict(value) if isinstance(value, Mapping) else value for key, value in raw.items()}
+    merged = {key: copy(value) if isinstance(value, Mapping) else value for key, value in raw.items()}
+    merged["origins"] = Origins({**raw.get("origins", {}), **dict.fromkeys(parameters, "a trial")})
     for name, value in parameters.items():
         section, _, key = name.partition(".")
         merged[section] = {**merged.get(section, {}), key: value}

@@ -85,11 +85,11 @@ def test_the_paper_preset_takes_the_published_width():
     from benchbed.pipeline.resolve import resolve
 
     for space, channels in (("macro", 32), ("nb201", 16), ("nb201-untied", 16)):
-        config = resolve({"space": space, "preset": "paper"}, "proxyless", "magnitude", 0)
+        config = resolve({"space": space, "protocol": "generic-paper"}, "proxyless", "magnitude", 0)
         assert config.supernet is not None
         assert config.scoring is not None
         assert (config.supernet.channels, config.scoring.channels) == (channels, channels)
-    given = {"space": "macro", "preset": "paper", "supernet": {"channels": 4}}
+    given = {"space": "macro", "protocol": "generic-paper", "supernet": {"channels": 4}}
     assert resolve(given, "proxyless", "magnitude", 0).supernet.channels == 4
     assert resolve({"space": "macro"}, "proxyless", "magnitude", 0).supernet.channels == 8
 

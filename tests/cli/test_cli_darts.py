@@ -84,13 +84,13 @@ def test_second_order_and_a_cost_with_a_limit(command: Command, flags, tmp_path)
 
 
 def test_sizes_are_the_spaces_own_by_preset():
-    small = resolve({"space": "darts", "preset": "small"}, "darts", "magnitude", 0)
-    paper = resolve({"space": "darts", "preset": "paper"}, "darts", "magnitude", 0)
+    small = resolve({"space": "darts", "protocol": "small-digits"}, "darts", "magnitude", 0)
+    paper = resolve({"space": "darts", "protocol": "generic-paper"}, "darts", "magnitude", 0)
     assert (paper.supernet.channels, paper.supernet.cells) == (16, 8)
     assert (paper.scoring.channels, paper.scoring.cells) == (36, 20)
     assert small.supernet.cells >= 3
     assert small.scoring.cells >= 3
-    given = {"space": "darts", "preset": "paper", "supernet": {"cells": 5}, "scoring": {"channels": 16}}
+    given = {"space": "darts", "protocol": "generic-paper", "supernet": {"cells": 5}, "scoring": {"channels": 16}}
     own = resolve(given, "darts", "magnitude", 0)
     assert (own.supernet.cells, own.scoring.channels) == (5, 16)
 

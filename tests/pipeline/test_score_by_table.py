@@ -277,9 +277,12 @@ ON_TABLE = ("--objective", "table", "--table", "mine", "--dataset", "cifar10")
         ((*ON_TABLE, "--task", "digits"), ("'task' is of objective 'supernet'", "no images")),
         ((*ON_TABLE, "--steps", "0"), ("steps = 0", "at least 1")),
         ((*ON_TABLE, "--steps", "9" * 20), ("at most 100,000",)),
-        ((*ON_TABLE, "--preset", "small"), ("unknown preset 'small'", "known: table")),
+        (
+            (*ON_TABLE, "--protocol", "small-digits"),
+            ("protocol 'small-digits' is for objective supernet", "--protocol table would fit"),
+        ),
         (("--objective", "tabel"), ("unknown objective 'tabel'", "'table'")),
-        (("--preset", "table"), ("unknown preset 'table'", "small")),
+        (("--protocol", "tabel"), ("unknown protocol 'tabel'", "did you mean 'table'")),
         (("--task", "cifar10"), ("task 'cifar10' needs its images", "data=DIR")),
         (("--task", "cifar10", "--data", "nowhere"), ("nowhere", "cifar-10-batches-py")),
         (("--data", "nowhere"), ("unknown digits option 'data'",)),
@@ -353,7 +356,7 @@ def test_where_the_data_lie_is_absolute_and_can_be_given_anew(
 
     monkeypatch.setattr("benchbed.pipeline.build.load_task", load)
     monkeypatch.chdir(tmp_path)
-    given = tiny | {"task": "cifar10", "preset": "small", "data": "here", "splits": "lists"}
+    given = tiny | {"task": "cifar10", "protocol": "small-digits", "data": "here", "splits": "lists"}
     given["task_options"] = {"split": "official", "cutout": 16}
     (made,) = run_all(expand(given, ["random"], ["random"], [0]), on_cpu(tmp_path))
     wanted = {"name": "cifar10", "data": str(tmp_path / "here"), "splits": str(tmp_path / "lists")}

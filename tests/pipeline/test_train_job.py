@@ -121,7 +121,7 @@ def test_a_configuration_file(command, flags, tmp_path, monkeypatch):
     assert command("train", "--config", "t.toml", "--epochs", 1, "--quiet").status == 0
     (folder,) = (tmp_path / "runs").iterdir()
     config = json.loads((folder / "config.json").read_text())
-    assert (config["scoring"]["epochs"], config["scoring"]["channels"], config["preset"]) == (1, 2, "small")
+    assert (config["scoring"]["epochs"], config["scoring"]["channels"], config["protocol"]) == (1, 2, "small-digits")
     more = ["--epochs", 1, "--set", "scoring.epochs=2", "--out", "other", "--quiet"]
     assert command("train", "--config", "t.toml", *more).status == 0
     (folder,) = (tmp_path / "other").iterdir()
@@ -134,7 +134,7 @@ def test_a_configuration_file(command, flags, tmp_path, monkeypatch):
         (["--arch", "|none~0|"], "|none~0|"),
         (["--space", "nb20"], "unknown space 'nb20': did you mean 'nb201'"),
         (["--task", "cifar"], "unknown task 'cifar': did you mean 'cifar10'"),
-        (["--preset", "papers"], "unknown preset of train 'papers': did you mean 'paper'"),
+        (["--preset", "papers"], "unknown preset 'papers': did you mean 'paper'"),
         (["--set", "scoring.bf61=true"], "unknown option of scoring 'bf61': did you mean 'bf16'"),
         (["--set", "searcher.alpha_lr=1"], "unknown configuration key of train 'searcher'"),
         (["--set", "scoring.warmup_epochs=3"], "warmup_epochs 3 leaves nothing of 3 epochs"),

@@ -67,7 +67,7 @@ def test_every_finished_run_is_read_with_the_history_of_its_search(made: Path) -
         (lambda p: change(p, "seconds", {"search": -5.0, "selection": 1.0, "scoring": 0.0}), "seconds.search = -5.0"),
         (lambda p: change(p, "regret", None), "without regret, rank or cells"),
         (lambda p: change(p, "versions", None), "versions = None"),
-        (lambda p: change(p, "config", config_without(p, "preset")), "its preset is None"),
+        (lambda p: change(p, "config", config_without(p, "protocol")), "its protocol is None"),
         (lambda p: change(p, "config", config_without(p, "supernet")), "no supernet"),
         (lambda p: change(p, "seed", -1), "seed = -1"),
         (lambda p: change(p, "seed", 10**400), "contradicts itself: seed 1000"),

@@ -116,13 +116,15 @@ def test_the_recipes_are_the_published_ones():
     assert (i.epochs, i.batch, i.lr, i.momentum, i.nesterov, i.weight_decay) == (250, 128, 0.1, 0.9, False, 3e-5)
     assert (i.schedule, i.gamma, i.label_smoothing, i.auxiliary, i.clip) == ("exponential", 0.97, 0.1, 0.4, 5)
     assert (i.drop_path, i.cutout) == (0, 0)
-    assert job.PRESETS["darts-cifar10"] | {"channels": 36, "cells": 20} == job.PRESETS["darts-cifar10"]
-    assert job.PRESETS["darts-imagenet"] | {"channels": 48, "cells": 14} == job.PRESETS["darts-imagenet"]
+    for name, task, recipe, size in (("evaluation", "cifar10", r, (36, 20)), ("transfer", "imagenet", i, (48, 14))):
+        protocol = {"evaluation": "darts-cifar10-evaluation", "transfer": "darts-imagenet-transfer"}[name]
+        scoring = job.resolve({"arch": "DARTS_V2", "task": task, "protocol": protocol}).scoring
+        assert (scoring.recipe(), (scoring.channels, scoring.cells)) == (recipe, size)
 
 
-def test_the_preset_for_imagenet_has_its_stem_and_small_images_a_network_that_fits():
+def test_the_protocol_for_imagenet_has_its_stem_and_small_images_a_network_that_fits():
     raw = {"space": "darts", "arch": "DARTS_V2"}
-    imagenet = {**raw, "task": "imagenet", "preset": "darts-imagenet"}
+    imagenet = {**raw, "task": "imagenet", "protocol": "darts-imagenet-transfer"}
     assert job.resolve(imagenet).space_options == {"stem": "imagenet"}
     assert job.resolve({**imagenet, "space_options": {"stem": "cifar"}}).space_options == {"stem": "cifar"}
     small = job.resolve({**raw, "task": "digits"})
@@ -300,9 +302,10 @@ def test_what_the_networks_lack_is_refused_in_one_line(refused, tiny_file, setti
     assert words in refused(*run)
 
 
-def test_the_preset_of_darts_needs_a_network_of_darts(refused, tiny_file):
-    said = refused("train", "--arch", CELL, "--task", f"npz:{tiny_file}", "--preset", "darts-cifar10")
-    assert "have no auxiliary head" in said
+def test_the_protocol_of_darts_needs_a_network_of_darts(refused):
+    said = refused("train", "--arch", CELL, "--task", "cifar10", "--protocol", "darts-cifar10-evaluation")
+    assert "protocol 'darts-cifar10-evaluation' is for space darts, darts-s1" in said
+    assert "not 'nb201': --protocol generic-paper" in said
 
 
 def test_a_published_name_is_an_architecture(plugin):
@@ -334,9 +337,8 @@ def test_two_cutouts_are_refused(space, tiny_file):
 
 
 def test_darts_trains_on_all_images_where_the_task_can():
-    raw = {"arch": CELL, "preset": "darts-cifar10", "task": "cifar10"}
+    raw = {"arch": "DARTS_V2", "protocol": "darts-cifar10-evaluation", "task": "cifar10"}
     assert job.resolve(raw).task_options == {"split": "whole"}
     assert job.resolve(raw | {"task_options": {"split": "halves"}}).task_options == {"split": "halves"}
     assert job.resolve(raw | {"splits": "somewhere"}).task_options == {}
-    assert job.resolve(raw | {"task": "digits"}).task_options == {}
-    assert job.resolve(raw | {"preset": "paper"}).task_options == {}
+    assert job.resolve(raw | {"space": "darts", "protocol": "generic-paper"}).task_options == {}
