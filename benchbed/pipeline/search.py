@@ -86,7 +86,7 @@ def run_search(
             f"epoch {epoch + 1:>3}/{epochs}  loss {means['loss']:.3f}  accuracy {accuracy:5.2f} %  "
             f"{stage.seconds:5.0f} s  {line['architecture']}"
         )
-    if meter.limit is not None and meter.left <= 0:
+    if meter.limit is not None and meter.steps < epochs * total and config.foreign is None:
         reporter.line(f"search {config.searcher.name}: cut in epoch {done} of {epochs}, budget {meter.limit} is spent")
     record = {
         "config": config.search_key(),

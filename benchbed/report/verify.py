@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from .. import registry
 from ..errors import BenchbedError, unknown
+from ..pipeline.budget import repeatable
 from ..pipeline.build import build_parts, check_config, run_id, search_id, space_of, task_of
 from ..pipeline.config import RunConfig
 from ..pipeline.kept import use_kept
@@ -21,7 +22,7 @@ from ..pipeline.run import in_json
 from ..pipeline.score import score, score_by_table
 from ..pipeline.search import run_search
 from ..pipeline.select import run_selection
-from ..pipeline.upgrade import upgraded
+from ..pipeline.upgrade import upgraded, upgraded_config
 from ..runtime.folder import REMADE, Folder, read_json
 from ..runtime.machine import made_with, pick_device
 from ..runtime.progress import Reporter
@@ -209,13 +210,15 @@ class _Again:
 
 def _config(path: Path, record: Mapping[str, Any]) -> RunConfig:
     try:
-        config = RunConfig.model_validate(record["config"])
+        config = RunConfig.model_validate(upgraded_config(record["config"]))
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise BenchbedError(f"{path} is damaged, or of another version (config.{name}: {first['msg']})") from None
     for kind, plugin in (("searcher", config.searcher), ("selector", config.selector)):
         typed(registry.load(kind, plugin.name).Options, plugin.options, f"{kind} '{plugin.name}'")
+    if not repeatable(config.budget):
+        raise BenchbedError(f"{path}: its search was cut by the clock (budget {config.budget}), which nothing repeats")
     if config.processes > 1:
         raise BenchbedError(f"{path} was made by {config.processes} processes: verify repeats a run in one")
     return config

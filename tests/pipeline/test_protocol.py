@@ -26,6 +26,7 @@ class Mine(DARTS):
 
 def protocol(name: str, **applies: Any) -> Protocol:
     values = {"space": "nb201", "searcher": "gdas", "selector": "magnitude", "seeds": "3:5", "epochs": 7}
+    values["scoring"] = {"channels": 2, "cells": 1, "epochs": 1, "batch": 8, "lr": 0.1}
     return Protocol(
         name=name, summary="a test", paper="ours", applies=applies, values=values, sources={"*": "section 9"}
     )
