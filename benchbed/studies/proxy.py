@@ -19,7 +19,7 @@ from ..stats.interval import mean_interval
 from ..study import Files, Job, Names, PairingOptions, Records, Several, Study, score_job, seeded
 
 DIRECT = "direct"  # the name of the proxy that changes nothing
-PLAIN = ("task", "dataset", "epochs", "fidelity", "preset", "data", "splits")
+PLAIN = ("task", "dataset", "epochs", "fidelity", "protocol", "preset", "budget", "data", "splits")
 SECTIONS = ("supernet.", "searcher.", "task_options.", "space_options.")
 
 
