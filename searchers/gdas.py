@@ -20,7 +20,7 @@ As in the authors' code the weight step comes first in a batch, then the archite
 expectation over the draws.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field

@@ -40,7 +40,7 @@ Refused = Callable[..., str]
         (("run", *GOOD, "--steps", "10"), ("steps = 10", "objective 'table'")),
         (("run", *GOOD, "--device", "quantum"), ("device 'quantum'",)),
         (("run", *GOOD, "--device", "meta"), ("device 'meta' cannot be used",)),
-        (("list", "nonsense"), ("unknown kind of plug-in 'nonsense'", "searcher, selector, space, task")),
+        (("list", "nonsense"), ("unknown kind of plug-in 'nonsense'", "searcher, selector, space")),
         (("list", "searcher", "proxyles"), ("unknown searcher 'proxyles'", "'proxyless'")),
         (("describe", "--arch", CELL, "--space", "nb2001"), ("unknown space 'nb2001'", "'nb201'")),
         (("describe", "--arch", "|nor_conv_3x3~0|"), ("nor_conv_3x3~0",)),

@@ -261,6 +261,7 @@ def test_the_terminal_shows_it(
 # -- what is refused ---------------------------------------------------------------------------------------------------
 
 GOOD = ("run", "--searcher", "darts", "--selector", "magnitude")
+CIFAR = ("--task", "cifar10", "--protocol", "generic-paper")
 ON_TABLE = ("--objective", "table", "--table", "mine", "--dataset", "cifar10")
 
 
@@ -283,10 +284,10 @@ ON_TABLE = ("--objective", "table", "--table", "mine", "--dataset", "cifar10")
         ),
         (("--objective", "tabel"), ("unknown objective 'tabel'", "'table'")),
         (("--protocol", "tabel"), ("unknown protocol 'tabel'", "did you mean 'table'")),
-        (("--task", "cifar10"), ("task 'cifar10' needs its images", "data=DIR")),
-        (("--task", "cifar10", "--data", "nowhere"), ("nowhere", "cifar-10-batches-py")),
+        ((*CIFAR,), ("task 'cifar10' needs its images", "data=DIR")),
+        ((*CIFAR, "--data", "nowhere"), ("nowhere", "cifar-10-batches-py")),
         (("--data", "nowhere"), ("unknown digits option 'data'",)),
-        (("--task", "cifar10", "--set", "task_options.split=ofical"), ("unknown cifar10 split 'ofical'", "'official'")),
+        ((*CIFAR, "--set", "task_options.split=ofical"), ("unknown cifar10 split 'ofical'", "'official'")),
         (("--set", "task_options.splits=x"), ("task_options.splits", "--splits")),
     ],
 )

@@ -169,7 +169,7 @@ def photographs(tmp_path):
 def test_photographs_are_trained_on_and_a_broken_one_is_named_and_counted(command, photographs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (photographs / "train" / "n1" / "007.JPEG").write_bytes(b"no image")
-    flags = ["--arch", CELL, "--task", "imagenet", "--data", photographs]
+    flags = ["--arch", CELL, "--task", "imagenet", "--protocol", "imagenet-training", "--data", photographs]
     for setting in ("task_options.valid=12", "task_options.resolution=16", "scoring.channels=2", "scoring.cells=1",
                     "scoring.batch=64", "scoring.epochs=1", "scoring.lr=0.1"):  # fmt: skip
         flags += ["--set", setting]
