@@ -5,18 +5,22 @@ and not from the files.
 """
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchbed import registry
+from benchbed.errors import BenchbedError
 from benchbed.objectives.supernet import SupernetOptions
 from benchbed.pipeline.config import ScoringOptions
+from benchbed.pipeline.resolve import resolve
 from benchbed.protocols.load import Protocol, load, protocols
 from benchbed.selection.schedule import schedule_on
 from benchbed.spaces.load import load_space
 
 PAPERS = [p.name for p in protocols() if p.paper != "ours" and p.values.get("searcher")]
+TRAININGS = ("darts-cifar10-evaluation", "darts-imagenet-transfer")
 
 DARTS_ALPHA = {"searcher.alpha_lr": 3e-4, "searcher.alpha_beta1": 0.5, "searcher.alpha_beta2": 0.999,
                "searcher.alpha_weight_decay": 1e-3}  # fmt: skip
@@ -78,6 +82,12 @@ EXPECTED: list[tuple[str, dict[str, str], str, dict[str, Any]]] = [
     ("darts-cifar10-search", {}, "darts-pt.md 1.1 to 1.5", {
         "epochs": 50, "supernet.cells": 8, "searcher.order": 2, "searcher.epsilon": 0.01, "selector": "magnitude",
         **DARTS_ALPHA, **{k: x for k, x in PT_WEIGHTS.items() if k != "supernet.eval_batch"}, **DARTS_EVAL, **BIG}),
+    ("darts-cifar10-evaluation", {}, "darts-pt.md 1.5", {**DARTS_EVAL, **BIG, "task_options.split": "whole"}),
+    ("darts-imagenet-transfer", {}, "darts-pt.md 1.5", {
+        "scoring.channels": 48, "scoring.cells": 14, "scoring.epochs": 250, "scoring.batch": 128, "scoring.lr": 0.1,
+        "scoring.gamma": 0.97, "scoring.momentum": 0.9, "scoring.weight_decay": 3e-5, "scoring.label_smoothing": 0.1,
+        "scoring.auxiliary": 0.4, "scoring.drop_path": 0.0, "scoring.clip": 5.0,
+        "scoring.schedule": "exponential", "space_options.stem": "imagenet"}),
     ("proxyless-cifar10", {}, "proxylessnas.md 1.7", {
         "epochs": 200, "searcher.alpha_lr": 6e-3, "searcher.mode": "two", "searcher.dead": "dropped",
         "scoring.epochs": 300, "scoring.lr": 0.1, "scoring.batch": 64, "scoring.weight_decay": 1e-4,
@@ -119,7 +129,7 @@ def test_the_values_are_those_of_the_reference(
 
 
 def test_every_protocol_of_a_paper_is_compared() -> None:
-    assert {name for name, *_ in EXPECTED} == set(PAPERS)
+    assert {name for name, *_ in EXPECTED} == {*PAPERS, *TRAININGS}
 
 
 @pytest.mark.parametrize("name", PAPERS)
@@ -136,7 +146,7 @@ def test_it_is_complete_for_whatever_it_is_for(name: str) -> None:
         assert {key for key in found if key.partition(".")[0] in ("searcher", "selector")} <= wanted, run
 
 
-@pytest.mark.parametrize("name", PAPERS)
+@pytest.mark.parametrize("name", [*PAPERS, *TRAININGS])
 def test_paper_and_sources_are_named_and_everything_that_differs_is_a_sentence(name: str) -> None:
     protocol = load(name)
     assert "ICLR" in protocol.paper
@@ -151,6 +161,27 @@ def test_what_the_reference_knows_from_memory_alone_is_marked() -> None:
         for key in ("epochs", "searcher.alpha_lr"):
             assert found[key].source.endswith("(unverified)"), key
         assert not found["scoring.epochs"].source.endswith("(unverified)")  # [C]: the released run configuration
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_it_resolves_for_whatever_it_is_for_without_any_data(name: str, tmp_path: Path) -> None:
+    protocol = load(name)
+    given: dict[str, Any] = {"protocol": name}
+    if "cost" in protocol.values:  # the latency table is the user's
+        with pytest.raises(BenchbedError, match=r"^cost\.t\w+ is missing: .*--latency TABLE"):
+            resolve({**given, "space": "mbconv", "task": "imagenet"}, protocol.values["searcher"], "magnitude", 0)
+        given["cost"] = {"table": "macs", **({} if "target" in protocol.values["cost"] else {"target": 300.0})}
+    for run in combinations(protocol):
+        raw = {**given, "space": run["space"], "task": run["task"]}
+        config = resolve(raw, run["searcher"], run["selector"], 0)
+        found = {key: value.value for key, value in protocol.values_for(named(protocol, **run)).items()}
+        assert (config.protocol, config.epochs) == (name, found["epochs"])
+        for section in ("supernet", "scoring", "searcher", "selector"):
+            made = getattr(config, section)
+            options = made.options if section in ("searcher", "selector") else dict(made)
+            for key, value in options.items():
+                wanted = found[f"{section}.{key}"]
+                assert value == (None if wanted == "none" else wanted), (run, section, key)
 
 
 def test_the_schedules_of_selection_are_the_released_ones() -> None:
