@@ -10,6 +10,7 @@ streams handed over at construction; `state` and `load_state` continue a searche
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, get_args
 

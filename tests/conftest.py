@@ -302,7 +302,6 @@ SMALL_SPACES: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="session")
 def small_space() -> Callable[[str], Any]:
     """`small_space(name)`: a registered space, as small as it can be made."""
-    from benchbed import registry
     from benchbed.spaces.load import load_space
 
     def make(name: str) -> Any:

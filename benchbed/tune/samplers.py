@@ -4,7 +4,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import optuna
 from optuna import pruners, samplers
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 # Those that need nothing but Optuna and torch. A grid is a `sweep`.
+MadeT = TypeVar("MadeT")
 SAMPLERS: dict[str, Callable[..., samplers.BaseSampler]] = {
     "tpe": samplers.TPESampler,
     "gp": samplers.GPSampler,
@@ -107,7 +108,7 @@ def _arguments(given: Mapping[str, Any], kind: str, known: Mapping[str, Callable
     return arguments
 
 
-def _made(make: Callable[..., Any], arguments: Mapping[str, Any], what: str) -> Any:
+def _made(make: Callable[..., MadeT], arguments: Mapping[str, Any], what: str) -> MadeT:
     try:
         return make(**arguments)
     except (TypeError, ValueError) as error:  # Optuna's own words: a value out of range, one that is missing

@@ -59,7 +59,7 @@ class Study(NamedTuple):
 
     @property
     def prunes(self) -> bool:
-        return self.options.pruner["name"] != NONE
+        return bool(self.options.pruner["name"] != NONE)
 
     def with_parameters(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """A run's configuration with these values of what is tuned."""
