@@ -80,6 +80,7 @@ def work(place: Path, name: str, hours: float, command: list[str], state: dict[s
     log, before = place / "logs" / f"{name}.log", entry["spent_hours"]
     log.parent.mkdir(exist_ok=True)
     python, home = str(place / "venv/bin/python"), {**os.environ, "BENCHBED_HOME": str(place)}
+    home["OMP_WAIT_POLICY"] = "PASSIVE"  # a thread that waits for another must not hold one of two cores
     with open(log, "a") as out:
         began = time.monotonic()
         child = subprocess.Popen(

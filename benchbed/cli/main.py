@@ -225,13 +225,17 @@ def select(
 @app.command("list")
 def list_(
     kind: Annotated[
-        str | None, typer.Argument(help="searcher, modifier, selector, space, task, study or protocols")
+        str | None, typer.Argument(help="searcher, modifier, selector, space, task, study, protocols or record-schema")
     ] = None,
     name: Annotated[str | None, typer.Argument(help="show this one's options")] = None,
     plugin: Plugins = None,
 ) -> None:
     """Every plug-in with one line; with a kind and a name, its options, their defaults and where they come from."""
     _register(plugin)
+    if kind == "record-schema":
+        from ..pipeline.record import schema
+
+        return print(schema(), end="")
     if kind in ("protocol", "protocols") and name is None:
         from ..report.protocols import overview as protocols
 

@@ -209,6 +209,11 @@ class Record(BaseModel):
         return search + self.seconds.get("selection", 0.0)
 
 
+def schema() -> str:
+    """The JSON Schema of record.json, as docs/record-schema.json holds it."""
+    return json.dumps(Record.model_json_schema(), indent=2) + "\n"
+
+
 def checked(path: Path, raw: Mapping[str, Any]) -> Record:
     """The record that `path` holds as `raw`. Raises BenchbedError as `Record.read` does."""
     try:

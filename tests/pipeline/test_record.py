@@ -13,7 +13,7 @@ import torch
 
 from benchbed.errors import BenchbedError
 from benchbed.pipeline.again import select_again
-from benchbed.pipeline.record import Record
+from benchbed.pipeline.record import Record, schema
 from benchbed.pipeline.resolve import expand
 from benchbed.pipeline.run import run_all
 from benchbed.runtime.folder import Folder, load_checkpoint
@@ -169,3 +169,10 @@ def test_a_swapped_checkpoint_is_refused_before_anything_is_selected(place: Path
         select_again(search, {"selector": {"name": "best-of"}}, "best-of", RunOptions(place, torch.device("cpu")))
     assert "checkpoint.pt is not the state that record.json beside it names" in str(refused.value)
     assert not list(place.glob("*best-of*"))
+
+
+def test_the_schema_in_the_docs_is_the_models_and_knows_a_records_keys(place: Path) -> None:
+    kept = json.loads((Path(__file__).resolve().parents[2] / "docs" / "record-schema.json").read_text())
+    assert kept == json.loads(schema()), "write it anew: python -m benchbed list record-schema > docs/record-schema.json"
+    record = json.loads(file_of(place).read_text())
+    assert set(kept["required"]) <= set(record) <= set(kept["properties"])
