@@ -173,6 +173,6 @@ def test_a_swapped_checkpoint_is_refused_before_anything_is_selected(place: Path
 
 def test_the_schema_in_the_docs_is_the_models_and_knows_a_records_keys(place: Path) -> None:
     kept = json.loads((Path(__file__).resolve().parents[2] / "docs" / "record-schema.json").read_text())
-    assert kept == json.loads(schema()), "write it anew: python -m benchbed list record-schema > docs/record-schema.json"
+    assert kept == json.loads(schema()), "benchbed list record-schema > docs/record-schema.json"
     record = json.loads(file_of(place).read_text())
     assert set(kept["required"]) <= set(record) <= set(kept["properties"])
