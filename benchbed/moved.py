@@ -57,7 +57,7 @@ class MovedFinder(MetaPathFinder, Loader):
 
     def find_spec(self, fullname: str, path: object, target: ModuleType | None = None) -> ModuleSpec | None:
         name = fullname.removeprefix("benchbed.")
-        if name in FUNCTIONS:
+        if fullname != name and name in FUNCTIONS:
             raise ModuleNotFoundError(
                 f"{fullname} is a function now: use `benchbed.{name}(...)`, or import {FUNCTIONS[name]}", name=fullname
             )

@@ -216,6 +216,13 @@ def source(kind: str, name: str) -> Path | None:
     return None if file is None else Path(file)
 
 
+def sources(kind: str, name: str) -> list[Path]:
+    """The files of the plug-in's class and of its modifiers'; not of the modules that they import."""
+    name, *modifiers = name.split("+") if kind == "searcher" else [name]
+    found = [source(kind, name), *(source("modifier", modifier) for modifier in modifiers)]
+    return [file for file in found if file is not None]
+
+
 def imported_by(kind: str, name: str) -> list[tuple[str, Path]]:
     """(module, file) of every module of the user's that the plug-in and its modifiers import; none for one of ours.
 

@@ -183,7 +183,7 @@ def test_tune_gives_its_trials_and_the_best_configuration(tmp_path: Path) -> Non
     assert made.best["searcher"]["alpha_lr"] == best["searcher.alpha_lr"]
     (record,) = benchbed.run(config=made.best, out=tmp_path, quiet=True)
     assert record.valid_accuracy == pytest.approx(best["accuracy"])
-    with pytest.raises(BenchbedError, match="workers = 2: processes read the study from a file: give its path"):
+    with pytest.raises(BenchbedError, match="--workers 2 share no storage 'memory'"):
         benchbed.tune(study, workers=2, out=tmp_path)
 
 

@@ -43,6 +43,7 @@ class Common(TypedDict, total=False):
     set: Settings
     plugin: Paths
     force: bool
+    mixed: bool
 
 
 class SelectOptions(Common, total=False):
@@ -92,6 +93,7 @@ HOW = (
     "plugin",
     "dry_run",
     "force",
+    "mixed",
     "snapshots",
     *PoolOptions.__annotations__,
 )  # options that are no part of a configuration
@@ -142,7 +144,14 @@ def running(raw: Mapping[str, Any], given: Mapping[str, Any], quiet: bool) -> It
     before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     try:
         with joined(raw.get("device", "auto")) as (group, where), Reporter(quiet or not group.leader) as reporter:
-            yield RunOptions(Path(raw.get("out", "runs")), where, bool(given.get("force")), reporter, group)
+            yield RunOptions(
+                Path(raw.get("out", "runs")),
+                where,
+                bool(given.get("force")),
+                reporter,
+                group,
+                mixed=bool(given.get("mixed")),
+            )
     finally:
         torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
 

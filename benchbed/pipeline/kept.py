@@ -16,7 +16,7 @@ def keep_plugins(config: RunConfig, folder: Path, *kinds: str) -> None:
     names["task"] = "" if config.objective == "table" else config.task.partition(":")[0]
     own = set(registry.user_files())
     for kind in kinds:
-        for _, file in registry.imported_by(kind, names[kind]) if names[kind] else ():
+        for file in registry.sources(kind, names[kind]) if names[kind] else ():
             if file in own:
                 (folder / FOLDER).mkdir(exist_ok=True)
                 write_atomic(folder / FOLDER / file.name, file.read_bytes())

@@ -7,7 +7,6 @@ from typing import Any
 from .. import registry
 from ..errors import BenchbedError, unknown
 from ..protocols.load import KINDS, Names, Protocol, Value, load, protocols
-from ..tasks.load import small
 from ..training.recipe import RECIPES
 
 SMALL, GENERIC, TABLE = "small-digits", "generic-paper", "table"
@@ -76,6 +75,8 @@ def chosen(raw: Mapping[str, Any], names: Names, objective: str, run: bool = Tru
             raise BenchbedError(f"protocol '{name}' is for {why}: {_suggested(near)}")
         return found
     task = names["task"][0]
+    from ..tasks.load import small  # loads torch, which a list of names does without
+
     if objective == "table" or small(task):
         return load(TABLE if objective == "table" else SMALL)
     specific = [p for p in fitting(names, objective) if p.specific or not run]

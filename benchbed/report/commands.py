@@ -86,7 +86,8 @@ def constant_operation(space: str, options: Mapping[str, Any]) -> str | None:
 
 def _given(record: Record, place: Path) -> dict[str, Any]:
     """A record's configuration as a user would give it, but for the names and the seeds."""
-    return {**as_given(record.config, {}), "out": str(place)}
+    given = {key: value for key, value in as_given(record.config, {}).items() if key != "origins"}
+    return {**given, "out": str(place)}
 
 
 def _command(given: Mapping[str, Any], seeds: Sequence[int], folder: Path, name: str, processes: int = 1) -> Command:

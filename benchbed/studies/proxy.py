@@ -62,7 +62,7 @@ def parse_proxy(text: str) -> Proxy:
 
 def laid_over(raw: Mapping[str, Any], proxy: Proxy) -> dict[str, Any]:
     """The target's raw configuration with the proxy's changes."""
-    changed = {key: dict(value) if isinstance(value, Mapping) else value for key, value in raw.items()}
+    changed = {key: type(value)(value) if isinstance(value, dict) else value for key, value in raw.items()}
     settings = []
     for key, value in proxy.changes:
         if "." in key:

@@ -56,7 +56,7 @@ def test_import_list_info_query_export(command: Command, own: Path, home: Path, 
     done = command("table", "import", own, "--name", "mine", "--partial")
     assert (done.status, done.err) == (0, "")
     assert "cifar10_test_200                    5  74.0000  not recorded" in done.out
-    following = done.out.strip().splitlines()[-1].partition(" -m benchbed ")[2]
+    following = done.out.strip().splitlines()[-1].partition("benchbed ")[2]
     assert "64.0000 %" in command(*shlex.split(following)).out
 
     listed = command("table", "list").out

@@ -47,7 +47,8 @@ def on_cpu(out: Path, force: bool = False) -> RunOptions:
 
 
 def lasting(record: Record) -> dict[str, Any]:
-    return {key: value for key, value in record.dump().items() if key not in CHANGES}
+    found = {key: value for key, value in record.dump().items() if key not in CHANGES}
+    return {**found, "config": {key: value for key, value in found["config"].items() if key != "origins"}}
 
 
 def times(out: Path, pattern: str = "**/*.*") -> dict[Path, int]:

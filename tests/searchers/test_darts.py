@@ -336,7 +336,8 @@ def test_alpha_steps_before_the_weights_on_the_same_batch(name):
     """DARTS' own order; AutoDL's is the other (darts-pt.md, pitfall 24), which GDAS takes."""
     kind, objective, order = registry.load("searcher", name), Traced(), []
     searcher = kind(objective.space, kind.Options(), Streams(0))
-    before = searcher.alpha.detach().clone()
+    alpha = getattr(searcher, "base", searcher).alpha  # the searcher's own, under a modifier
+    before = alpha.detach().clone()
     arch_step, weight_step = searcher.arch_step, objective.weight_step
 
     def noted_arch(problem, batch, clock):
@@ -345,7 +346,7 @@ def test_alpha_steps_before_the_weights_on_the_same_batch(name):
 
     def noted_weights(gates, batch):
         order.append(("w", id(batch)))
-        assert not torch.equal(searcher.alpha, before), "the weights step under an alpha that has moved"
+        assert not torch.equal(alpha, before), "the weights step under an alpha that has moved"
         return weight_step(gates, batch)
 
     searcher.arch_step, objective.weight_step = noted_arch, noted_weights

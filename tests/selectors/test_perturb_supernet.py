@@ -148,8 +148,8 @@ def test_a_race_at_next_to_no_error_decides_as_the_full_measurement():
 
 def test_a_race_over_a_single_part_is_refused_before_the_search(tmp_path, tiny):
     with pytest.raises(BenchbedError, match=r"race = 0.05: the 60 validation images are measured in one part"):
-        perturb(race=0.05).check_objective(bench_of(eval_batch=60).context().objective)
-    perturb(race=0.05).check_objective(bench_of(eval_batch=30).context().objective)
+        Perturb.check(Options(race=0.05), NB201(), bench_of(eval_batch=60).context().objective)
+    Perturb.check(Options(race=0.05), NB201(), bench_of(eval_batch=30).context().objective)
     raw = {**tiny, "selector": {"race": 0.05}, "supernet": {**tiny.get("supernet", {}), "eval_batch": 500}}
     with pytest.raises(BenchbedError, match=r"race = 0.05: the \d+ validation images are measured in one part"):
         run_all(expand(raw, ["darts"], ["perturb"], [0]), RunOptions(tmp_path / "out", torch.device("cpu")))

@@ -58,7 +58,8 @@ def test_the_shared_flags_reach_every_search(name: str, command: Callable[..., A
     with pytest.raises(Taken) as taken:
         command("study", name, *STUDIES[name], *flags)
     raw = taken.value.args[0]
-    assert (raw["preset"], raw["task"], raw["epochs"], raw["task_options"]["images"]) == ("small", "cifar10", 3, 500)
+    found = (raw["protocol"], raw["task"], raw["epochs"], raw["task_options"]["images"])
+    assert found == ("small-digits", "cifar10", 3, 500)
 
 
 def test_an_unknown_preset_is_refused(refused: Callable[..., str]) -> None:
