@@ -7,7 +7,6 @@ from typing import Any
 from .. import registry
 from ..errors import BenchbedError, unknown
 from ..protocols.load import KINDS, Names, Protocol, Value, load, protocols
-from ..training.recipe import RECIPES
 
 SMALL, GENERIC, TABLE = "small-digits", "generic-paper", "table"
 PRESETS = {"small": SMALL, "paper": GENERIC, "table": TABLE}  # what `preset` was called, for one release
@@ -143,6 +142,8 @@ def _declared(kind: str, plugin: Any, label: str) -> Iterator[tuple[str, Any]]:
     else:
         of = {name: getattr(plugin, name, {}).get(label) for name in ("search_sizes", "score_sizes", "score_recipes")}
         size = getattr(plugin, "paper_size", {}) if label == "paper" else {}
+        from ..training.recipe import RECIPES  # loads torch, as above
+
         recipe = RECIPES[of["score_recipes"]].model_dump() if of["score_recipes"] else {}
         sections = {
             "space_options": own,
