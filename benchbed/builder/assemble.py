@@ -39,15 +39,16 @@ def assemble(
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The metadata and the arrays. Members of a class share accuracies and seconds, and have their own costs."""
     groups, shape = classes(space)[: spec.sample], shape_of(space)
-    dataset, epochs = dataset_of(task.name), spec.scoring.epochs
-    valid, test = (Figure(dataset, split, epochs) for split in ("valid", "test"))
+    dataset = dataset_of(task.name)
+    figures = [Figure(dataset, split, epochs) for epochs in reversed(spec.kept) for split in ("valid", "test")]
     arrays: dict[str, np.ndarray] = {}
-    for figure, key in ((valid, "valid"), (test, "test")):
-        seeds = _by_seed(groups, results, spec.seeds, key, prod(shape))
+    for figure in figures:
+        then = [_after(result, figure.epochs) for result in results]
+        seeds = _by_seed(groups, then, spec.seeds, figure.split, prod(shape))
         arrays[f"seeds/{figure}"] = seeds.reshape(*shape, len(spec.seeds)).astype(np.float32)
         arrays[f"accuracy/{figure}"] = mean_over_seeds(seeds).reshape(shape)
-    seconds = mean_over_seeds(_by_seed(groups, results, spec.seeds, "seconds", prod(shape))).reshape(shape)
-    arrays |= {f"seconds/{figure}": seconds.astype(np.float32) for figure in (valid, test)}
+        seconds = mean_over_seeds(_by_seed(groups, then, spec.seeds, "seconds", prod(shape))).reshape(shape)
+        arrays[f"seconds/{figure}"] = seconds.astype(np.float32)
     if isinstance(space, NB201):
         arrays |= _costs(spec, space, task, dataset)
     names = [str(seed) for seed in spec.seeds]
@@ -57,9 +58,9 @@ def assemble(
         "format": store.FORMAT,
         "space": spec.space,
         "fingerprint": store.fingerprint(spec.space, arrays),
-        "figures": [list(valid), list(test)],
-        "full_epochs": epochs,
-        "seeds": {str(valid): names, str(test): names},
+        "figures": [list(figure) for figure in figures],
+        "full_epochs": spec.scoring.epochs,
+        "seeds": {str(figure): names for figure in figures},
         "units": UNITS,
         "sources": [{"kind": "trained by benchbed", "name": task.name, "sha256": task.fingerprint}],
         "notes": [
@@ -74,6 +75,11 @@ def assemble(
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return meta, arrays
+
+
+def _after(result: dict[str, Any], epochs: int) -> dict[str, Any]:
+    """A job's result after so many epochs: its last, where only that was kept."""
+    return {**result, **result["epochs"][epochs - 1]} if "epochs" in result else result
 
 
 def _by_seed(

@@ -73,8 +73,8 @@ def _asks_for_more(spec: Spec, space: Space, task: Task, out: Path) -> bool:
     Raises BenchbedError where the table is another build's, or would lose seeds or classes.
     """
     table = Table.open(out)
-    made_of = (table.meta.get("task", {}).get("fingerprint"), table.meta.get("recipe"))
-    if made_of != (task.fingerprint, spec.scoring.model_dump()):
+    made_of = (table.meta.get("task", {}).get("fingerprint"), table.meta.get("recipe"), len(table.figures))
+    if made_of != (task.fingerprint, spec.scoring.model_dump(), 2 * len(spec.kept)):
         raise BenchbedError(
             f"{out} is there already, and not of this build: give another name, or --force to replace it"
         )

@@ -82,9 +82,11 @@ def between_seeds(seeds: np.ndarray) -> float:
     return float(np.mean(pairs)) if pairs else float("nan")
 
 
-def quality(table: Table, reference: Table | None = None, resamples: int = RESAMPLES) -> Quality:
+def quality(table: Table, reference: Table | None = None, resamples: int = RESAMPLES, skip: int = 0) -> Quality:
     """The quality of a built table, beside a reference of the same space where one is given.
 
+    skip: so many classes, the first in the order of training, are left out: what was chosen on them is not judged by
+    them.
     Raises BenchbedError for a table that no build has made, or a reference of another space.
     """
     if "recipe" not in table.meta:
@@ -95,7 +97,7 @@ def quality(table: Table, reference: Table | None = None, resamples: int = RESAM
     dataset, everything = table.datasets[0], classes(table.space)
     figure = Figure(dataset, "test", table.full_epochs)
     flat = table.values(*figure).reshape(-1)
-    groups = [group for group in everything if np.isfinite(flat[group.places[0]])]
+    groups = [group for group in everything if np.isfinite(flat[group.places[0]])][skip:]
     own, seeds = by_class(table, groups, figure), seeds_by_class(table, groups, figure)
     agreement = {}
     for other in reference.datasets if reference is not None else ():

@@ -39,5 +39,6 @@ def spec_of(given: Mapping[str, Any], settings: list[str], plugins: list[Path]) 
         scoring=scoring,
         seeds=tuple(seed_range(given["seeds"])),
         sample=sample,
+        every_epoch=bool(given.get("every_epoch")),
         device=given["device"],
     )

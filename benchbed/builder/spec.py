@@ -16,7 +16,8 @@ FORMAT = 1  # of the folder
 class Spec(BaseModel):
     """A build. All that a worker needs to take part in it.
 
-    `seeds`: each class is trained once with each of them; `sample`: only the first so many classes, None for all.
+    `seeds`: each class is trained once with each of them; `sample`: only the first so many classes, None for all;
+    `every_epoch`: networks are measured after every epoch, and the table keeps it all.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -29,7 +30,13 @@ class Spec(BaseModel):
     scoring: ScoringOptions
     seeds: tuple[int, ...] = Field(min_length=1)
     sample: int | None = Field(default=None, ge=1)
+    every_epoch: bool = False
     device: str = "cpu"
+
+    @property
+    def kept(self) -> list[int]:
+        """The epochs after which a network is measured."""
+        return list(range(1, self.scoring.epochs + 1)) if self.every_epoch else [self.scoring.epochs]
 
     def load_space(self) -> Space:
         space: Space = registry.load("space", self.space)()
@@ -45,6 +52,7 @@ class Spec(BaseModel):
             "space": self.space,
             "task": {"name": task.name, "fingerprint": task.fingerprint, **task.facts},
             "scoring": self.scoring.model_dump(),
+            **({"every_epoch": True} if self.every_epoch else {}),
         }
 
 

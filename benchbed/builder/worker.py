@@ -30,8 +30,9 @@ def jobs_of(spec: Spec, space: Space) -> list[Job]:
     return [Job(seed, cell) for seed in spec.seeds for cell in cells]
 
 
-def train(spec: Spec, space: Space, task: Task, test: AnySplit, cell: Architecture, seed: int) -> dict[str, float]:
-    """One job's result: validation and test accuracy in percent, and the seconds of the training.
+def train(spec: Spec, space: Space, task: Task, test: AnySplit, cell: Architecture, seed: int) -> dict[str, Any]:
+    """One job's result: validation and test accuracy in percent, and the seconds of the training; where every epoch is
+    kept, the same three after each in `epochs`.
 
     On a CPU they are the process's own: other work on the machine does not count. The code is that of a run's score,
     so that a run with the same seed and recipe scores its cell alike. Raises BenchbedError where the training diverges.
@@ -41,9 +42,15 @@ def train(spec: Spec, space: Space, task: Task, test: AnySplit, cell: Architectu
     clock = time.process_time if spec.device == "cpu" else time.perf_counter
     stage = Stage(None, clock)
     training = stage.timed(lambda: training_of(space, task, recipe, cell, **size, seed=seed, device=spec.device))
-    train_on(training, stage, Reporter(quiet=True), "training")
-    valid = evaluate(training.network, task.valid)
-    return {"valid": valid, "test": evaluate(training.network, test), "seconds": round(stage.seconds, 3)}
+    measured: list[dict[str, float]] = []
+
+    def measure(after: int) -> None:
+        if after in spec.kept:
+            pair = {name: evaluate(training.network, split) for name, split in (("valid", task.valid), ("test", test))}
+            measured.append({**pair, "seconds": round(stage.seconds, 3)})
+
+    train_on(training, stage, Reporter(quiet=True), "training", after=measure)
+    return {**measured[-1], **({"epochs": measured} if spec.every_epoch else {})}
 
 
 def work(ledger: Ledger, jobs: Sequence[Job], spec: Spec, space: Space, task: Task) -> None:

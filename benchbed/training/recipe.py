@@ -11,7 +11,7 @@ from torch import nn
 # before them are still found.
 LATER: dict[str, Any] = {
     "warmup_epochs": 0, "decay_vectors": True, "bf16": False, "gamma": None, "auxiliary": 0.0, "drop_path": 0.0,
-    "cutout": 0,
+    "cutout": 0, "epoch_images": None,
 }  # fmt: skip
 
 
@@ -26,7 +26,9 @@ class Recipe(BaseModel):
     layout and changes rounding alone. `batch` counts the images of all processes together. `auxiliary` is the weight of
     an auxiliary head's loss, 0 for no head; `drop_path` the rate that drop path rises to (see `drop_path_rate`); both
     need a network that has them (`benchbed.training.cell.network_of`). `cutout` is the side in pixels, even, of the
-    square that is blanked in every training image, 0 for none.
+    square that is blanked in every training image, 0 for none. `epoch_images` is how many images an epoch has: each
+    takes the next of one shuffled order of all, which is drawn anew where too few are left, so that epochs see other
+    images; None: an epoch is every image once.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,6 +51,7 @@ class Recipe(BaseModel):
     auxiliary: float = Field(default=LATER["auxiliary"], ge=0)
     drop_path: float = Field(default=LATER["drop_path"], ge=0, lt=1)
     cutout: int = Field(default=LATER["cutout"], ge=0, multiple_of=2)
+    epoch_images: int | None = Field(default=LATER["epoch_images"], ge=2)
 
     @model_validator(mode="after")
     def _consistent(self) -> "Recipe":

@@ -65,12 +65,18 @@ class Training:
             recipe.groups(self.network), lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov
         )
         self.step = 0
+        self.order = torch.empty(0, dtype=torch.int64)  # of the images that an order holds after this epoch
+
+    @property
+    def epoch_images(self) -> int:
+        """Images an epoch: what the recipe says, at most all."""
+        return min(self.recipe.epoch_images or len(self.split), len(self.split))
 
     @property
     def steps_per_epoch(self) -> int:
         """Batches an epoch; the last is smaller where the batch does not divide, and left out where it is one image a
         process, which has no batch statistics."""
-        whole, rest = divmod(len(self.split), self.recipe.batch)
+        whole, rest = divmod(self.epoch_images, self.recipe.batch)
         return whole + (rest >= 2 * self.group.size)
 
     @property
@@ -92,7 +98,7 @@ class Training:
         self.network.train()
         if self.recipe.drop_path:
             self.network.drop_path = drop_path_rate(self.recipe, number - 1)  # type: ignore[assignment]
-        order = torch.randperm(len(self.split), generator=self.generator).to(self.split.labels.device)
+        order = self._next_images().to(self.split.labels.device)
         with nullcontext() if self.noise is None else seeded(self.noise, self.group.rank):
             pairs = [self._step(*read) for read in self._read(order.split(self.recipe.batch)[:steps])]
         losses, images = (torch.stack(column).cpu() for column in zip(*pairs, strict=True))  # no waiting until here
@@ -108,6 +114,13 @@ class Training:
         mean = float((losses.double() * images).sum() / images.sum())
         seconds = time.perf_counter() - start
         return {"epoch": number, "loss": mean, "lr": self.sgd.param_groups[0]["lr"], "seconds": seconds}
+
+    def _next_images(self) -> Tensor:
+        """int64 (epoch_images,): the indices of this epoch's images, in order."""
+        if len(self.order) < self.epoch_images:
+            self.order = torch.randperm(len(self.split), generator=self.generator)
+        chosen, self.order = self.order[: self.epoch_images], self.order[self.epoch_images :]
+        return chosen
 
     def _read(self, batches: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor]]:
         """This process's augmented part of each batch, drawn from the generator as a single process would."""
@@ -168,7 +181,8 @@ class Training:
         network = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         noise = {} if self.noise is None else {"noise": self.noise.get_state()}
         state = {"step": self.step, "network": network, "momentum": momentum, "generator": self.generator.get_state()}
-        return state | noise
+        order = {"order": self.order.clone()} if len(self.order) else {}
+        return state | noise | order
 
     def load_state(self, tree: dict[str, Any]) -> None:
         """Goes on from `state`, bit for bit on the CPU at the same thread count."""
@@ -181,6 +195,7 @@ class Training:
         self.generator.set_state(tree["generator"].cpu())
         if self.noise is not None and "noise" in tree:  # a state from before networks drew
             self.noise.set_state(tree["noise"].cpu())
+        self.order = tree.get("order", self.order[:0]).cpu()
         self.step = int(tree["step"])
 
 
@@ -191,10 +206,12 @@ def train_on(
     name: str,
     epoch: Callable[[], dict[str, Any]] | None = None,
     kept: Callable[[], dict[str, Any]] = dict,
+    after: Callable[[int], None] = lambda done: None,
 ) -> None:
     """Goes on with a training to its end, an epoch at a time, each saved; `name` is what the reporter calls it.
 
-    epoch: in place of the training's own, gives the line of the history; kept: what is saved beside the training.
+    epoch: in place of the training's own, gives the line of the history; kept: what is saved beside the training;
+    after: is called with the number of epochs done once each has been saved.
     """
     if stage.saved is not None:
         training.load_state(stage.saved["training"])
@@ -206,4 +223,5 @@ def train_on(
         stage.reached(training.epochs_done)
         if stage.folder is not None:  # a state is a copy of all weights
             stage.save({"training": training.state(), **kept()}, line)
+        after(training.epochs_done)
         reporter.advance(training.epochs_done)
