@@ -104,7 +104,7 @@ def build(
     channels: Annotated[int | None, typer.Option(help="C of the trained networks; default: as run scores")] = None,
     cells: Annotated[int | None, typer.Option(help="N, cells a stage; default: as run scores")] = None,
     sample: Annotated[int | None, typer.Option(help="train only so many classes, drawn at random")] = None,
-    every_epoch: Annotated[bool, typer.Option("--every-epoch", help="measure and keep every epoch of a training")] = False,
+    every_epoch: Annotated[bool, typer.Option("--every-epoch", help="measure after every epoch, keep all")] = False,
     workers: Annotated[int | None, typer.Option(help="processes of one thread each; default: one a core")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1")] = "cpu",
     data: Annotated[Path | None, typer.Option(help="the folder of a published data set's files")] = None,

@@ -161,7 +161,8 @@ def backgrounds(
 def _means(photograph: np.ndarray, factor: int) -> np.ndarray:
     """The mean over each square of `factor` pixels a side, uint8 (height - factor + 1, width - factor + 1, 3)."""
     windows = np.lib.stride_tricks.sliding_window_view(photograph, (factor, factor), axis=(0, 1))
-    return (windows.sum((-2, -1), dtype=np.int64) // factor**2).astype(np.uint8)
+    means: np.ndarray = windows.sum((-2, -1), dtype=np.int64) // factor**2
+    return means.astype(np.uint8)
 
 
 def draw(
