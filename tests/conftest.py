@@ -23,6 +23,30 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 jaxtyping.install_import_hook("benchbed", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
 
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def left_in_checkout() -> set[str]:
+    """What lies in the root of the checkout and in its folder of runs; hidden files are the tools' own caches."""
+    root = {name for name in os.listdir(ROOT) if not name.startswith(".") and name != "__pycache__"}
+    return root | {f"runs/{path.name}" for path in (ROOT / "runs").glob("*")}
+
+
+KNOWN = left_in_checkout()
+
+
+@pytest.fixture(autouse=True)
+def clean_checkout() -> Iterator[None]:
+    """Fails a test that writes beside the sources: a run needs --out, a file needs tmp_path.
+
+    Under xdist the tests that ran at the same time are blamed too, as would be somebody's own run in the checkout.
+    """
+    yield
+    new = left_in_checkout() - KNOWN
+    KNOWN.update(new)
+    assert not new, f"this test, or one beside it, left in {ROOT}: {', '.join(sorted(new))}"
+
+
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """For a test that hands over a wrong type on purpose, to see what a user would."""
@@ -32,7 +56,7 @@ def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The third-party data beside the checkout, which the project neither holds nor needs."""
-    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = ROOT.parent / "shared" / "data"
     if not folder.is_dir():
         pytest.skip("needs the third-party data in ../shared/data beside the checkout")
     return folder
@@ -41,7 +65,7 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def child_env() -> dict[str, str]:
     """The environment of a Python that imports this checkout from wherever it runs."""
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 @pytest.fixture(scope="session")

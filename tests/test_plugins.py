@@ -263,8 +263,9 @@ def test_its_author_may_see_the_traceback(
     file = files / "my_last.py"
     file.write_text(SELECTOR.replace("        choices =", "        1 / 0\n        choices ="))
     monkeypatch.setenv("BENCHBED_TRACEBACK", "1")
+    names = ("--searcher", "random", "--selector", "my-last", "--plugin", file, "--out", tmp_path / "out")
     with pytest.raises(ZeroDivisionError):
-        command("run", "--searcher", "random", "--selector", "my-last", "--plugin", file, *tiny_flags)
+        command("run", *names, *tiny_flags)
 
 
 @pytest.mark.parametrize(

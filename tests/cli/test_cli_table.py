@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from benchbed.spaces.nb201.space import all_architectures
+from benchbed.spaces.nb201.space import all_strings
 from benchbed.tables import Table
 
 Command = Callable[..., Any]
-TEXTS = [cell.text for cell in all_architectures()]
+TEXTS = all_strings()
 WORDS = ("--dataset", "cifar10", "--split", "test", "--epochs", "200")
 CELL_11 = "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|none~0|nor_conv_3x3~1|avg_pool_3x3~2|"
 

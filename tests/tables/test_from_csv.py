@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from benchbed.errors import BenchbedError
-from benchbed.spaces.nb201.space import all_architectures
+from benchbed.spaces.nb201.space import all_strings
 from benchbed.tables import Table
 from benchbed.tables.importing import import_table
 from benchbed.tables.show import to_csv
 
-TEXTS = [a.text for a in all_architectures()]
+TEXTS = all_strings()
 IMAGES = {"cifar10_valid": 25000, "cifar10_test": 10000, "cifar100_valid": 5000, "cifar100_test": 5000,
           "imagenet16_valid": 3000, "imagenet16_test": 3000}  # fmt: skip
 I16 = "imagenet16-120"

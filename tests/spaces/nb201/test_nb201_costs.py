@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from benchbed.errors import BenchbedError
 from benchbed.space import Architecture
-from benchbed.spaces.nb201.space import NB201, OPERATIONS, all_architectures, flops, parameters, unique_string
+from benchbed.spaces.nb201.space import NB201, OPERATIONS, all_strings, flops, parameters, unique_string
 
 SPACE = NB201()
-ALL = list(all_architectures())
+ALL = all_strings()
 
 INDEX_0 = "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|"
 INDEX_11 = "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|none~0|nor_conv_3x3~1|avg_pool_3x3~2|"
@@ -129,7 +129,7 @@ def _layers(arch: Architecture, channels: int, cells: int, classes: int, in_chan
     st.integers(1, 16).map(lambda n: 4 * n),
 )
 def test_counts_of_any_network_equal_the_sum_over_its_layers(number, channels, cells, classes, in_channels, size):
-    arch = ALL[number]
+    arch = SPACE.parse(ALL[number])
     layers = _layers(arch, channels, cells, classes, in_channels, size)
     weights = sum(k * k * i * o + 2 * o * normed for k, i, o, _, normed in layers)
     macs = sum(k * k * i * o * s * s for k, i, o, s, _ in layers)
@@ -143,10 +143,10 @@ def test_counts_of_any_network_equal_the_sum_over_its_layers(number, channels, c
 def test_a_network_of_no_positive_size_is_refused_by_name(name, value):
     for count in (parameters, flops):
         with pytest.raises(BenchbedError, match=rf"\b{name}={value}, expected a positive integer"):
-            count(ALL[0], **{name: value})
+            count(SPACE.parse(ALL[0]), **{name: value})
 
 
 @pytest.mark.parametrize(("size", "says"), [(30, "multiple of 4"), (0, "size=0"), (-4, "size=-4")])
 def test_an_image_that_cannot_be_halved_twice_is_refused(size, says):
     with pytest.raises(BenchbedError, match=says):
-        flops(ALL[0], size=size)
+        flops(SPACE.parse(ALL[0]), size=size)
