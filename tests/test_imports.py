@@ -166,3 +166,8 @@ def test_spaces_and_tables_load_no_torch() -> None:
     modules = [".".join(f.with_suffix("").parts).removesuffix(".__init__") for f in lookups]
     assert "benchbed.space" in modules
     assert "torch" not in loaded_by(f"import {', '.join(modules)}")
+
+
+def test_locks_are_made_in_one_place():
+    using = [file for file in FILES["benchbed"] if "fcntl" in set(imports(file))]
+    assert using == [Path("benchbed/runtime/lock.py")]

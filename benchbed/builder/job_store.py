@@ -12,7 +12,6 @@ it. So a killed process loses the job that it was at, and nobody waits for a clo
 whose locks all processes see: a local disk, or NFS version 4.
 """
 
-import fcntl
 import json
 import os
 import secrets
@@ -25,8 +24,9 @@ from typing import IO, Any, NamedTuple
 
 from ..errors import BenchbedError
 from ..runtime.digest import first_difference
-from ..runtime.files import held, one_line
+from ..runtime.files import one_line
 from ..runtime.folder import read_json, write_json
+from ..runtime.lock import held, lock
 
 SHARD = 64  # results a shard: what a damaged one costs
 LOST = "bring it back from a copy, or give another --out"  # without build.json nobody knows what a shard is of
@@ -196,7 +196,7 @@ class Ledger:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         with one_line(self.path, "lock"), open(self.path / "lock", "a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            lock(file.fileno())
             yield
 
 
@@ -218,7 +218,7 @@ def _hold(path: Path) -> IO[str]:
     """The file, locked until it is closed or the process dies."""
     with one_line(path, "write"):
         file = open(path, "a")  # noqa: SIM115  its lock lasts as long as it is open
-        fcntl.flock(file, fcntl.LOCK_EX)
+        lock(file.fileno())
     return file
 
 

@@ -1,10 +1,8 @@
 """Files, written whole or not at all; what the system refuses is said in one line."""
 
-import fcntl
 import json
 import os
 import socket
-import time
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -63,35 +61,6 @@ def atomic(path: Path, tag: str = "") -> Iterator[IO[bytes]]:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
-
-
-def open_lock(path: Path) -> int:
-    """A descriptor of a file to lock, made with its folder where missing; others may remove both at any instant.
-
-    Raises OSError where it cannot be made, after a second in which that may have been their doing: then
-    `Path.mkdir(exist_ok=True)` too may raise FileExistsError or FileNotFoundError.
-    """
-    until = time.monotonic() + 1
-    while True:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except (FileExistsError, FileNotFoundError):
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.001)
-
-
-def held(path: Path) -> bool:
-    """Whether a living process holds a lock on the file; False where there is no file."""
-    try:
-        with open(path) as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -6,7 +6,6 @@ written last, under a temporary name, and renamed: a record that exists is whole
 checkpoints, where a search was asked to keep some.
 """
 
-import fcntl
 import io
 import json
 import os
@@ -20,7 +19,8 @@ from typing import IO, Any
 import torch
 
 from ..errors import BenchbedError
-from .files import one_line, open_lock, write_atomic
+from .files import one_line, write_atomic
+from .lock import lock, open_lock
 
 Tree = dict[str, Any]  # tensors, numbers, strings, lists, dicts: what torch.load(weights_only=True) gives back
 SNAPSHOTS = "snapshots"
@@ -81,22 +81,20 @@ class Folder:
         """Makes the folder and takes its lock. Raises BenchbedError that names the process that holds it."""
         while True:
             self._made += [p for p in (self.path, *self.path.parents) if not p.exists()]
-            lock = os.fdopen(open_lock(self.path / ".lock"), "r+")
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | (0 if self.wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                holder = lock.read().strip() or "unknown"
-                lock.close()
+            file = os.fdopen(open_lock(self.path / ".lock"), "r+")
+            if not lock(file.fileno(), self.wait):
+                holder = file.read().strip() or "unknown"
+                file.close()
                 self._made.clear()  # the holder's now
-                raise HeldError(f"{self.path} is held by process {holder}: wait for it, or use another --out") from None
+                raise HeldError(f"{self.path} is held by process {holder}: wait for it, or use another --out")
             with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(lock.fileno()), os.stat(self.path / ".lock")):
+                if os.path.samestat(os.fstat(file.fileno()), os.stat(self.path / ".lock")):
                     break
-            lock.close()  # whoever held it removed the folder meanwhile
-        self._lock = lock
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+            file.close()  # whoever held it removed the folder meanwhile
+        self._lock = file
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

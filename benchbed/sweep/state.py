@@ -17,8 +17,9 @@ from ..errors import BenchbedError
 from ..pipeline.many import Run, in_words, record_of
 from ..pipeline.record import Record
 from ..runtime.failures import Failure, failures
-from ..runtime.files import held, one_line, own_tag, write_atomic
+from ..runtime.files import one_line, own_tag, write_atomic
 from ..runtime.folder import read_json
+from ..runtime.lock import held
 from ..runtime.machine import versions
 from .study import Study
 

@@ -15,7 +15,6 @@ claim so that no instant is without. In a journal file there are none: there a l
 named after the trial, which the system takes from it when it ends.
 """
 
-import fcntl
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -29,7 +28,7 @@ from optuna.storages import BaseStorage, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ..errors import BenchbedError
-from ..runtime.files import open_lock
+from ..runtime.lock import lock, open_lock
 from .samplers import experimental
 from .storage import database
 
@@ -178,9 +177,7 @@ class Locks:
         if number in self._held:
             return False
         handle = open_lock(self.folder / str(number))
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not lock(handle, wait=False):
             os.close(handle)
             return False
         self._held[number] = handle

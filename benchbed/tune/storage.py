@@ -5,7 +5,6 @@ need to survive: a journal that a killed writer left in the middle of a line is 
 that goes away for a while is waited for.
 """
 
-import fcntl
 import functools
 import json
 import os
@@ -24,6 +23,7 @@ from sqlalchemy.engine import URL, make_url
 
 from ..errors import BenchbedError
 from ..runtime.files import one_line
+from ..runtime.lock import lock, open_lock
 from .samplers import experimental
 
 MEMORY, JOURNAL = "memory", "journal:"
@@ -133,9 +133,9 @@ class FileLock(BaseJournalFileLock):
         self._held = -1
 
     def acquire(self) -> bool:
-        handle = os.open(self.file, os.O_RDWR | os.O_CREAT, 0o666)
+        handle = open_lock(self.file)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            lock(handle)
             _mend(handle)
         except BaseException:
             os.close(handle)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchbed.runtime.files import open_lock
+from benchbed.runtime.lock import open_lock
 
 
 def test_the_folder_of_a_lock_may_go_and_come_at_any_time(tmp_path: Path) -> None:
