@@ -3,8 +3,10 @@
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,8 +19,12 @@ from .report import report, verify
 from .study import study_app
 from .sweep import sweep
 from .table import describe_in, query, table_app
-from .train import Mixed, train
+from .train import Mixed, given, shown, train
 from .tune import tune
+
+if TYPE_CHECKING:
+    from ..pipeline.full_search import FullSearch
+    from ..results import Results
 
 INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT
 
@@ -187,39 +193,18 @@ def select(
     quiet: Quiet = False,
 ) -> None:
     """Run another selector on a finished search."""
-    flags = {
-        "selector": selector, "device": device, "data": data, "splits": splits, "table": table, "dataset": dataset,
-        "foreign": foreign, "space": space, "task": task, "searcher": searcher, "seed": seed, "preset": preset,
-        "protocol": protocol, "out": None if out is None else str(out),
-    }  # fmt: skip
-    from ..pipeline.again import select_again, select_foreign
-    from ..pipeline.given import configuration, names_in
-    from ..report.terminal import grid_summary, run_summary
-    from ..runtime.options import RunOptions
-    from ..runtime.parallel import joined
-    from ..runtime.progress import Reporter
-    from ..spaces.load import load_space
+    from .. import api
+    from ..runtime.parallel import started
 
-    raw = configuration(config, flags, settings or (), plugin or ())
-    if (search is None) == (raw.get("foreign") is None):
-        raise BenchbedError(
-            "select takes a finished search, a folder below OUT/searches, or --foreign FILE: one of both"
-        )
-    names = names_in(raw, "selector")
-    with joined(raw.get("device", "auto")) as (group, where), Reporter(quiet or not group.leader) as reporter:
-        if search is None:
-            options = RunOptions(Path(raw.get("out", "runs")), where, force, reporter, group, mixed=mixed)
-            records = select_foreign(raw, names, options)
-        else:
-            options = RunOptions(search.parent.parent, where, force, reporter, group, mixed=mixed)
-            records = [select_again(search, raw, name, options) for name in names]
-    if not group.leader:
-        return
-    if len(records) == 1:
-        chosen_from = load_space(records[0].space, records[0].config.get("space_options"))
-        run_summary(records[0], chosen_from, _console(), f"{options.out}/{records[0].id}")
-    else:
-        grid_summary(records, _console())
+    records = api.select(
+        search, selector, out=out, quiet=quiet, **given(
+            foreign=foreign, space=space, task=task, searcher=searcher, seed=seed, protocol=protocol, preset=preset,
+            data=data, splits=splits, table=table, dataset=dataset, device=device, config=config, set=settings,
+            plugin=plugin, force=force, mixed=mixed,
+        ),
+    )  # fmt: skip
+    if started().leader:
+        _summary(records)
 
 
 @app.command("list")
@@ -293,6 +278,19 @@ def _full_searches(raw: dict[str, Any], options: Any) -> dict[str, Any]:
 
     selector = names_in(raw, "selector")[0]
     return {name: full_search(raw, name, selector, options) for name in names_in(raw, "searcher")}
+
+
+def _summary(records: "Results", full: "Mapping[str, FullSearch]" = MappingProxyType({})) -> None:
+    """Of one run, or a table of several."""
+    from ..report.terminal import grid_summary, run_summary
+    from ..spaces.load import load_space
+
+    if len(records) > 1:
+        return grid_summary(list(records), _console(), full)
+    (one,), place = records, records.place
+    assert place is not None
+    chosen_from = load_space(one.space, one.config.get("space_options"))
+    run_summary(one, chosen_from, _console(), shown(place / one.id), full)
 
 
 def _console() -> Any:

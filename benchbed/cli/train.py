@@ -41,44 +41,34 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", help="print the result only")] = False,
 ) -> None:
     """Train an architecture from scratch. The same command again goes on where it stopped; torchrun uses many GPUs."""
-    flags = {
-        "arch": arch, "space": space, "task": task, "data": data, "splits": splits, "preset": preset,
-        "protocol": protocol, "epochs": epochs, "seed": seed, "device": device,
-        "out": None if out is None else str(out),
-    }  # fmt: skip
-    raw = _raw(config, {k: v for k, v in flags.items() if v is not None}, settings or [], plugin or [])
-    from ..pipeline import train as job
-    from ..runtime.options import RunOptions
-    from ..runtime.parallel import joined
-    from ..runtime.progress import Reporter
+    from .. import api
+    from ..runtime.parallel import started
 
-    with joined(raw.get("device", "auto")) as (group, where), Reporter(quiet or not group.leader) as reporter:
-        configured = job.resolve(raw, group.size)
-        group.divides("batch", configured.scoring.batch)
-        options = RunOptions(Path(raw.get("out", "runs")), where, force, reporter, group, mixed=mixed)
-        record = job.dry_run(configured, options) if dry_run else job.train(configured, options)
-    if not group.leader:
+    made = api.train(
+        arch, out=out, quiet=quiet, **given(
+            space=space, task=task, data=data, splits=splits, protocol=protocol, preset=preset, epochs=epochs,
+            seed=seed, device=device, config=config, set=settings, plugin=plugin, dry_run=dry_run, force=force,
+            mixed=mixed,
+        ),
+    )  # fmt: skip
+    if not started().leader:
         return
-    if dry_run:
+    if made.folder is None:
         print("dry run: the training went from its first step to its score; nothing was kept")
         return
+    record = made.record
     for split in ("test", "valid"):
         print(f"{split:>5}  top-1 {record[f'{split}_accuracy']:.2f} %  top-5 {record[f'{split}_top5']:.2f} %")
     if skipped := sum(len(names) for names in record["skipped"].values()):
         print(f"{skipped} images that cannot be read were skipped: the record names them")
-    print(f"record  {options.out / record['id'] / 'record.json'}")
+    print(f"record  {shown(made.folder / 'record.json')}")
 
 
-def _raw(config: Path | None, flags: dict[str, Any], settings: list[str], plugins: list[Path]) -> dict[str, Any]:
-    """The file's values, the flags over them, --set over both, as `run` has it; `arch` is of this command alone."""
-    from ..pipeline.given import read_configuration
-    from ..pipeline.resolve import with_settings
-    from ..registry import add_file
+def given(**options: Any) -> dict[str, Any]:
+    """Those that were given."""
+    return {name: value for name, value in options.items() if value is not None}
 
-    for file in plugins:
-        add_file(file)
-    given = {**(read_configuration(config) if config else {}), **flags}
-    own = {"arch": given.pop("arch")} if "arch" in given else {}
-    if "epochs" in flags:  # what --set says of them must win here too
-        given["scoring"] = {**given.get("scoring", {}), "epochs": given.pop("epochs")}
-    return {**own, **with_settings(given, settings)}
+
+def shown(path: Path) -> str:
+    """The path as a person reads it: from the working folder, where it lies below."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
