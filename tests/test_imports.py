@@ -6,7 +6,9 @@ import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from jaxtyping import TypeCheckError
 
@@ -97,16 +99,43 @@ def test_a_name_that_is_not_public_is_refused() -> None:
         getattr(benchbed, name)
 
 
-@pytest.mark.parametrize("package", ["benchbed", "benchbed.searchers", "benchbed.selectors"])
-def test_annotations_are_checked_while_the_tests_run(
-    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "hooked_probe.py").write_text("def twice(x: float) -> float:\n    return 2 * x\n")
-    monkeypatch.setattr(import_module(package), "__path__", [str(tmp_path)])
-    probe = import_module(f"{package}.hooked_probe")
+PROBE = """
+import numpy as np
+from jaxtyping import Float
+
+def twice(x: float) -> float:
+    return 2 * x
+
+def wrong(x: float) -> float:
+    return str(x)
+
+def dot(x: Float[np.ndarray, "n"], y: Float[np.ndarray, "n"]) -> Float[np.ndarray, ""]:
+    return np.asarray(x @ y[: len(x)])
+"""
+
+
+@pytest.fixture(params=["benchbed", "benchbed.searchers", "benchbed.selectors"])
+def probe(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    (tmp_path / "hooked_probe.py").write_text(PROBE)
+    monkeypatch.setattr(import_module(request.param), "__path__", [str(tmp_path)])
+    yield import_module(f"{request.param}.hooked_probe")
+    del sys.modules[f"{request.param}.hooked_probe"]
+
+
+def test_annotations_are_checked_while_the_tests_run(probe: Any) -> None:
     assert probe.twice(2) == 4
+    assert probe.dot(np.ones(3), np.ones(3)) == 3
     with pytest.raises(TypeCheckError, match="twice"):
         probe.twice("a")
+    with pytest.raises(TypeCheckError, match="wrong"):
+        probe.wrong(1.0)
+    with pytest.raises(TypeCheckError, match="dot"):
+        probe.dot(np.ones(3), np.ones(4))
+
+
+def test_a_test_may_switch_the_checks_off(probe: Any, unchecked: None) -> None:
+    assert probe.twice("a") == "aa"
+    assert probe.dot(np.ones(3), np.ones(4)) == 3
 
 
 def arrows() -> dict[str, set[str]]:
