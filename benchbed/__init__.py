@@ -78,7 +78,7 @@ class Verb(ModuleType):
     `benchbed.sweep` is a package, and importing a part of it puts the package in the function's place.
     """
 
-    def __call__(self, *given: Any, **options: Any) -> Any:
+    def __call__(self, *given: object, **options: object) -> object:
         return getattr(import_module(f"{__name__}.api"), self.__name__.rpartition(".")[2])(*given, **options)
 
 

@@ -103,7 +103,7 @@ class Modified(Searcher[Any]):
     of: ClassVar[type[Searcher[Any]]]
     by: ClassVar[tuple[tuple[str, type[Modifier[Any]]], ...]]
 
-    def __init__(self, space: Space, options: Any, streams: Streams):
+    def __init__(self, space: Space, options: BaseModel, streams: Streams):
         own, others = self.split(options)
         self.base = self.of(space, own, streams)
         self.modifiers = {name: kind(self.base, others[name]) for name, kind in self.by}
@@ -116,7 +116,7 @@ class Modified(Searcher[Any]):
             self.base.optimiser.register_step_pre_hook(self._change_gradient)
 
     @classmethod
-    def split(cls, options: Any) -> tuple[Any, dict[str, Any]]:
+    def split(cls, options: BaseModel) -> tuple[BaseModel, dict[str, BaseModel]]:
         """The searcher's options, and each modifier's by name."""
         values = options.model_dump()
         inside = values.get("modifiers", {})
@@ -127,12 +127,12 @@ class Modified(Searcher[Any]):
         return part(cls.of.Options, values), {name: part(m.Options, inside.get(name, values)) for name, m in cls.by}
 
     @classmethod
-    def needed(cls, options: Any) -> frozenset[str]:
+    def needed(cls, options: BaseModel) -> frozenset[str]:
         own, others = cls.split(options)
         return cls.of.needed(own).union(*(kind.needed(others[name]) for name, kind in cls.by))
 
     @classmethod
-    def check(cls, options: Any, space: Space, objective: Objective | None) -> None:
+    def check(cls, options: BaseModel, space: Space, objective: Objective | None) -> None:
         own, others = cls.split(options)
         cls.of.check(own, space, objective)
         for name, kind in cls.by:
@@ -176,7 +176,7 @@ class Modified(Searcher[Any]):
                 alpha.copy_(torch.where(self.mask & (self.mask.sum(1) > 1)[:, None], alpha, before))
         return logged
 
-    def _change_gradient(self, optimiser: torch.optim.Optimizer, *_: Any) -> None:
+    def _change_gradient(self, optimiser: torch.optim.Optimizer, *_: object) -> None:
         assert isinstance(self.base, AlphaSearcher)
         for modifier in self.modifiers.values():
             assert self.base.alpha.grad is not None

@@ -192,7 +192,7 @@ def load(kind: str, name: str) -> Any:
     return found[0]
 
 
-def _from_entry_point(plugin: Plugin) -> Any:
+def _from_entry_point(plugin: Plugin) -> object:
     module_name, _, attribute = plugin.target.partition(":")
     where = f"entry point {plugin.kind} '{plugin.name}' = {plugin.target}"
     try:

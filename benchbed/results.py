@@ -110,7 +110,7 @@ class Results(Sequence[Record]):
 
         return [load_space(r.space, r.config.get("space_options")).parse(r.architecture) for r in self]
 
-    def where(self, **values: Any) -> "Results":
+    def where(self, **values: object) -> "Results":
         """The records whose attribute has the value, or one of several: `where(searcher="darts", seed=range(5))`.
 
         Raises BenchbedError for an attribute that a record does not have, naming the nearest.
@@ -275,6 +275,5 @@ def _axes(given: "Axes | None") -> "Axes":
     return made
 
 
-def _among(value: Any, wanted: Any) -> bool:
-    several = isinstance(wanted, Iterable) and not isinstance(wanted, str)
-    return value in wanted if several else value == wanted
+def _among(value: object, wanted: object) -> bool:
+    return value in wanted if isinstance(wanted, Iterable) and not isinstance(wanted, str) else value == wanted

@@ -59,7 +59,7 @@ class Plugin(ABC, Generic[OptionsT]):
     needs: ClassVar[frozenset[str]] = frozenset()
     suite_options: ClassVar[Mapping[str, Any]] = {}
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         given = [a for base in vars(cls).get("__orig_bases__", ()) for a in get_args(base)]
         given = [a.__bound__ if isinstance(a, TypeVar) else a for a in given]

@@ -45,15 +45,15 @@ DIGITS = 6  # significant ones of a target that a study derives
 # -- options: each field is a flag -------------------------------------------------------------------------------------
 
 
-def _split(value: Any) -> Any:
+def _split(value: object) -> object:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
-def _seeds(value: Any) -> Any:
+def _seeds(value: object) -> object:
     return seed_range(value) if isinstance(value, str) else value
 
 
-def _distinct(values: Any) -> Any:
+def _distinct(values: Sequence[object]) -> Sequence[object]:
     if twice := [v for v in values if values.count(v) > 1]:
         raise ValueError(f"{twice[0]} is given twice; expected each once")
     return values
@@ -223,7 +223,7 @@ class Study(ABC, Generic[O]):
     def __init__(self, options: O, lab: Lab):
         self.options, self.lab = options, lab
 
-    def __init_subclass__(cls, **more: Any) -> None:
+    def __init_subclass__(cls, **more: object) -> None:
         super().__init_subclass__(**more)
         for base in vars(cls).get("__orig_bases__", ()):
             if get_origin(base) is Study and isinstance(get_args(base)[0], type):
@@ -275,7 +275,7 @@ def score_job(lab: Lab, config: RunConfig, architecture: str, dataset: str | Non
     return {**whole, "architecture": architecture, "dataset": dataset}
 
 
-def search_job(config: RunConfig, record: Record, **more: Any) -> Job:
+def search_job(config: RunConfig, record: Record, **more: object) -> Job:
     """The job of a study that looks at a finished search: its configuration, its name, and whatever else counts."""
     return {"config": config.model_dump(mode="json"), "search": record.search, **more}
 

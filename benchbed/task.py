@@ -139,7 +139,7 @@ class Seal:
         self._load = load
         self.opened = False
 
-    def open(self, selection: Any) -> AnySplit:
+    def open(self, selection: object) -> AnySplit:
         """The test split, for scoring `selection`. Raises RuntimeError without one: nothing else may see it."""
         if selection is None:
             raise RuntimeError("the test split is sealed until an architecture has been selected")

@@ -7,11 +7,11 @@ is not paid for twice.
 """
 
 from functools import cached_property
-from typing import Any
 
-from benchbed.black_box import BlackBoxSearcher, Trial
+from benchbed.black_box import BlackBoxOptions, BlackBoxSearcher, Trial
 from benchbed.objective import Tree
-from benchbed.space import Architecture
+from benchbed.space import Architecture, Space
+from benchbed.streams import Streams
 
 TRIES = 1000  # draws of a start that is not known yet, before the space counts as seen
 
@@ -19,8 +19,8 @@ TRIES = 1000  # draws of a start that is not known yet, before the space counts 
 class LocalSearch(BlackBoxSearcher):
     """Hill climbing over whole neighbourhoods, restarted at local optima."""
 
-    def __init__(self, *arguments: Any):
-        super().__init__(*arguments)
+    def __init__(self, space: Space, options: BlackBoxOptions, streams: Streams):
+        super().__init__(space, options, streams)
         self.here: Architecture | None = None  # where it stands; None: the next trial is a start
 
     @cached_property

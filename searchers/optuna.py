@@ -7,6 +7,7 @@ the other and told its reward; the sampler's seed is a draw of the run's stream.
 
 from functools import cached_property
 from itertools import combinations
+from types import ModuleType
 from typing import Any, Literal
 
 from pydantic import Field
@@ -40,7 +41,7 @@ class OptunaSearch(BlackBoxSearcher[Options]):
         self.seed = seed
         sampler = getattr(self.optuna.samplers, SAMPLERS[self.options.sampler])(seed=seed)
         self.study = self.optuna.create_study(direction="maximize", sampler=sampler)
-        self.open: Any = None  # the study's trial of the pending architecture
+        self.open: object = None  # the study's trial of the pending architecture
 
     @cached_property
     def distributions(self) -> dict[str, Any]:
@@ -54,8 +55,8 @@ class OptunaSearch(BlackBoxSearcher[Options]):
         return found
 
     def propose(self) -> Architecture:
-        self.open = self.study.ask(self.distributions)
-        asked = self.open.params
+        self.open = asked_for = self.study.ask(self.distributions)
+        asked = asked_for.params
         choices = [asked[position.name] for position in self.space.positions]
         for n, node in enumerate(self.space.nodes):
             kept = list(combinations(node.incoming, node.keep))[asked.get(f"inputs of node {n}", 0)]
@@ -87,7 +88,7 @@ class OptunaSearch(BlackBoxSearcher[Options]):
                 self.observe(self.trials[n])
 
 
-def _optuna() -> Any:
+def _optuna() -> ModuleType:
     """The library. Raises BenchbedError where it is not installed."""
     try:
         import optuna

@@ -2,7 +2,7 @@
 
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from ..tables.figures import Figure
 from ..tables.table import Table
 from .classes import CellClass, classes
 from .quality import Quality, by_class, quality, seeds_by_class, text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SHOWN = 3  # best and worst cells that are drawn
 
@@ -98,12 +101,12 @@ def _picture(
             save_figure(canvas, path, "svg", "table")
 
 
-def _distribution(panel: Any, own: np.ndarray) -> None:
+def _distribution(panel: "Axes", own: np.ndarray) -> None:
     panel.hist(own, bins=60, color="#0072B2")
     panel.set(xlabel="test accuracy of a class, %", ylabel="classes", title="distribution")
 
 
-def _seeds(panel: Any, seeds: np.ndarray, names: tuple[str, ...]) -> None:
+def _seeds(panel: "Axes", seeds: np.ndarray, names: tuple[str, ...]) -> None:
     panel.set_title("seed against seed")
     if seeds.shape[1] < 2:
         panel.text(0.5, 0.5, "one seed", ha="center")
@@ -112,7 +115,7 @@ def _seeds(panel: Any, seeds: np.ndarray, names: tuple[str, ...]) -> None:
     panel.set(xlabel=f"test accuracy, seed {names[0]}, %", ylabel=f"seed {names[1]}, %")
 
 
-def _reference(panel: Any, reference: Table | None, groups: list[CellClass], own: np.ndarray) -> None:
+def _reference(panel: "Axes", reference: Table | None, groups: list[CellClass], own: np.ndarray) -> None:
     panel.set_title("rank against the reference's")
     if reference is None:
         panel.text(0.5, 0.5, "no reference given", ha="center")
@@ -125,7 +128,7 @@ def _reference(panel: Any, reference: Table | None, groups: list[CellClass], own
     panel.set(xlabel=f"rank in {reference.name} on {dataset} (1: best)", ylabel="rank here (1: best)")
 
 
-def _operations(panel: Any, table: Table, figure: Figure) -> None:
+def _operations(panel: "Axes", table: Table, figure: Figure) -> None:
     """The mean accuracy of the architectures that hold an operation at a position."""
     positions, values = table.space.positions, table.values(*figure)
     axes = range(len(positions))

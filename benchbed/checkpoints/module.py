@@ -18,6 +18,7 @@ from ..errors import BenchbedError, unknown
 from ..layers.plan import Plan
 from ..objective import Decisions
 from ..objectives.supernet import SupernetObjective, SupernetOptions
+from ..searcher import Searcher
 from ..selector import Context, Selection, Selector
 from ..space import Architecture, Position, Space
 from ..streams import Streams, seeded
@@ -81,11 +82,12 @@ class Gated(nn.Module):
         self.module = module
 
     def forward(self, images: Tensor, gates: Tensor, plan: Plan) -> Tensor:
-        logits: Tensor = _run(self.module, images, gates)
+        logits = _run(self.module, images, gates)
+        assert isinstance(logits, Tensor)
         return logits
 
 
-def _run(module: nn.Module, images: Tensor, gates: Tensor) -> Any:
+def _run(module: nn.Module, images: Tensor, gates: Tensor) -> object:
     buffers = {name: value.clone() for name, value in module.named_buffers()}
     return functional_call(module, buffers, (images, gates))
 
@@ -191,7 +193,7 @@ def _check_module(module: object, space: Space, task: Task, device: torch.device
         raise BenchbedError(f"module(images, gates): its logits do not depend on its {lacking}, by autograd")
 
 
-def _tuning(objective: SupernetObjective, searcher: Any) -> Callable[..., None]:
+def _tuning(objective: SupernetObjective, searcher: Searcher) -> Callable[..., None]:
     def tune(decisions: Decisions, epoch: int, epochs: int, lr_factor: float, train_alpha: bool) -> None:
         under = objective.decided(decisions)
         if epoch == 0:

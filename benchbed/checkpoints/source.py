@@ -80,10 +80,11 @@ def read(path: Path) -> Foreign:
     """
     with one_line(path, "read"):
         content = path.read_bytes()
-    saved = _loaded(path)
-    layout = next((name for name, key in LAYOUTS.items() if isinstance(saved, dict) and key in saved), None)
+    found = _loaded(path)
+    saved = found if isinstance(found, dict) else {}
+    layout = next((name for name, key in LAYOUTS.items() if key in saved), None)
     if layout is None:
-        held = ", ".join(sorted(map(str, saved))[:8]) if isinstance(saved, dict) else type(saved).__name__
+        held = ", ".join(sorted(map(str, saved))[:8]) if isinstance(found, dict) else type(found).__name__
         raise BenchbedError(f"{path} is no checkpoint of a known layout, it holds {held}: expected darts-pt's "
                             "(state_dict, alpha) or AutoDL's (search_model)")  # fmt: skip
     model = saved[LAYOUTS[layout]]
@@ -111,7 +112,7 @@ STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")  # our su
 ALPHA = ("_arch_parameters", "arch_parameters")
 
 
-def _loaded(path: Path) -> Any:
+def _loaded(path: Path) -> object:
     try:
         with torch.serialization.safe_globals(ADMITTED):
             return torch.load(path, map_location="cpu", weights_only=True)

@@ -20,11 +20,12 @@ from .study import study_app
 from .sweep import sweep
 from .table import describe_in, query, table_app
 from .train import Mixed, given, shown, train
-from .tune import tune
+from .tune import console_, tune
 
 if TYPE_CHECKING:
     from ..pipeline.full_search import FullSearch
     from ..results import Results
+    from ..runtime.options import RunOptions
 
 INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT
 
@@ -150,7 +151,7 @@ def run(
 
         check_timeable(raw)
     kept = snapshot_epochs(snapshots, configs)
-    console = _console()
+    console = console_()
     with joined(raw.get("device", "auto")) as (group, where), Reporter(quiet or not group.leader) as reporter:
         options = RunOptions(Path(raw.get("out", "runs")), where, force, reporter, group, kept, mixed=mixed)
         records = walk(configs, options) if dry_run else run_all(configs, options)
@@ -271,7 +272,7 @@ def describe(
             print(f"\n{in_table}")
 
 
-def _full_searches(raw: dict[str, Any], options: Any) -> dict[str, Any]:
+def _full_searches(raw: dict[str, Any], options: "RunOptions") -> dict[str, Any]:
     """By searcher, what its search at the paper's size would take here."""
     from ..pipeline.full_search import full_search
     from ..pipeline.given import names_in
@@ -286,18 +287,11 @@ def _summary(records: "Results", full: "Mapping[str, FullSearch]" = MappingProxy
     from ..spaces.load import load_space
 
     if len(records) > 1:
-        return grid_summary(list(records), _console(), full)
+        return grid_summary(list(records), console_(), full)
     (one,), place = records, records.place
     assert place is not None
     chosen_from = load_space(one.space, one.config.get("space_options"))
-    run_summary(one, chosen_from, _console(), shown(place / one.id), full)
-
-
-def _console() -> Any:
-    """For results on stdout: as wide as the terminal, or wide enough for a table in a pipe."""
-    from rich.console import Console
-
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    run_summary(one, chosen_from, console_(), shown(place / one.id), full)
 
 
 def _register(files: list[Path] | None) -> None:

@@ -10,6 +10,7 @@ from typer.core import TyperCommand, TyperGroup
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
+    from typer._click.core import Context
 
 
 NONE = inspect.Parameter.empty
@@ -29,7 +30,7 @@ RUNNING: dict[str, tuple[Any, Any]] = {  # of every study: where and how, which 
 class Studies(TyperGroup):
     """The studies of the registry as commands. `--plugin FILE` counts before a name is looked for: it may hold it."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: "Context", args: list[str]) -> list[str]:
         from ..registry import add_file
 
         for flag, value in zip(args, [*args[1:], ""], strict=False):
@@ -38,12 +39,12 @@ class Studies(TyperGroup):
         ctx.meta["words"] = list(args)
         return super().parse_args(ctx, args)
 
-    def list_commands(self, ctx: Any) -> list[str]:
+    def list_commands(self, ctx: "Context") -> list[str]:
         from ..registry import plugins
 
         return [plugin.name for plugin in plugins("study")]
 
-    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand:
+    def get_command(self, ctx: "Context", cmd_name: str) -> TyperCommand:
         from ..registry import find
 
         if cmd_name in ctx.meta.get("words", [cmd_name]):

@@ -3,11 +3,15 @@
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import BenchbedError
+
+if TYPE_CHECKING:
+    from ..space import Architecture
+    from ..tables import Table
 
 table_app = typer.Typer(no_args_is_help=True, help="Benchmark tables: import, fetch, list, show, export.")
 
@@ -193,7 +197,7 @@ def query(
         print(f"note: {answer.note}")
 
 
-def describe_in(name: str, space: str, cell: Any, as_json: bool) -> Any:
+def describe_in(name: str, space: str, cell: "Architecture", as_json: bool) -> dict[str, Any] | str:
     """What `describe` adds: the cell in a table and its neighbours, as JSON facts or as text."""
     from ..tables import Table
     from ..tables.show import cell_facts, cell_text
@@ -208,7 +212,7 @@ def _seeds(count: int) -> str:
     return "1 seed" if count == 1 else f"{count} seeds"
 
 
-def _imported(table: Any) -> None:
+def _imported(table: "Table") -> None:
     from ..runtime.typed_command import typed_command
     from ..tables.show import text
 

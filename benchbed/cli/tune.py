@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,8 @@ from ..errors import BenchbedError
 from .train import Mixed
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ..tune.study import Study
 
 
@@ -47,7 +49,7 @@ def tune(
         print(f"dry run: {len(made.slots)} trials of {len(made.study.seeds)} seed(s) went from the space to "
               f"{' and '.join(file.name for file in files[:2])}; nothing was kept")  # fmt: skip
         return
-    print_page(made.study, made.slots, made.trials, _console())
+    print_page(made.study, made.slots, made.trials, console_())
     print("\nwritten: " + ", ".join(map(str, files[:2])) + (f" and {len(files) - 2} of the front" if files[2:] else ""))
     if made.unfinished:
         raise Unfinished(made.unfinished)
@@ -68,10 +70,11 @@ def _status(study: "Study") -> None:
         made = existing(study, storage)
         trials = made.get_trials(deepcopy=False)
         count = max(study.options.trials, begun(made))  # it may have been begun with --trials
-        print_page(study, slots(trials, count), trials, _console())
+        print_page(study, slots(trials, count), trials, console_())
 
 
-def _console() -> Any:
+def console_() -> "Console":
+    """For results on stdout: as wide as the terminal, or wide enough for a table in a pipe."""
     from rich.console import Console
 
     return Console(highlight=False, width=None if sys.stdout.isatty() else 160)

@@ -4,15 +4,16 @@ import copy
 import operator
 import random
 from collections import OrderedDict
+from collections.abc import Iterable
 from functools import cached_property
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 
 from ..errors import BenchbedError
 from ..spaces.nb201.space import OPERATIONS, unique_string
 from .best import best_cell, trial_counts
-from .cells import Cells, Strings, open_table
+from .cells import Cell, Cells, Results, Strings, open_table
 from .means import DATASETS, HOW, MeanResults
 from .refusals import HP, RANDOM, DropinError, given_hp, given_seed
 from .results import ArchResults
@@ -39,8 +40,8 @@ class Benchmark:
     def __init__(self, table: object = None, verbose: bool = True) -> None:
         self.table = open_table(table)
         self.verbose, self.filename = verbose, f"{self.table.name}.npz"
-        self._pinned: dict[int, Any] = {}
-        self._held: OrderedDict[int, Any] = OrderedDict()
+        self._pinned: dict[int, Cell] = {}
+        self._held: OrderedDict[int, Cell] = OrderedDict()
         self._answers: dict[int, dict[Any, dict[str, Any]]] = {}  # of the cells held: what has been asked before
         self.reset_time()
 
@@ -63,10 +64,10 @@ class Benchmark:
     def __len__(self) -> int:
         return 0 if self.table.order is None else len(self.table.order)
 
-    def __getitem__(self, index: object) -> Any:
+    def __getitem__(self, index: SupportsIndex | slice) -> Any:
         return self.meta_archs[index]
 
-    def arch(self, index: Any) -> str:
+    def arch(self, index: SupportsIndex) -> str:
         """The string of an official index."""
         self._say("arch", index=index)
         try:
@@ -105,7 +106,7 @@ class Benchmark:
         return read_nodes(arch_str)
 
     @staticmethod
-    def str2matrix(arch_str: str, search_space: Any = OPERATIONS) -> np.ndarray:
+    def str2matrix(arch_str: str, search_space: Iterable[str] = OPERATIONS) -> np.ndarray:
         """float64 (nodes, nodes): entry [i, j] is the number of the operation from node j to node i, 0 if none."""
         nodes, names = read_nodes(arch_str), list(search_space)
         matrix = np.zeros((len(nodes) + 1, len(nodes) + 1))
@@ -140,7 +141,7 @@ class Benchmark:
             answers[key] = self._info(results, dataset, iepoch, hp, is_random)
         return dict(answers[key])
 
-    def _info(self, results: Any, dataset: str, iepoch: int | None, hp: str, is_random: Any) -> dict[str, Any]:
+    def _info(self, results: Results, dataset: str, iepoch: int | None, hp: str, is_random: object) -> dict[str, Any]:
         train = results.get_metrics(dataset, "train", iepoch=iepoch, is_random=is_random)
         info = named("train", train, train["iepoch"] + 1)
         info.update(self._comment(dataset, hp))
@@ -165,8 +166,7 @@ class Benchmark:
         """flops, params (millions), latency (seconds a batch of 256), T-<set>@epoch and @total (seconds)."""
         hp = given_hp(hp)
         self._say("get_cost_info", index=index, dataset=dataset, hp=hp)
-        found: dict[str, Any] = self._of(self._index(index), hp).get_compute_costs(dataset)
-        return found
+        return self._of(self._index(index), hp).get_compute_costs(dataset)
 
     def get_latency(self, index: object, dataset: str, hp: object = HP) -> Any:
         """Seconds a batch of 256; None where the source has none of the cell."""
@@ -218,7 +218,7 @@ class Benchmark:
 
     # -- records -------------------------------------------------------------------------------------------------------
 
-    def query_meta_info_by_index(self, arch_index: object, hp: object = HP) -> Any:
+    def query_meta_info_by_index(self, arch_index: object, hp: object = HP) -> Results:
         """The `ArchResults` of a cell, a copy."""
         hp = given_hp(hp)
         self._say("query_meta_info_by_index", arch_index=arch_index, hp=hp)
@@ -230,7 +230,7 @@ class Benchmark:
         info = self.query_meta_info_by_index(arch_index, hp)
         return info if dataname is None else info.query(dataname)
 
-    def get_net_param(self, index: object, dataset: str, seed: int | None, hp: object = HP) -> Any:
+    def get_net_param(self, index: object, dataset: str, seed: int | None, hp: object = HP) -> object:
         """None, or without a seed None by seed: a table keeps no weights."""
         return self._of(self._index(index), given_hp(hp)).get_net_param(dataset, seed)
 
@@ -285,7 +285,7 @@ class Benchmark:
             print("\n".join(lines))
         print(f"{'<' * 40}------------{'<' * 40}")
 
-    def _lines(self, results: object, extra: str | None) -> list[str]:
+    def _lines(self, results: Results, extra: str | None) -> list[str]:
         if isinstance(results, MeanResults):
             raise DropinError(f"table {self.table.name} has no losses, which this text shows: {HOW}")
         return describe(results, extra, self._join)
@@ -331,7 +331,7 @@ class Benchmark:
             raise DropinError(f"architecture {str(arch)[:100]!r} is not in the space of NAS-Bench-201")
         return index
 
-    def _cell(self, index: int) -> Any:
+    def _cell(self, index: int) -> Cell:
         """{hp: results} of a cell, remembered for a while; empty if the table has nothing of it."""
         if (pinned := self._pinned.get(index)) is not None:
             return pinned
@@ -343,7 +343,7 @@ class Benchmark:
             self._answers.pop(self._held.popitem(last=False)[0], None)
         return found
 
-    def _read(self, index: int) -> OrderedDict[str, Any]:
+    def _read(self, index: int) -> Cell:
         architecture, trials = self.table.arch(index), self.table.trials
         place = int(self.table._place(architecture))
         if trials is not None:
@@ -352,12 +352,12 @@ class Benchmark:
         hps = self.avaliable_hps if index in self._there else []
         return OrderedDict((hp, MeanResults(self.table, place, index, architecture.text, int(hp))) for hp in hps)
 
-    def _present(self, index: int) -> Any:
+    def _present(self, index: int) -> Cell:
         if not (cell := self._cell(index)):
             raise DropinError(f"table {self.table.name} has nothing of architecture {index}")
         return cell
 
-    def _of(self, index: int, hp: object) -> Any:
+    def _of(self, index: int, hp: object) -> Results:
         cell = self._present(index)
         if (found := cell.get(str(hp))) is None:
             raise DropinError(

@@ -2,25 +2,30 @@
 
 import operator
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 
 from ..tables import Table
+from .means import MeanResults
 from .refusals import DropinError
+from .results import ArchResults
+
+Results = ArchResults | MeanResults
+Cell = dict[str, Results]  # by '12' and '200'
 
 
 class Strings(list[str]):
     """The architectures by official index. A negative index is refused: it is how an unknown string is reported."""
 
-    def __getitem__(self, index: Any) -> Any:
+    def __getitem__(self, index: SupportsIndex | slice) -> Any:
         if not isinstance(index, slice) and operator.index(index) < 0:
             raise DropinError(f"architecture index {index} is negative: query_index_by_arch gives -1 for a string that "
                               "is not in the space")  # fmt: skip
         return super().__getitem__(index)
 
 
-class Cells(Mapping[int, Any]):
+class Cells(Mapping[int, Cell]):
     """`arch2infos_dict`: by official index {'12': results, '200': results}, read when asked for, and kept from then on.
 
     A script may change what it gets from here, and the interface answers accordingly.

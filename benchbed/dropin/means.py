@@ -71,7 +71,7 @@ class MeanResults:
     def get_compute_costs(self, dataset: str) -> dict[str, Any]:
         """flops, params (millions, by formula); latency, T-train@total, T-train@epoch where the table has them."""
         name = ours(dataset)
-        found = {"flops": self._cost("flops", name) / 1e6, "params": self._cost("params", name) / 1e6}
+        found: dict[str, Any] = {"flops": self._cost("flops", name) / 1e6, "params": self._cost("params", name) / 1e6}
         if f"latency/{name}" in self.table.arrays:
             latency = self._cost("latency", name)
             found["latency"] = latency if latency == latency else None
@@ -79,16 +79,15 @@ class MeanResults:
             found["T-train@total"], found["T-train@epoch"] = seconds, seconds / self.epochs
         return found
 
-    def _cost(self, kind: str, name: str) -> Any:
+    def _cost(self, kind: str, name: str) -> float:
         try:
-            return self.table.cost(kind, name).reshape(-1)[self.place].item()
+            return float(self.table.cost(kind, name).reshape(-1)[self.place])
         except BenchbedError as error:
             raise DropinError(str(error)) from None
 
     def get_latency(self, dataset: str) -> float:
         """Seconds a batch of 256. DropinError that names the missing column."""
-        latency: float = self._cost("latency", ours(dataset))
-        return latency
+        return self._cost("latency", ours(dataset))
 
     def get_config(self, dataset: str) -> dict[str, Any]:
         """The network's, which is the same for the whole benchmark."""

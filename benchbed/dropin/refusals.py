@@ -3,7 +3,6 @@
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
 
 from ..errors import BenchbedError
 
@@ -25,8 +24,8 @@ class _Default12(str):
     """'12', told apart from a '12' that the caller gave."""
 
 
-HP: Any = _Default12("12")  # the originals' default
-RANDOM: Any = type("_DefaultTrue", (), {"__repr__": lambda self: "True", "__bool__": lambda self: True})()
+HP: str = _Default12("12")  # the originals' default
+RANDOM: object = type("_DefaultTrue", (), {"__repr__": lambda self: "True", "__bool__": lambda self: True})()
 
 
 def given_hp(hp: object) -> str:
@@ -39,7 +38,7 @@ def given_hp(hp: object) -> str:
     return str(hp)
 
 
-def given_seed(is_random: object) -> Any:
+def given_seed(is_random: object) -> object:
     """`is_random`, warning once where the caller has left it to the default."""
     if is_random is not RANDOM:
         return is_random

@@ -1,9 +1,8 @@
 """One architecture's trainings under one set of hyperparameters, as the originals give them: `ArchResults`."""
 
-import copy
 import random
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, SupportsInt
 
 from ..errors import unknown
 from ..tables.trials import Record
@@ -20,8 +19,8 @@ class ArchResults:
     _mean: Callable[[Sequence[Any]], Any] = staticmethod(mean)
     _trials: type[ResultsCount] = ResultsCount
 
-    def __init__(self, arch_index: Any, arch_str: Any) -> None:
-        self.arch_index, self.arch_str = int(arch_index), copy.deepcopy(arch_str)
+    def __init__(self, arch_index: SupportsInt, arch_str: str) -> None:
+        self.arch_index, self.arch_str = int(arch_index), arch_str
         self.all_results: dict[tuple[str, Any], ResultsCount] = {}
         self.dataset_seed: dict[str, list[Any]] = {}
         self.clear_net_done = False
@@ -74,7 +73,7 @@ class ArchResults:
                 gathered.setdefault(key, []).append(value)
         return {key: None if values[0] is None else self._mean(values) for key, values in gathered.items()}
 
-    def get_latency(self, dataset: str) -> Any:
+    def get_latency(self, dataset: str) -> float:
         """Seconds a batch of 256, the mean over seeds. DropinError if a seed has none."""
         found = []
         for seed, trial in zip(self._seeds(dataset), self._all(dataset), strict=True):
@@ -105,7 +104,7 @@ class ArchResults:
             return dict(zip(self._seeds(dataset), self._all(dataset), strict=True))
         return self._one(dataset, seed)
 
-    def get_net_param(self, dataset: str, seed: object = None) -> Any:
+    def get_net_param(self, dataset: str, seed: object = None) -> object:
         """None, or None by seed: a table keeps no weights."""
         if seed is None:
             return {s: t.get_net_param() for s, t in self.query(dataset).items()}
@@ -176,7 +175,7 @@ class ArchResults:
             raise DropinError(
                 f"a record is made from a dict, not from {state_dict_or_file!r}: 'table import' reads files"
             )
-        made = cls(-1, -1)
+        made = cls(-1, "")
         made.load_state_dict(state_dict_or_file)
         return made
 

@@ -13,6 +13,7 @@ from . import nas201, nats
 from .api import Benchmark
 from .cells import open_table
 from .refusals import DropinError
+from .results import ArchResults
 from .structure import TopologyStructure, topology_str2structure
 from .trial import mean
 from .words import describe, remap_dataset_set_names
@@ -106,7 +107,7 @@ def _tell(package: str, table: Table, given: object) -> None:
     print(f"benchbed: {package} is answered by table {table.name}{instead}", file=sys.stderr)
 
 
-def _print_information(join: str, information: Any, extra_info: Any = None, show: bool = False) -> list[str]:
+def _print_information(join: str, information: ArchResults, extra_info: object = None, show: bool = False) -> list[str]:
     """The lines of `query_info_str_by_arch` of an ArchResults, printed if wished."""
     lines = describe(information, extra_info, join)
     if show:

@@ -28,7 +28,7 @@ class TopologyStructure:
             if not node or any(len(pair) != 2 or pair[1] > i for pair in node):
                 raise DropinError(f"invalid inputs of node {i + 1}: {node}")
         self.node_num = len(genotype) + 1
-        self.nodes: list[Any] = [tuple(node) for node in genotype]
+        self.nodes: list[tuple[Sequence[Any], ...]] = [tuple(node) for node in genotype]
         self.node_N = [len(node) for node in genotype]
 
     def tolist(self, remove_str: str | None) -> tuple[list[Any] | None, bool]:
@@ -41,7 +41,7 @@ class TopologyStructure:
             nodes.append(kept)
         return nodes, True
 
-    def node(self, index: int) -> Any:
+    def node(self, index: int) -> tuple[Sequence[Any], ...]:
         if not 0 < index < len(self):
             raise DropinError(f"invalid node {index}: expected 1 to {len(self) - 1}")
         return self.nodes[index]  # as theirs: counted from 0, though node 0 is refused
@@ -81,11 +81,11 @@ class TopologyStructure:
     def __len__(self) -> int:
         return len(self.nodes) + 1
 
-    def __getitem__(self, index: int) -> Any:
+    def __getitem__(self, index: int) -> tuple[Sequence[Any], ...]:
         return self.nodes[index]
 
     @staticmethod
-    def str2structure(xstr: Any) -> "TopologyStructure":
+    def str2structure(xstr: "str | TopologyStructure") -> "TopologyStructure":
         return xstr if isinstance(xstr, TopologyStructure) else TopologyStructure(read_nodes(xstr))
 
     @staticmethod
@@ -99,5 +99,5 @@ class TopologyStructure:
         return TopologyStructure(nodes)
 
 
-def topology_str2structure(xstr: object) -> TopologyStructure:
+def topology_str2structure(xstr: str | TopologyStructure) -> TopologyStructure:
     return TopologyStructure.str2structure(xstr)

@@ -6,7 +6,7 @@ field is a plain dict or list that the script may change, and the answers are ma
 
 import copy
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..tables.trials import EVAL, TRAIN, Trial
@@ -32,14 +32,14 @@ class ResultsCount:
     _trial: Trial | None = None
 
     def __init__(
-        self, name: Any, state_dict: Any, train_accs: Any, train_losses: Any, params: Any, flop: Any,
-        arch_config: Any, seed: Any, epochs: Any, latency: Any,
+        self, name: object, state_dict: object, train_accs: object, train_losses: object, params: object, flop: object,
+        arch_config: Any, seed: object, epochs: Any, latency: Any,
     ) -> None:  # fmt: skip
         self._memo: dict[Any, Any] = {}
         self.name, self.net_state_dict = name, state_dict
         self.train_acc1es, self.train_losses = copy.deepcopy(train_accs), copy.deepcopy(train_losses)
-        self.train_acc5es: Any = None
-        self.train_times: Any = None
+        self.train_acc5es: object = None
+        self.train_times: object = None
         self.arch_config, self.params, self.flop = copy.deepcopy(arch_config), params, flop
         self.seed, self.epochs, self.latency = seed, epochs, latency
         self.reset_eval()
@@ -61,7 +61,7 @@ class ResultsCount:
             self.__dict__[name] = value
         return value
 
-    def __deepcopy__(self, memo: Any) -> "ResultsCount":
+    def __deepcopy__(self, memo: dict[int, Any]) -> "ResultsCount":
         made = type(self).__new__(type(self))
         made.__dict__.update({k: copy.deepcopy(v, memo) for k, v in self.__dict__.items() if k not in _SHARED})
         made._trial, made._memo = self._trial, {}
@@ -128,11 +128,11 @@ class ResultsCount:
     def get_eval_set(self) -> list[str]:
         return self.eval_names
 
-    def get_net_param(self, clone: bool = False) -> Any:
+    def get_net_param(self, clone: bool = False) -> object:
         """None: a table keeps no weights."""
         return copy.deepcopy(self.net_state_dict) if clone else self.net_state_dict
 
-    def get_config(self, str2structure: Any) -> dict[str, Any]:
+    def get_config(self, str2structure: Callable[[str], object] | None) -> dict[str, Any]:
         """The network's: name, C channels, N cells a stage, the cell (`str2structure` of its string, if given)."""
         own = self.arch_config
         text = own["arch_str"]
@@ -165,7 +165,7 @@ class ResultsCount:
     def update_latency(self, latency: object) -> None:
         self.latency = copy.deepcopy(latency)
 
-    def update_eval(self, accs: Any, losses: Any, times: Any) -> None:
+    def update_eval(self, accs: Mapping[str, Any], losses: Mapping[str, Any], times: Mapping[str, Any]) -> None:
         """Adds evaluation sets, each complete, from dicts keyed '<set>@<epoch>'."""
         for name in {key.split("@")[0] for key in accs}:
             self._add_set(name)
@@ -173,7 +173,7 @@ class ResultsCount:
                 self.eval_acc1es[key], self.eval_losses[key] = accs[key], losses[key]
                 self.eval_times[key] = times[key]
 
-    def update_OLD_eval(self, name: str, accs: Any, losses: Any) -> None:
+    def update_OLD_eval(self, name: str, accs: Mapping[int, Any], losses: Mapping[int, Any]) -> None:
         """Adds an evaluation set from dicts keyed by epoch, without times."""
         self._add_set(name)
         for i in range(self._epochs):
@@ -231,7 +231,7 @@ class ResultsCount:
             raise DropinError(f"invalid iepoch={iepoch}: {self._words} has epochs 0 to {epochs - 1}")
         return epoch
 
-    def _at(self, field: str, evaluated: str | None, epoch: int) -> Any:
+    def _at(self, field: str, evaluated: str | None, epoch: int) -> object:
         if self._trial is not None and field not in self.__dict__:
             return self._trial.number(field, evaluated, epoch)
         return getattr(self, field)[epoch if evaluated is None else f"{evaluated}@{epoch}"]
@@ -273,7 +273,7 @@ _SHARED = ("_trial", "_memo")
 _UNTOUCHED = len(_SHARED)  # entries of an instance of a table's that no script has taken a field of
 
 
-def _field(trial: Trial, name: str) -> Any:
+def _field(trial: Trial, name: str) -> object:
     """A field of the official record, as a new value."""
     if name in TRAIN:
         content = trial.by_epoch(name)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from .results import ArchResults
+
 
 def named(name: str, metrics: dict[str, Any], epochs: object) -> dict[str, Any]:
     """Metrics under the keys of `get_more_info`; what a table of means lacks is left out."""
@@ -24,7 +26,7 @@ def remap_dataset_set_names(dataset: str, metric_on_set: str, verbose: bool = Fa
     return dataset, metric_on_set
 
 
-def describe(results: Any, extra: str | None, join: str) -> list[str]:
+def describe(results: ArchResults, extra: object, join: str) -> list[str]:
     """The lines of `query_info_str_by_arch`."""
     names = results.get_dataset_names()
     lines = [results.arch_str, f"datasets : {names}, extra-info : {extra}"]

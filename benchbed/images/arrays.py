@@ -1,7 +1,6 @@
 """A user's own images and labels: their splits, their classes, their normalisation. `where` names them in refusals."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ SMALLEST = 4  # pixels: NAS-Bench-201's network halves the size twice
 SHARE = 0.2  # of each class, for a split that is not given
 
 
-def check_whole(task: str, name: str, value: Any, least: int, none: bool = False) -> None:
+def check_whole(task: str, name: str, value: object, least: int, none: bool = False) -> None:
     """Raises BenchbedError for an option that is not a whole number of at least `least`, or None where that may be."""
     if value is None and none:
         return
@@ -21,7 +20,7 @@ def check_whole(task: str, name: str, value: Any, least: int, none: bool = False
         raise BenchbedError(f"{task} option {name}={value}: a whole number of at least {least} is needed")
 
 
-def share(task: str, name: str, value: Any) -> float:
+def share(task: str, name: str, value: object) -> float:
     """The option as a share, `SHARE` where it is None. Raises BenchbedError for what does not lie between 0 and 1."""
     value = SHARE if value is None else value
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:

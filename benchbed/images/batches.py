@@ -85,7 +85,7 @@ def _labels(path: Path, labels: object, count: int, layout: Layout) -> np.ndarra
     return np.array(labels, dtype=np.int64) - layout.first
 
 
-def _unpickled(path: Path, content: bytes) -> Any:
+def _unpickled(path: Path, content: bytes) -> object:
     try:
         # latin1 gives the bytes of a Python 2 pickle back one to one, which is what numpy expects of array data
         return _Restricted(io.BytesIO(content), encoding="latin1").load()
@@ -122,7 +122,7 @@ _ADMITTED: dict[tuple[str, str], Callable[..., Any]] = {
 
 
 class _Restricted(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> Callable[..., Any]:
         if (module, name) not in _ADMITTED:
             raise _Foreign(f"'{module}.{name}'"[:200])
         return _ADMITTED[module, name]

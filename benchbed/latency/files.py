@@ -80,7 +80,7 @@ def _authors(path: Path, text: str) -> dict[str, float]:
     return {key: check_time(path, key, _number(found.get("mean"))) for key, found in fields.items()}
 
 
-def _number(text: str | None) -> Any:
+def _number(text: str | None) -> float | str | None:
     try:
         return float(text or "")
     except ValueError:

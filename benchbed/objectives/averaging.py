@@ -33,11 +33,11 @@ class _Sum(torch.autograd.Function):
     """dx to its sum over the processes; backward: v to v."""
 
     @staticmethod
-    def forward(ctx: Any, dx: Tensor, group: Group) -> Tensor:
+    def forward(ctx: object, dx: Tensor, group: Group) -> Tensor:
         return group.sum(dx.contiguous())
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: object, *gradients: Tensor) -> tuple[Tensor, None]:
         return gradients[0], None
 
 

@@ -81,7 +81,9 @@ def _differ() -> BenchbedError:
 class _Norms(TorchFunctionMode):
     """Answers every call of batch norm, by a module or as a function; running averages are neither read nor moved."""
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self, func: Callable[..., object], types: object, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> object:
         call = self._batch_norm if func is F.batch_norm else func
         return call(*args, **(kwargs or {}))
 

@@ -25,7 +25,7 @@ class Budget(NamedTuple):
     amount: float
 
     @classmethod
-    def parse(cls, text: Any) -> "Budget":
+    def parse(cls, text: object) -> "Budget":
         """Of 'steps=N', 'epochs=N' or 'seconds=S'. Raises BenchbedError for anything else."""
         unit, equals, amount = str(text).partition("=")
         if equals and unit.strip() not in UNITS:

@@ -32,7 +32,7 @@ class Common(TypedDict, total=False):
     """
 
     space: str | type[Any]
-    task: Any
+    task: object
     data: str | Path
     splits: str | Path
     seed: int
@@ -103,7 +103,7 @@ SECTIONS = ("supernet", "scoring", "task_options", "space_options", "cost")
 
 @contextmanager
 def raw_of(
-    command: str, options: Any, given: dict[str, Any], out: str | Path | None, **own: Any
+    command: str, options: type, given: dict[str, Any], out: str | Path | None, **own: Any
 ) -> Iterator[dict[str, Any]]:
     """The raw configuration of a call: its options over its file's values, `set` over both; objects have got names.
 

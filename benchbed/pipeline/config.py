@@ -87,7 +87,7 @@ class RunConfig(BaseModel):
         foreign = {} if self.foreign is None else {"foreign": self.foreign.sha256}
         return {**self.model_dump(exclude=left_out), **supernet, "space": self.space_key(), **cost, **foreign}
 
-    def scoring_key(self) -> Any:
+    def scoring_key(self) -> object:
         """What the chosen cell's figures depend on, but for the task."""
         if self.table is not None:
             return self.table.key()
@@ -106,7 +106,7 @@ def key_of_space(name: str, sha256: str | None, options: Mapping[str, Any]) -> s
     return " ".join(part for part in (name, sha256, text) if part)
 
 
-def identity(readable: str, *parts: Any) -> str:
+def identity(readable: str, *parts: object) -> str:
     """`readable` and ten hex digits of the SHA-256 over the parts as canonical JSON."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"

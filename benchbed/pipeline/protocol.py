@@ -126,7 +126,7 @@ def values_of(protocol: Protocol, names: Names) -> dict[str, Value]:
     return found
 
 
-def _declared(kind: str, plugin: Any, label: str) -> Iterator[tuple[str, Any]]:
+def _declared(kind: str, plugin: object, label: str) -> Iterator[tuple[str, Any]]:
     """The dotted values that a plug-in's class declares for a preset, as every plug-in did until protocols were files.
 
     A space's sizes, recipe and epochs stood beside its presets.

@@ -24,7 +24,7 @@ NOT_ALWAYS = ("simulated_seconds",)  # left out of the file where there is none
 SOMETIMES = ("space_options", "task_options", "table", "scoring", "supernet", "cost")
 
 
-def amount(value: Any, most: float = math.inf) -> float:
+def amount(value: object, most: float = math.inf) -> float:
     """A finite number from 0 to `most`. Raises ValueError for anything else, a truth value too."""
     if (
         isinstance(value, bool)
@@ -149,7 +149,7 @@ class Record(BaseModel):
         return checked(file, read_json(file, RECORD_KEYS, REMADE))
 
     @classmethod
-    def of(cls, **values: Any) -> "Record":
+    def of(cls, **values: object) -> "Record":
         """The record of a run that has just finished, the same as when it is read back from its file.
 
         Raises BenchbedError for a figure that no record can hold, such as an accuracy that is not a number.
@@ -177,7 +177,7 @@ class Record(BaseModel):
         known = isinstance(key, str) and key in type(self).model_fields
         return known and not (key in NOT_ALWAYS and getattr(self, str(key)) is None)
 
-    def get(self, key: str, default: Any = None) -> Any:
+    def get(self, key: str, default: object = None) -> Any:
         """What the record says of `key`; `default` where it says nothing."""
         try:
             return self[key]

@@ -88,7 +88,7 @@ def with_settings(raw: Mapping[str, Any], settings: list[str]) -> dict[str, Any]
     return merged
 
 
-def _laid(section: Mapping[str, Any], key: str, value: Any, setting: str) -> dict[str, Any]:
+def _laid(section: Mapping[str, Any], key: str, value: object, setting: str) -> dict[str, Any]:
     """The section with the value at `key`, which may lead into sections of it: 'modifiers.NAME.OPTION'."""
     outer, dot, rest = key.partition(".")
     if not dot:
@@ -99,7 +99,7 @@ def _laid(section: Mapping[str, Any], key: str, value: Any, setting: str) -> dic
     return {**section, outer: _laid(inside, rest, value, setting)}
 
 
-def _value(text: str) -> Any:
+def _value(text: str) -> object:
     try:
         return tomllib.loads(f"x = {text}")["x"]
     except tomllib.TOMLDecodeError:
@@ -185,7 +185,7 @@ def seed_range(text: str) -> range:
     return range(int(first), int(last))
 
 
-def _whole(name: str, value: Any, least: int) -> int:
+def _whole(name: str, value: object, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise BenchbedError(f"{name} = {value!r}: expected an integer of at least {least}")
     return value

@@ -44,7 +44,7 @@ Names = Mapping[str, tuple[str, ...]]  # by kind, what a run's plug-in answers t
 class Value(NamedTuple):
     """A value of a protocol and where it is from."""
 
-    value: Any
+    value: object
     source: str
 
 

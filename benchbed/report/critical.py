@@ -1,7 +1,7 @@
 """The critical-difference diagram of mean ranks (Demsar, JMLR 7, 2006, figure 1)."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from ..stats.ranks import Ranks, cliques
 from .plots import empty_figure, svg_bytes
@@ -55,7 +55,7 @@ def critical_difference_figure(names: Sequence[str], found: Ranks) -> "Figure":
     return figure
 
 
-def _axis(axes: "Axes", k: int, at: Any, found: Ranks) -> None:
+def _axis(axes: "Axes", k: int, at: Callable[[float], float], found: Ranks) -> None:
     """The line of ranks, and the critical difference above it."""
     axes.plot([at(1), at(k)], [0, 0], c="k", lw=1)
     for rank in range(1, k + 1):

@@ -21,6 +21,7 @@ from .saving import save_figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.path import Path as Curve
 
 HOW: dict[str, Any] = {"dpi": 200, "bbox_inches": "tight", "pad_inches": 0.05}  # pictures are saved
 WIDTH = 80  # columns of a terminal
@@ -292,13 +293,13 @@ def _draw_edge(axes: "Axes", edge: Edge, height: float, pitch: float, colour: st
     )
 
 
-def _trimmed(curve: Any, radius: float) -> Any:
+def _trimmed(curve: "Curve", radius: float) -> "Curve":
     """A cubic curve without the parts that lie within `radius` of its ends, as a polyline: nodes cover neither end."""
     import numpy as np
     from matplotlib.path import Path as Curve
 
     t = np.linspace(0, 1, 201)[:, None]
-    p0, p1, p2, p3 = curve.vertices
+    p0, p1, p2, p3 = np.asarray(curve.vertices)
     points = (1 - t) ** 3 * p0 + 3 * (1 - t) ** 2 * t * p1 + 3 * (1 - t) * t**2 * p2 + t**3 * p3
     clear = (np.hypot(*(points - p0).T) >= radius) & (np.hypot(*(points - p3).T) >= radius)
     return Curve(points[clear])

@@ -75,7 +75,7 @@ def figures(
     return found, absent
 
 
-def _drawn(name: str, kind: str, caption: str, figure: Any) -> Figure:
+def _drawn(name: str, kind: str, caption: str, figure: "Drawing") -> Figure:
     return Figure(name, kind, caption, svg_bytes(figure), pdf_bytes(figure))
 
 

@@ -16,6 +16,7 @@ from .tables import ACCURACY, brief, caption, noise_line, printed
 
 if TYPE_CHECKING:
     import pandas as pd
+    from markupsafe import Markup
 
 WIDE = ("ranks", "alpha")  # figures that take the whole width of the page
 
@@ -113,7 +114,7 @@ def _figure(figure: Figure) -> dict[str, Any]:
     }
 
 
-def inline(svg: str, name: str, label: str) -> Any:
+def inline(svg: str, name: str, label: str) -> "Markup":
     """An SVG file's drawing as markup that several can stand of in one page: names in it are made its own.
 
     It takes the width that there is, up to its own; its metadata, which names addresses, is left out.

@@ -101,7 +101,7 @@ def _models(config: RunConfig) -> dict[str, Any]:
     return {**plugins, "supernet": SupernetOptions, "cost": CostOptions}
 
 
-def _line(key: str, value: Any, told: tuple[Any, str, str] | None, described: str = "") -> str:
+def _line(key: str, value: object, told: tuple[Any, str, str] | None, described: str = "") -> str:
     """`key = value  # who: source`; where it is a default, what the option means."""
     _, origin, source = told or (None, "", "")
     why = source or ("default" if origin == DEFAULT else "" if origin.startswith("protocol") else origin)

@@ -4,6 +4,8 @@ import functools
 import re
 import sys
 import warnings
+from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ WIDE = (
 UNDATED = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 
-def save_figure(figure: "Figure", out: Any, ending: str, salt: str, **how: Any) -> None:
+def save_figure(figure: "Figure", out: str | Path | BytesIO, ending: str, salt: str, **how: Any) -> None:
     """Writes a matplotlib figure to a path or an open file, in our font and not in that of the user's matplotlibrc.
 
     salt: makes an SVG's ids repeat. ending: svg, pdf or png; a PDF's text stays text (fonts of type 42). A letter that

@@ -58,7 +58,7 @@ class Verified:
         """0 where everything that was asked for repeats, 1 where something differs, 3 where it cannot be compared."""
         return 1 if self.differences else NOT_COMPARABLE if self.incomparable else 0
 
-    def compare(self, name: str, there: Any, here: Any, condition: str) -> None:
+    def compare(self, name: str, there: object, here: object, condition: str) -> None:
         """Puts down a figure: the record's, and what came out now. condition: why they cannot be compared, or ''."""
         if there == here:
             self.same.append(f"{name} {_short(there)}")
@@ -266,7 +266,7 @@ def _elsewhere(record: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     """A figure, or the first digits of a digest."""
     return value[:12] if isinstance(value, str) and len(value) == 64 else str(value)
 

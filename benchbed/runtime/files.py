@@ -82,7 +82,7 @@ def toml_key(key: str) -> str:
     return key if bare else json.dumps(key, ensure_ascii=False)
 
 
-def toml_value(value: Any) -> str:
+def toml_value(value: object) -> str:
     """A value as TOML has it; the word 'none' for None, which TOML has not."""
     if value is None:
         return '"none"'

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ..errors import BenchbedError
@@ -111,7 +112,7 @@ class RayExecutor(Executor):
             done, _ = self._ray.wait(waiting, num_returns=len(waiting), timeout=0)
         return [self._event(reference, self._waiting.pop(reference)) for reference in done]
 
-    def _event(self, reference: Any, worker: int) -> Event:
+    def _event(self, reference: object, worker: int) -> Event:
         try:
             answer = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
@@ -144,12 +145,12 @@ class RayExecutor(Executor):
         (self._out / self._token).unlink(missing_ok=True)
 
 
-def _started(address: str | None, needs: Needs, workers: int) -> Any:
+def _started(address: str | None, needs: Needs, workers: int) -> ModuleType:
     """Ray, connected. It reports nothing to anybody, and prints nothing of its own."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # its way from now on; else it warns
     try:
-        ray: Any = import_module("ray")  # an extra: its types are not always here
+        ray = import_module("ray")  # an extra: its types are not always here
     except ImportError:
         raise BenchbedError("--executor ray needs Ray: pip install 'benchbed[ray]'") from None
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}

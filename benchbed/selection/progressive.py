@@ -6,6 +6,7 @@ end, and what it drops has a row of zeros. How a decision is made is a subclass'
 """
 
 from abc import abstractmethod
+from copy import deepcopy
 from typing import Any, NamedTuple
 
 import torch
@@ -157,7 +158,7 @@ class Progressive(Selector[ProgressiveT]):
             "choices": dict(self.choices),
             "dropped": list(self.dropped),
             "scores": None if self.scores is None else self.scores.clone(),
-            "notes": _copied(self.notes),
+            "notes": deepcopy(self.notes),  # no list is shared with what goes on changing
         }
 
     def load_state(self, tree: Tree) -> None:
@@ -165,11 +166,4 @@ class Progressive(Selector[ProgressiveT]):
         self.agenda = [Decision(*values) for values in tree["agenda"]]
         self.choices, self.dropped = dict(tree["choices"]), list(tree["dropped"])
         self.scores = None if tree["scores"] is None else tree["scores"].clone()
-        self.notes = _copied(tree["notes"])
-
-
-def _copied(value: Any) -> Any:
-    """Plain values, deep: no list or dictionary is shared with what goes on changing."""
-    if isinstance(value, dict):
-        return {key: _copied(v) for key, v in value.items()}
-    return [_copied(v) for v in value] if isinstance(value, list) else value
+        self.notes = deepcopy(tree["notes"])

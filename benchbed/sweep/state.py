@@ -112,7 +112,7 @@ def read_study_file(out: Path) -> dict[str, Any]:
     return saved
 
 
-def _whole(run: Any) -> bool:
+def _whole(run: object) -> bool:
     """Whether a run in study.json is what `saved_runs` writes."""
     if not isinstance(run, dict) or not all(isinstance(run.get(key), str) for key in ("id", "search")):
         return False

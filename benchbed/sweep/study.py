@@ -144,7 +144,7 @@ def _axes(raw: Mapping[str, Any], grid: Mapping[str, Any]) -> dict[str, list[Any
     return axes
 
 
-def _seeds(raw: Mapping[str, Any], given: Any) -> Sequence[int]:
+def _seeds(raw: Mapping[str, Any], given: object) -> Sequence[int]:
     if given is None:
         raw = followed(raw)
         return seed_range(str(raw["seeds"])) if "seeds" in raw else [raw.get("seed", 0)]
@@ -233,7 +233,7 @@ def place(point: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple((key, str(value)) for key, value in point.items() if key.partition(".")[0] not in own)
 
 
-def _table(name: str, value: Any) -> dict[str, Any]:
+def _table(name: str, value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BenchbedError(f"grid.{name} = {value!r}: expected a section [grid.{name}]")
     return value

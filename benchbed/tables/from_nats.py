@@ -7,7 +7,7 @@ all cells under `arch2infos`. A cell is {'12': record, '200': record}, by epochs
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,7 @@ def _files(folder: Path) -> dict[int, Path]:
     return found
 
 
-def _trials(cell: Any, text: str) -> Iterator[Trial]:
+def _trials(cell: Mapping[str, Any], text: str) -> Iterator[Trial]:
     for hp in HPS:
         record = cell[hp]
         if record["arch_str"] != text:

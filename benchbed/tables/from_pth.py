@@ -26,8 +26,9 @@ _KEYS = ("meta_archs", "arch2infos", "evaluated_indexes")
 
 def read_pth(path: Path, draft: Draft, progress: Progress) -> None:
     """Adds the file to the draft. Raises BenchbedError that names the cell that is damaged or the type it refuses."""
-    content = _load(path)
-    missing = [key for key in _KEYS if not isinstance(content, dict) or key not in content]
+    found = _load(path)
+    content = found if isinstance(found, dict) else {}
+    missing = [key for key in _KEYS if key not in content]
     if missing:
         raise BenchbedError(f"{path} is no NAS-Bench-201 file: it holds no '{missing[0]}'")
     strings, cells = content["meta_archs"], content["arch2infos"]
@@ -48,7 +49,7 @@ def read_pth(path: Path, draft: Draft, progress: Progress) -> None:
     draft.notes.append(f"{path.name}: {records.cells:,} of the {SIZE:,} cells")
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path) -> object:
     import torch
 
     scalar = np.float64(0).__reduce__()[0]

@@ -344,7 +344,7 @@ class Table:
             place = self._flat[text] = int(self._numbers(np.array(architecture.choices)))
         return place
 
-    def _places(self, cells: Cells) -> Any:
+    def _places(self, cells: Cells) -> int | np.ndarray:
         """An int for one cell, else an array of the places of the cells in a flattened array."""
         if isinstance(cells, (str, Architecture)):
             return self._place(cells)

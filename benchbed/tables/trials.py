@@ -142,7 +142,7 @@ class Layout:
         self.train = {field: self._series(form["train"][field]) for field in TRAIN}
         self.eval = {field: {s: self._series(f) for s, f in form["eval"][field]} for field in EVAL}
 
-    def _series(self, form: Any) -> Series | None:
+    def _series(self, form: list[Any] | None) -> Series | None:
         if form is None:
             return None
         types, epochs, one = form
@@ -172,7 +172,7 @@ def _pack(state: Mapping[str, Any], text: str) -> tuple[dict[str, Any], list[flo
     return form, values
 
 
-def _by_epoch(field: str, content: Mapping[int, float] | None, values: list[float]) -> Any:
+def _by_epoch(field: str, content: Mapping[int, float] | None, values: list[float]) -> list[Any] | None:
     return None if content is None else _series_form(field, tuple(content), list(content.values()), values)
 
 
@@ -216,7 +216,7 @@ def _series_form(field: str, epochs: tuple[int, ...], numbers: list[float], valu
     return [types, len(epochs) if epochs == tuple(range(len(epochs))) else list(epochs), int(one)]
 
 
-def _plain(value: object) -> Any:
+def _plain(value: object) -> object:
     """One of numpy's numbers among a record's words, as JSON has it."""
     if isinstance(value, np.generic):
         return value.item()

@@ -9,7 +9,7 @@ import pickle
 import struct
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -30,7 +30,7 @@ class _Dtype:
         self.order = ">" if state[1] == ">" else "<"
 
 
-def _scalar(dtype: _Dtype, content: bytes) -> Any:
+def _scalar(dtype: _Dtype, content: bytes) -> int | float:
     """In place of numpy's scalar."""
     (value,) = struct.unpack(dtype.order + _CODES[dtype.code], content)
     return np.float64(value) if dtype.code == "f8" else value
@@ -46,12 +46,12 @@ _ADMITTED = {
 
 
 class _Reader(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> object:
         if (module, name) not in _ADMITTED:
             raise _Foreign(f"{module}.{name}")
         return _ADMITTED[module, name]
 
-    def persistent_load(self, pid: object) -> Any:
+    def persistent_load(self, pid: object) -> NoReturn:
         raise _Foreign("a persistent object")
 
 

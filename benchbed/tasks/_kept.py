@@ -7,7 +7,6 @@ import hashlib
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -20,7 +19,7 @@ SPLITS = {"train": "", "valid": "valid_", "test": "test_"}  # -> what begins the
 ACCEPTED = "a name, npz:FILE, (images, labels), a Dataset, or one of these for each of train, valid and test"
 
 
-def kept_task(given: Any, folder: Path) -> str:
+def kept_task(given: object, folder: Path) -> str:
     """The task `npz:FILE` of the images and labels given; FILE is written below `folder`, once for equal content.
 
     given: (images, labels), arrays or tensors as `benchbed.tasks.npz` takes them; a Dataset, as `benchbed.tasks.torch`
@@ -45,7 +44,7 @@ def kept_task(given: Any, folder: Path) -> str:
     return f"npz:{file}"
 
 
-def _pair(split: str, part: Any) -> tuple[np.ndarray, np.ndarray]:
+def _pair(split: str, part: object) -> tuple[np.ndarray, np.ndarray]:
     """The images and labels of a split."""
     if isinstance(part, Dataset) and hasattr(part, "__len__") and len(part):
         return read_dataset("given", split, part)

@@ -9,7 +9,6 @@ labels beside them, are the test set, which nothing but a score reads.
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -107,7 +106,7 @@ def _listed(classes: dict[str, list[str]]) -> tuple[list[str], np.ndarray]:
     return names, np.repeat(np.arange(len(classes)), [len(files) for files in classes.values()])
 
 
-def _count(valid: Any, total: int) -> int:
+def _count(valid: object, total: int) -> int:
     if isinstance(valid, float) and 0 < valid < 1:
         return round(valid * total)
     if isinstance(valid, int) and not isinstance(valid, bool) and valid >= 1:
@@ -115,7 +114,7 @@ def _count(valid: Any, total: int) -> int:
     raise BenchbedError(f"imagenet option valid={valid}: a number of images or a share between 0 and 1 is needed")
 
 
-def _check(name: str, value: Any, least: int, most: int) -> None:
+def _check(name: str, value: object, least: int, most: int) -> None:
     if value is None:
         return
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:

@@ -36,7 +36,7 @@ def place_of(make: Callable[..., Task]) -> str | None:
     return taken[0] if taken else None
 
 
-def load_task(name: str, data: str | Path | None = None, **options: Any) -> Task:
+def load_task(name: str, data: str | Path | None = None, **options: object) -> Task:
     """The task NAME, or NAME:PLACE such as `npz:FILE`.
 
     `data` is the folder of a published data set. `options` are the keyword arguments of the task's own function; one

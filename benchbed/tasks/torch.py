@@ -140,7 +140,7 @@ def read_dataset(
     return np.stack(images), np.array(labels, dtype=np.int64)
 
 
-def _item(where: str, what: str, dataset: Any, i: int, size: int | None) -> tuple[np.ndarray, int]:
+def _item(where: str, what: str, dataset: Dataset[object], i: int, size: int | None) -> tuple[np.ndarray, int]:
     try:
         item = dataset[i]
     except Exception as error:
@@ -155,7 +155,7 @@ def _item(where: str, what: str, dataset: Any, i: int, size: int | None) -> tupl
     return _pixels(where, what, image, size), label
 
 
-def _pixels(where: str, what: str, image: Any, size: int | None) -> np.ndarray:
+def _pixels(where: str, what: str, image: object, size: int | None) -> np.ndarray:
     """float32 (c, h, w)."""
     if isinstance(image, Image.Image):
         image = np.asarray(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))
@@ -184,7 +184,7 @@ def _resized(where: str, what: str, image: np.ndarray, size: int | None) -> np.n
     return image
 
 
-def _check_repeats(where: str, dataset: Any, images: np.ndarray, size: int | None) -> None:
+def _check_repeats(where: str, dataset: Dataset[object], images: np.ndarray, size: int | None) -> None:
     """Raises BenchbedError for a Dataset that augments: a task's images are read once, and are to be the same."""
     for i in range(min(AGAIN, len(images))):
         if not np.array_equal(_item(where, f"train[{i}]", dataset, i, size)[0], images[i]):

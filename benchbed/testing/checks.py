@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from .. import registry
 from ..errors import BenchbedError
 from ..modifier import Modified, made_of
+from ..searcher import Plugin
 from ..selector import Selector
 from ..space import Space
 from ..spaces.load import load_space
@@ -36,14 +37,14 @@ QUICK: dict[str, Any] = {
 }
 
 
-def quick(kind: Any, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def quick(kind: type[Plugin], given: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Options under which a suite runs the class: `QUICK`'s, its own `suite_options` over them, `given` over both."""
     model: type[BaseModel] = kind.Options
     suit = {key: value for key, value in QUICK.items() if key in model.model_fields and _takes(model, key, value)}
     return {**suit, **kind.suite_options, **(given or {})}
 
 
-def _takes(model: type[BaseModel], key: str, value: Any) -> bool:
+def _takes(model: type[BaseModel], key: str, value: object) -> bool:
     try:
         typed(model, {key: value}, "it")
     except BenchbedError as error:
@@ -79,7 +80,7 @@ def checks_of(kind: str, name: str, given: Mapping[str, Any] | None = None) -> I
         yield from _called(study_suite.CHECKS, name, given or {})
 
 
-def _called(checks: tuple[Callable[..., None], ...], *arguments: Any) -> Iterator[Check]:
+def _called(checks: tuple[Callable[..., None], ...], *arguments: object) -> Iterator[Check]:
     for check in checks:
         yield _label(check), partial(check, *arguments)
 
@@ -88,7 +89,7 @@ def _label(check: Callable[..., None]) -> str:
     return check.__name__.removeprefix("check_").replace("_", " ")
 
 
-def _checked(kind: Any, given: Mapping[str, Any] | None, name: str) -> dict[str, Any]:
+def _checked(kind: type[Plugin], given: Mapping[str, Any] | None, name: str) -> dict[str, Any]:
     options = quick(kind, given)
     typed(kind.Options, options, f"'{name}'")
     return options

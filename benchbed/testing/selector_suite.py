@@ -277,6 +277,6 @@ def _global_generators() -> list[Any]:
     return [torch.get_rng_state(), kind, torch.from_numpy(np.asarray(keys, dtype=np.int64)), *rest]
 
 
-def _equal(one: Any, two: Any, what: str) -> None:
+def _equal(one: object, two: object, what: str) -> None:
     where = difference(one, two)
     require(where is None, f"{what} changed: {where}")

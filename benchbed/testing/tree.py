@@ -1,7 +1,6 @@
 """Trees of state: through a file and back, and compared bit for bit."""
 
 import io
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,7 +23,7 @@ def through_file(tree: Tree) -> Tree:
     return back
 
 
-def difference(a: Any, b: Any, path: str = "") -> str | None:
+def difference(a: object, b: object, path: str = "") -> str | None:
     """Where two trees differ, or None where they are equal bit for bit (NaN equals NaN of the same bits)."""
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         if a.dtype != b.dtype or a.shape != b.shape:
@@ -32,11 +31,11 @@ def difference(a: Any, b: Any, path: str = "") -> str | None:
         return None if _bits(a) == _bits(b) else f"{path}: other values"
     if type(a) is not type(b):
         return f"{path}: {type(a).__name__} and {type(b).__name__}"
-    if isinstance(a, dict):
+    if isinstance(a, dict) and isinstance(b, dict):
         if list(a) != list(b):
             return f"{path}: keys {list(a)} and {list(b)}"
         return next((d for k in a if (d := difference(a[k], b[k], f"{path}/{k}"))), None)
-    if isinstance(a, (list, tuple)):
+    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
         if len(a) != len(b):
             return f"{path}: {len(a)} and {len(b)} items"
         return next(

@@ -38,7 +38,7 @@ class TuneOptions(BaseModel):
 
     @field_validator("sampler", "pruner", mode="before")
     @classmethod
-    def _named(cls, given: Any) -> Any:
+    def _named(cls, given: object) -> dict[str, Any]:
         if not isinstance(given, str | dict):
             raise ValueError("expected a name, or a table with a name and options")
         return {"name": given} if isinstance(given, str) else given

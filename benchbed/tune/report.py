@@ -55,7 +55,7 @@ def short(study: Study, trial: FrozenTrial) -> str:
     return f"trial {trial.number}: {came_to}  {parameters}"
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

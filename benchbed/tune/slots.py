@@ -142,12 +142,12 @@ class Queue:
         if self.locks is not None:
             self.locks.give(trial.number)
 
-    def fail(self, trial: FrozenTrial, key: str, value: Any = True) -> None:
+    def fail(self, trial: FrozenTrial, key: str, value: object = True) -> None:
         """Ends a trial without a value, for the reason `key`; nothing where another has ended it."""
         self._end(trial, key, value)
         self.finish(trial)
 
-    def _end(self, trial: FrozenTrial, key: str, value: Any = True) -> None:
+    def _end(self, trial: FrozenTrial, key: str, value: object = True) -> None:
         with suppress(UpdateFinishedTrialError):
             self.storage.set_trial_user_attr(trial._trial_id, key, value)
             self.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)

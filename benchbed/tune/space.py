@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from optuna.distributions import (
     BaseDistribution,
+    CategoricalChoiceType,
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
@@ -50,7 +51,7 @@ def _models(base: RunConfig) -> dict[str, type[BaseModel]]:
     return found
 
 
-def _kinds(annotation: Any) -> set[Any]:
+def _kinds(annotation: object) -> set[Any]:
     origin = get_origin(annotation)
     if origin is Annotated:
         return _kinds(get_args(annotation)[0])
@@ -61,7 +62,7 @@ def _kinds(annotation: Any) -> set[Any]:
     return {annotation}
 
 
-def distribution(name: str, given: Any, kind: type | None) -> BaseDistribution:
+def distribution(name: str, given: object, kind: type | None) -> BaseDistribution:
     """What [tune.space] gives for an option, as Optuna's distribution. Raises BenchbedError for anything else."""
     where = f'tune.space: "{name}" = {given!r}'
     try:
@@ -130,7 +131,7 @@ def check_range(name: str, found: BaseDistribution, check: Callable[[Mapping[str
             raise BenchbedError(f'tune.space: "{name}" at {value!r} is refused: {error}') from None
 
 
-def suggest(trial: Trial, name: str, found: BaseDistribution) -> Any:
+def suggest(trial: Trial, name: str, found: BaseDistribution) -> CategoricalChoiceType:
     """The trial's value of a parameter, drawn now if it has none."""
     if isinstance(found, IntDistribution):
         return trial.suggest_int(name, found.low, found.high, step=found.step, log=found.log)

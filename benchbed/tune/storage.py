@@ -185,7 +185,7 @@ class PatientStorage(RDBStorage):
 
 def _patient(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
-    def call(self: PatientStorage, *arguments: Any, **named: Any) -> Any:
+    def call(self: PatientStorage, *arguments: object, **named: object) -> object:
         began, wait = time.monotonic(), 0.2
         while True:
             try:

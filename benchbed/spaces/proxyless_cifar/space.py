@@ -94,13 +94,13 @@ class ProxylessCifar(Space):
 
     def __init__(
         self,
-        preset: Any = "official",
-        blocks: Any = None,
-        start: Any = None,
-        widening: Any = None,
-        bottleneck: Any = None,
-        depth: Any = None,
-        drop_path: Any = 0.0,
+        preset: str = "official",
+        blocks: int | None = None,
+        start: int | None = None,
+        widening: int | None = None,
+        bottleneck: int | None = None,
+        depth: int | None = None,
+        drop_path: float = 0.0,
     ):
         """Raises BenchbedError that names an option out of range."""
         if preset not in PRESETS:

@@ -142,6 +142,7 @@ def test_the_canonical_form_knows_sums_and_identities(one, other, same):
     assert (DEEP.canonical(DEEP.parse(one + rest)) == DEEP.canonical(DEEP.parse(other + rest))) == same
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("options", "words"),
     [
