@@ -1,5 +1,7 @@
 """Every registered searcher against the contract, and the suite against searchers that break it."""
 
+from collections import Counter
+from collections.abc import Iterable
 from pickle import UnpicklingError
 from typing import Any
 
@@ -39,12 +41,30 @@ QUICK: dict[str, list[dict[str, Any]]] = {
     "sgas": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0, "criterion": criterion} for criterion in (1, 2)],
     "shrink": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0}],
 }
-SUBJECTS = [(p.name, options) for p in registry.plugins("searcher") for options in QUICK.get(p.name, [{}])]
+LEARNING = (searcher_suite.check_better_operation_wins, searcher_suite.check_cheapest_wins)
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize(("name", "options"), SUBJECTS, ids=lambda x: x if isinstance(x, str) else str(x.get("mode")))
-def test_contract(name, options, check):
+def shared_out(subjects: list[Any], names: list[str]) -> list[Any]:
+    """Every check of every subject. They take turns: all but one subject of each check is under the slow marker."""
+    return [
+        pytest.param(
+            subject, check, id=f"{name}-{check.__name__}", marks=() if j % len(subjects) == i else (pytest.mark.slow,)
+        )
+        for i, (subject, name) in enumerate(zip(subjects, names, strict=True))
+        for j, check in enumerate(CHECKS)
+    ]
+
+
+# The options of one searcher share out the checks.
+SUBJECTS = [[(p.name, options) for options in QUICK.get(p.name, [{}])] for p in registry.plugins("searcher")]
+SEARCHERS = [one for same in SUBJECTS for one in shared_out(same, [f"{name}-{i}" for i, (name, _) in enumerate(same)])]
+
+
+@pytest.mark.parametrize(("subject", "check"), SEARCHERS)
+def test_contract(subject, check):
+    name, options = subject
+    if "budget" in options and check not in LEARNING:
+        options = {**options, "budget": 60.0}
     check(registry.load("searcher", name), options)
 
 
@@ -52,18 +72,34 @@ def test_contract(name, options, check):
 PLAIN = [
     kind for p in registry.plugins("searcher") if not issubclass(kind := registry.load("searcher", p.name), Modified)
 ]
-MODIFIED = [m for p in registry.plugins("modifier") for m in around(registry.load("modifier", p.name), PLAIN)]
+MODIFIED = {p.name: [*around(registry.load("modifier", p.name), PLAIN)] for p in registry.plugins("modifier")}
 TOGETHER = [registry.load("searcher", name) for name in ("gdas+sdarts-rs+sgas", "proxyless+shrink+sdarts-adv")]
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("kind", MODIFIED + TOGETHER, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    ("kind", "check"),
+    [one for kinds in (*MODIFIED.values(), TOGETHER) for one in shared_out(kinds, [kind.__name__ for kind in kinds])],
+)
 def test_contract_under_modifiers(kind, check):
     check(kind, quick(kind))
 
 
+def at_once(subjects: Iterable[Any]) -> Counter[str]:
+    return Counter(check.__name__ for _, check in (one.values for one in subjects if not one.marks))
+
+
+def test_what_is_shared_out_misses_no_check() -> None:
+    """Once for each searcher and each modifier; what is to be learned falls to a searcher that learns."""
+    assert set(at_once(SEARCHERS).values()) == {len(SUBJECTS)}
+    for kinds in (*MODIFIED.values(), TOGETHER):
+        shared = shared_out(kinds, [""] * len(kinds))
+        assert at_once(shared) == Counter(check.__name__ for check in CHECKS)
+        for kind, check in (one.values for one in shared if not one.marks):
+            assert check not in LEARNING or not {"Blank", "RandomSampling"} & set(kind.__name__.split("+"))
+
+
 def test_the_modifiers_fit_what_they_are_defined_for():
-    found = {m.__name__ for m in MODIFIED}
+    found = {kind.__name__ for kinds in MODIFIED.values() for kind in kinds}
     learners = ("DARTS", "GDAS", "ProxylessNAS", "Reinforce")
     for modifier in ("Decisions", "Shrinking"):  # they decide by alpha
         assert {name for name in found if name.endswith(f"+{modifier}")} == {f"{name}+{modifier}" for name in learners}
