@@ -64,9 +64,10 @@ def run(
     out: the folder of the results, `runs` where nothing names another. quiet: no output at all. Raises BenchbedError as
     the command `run` refuses; KeyboardInterrupt leaves a state that the same call goes on from.
     """
+    from .pipeline.dry import dry_run
     from .pipeline.many import records_of
     from .pipeline.resolve import expand
-    from .pipeline.run import dry_run, snapshot_epochs
+    from .pipeline.run import snapshot_epochs
     from .results import Results
 
     given: dict[str, Any] = dict(options)

@@ -128,15 +128,14 @@ def run(
         "objective": objective, "data": data, "splits": splits, "table": table, "dataset": dataset, "steps": steps,
         "cost.table": latency, "cost.target": target,
     }  # fmt: skip
+    from ..pipeline.dry import dry_run as walk
+    from ..pipeline.dry import in_words
     from ..pipeline.given import configuration, names_in, seeds_in
     from ..pipeline.resolve import expand
-    from ..pipeline.run import dry_run as walk
     from ..pipeline.run import run_all, snapshot_epochs
-    from ..report.terminal import grid_summary, run_summary
     from ..runtime.options import RunOptions
     from ..runtime.parallel import joined
     from ..runtime.progress import Reporter
-    from ..spaces.load import load_space
 
     raw = configuration(config, flags, settings or (), plugin or ())
     configs = expand(raw, names_in(raw, "searcher"), names_in(raw, "selector"), seeds_in(raw))
@@ -155,12 +154,16 @@ def run(
     with joined(raw.get("device", "auto")) as (group, where), Reporter(quiet or not group.leader) as reporter:
         options = RunOptions(Path(raw.get("out", "runs")), where, force, reporter, group, kept, mixed=mixed)
         records = walk(configs, options) if dry_run else run_all(configs, options)
-        full = _full_searches(raw, options) if full_cost and group.leader and not dry_run else {}
+        images = records[0].notes["dry_run"]["training images"][1] if dry_run and full_cost else None
+        full = _full_searches(raw, options, images) if full_cost and group.leader else {}
     if not group.leader:
         return
     if dry_run:
-        console.print(f"dry run: {len(records)} pairing(s) went from search to score; nothing was kept")
-    elif len(records) == 1:
+        return print("\n".join([in_words(records), *map(str, full.values())]))
+    from ..report.terminal import grid_summary, run_summary  # loads what a dry run does without
+    from ..spaces.load import load_space
+
+    if len(records) == 1:
         chosen_from = load_space(configs[0].space, configs[0].space_options)
         run_summary(records[0], chosen_from, console, f"{options.out}/{records[0].id}", full)
     else:
@@ -272,13 +275,13 @@ def describe(
             print(f"\n{in_table}")
 
 
-def _full_searches(raw: dict[str, Any], options: "RunOptions") -> dict[str, Any]:
-    """By searcher, what its search at the paper's size would take here."""
+def _full_searches(raw: dict[str, Any], options: "RunOptions", images: int | None) -> dict[str, Any]:
+    """By searcher, what its search at the paper's size would take here; images: as `full_search` has them."""
     from ..pipeline.full_search import full_search
     from ..pipeline.given import names_in
 
     selector = names_in(raw, "selector")[0]
-    return {name: full_search(raw, name, selector, options) for name in names_in(raw, "searcher")}
+    return {name: full_search(raw, name, selector, options, images) for name in names_in(raw, "searcher")}
 
 
 def _summary(records: "Results", full: "Mapping[str, FullSearch]" = MappingProxyType({})) -> None:

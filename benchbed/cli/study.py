@@ -99,7 +99,7 @@ def _parameter(key: str, field: "FieldInfo") -> tuple[Any, Any]:
 
 def _runner(name: str) -> Callable[..., None]:
     def run(**values: Any) -> None:
-        from ..pipeline.run import dry_run
+        from ..pipeline.dry import dry_run
         from ..runtime.machine import pick_device
         from ..runtime.options import RunOptions
         from ..runtime.progress import Reporter

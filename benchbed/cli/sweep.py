@@ -22,7 +22,7 @@ def sweep(
     study: Annotated[Path | None, typer.Argument(help="STUDY.toml: a run's configuration with a [grid]")] = None,
     out: Annotated[Path | None, typer.Option(help="where results go  [default: runs/NAME of the study file]")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="say what it takes, and run nothing")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="walk every pairing on one epoch, keep nothing")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="walk every pairing in a few steps, keep nothing")] = False,
     status: Annotated[bool, typer.Option("--status", help="say how far it is; reads the folder only")] = False,
     executor: Annotated[str, typer.Option(help="local, or ray for more than one machine")] = "local",
     workers: Annotated[int | None, typer.Option(help="runs at a time  [default: local 1, ray all it has]")] = None,
@@ -107,14 +107,14 @@ def _print_plan(study: "Study", out: Path, workers: int) -> None:
 
 
 def _dry(study: "Study", pool: "Pool", reporter: "Reporter") -> int:
-    """The whole way on one epoch of a few images, in a folder that is removed again."""
+    """The whole way in a few steps on a few images, in a folder that is removed again."""
     from ..pipeline.many import MAKE, job_of
     from ..runtime.workers import run_jobs
     from ..sweep.study import dry
     from ..sweep.summary import report_line
 
     small = dry(study)
-    jobs = [job_of(run, small.images) for run in small.runs]
+    jobs = [job_of(run, dry=True) for run in small.runs]
     with tempfile.TemporaryDirectory(prefix="benchbed-dry-") as scratch:
         made = run_jobs(MAKE, jobs, Path(scratch), pool, reporter, study.device, "runs")
         report_line(Path(scratch), small)

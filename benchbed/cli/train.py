@@ -35,7 +35,7 @@ def train(
         list[str] | None, typer.Option("--set", help="SECTION.KEY=VALUE, e.g. scoring.bf16=true or scoring.batch=256")
     ] = None,
     plugin: Annotated[list[Path] | None, typer.Option("--plugin", help="a Python file with your own space")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="one epoch on a few images, keep nothing")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="one step on a few images, keep nothing")] = False,
     force: Annotated[bool, typer.Option("--force", help="begin again, also where a result is there")] = False,
     mixed: Mixed = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="print the result only")] = False,
@@ -54,7 +54,7 @@ def train(
     if not started().leader:
         return
     if made.folder is None:
-        print("dry run: the training went from its first step to its score; nothing was kept")
+        print(made.record["dry_run"])
         return
     record = made.record
     for split in ("test", "valid"):

@@ -10,7 +10,7 @@ from .build import check_config, task_of
 from .protocol import Origins
 from .record import Record
 from .resolve import expand, resolve
-from .run import _shared, run, run_all
+from .run import run, run_all, shared_by
 from .saved import refuse_another, saved_config
 from .tables import NO_TABLE
 
@@ -41,7 +41,7 @@ def select_again(search_path: Path, raw: Mapping[str, Any], selector: str, optio
         )
     whole = as_given(saved, raw)
     config = resolve(whole, saved["searcher"]["name"], selector, saved["seed"])
-    (config,) = _shared([config], options.group)
+    (config,) = shared_by([config], options.group)
     check_config(config)
     task = task_of(config)
     refuse_another(search_path, config, task)

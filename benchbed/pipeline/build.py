@@ -1,7 +1,7 @@
 """A configuration's parts: task, space, objective, searcher; whether they fit, and how their results are named."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +98,13 @@ def whole(checkpoint: Path) -> Iterator[None]:
         raise damaged(checkpoint, reason) from None
 
 
-def build_parts(config: RunConfig, task: Task, device: torch.device, group: Group = ALONE) -> Parts:
+def build_parts(
+    config: RunConfig,
+    task: Task,
+    device: torch.device,
+    group: Group = ALONE,
+    supernet: Callable[..., SupernetObjective] = SupernetObjective,
+) -> Parts:
     """The parts of a search, the same in every process of the group."""
     space = space_of(config, task)
     streams = Streams(config.seed)
@@ -107,7 +113,7 @@ def build_parts(config: RunConfig, task: Task, device: torch.device, group: Grou
     if config.supernet is None:
         objective = _table_objective(config)
     else:
-        objective = SupernetObjective(space, task, config.supernet, streams, config.epochs, device, group)
+        objective = supernet(space, task, config.supernet, streams, config.epochs, device, group)
     searcher = searcher_class(space, searcher_class.Options(**config.searcher.options), streams)
     cost = configured(config.cost, space, config.space)
     return Parts(config, space, task, streams, objective, searcher, cost, group)

@@ -3,6 +3,7 @@
 Shown beside the seconds that a search did take, which say nothing of a full one: small protocols have other networks.
 """
 
+import math
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -23,7 +24,10 @@ TIMED = 5  # steps that are measured, after one that is not
 
 
 class FullSearch(NamedTuple):
-    """`hours` of wall-clock time on `device` (cpu or cuda), extrapolated: `epochs` of `steps` steps each."""
+    """`hours` of wall-clock time on `device` (cpu or cuda), extrapolated: `epochs` of `steps` steps each.
+
+    hours: NaN where none were measured.
+    """
 
     searcher: str
     hours: float
@@ -38,6 +42,8 @@ class FullSearch(NamedTuple):
         return f"full search, {self._unit} h (extrapolated)"
 
     def __str__(self) -> str:
+        if math.isnan(self.hours):
+            return f"a full search with {self.searcher}: {self._many}; its hours are measured without --dry-run"
         return f"a full search with {self.searcher}: {self.hours:.1f} {self._unit} hours here, {self.how}"
 
     @property
@@ -47,17 +53,22 @@ class FullSearch(NamedTuple):
     @property
     def how(self) -> str:
         """From what it is extrapolated."""
-        many = f"{self.epochs} epochs of {self.steps:,} steps (protocol {self.protocol})"
-        return f"extrapolated to {many} from {TIMED} measured ones"
+        return f"extrapolated to {self._many} from {TIMED} measured ones"
+
+    @property
+    def _many(self) -> str:
+        return f"{self.epochs} epochs of {self.steps:,} steps (protocol {self.protocol})"
 
 
-def full_search(raw: Mapping[str, Any], searcher: str, selector: str, options: RunOptions) -> FullSearch:
+def full_search(
+    raw: Mapping[str, Any], searcher: str, selector: str, options: RunOptions, images: int | None = None
+) -> FullSearch:
     """Measures `TIMED` weight steps with the architecture steps due beside them; nothing of it is kept.
 
     raw: a run's configuration, whose size and epochs give way to those of its protocol, or of
     `generic-paper` where that is no paper's. The steps are those of the last
-    epoch, when warm-ups are over, and of no more images than the task has. Raises BenchbedError for whatever such a
-    search refuses.
+    epoch, when warm-ups are over, and of no more images than the task has. images: how many those of the training split
+    are; then steps are counted alone, and none is made. Raises BenchbedError for whatever such a search refuses.
     """
     check_timeable(raw)
     raw = followed(raw)
@@ -66,6 +77,9 @@ def full_search(raw: Mapping[str, Any], searcher: str, selector: str, options: R
     stripped = {key: value for key, value in raw.items() if key not in dropped}
     its = {"protocol": raw["protocol"] if own else GENERIC, "table": raw.get("table", "none")}
     config = resolve({**stripped, **its}, searcher, selector, 0)
+    if images is not None and config.supernet is not None:
+        steps = max(1, images // config.supernet.batch)
+        return FullSearch(searcher, math.nan, options.device.type, config.epochs, steps, config.protocol)
     task = task_of(config)
     parts = build_parts(_fitting(config, task), task, options.device)
     steps = parts.objective.steps_per_epoch

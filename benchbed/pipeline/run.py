@@ -1,7 +1,6 @@
 """One run: search -> select -> score -> record; and several runs that share what they can."""
 
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ from ..runtime.machine import loaded_commit, made_with
 from ..runtime.options import RunOptions
 from ..runtime.parallel import Group
 from ..selector import Selection
-from ..task import Task, truncated
+from ..task import Task
 from .budget import repeatable
-from .build import Parts, build_parts, check_config, check_objective, run_id, search_id, space_of, task_in, task_of
+from .build import Parts, build_parts, check_config, check_objective, run_id, search_id, space_of, task_in
 from .config import RunConfig
 from .kept import keep_plugins
 from .record import RECORD_KEYS, Record, checked
@@ -26,15 +25,13 @@ from .search import SEARCH_KEYS, run_search
 from .select import run_selection
 from .tables import gaps_of
 
-DRY_IMAGES = 256  # images a split that a dry run walks through
-
 
 def run_all(configs: list[RunConfig], options: RunOptions) -> list[Record]:
     """Runs each configuration; searches and scores that several share are made once. The records, in order.
 
     Whatever can be refused in any of them is refused before the first begins.
     """
-    configs = _shared(configs, options.group)
+    configs = shared_by(configs, options.group)
     for config in configs:
         check_config(config)
     records = []
@@ -48,7 +45,7 @@ def run_all(configs: list[RunConfig], options: RunOptions) -> list[Record]:
     return records
 
 
-def _shared(configs: list[RunConfig], group: Group) -> list[RunConfig]:
+def shared_by(configs: list[RunConfig], group: Group) -> list[RunConfig]:
     """The configurations for this group of processes. Raises BenchbedError where it does not divide a batch."""
     for config in configs:
         if config.supernet is not None:
@@ -61,10 +58,17 @@ def _shared(configs: list[RunConfig], group: Group) -> list[RunConfig]:
     return [config.model_copy(update={"processes": group.size}) for config in configs]
 
 
-def run(config: RunConfig, task: Task, options: RunOptions, redone: set[Path] | None = None) -> Record:
+def run(
+    config: RunConfig,
+    task: Task,
+    options: RunOptions,
+    redone: set[Path] | None = None,
+    build: Callable[..., Parts] = build_parts,
+) -> Record:
     """One run; its record. A finished run is read from its folder, a killed one goes on.
 
-    `redone` holds the shared folders that this call of the program has already made anew under `force`.
+    `redone` holds the shared folders that this call of the program has already made anew under `force`; `build` is
+    called as `build_parts` is.
     """
     loaded_commit()  # before the checkout can move
     redone = set() if redone is None else redone
@@ -81,7 +85,7 @@ def run(config: RunConfig, task: Task, options: RunOptions, redone: set[Path] | 
             record = _record(folder_path / "record.json", found)
             reporter.line(f"done before: {folder_path} (again from the start with --force)")
             return record
-        parts = build_parts(config, task, options.device, group)
+        parts = build(config, task, options.device, group)
         check_objective(parts)
         if config.objective != "table" and (gaps := gaps_of(config.table)) is not None:
             reporter.line(gaps)
@@ -186,28 +190,3 @@ def snapshot_epochs(text: str | None, configs: list[RunConfig]) -> tuple[int, ..
     if wrong := [part for part in found if not (part.isdecimal() and 1 <= int(part) <= last)]:
         raise BenchbedError(f"--snapshots: '{wrong[0]}' is no epoch of these searches: they have 1 to {last}")
     return tuple(sorted({int(part) for part in found}))
-
-
-def dry_run(configs: list[RunConfig], options: RunOptions) -> list[Record]:
-    """Walks the whole pipeline of each pairing on one epoch of a few images in a folder that is removed again."""
-    records = []
-    configs = _shared(configs, options.group)
-    for config in configs:
-        check_config(config)
-    batch = 32 * options.group.size
-    with tempfile.TemporaryDirectory(prefix="benchbed-dry-") as scratch:
-        small = options._replace(out=Path(scratch), force=False)
-        for config in {(c.searcher.name, c.selector.name): c for c in configs}.values():
-            records.append(run(shortened(config, batch), truncated(task_of(config), DRY_IMAGES), small))
-    return records
-
-
-def shortened(config: RunConfig, batch: int) -> RunConfig:
-    """The run on one epoch of batches of `batch` images."""
-    parts: dict[str, Any] = {"epochs": 1}
-    if config.supernet is not None:
-        few = {"batch": batch, "valid_batch": batch, "eval_batch": 64}
-        parts["supernet"] = config.supernet.model_copy(update=few)
-    if config.scoring is not None:
-        parts["scoring"] = config.scoring.model_copy(update={"epochs": 1, "warmup_epochs": 0, "batch": batch})
-    return config.model_copy(update=parts)

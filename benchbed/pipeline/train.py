@@ -25,9 +25,9 @@ from ..training.evaluate import Accuracies, accuracies
 from ..training.train import Training, train_on
 from ..typed import typed
 from .config import ScoringOptions, identity, key_of_space
+from .dry import IMAGES
 from .protocol import PRESETS, answers, chosen, followed, origins_of, renamed, section_of, values_of
 from .resolve import check_sizes, file_sha256
-from .run import DRY_IMAGES
 
 # What a finished training's record holds at least: a record without it is damaged.
 RECORD_KEYS = ("id", "architecture", "valid_accuracy", "valid_top5", "test_accuracy", "test_top5", "facts", "seconds")
@@ -136,12 +136,16 @@ def _task_options(raw: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, 
 
 
 def dry_run(config: TrainConfig, options: RunOptions) -> dict[str, Any]:
-    """One epoch on a few images, in a folder that is removed again."""
-    few = {"epochs": 1, "warmup_epochs": 0, "batch": 32 * config.processes}
+    """A step on a few images, in a folder that is removed again; under 'dry_run' a line on what was walked."""
+    batch, task = IMAGES * config.processes, config.load_task()
+    few = {"epochs": 1, "warmup_epochs": 0, "batch": batch}
     short = config.model_copy(update={"scoring": config.scoring.model_copy(update=few)})
     with tempfile.TemporaryDirectory(prefix="benchbed-dry-") as scratch:
-        small = options._replace(out=Path(scratch), force=False)
-        return _in_folder(short, truncated(config.load_task(), DRY_IMAGES), small)
+        record = _in_folder(short, truncated(task, batch), options._replace(out=Path(scratch), force=False))
+    steps = config.scoring.epochs * -(-len(task.train) // config.scoring.batch)
+    walked = f"1 of {steps:,} steps, on {batch} of {len(task.train):,} images, with the network of the true size"
+    line = f"dry run: the training went from its first step to its score; walked {walked}; nothing was kept"
+    return {**record, "dry_run": line}
 
 
 def train(config: TrainConfig, options: RunOptions) -> dict[str, Any]:

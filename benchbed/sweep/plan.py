@@ -150,7 +150,7 @@ def _measured(study: Study, runs: Sequence[Run]) -> dict[Key, Cost]:
 
 
 def _walk(config: RunConfig, tasks: dict[str, Task], options: RunOptions) -> Cost:
-    whole, part, short, images = task_for(tasks, config, None), 1.0, config, None
+    whole, part, short, images = task_for(tasks, config), 1.0, config, None
     if config.supernet is not None:
         images = BATCHES * max(config.supernet.batch, config.supernet.valid_batch)
         part = max(1.0, len(whole.train) / images)

@@ -20,11 +20,11 @@ from typing import Any, NamedTuple
 from .. import registry
 from ..errors import BenchbedError, unknown
 from ..pipeline.config import identity
+from ..pipeline.dry import shortened
 from ..pipeline.given import read_configuration
 from ..pipeline.many import Run, check_runs, identified, in_words
 from ..pipeline.protocol import Origins, dotted, followed
 from ..pipeline.resolve import PLAIN, SECTIONS, check_sizes, resolve, seed_range, with_settings
-from ..pipeline.run import DRY_IMAGES, shortened
 from ..runtime.executor import Needs
 from ..runtime.workers import Pool
 from ..task import Task
@@ -38,8 +38,7 @@ OF_GRID = ("seeds", "effect", "deviation", "needs")  # and no axes
 class Study(NamedTuple):
     """The runs in the order in which they are made, seed by seed, those of one search together.
 
-    raw: the file's own configuration and grid. images: a dry run's, a split; None: all of them. effect, deviation: in
-    points of test accuracy, None where not given.
+    raw: the file's own configuration and grid. effect, deviation: in points of test accuracy, None where not given.
     """
 
     name: str
@@ -48,7 +47,6 @@ class Study(NamedTuple):
     needs: Needs
     effect: float | None
     deviation: float | None
-    images: int | None = None
 
     @property
     def id(self) -> str:
@@ -96,17 +94,17 @@ def expand_study(name: str, base: Mapping[str, Any], grid: Mapping[str, Any]) ->
     tasks: dict[str, Task] = {}
     first = list(_runs(raw, axes, seeds[0]))
     check_runs([run.config for run in first], tasks)
-    every = [_seeded(run, seed, tasks, None) for seed in seeds for run in first]
+    every = [_seeded(run, seed, tasks) for seed in seeds for run in first]
     return study._replace(runs=_distinct(every))
 
 
 def dry(study: Study) -> Study:
-    """One seed of everything, cut down to an epoch on a few images: the whole way, in seconds."""
+    """One seed of everything, cut down to a few steps: the whole way, in seconds."""
     tasks: dict[str, Task] = {}
     seed = study.runs[0].config.seed
-    first = [run._replace(config=shortened(run.config, 32)) for run in study.runs if run.config.seed == seed]
-    runs = [_seeded(run, seed, tasks, DRY_IMAGES) for run in first]
-    return study._replace(runs=list({run.id: run for run in runs}.values()), images=DRY_IMAGES)
+    first = [run._replace(config=shortened(run.config)) for run in study.runs if run.config.seed == seed]
+    runs = [_seeded(run, seed, tasks, dry=True) for run in first]
+    return study._replace(runs=list({run.id: run for run in runs}.values()))
 
 
 # -- the grid ----------------------------------------------------------------------------------------------------------
@@ -206,9 +204,9 @@ def _laid_over(base: Mapping[str, Any], at: Mapping[str, Any]) -> dict[str, Any]
     return with_settings(raw, [])
 
 
-def _seeded(run: Run, seed: int, tasks: dict[str, Task], images: int | None) -> Run:
+def _seeded(run: Run, seed: int, tasks: dict[str, Task], dry: bool = False) -> Run:
     """The same point of the grid at another seed, with its identities."""
-    found = identified(run.config.model_copy(update={"seed": seed}), tasks, images)
+    found = identified(run.config.model_copy(update={"seed": seed}), tasks, dry)
     return found._replace(point={**run.point, "seed": seed})
 
 

@@ -18,8 +18,9 @@ import optuna
 from ..errors import BenchbedError
 from ..pipeline.build import check_config, search_id, task_in
 from ..pipeline.config import RunConfig
+from ..pipeline.dry import dry_run
 from ..pipeline.record import Record
-from ..pipeline.run import dry_run, run
+from ..pipeline.run import run
 from ..runtime.options import RunOptions
 from ..runtime.progress import Reporter
 from ..task import Task

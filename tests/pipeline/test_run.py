@@ -15,9 +15,10 @@ from benchbed.pipeline import score as scoring
 from benchbed.pipeline import search as search_module
 from benchbed.pipeline.again import select_again
 from benchbed.pipeline.build import run_id, search_id
+from benchbed.pipeline.dry import dry_run
 from benchbed.pipeline.record import Record
 from benchbed.pipeline.resolve import expand
-from benchbed.pipeline.run import dry_run, run_all
+from benchbed.pipeline.run import run_all
 from benchbed.runtime.options import RunOptions
 from benchbed.spaces.nb201.space import NB201
 from benchbed.tasks.load import load_task

@@ -14,8 +14,9 @@ from benchbed import registry
 from benchbed.errors import BenchbedError
 from benchbed.objectives.table import STEPS
 from benchbed.pipeline.again import select_again
+from benchbed.pipeline.dry import dry_run
 from benchbed.pipeline.resolve import expand
-from benchbed.pipeline.run import dry_run, run_all
+from benchbed.pipeline.run import run_all
 from benchbed.runtime.folder import load_checkpoint
 from benchbed.runtime.options import RunOptions
 from benchbed.spaces.nb201.space import NB201

@@ -1,0 +1,155 @@
+"""A dry run: each pairing's whole way from search to score in a few true steps; whatever more is due is counted.
+
+The networks are the configuration's own. A split is one batch of `IMAGES` images, a search one epoch of one step, and
+the tuning of a selection one step altogether. Validation is looked at truly once in each way of looking; later figures
+are made up, so that every decision of a selector falls, and falls at once.
+"""
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from ..objective import Batch, Measure, Outcomes
+from ..objectives.supernet import SupernetObjective
+from ..runtime.options import RunOptions
+from ..runtime.parallel import Group
+from ..runtime.progress import Reporter
+from ..task import Task, truncated
+from .budget import Budget, Meter
+from .build import Parts, build_parts, check_config, task_in
+from .config import RunConfig
+from .record import Record
+from .run import run, shared_by
+
+IMAGES = 4  # of a split, a process: one batch
+MOST_STEPS = 30  # of an epoch on a table
+T = TypeVar("T")
+
+
+class Glancing(SupernetObjective):
+    """A supernet that is measured truly once in each way, by all its views together.
+
+    Later figures are that one's with a little of the gates added, so that no two candidates are tied. looks: how many
+    were 'made', and how many were 'due', of those at validation.
+    """
+
+    def __init__(self, looks: Counter[str], *given: Any):
+        super().__init__(*given)
+        self.looks, self.found = looks, dict[Any, Any]()
+
+    def measure(self, gates: Tensor, batch: Batch | None = None) -> Measure:
+        seen = self._seen(batch is None, gates, partial(super().measure, batch=batch))
+        tilt = _tilt(gates)
+        return Measure(seen.loss[0] + tilt, (seen.accuracy[0] + tilt).clamp(max=100.0), seen.images)
+
+    def outcomes(self, gates: Tensor, part: int) -> Outcomes:
+        seen = self._seen(part, gates, partial(super().outcomes, part=part))
+        tilt = _tilt(gates)[..., None]
+        return Outcomes(seen.loss[0] + tilt, seen.correct[0] + 0 * tilt)
+
+    def _seen(self, kind: bool | int, gates: Tensor, look: Callable[[Tensor], T]) -> T:
+        """What the look at the first of the gates finds, or the first look of its kind found."""
+        flat = gates.reshape(-1, *gates.shape[-2:])
+        path = bool((flat[0].count_nonzero(-1) <= 1).all())
+        key = (type(kind), kind, path, self.view.norm, self.view.images, self.view.augmentation is None)
+        if true := key not in self.found:
+            self.found[key] = look(flat[:1])
+        if kind is not False:  # at a batch: an architecture step's own
+            self.looks.update(due=len(flat), made=int(true))
+        found: T = self.found[key]
+        return found
+
+
+def _tilt(gates: Tensor) -> Tensor:
+    """(*K,) of gates (*K, P, O): small, and other for other gates."""
+    size = gates.shape[-2:]
+    return 1e-3 * (gates.detach().cpu() * torch.linspace(0, 1, size.numel()).reshape(size)).sum((-2, -1)).float()
+
+
+def dry_run(configs: Sequence[RunConfig], options: RunOptions) -> list[Record]:
+    """Walks each pairing of the configurations once, in a folder that is removed again: its records.
+
+    What was walked of what is in their notes; `in_words` says it. Raises BenchbedError as `run_all` does.
+    """
+    pairings = {(c.searcher.name, c.selector.name): c for c in shared_by(list(configs), options.group)}
+    for config in pairings.values():
+        check_config(config)
+    tasks: dict[str, Task] = {}
+    with tempfile.TemporaryDirectory(prefix="benchbed-dry-") as scratch:
+        small = options._replace(out=Path(scratch), force=False)
+        return [walked(config, task_in(tasks, config), small) for config in pairings.values()]
+
+
+def walked(config: RunConfig, task: Task, options: RunOptions) -> Record:
+    """The record of one walk; config and task may be cut down already. Only its epochs are told to the reporter."""
+    options.reporter.line(f"dry run: {config.searcher.name} x {config.selector.name}")
+    quiet = Reporter(quiet=True)
+    quiet.epoch = options.reporter.epoch  # type: ignore[method-assign]
+    short, looks = shortened(config, max([1, *(epoch + 1 for epoch in options.snapshots)])), Counter[str]()
+
+    def build(config: RunConfig, task: Task, device: torch.device, group: Group) -> Parts:
+        parts = build_parts(config, task, device, group, partial(Glancing, looks))
+        states = [parts.state] * short.epochs  # a selection's many need not be kept
+        parts.state = lambda: states.pop()() if states else {}  # type: ignore[method-assign]
+        return parts
+
+    record = run(short, cut(task, config), options._replace(reporter=quiet), build=build)
+    record.notes["dry_run"] = _counted(config, short, task, record, looks)
+    return record
+
+
+def cut(task: Task, config: RunConfig) -> Task:
+    """The task on one batch a split; a table's as it is."""
+    return task if config.supernet is None else truncated(task, IMAGES * config.processes)
+
+
+def shortened(config: RunConfig, epochs: int = 1) -> RunConfig:
+    """The run on so many epochs of one batch, and a budget that leaves a step to tuning; twice is as once."""
+    batch, epochs = IMAGES * config.processes, min(epochs, config.epochs)
+    parts: dict[str, Any] = {"epochs": epochs, "steps": config.steps and min(config.steps, MOST_STEPS)}
+    if config.supernet is not None:
+        few = {"batch": batch, "valid_batch": batch, "eval_batch": IMAGES // 2}
+        parts |= {"supernet": config.supernet.model_copy(update=few), "budget": f"steps={epochs + 1}"}
+        if "every" in config.searcher.options:  # batches an architecture step: an epoch has one
+            options = {**config.searcher.options, "every": 1}
+            parts["searcher"] = config.searcher.model_copy(update={"options": options})
+    if config.scoring is not None:
+        parts["scoring"] = config.scoring.model_copy(update={"epochs": 1, "warmup_epochs": 0, "batch": batch})
+    return config.model_copy(update=parts)
+
+
+def _counted(
+    config: RunConfig, short: RunConfig, task: Task, record: Record, looks: Mapping[str, int]
+) -> dict[str, list[int]]:
+    """What was walked and what there is, by what it is."""
+    if config.supernet is None:
+        return {"epochs on the table": [short.epochs, config.epochs]}
+    epoch, spent = len(task.train) // config.supernet.batch, record.notes["budget"]
+    tuned = spent["steps"] - short.epochs
+    search, tuning = config.epochs * epoch, (tuned + spent["untuned"]) * epoch
+    if config.budget is not None and (limit := Budget.parse(config.budget)).unit != "seconds":
+        most = int(Meter(str(limit), epoch).left)
+        search, tuning = min(search, most), min(tuning, max(0, most - search))
+    found = {"training images": [min(len(task.train), IMAGES * config.processes), len(task.train)]}
+    found |= {"search steps": [short.epochs, search], "tuning steps": [tuned, tuning]}
+    if config.scoring is not None:
+        found["training steps"] = [1, config.scoring.epochs * -(-len(task.train) // config.scoring.batch)]
+    return found | {"looks at validation": [looks["made"], looks["due"]]}
+
+
+def in_words(records: Sequence[Record]) -> str:
+    """One line on a dry run: what was walked, and what was counted alone."""
+    totals: dict[str, list[int]] = {}
+    for record in records:
+        for what, pair in record.notes["dry_run"].items():
+            totals[what] = [a + b for a, b in zip(totals.get(what, [0, 0]), pair, strict=True)]
+    walked = ", ".join(f"{made:,} of {due:,} {what}" for what, (made, due) in totals.items() if due)
+    size = ", with networks of the true size" if "search steps" in totals else ""
+    done = f"{len(records)} pairing(s) went from search to score{size}"
+    return f"dry run: {done}; walked {walked}; the rest was counted, nothing was kept"
