@@ -23,6 +23,7 @@ from benchbed.builder.settings import spec_of
 from benchbed.builder.spec import Spec
 from benchbed.builder.worker import on_device, train
 from benchbed.runtime.progress import Reporter
+from benchbed.runtime.workers import Pool
 from benchbed.stats.agreement import estimate, spearman
 from benchbed.tables import Table
 from benchbed.tables.figures import Figure
@@ -66,7 +67,7 @@ def compare(name: str, spec: Spec, real: Table, given: argparse.Namespace) -> di
     """Builds the sample by a recipe and measures it, and the real benchmark's own short trainings beside it."""
     out = given.work / f"{name}.npz"
     with Reporter() as reporter:
-        build(spec, out, given.workers, reporter, force=True)
+        build(spec, out, Pool(given.workers), reporter, force=True)
     table = Table.open(out)
     found = quality(table, real, skip=given.skip)
     groups = classes(spec.load_space())[given.skip : given.sample]

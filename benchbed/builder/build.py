@@ -1,13 +1,14 @@
-"""`table build`: starts the workers, shows how far they are, and makes the table when every job is done."""
+"""`table build`: has the pool train what is missing, and makes the table when every job is done."""
 
 import time
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import BenchbedError
-from ..runtime.board import Board
+from ..runtime.board import Board, span
 from ..runtime.board import Job as PoolJob
 from ..runtime.machine import pick_device
 from ..runtime.progress import Reporter
@@ -18,13 +19,12 @@ from ..task import Task
 from ..training.cell import check_learnable, check_recipe
 from .assemble import write_table
 from .classes import classes
-from .job_store import Job, Ledger
+from .job_store import Job, JobStore
 from .spec import Spec
 from .worker import EVERY, jobs_of
 
-TAKE_PART = "benchbed.builder.worker:take_part"  # what a worker calls
+MAKE = "benchbed.builder.worker:make"  # what a worker calls
 SAY = 60.0  # seconds between two lines where there is no bar
-DEATHS = 5  # deaths of a worker without a result between them
 
 
 def folder_of(out: Path) -> Path:
@@ -32,39 +32,41 @@ def folder_of(out: Path) -> Path:
     return out.with_name(f"{out.stem}.build")
 
 
-def build(spec: Spec, out: Path, workers: int, reporter: Reporter, force: bool = False) -> None:
-    """Trains what is missing and writes the table to `out`, an .npz file.
+def build(spec: Spec, out: Path, pool: Pool, reporter: Reporter, force: bool = False) -> bool:
+    """Trains what is missing and writes the table to `out`, an .npz file; False where other shards have jobs left.
 
-    A build that was stopped goes on, and so does a finished one that is asked for more; several may share the folder.
-    Raises BenchbedError, before anything is trained, for a task that cannot be trained on, a folder of another build,
-    or, without `force`, a file that is there already and would lose something.
+    A build that was stopped goes on, and so does a finished one that is asked for more. Raises BenchbedError, before
+    anything is trained, for a task that cannot be trained on, a folder of another build, or, without `force`, a file
+    that is there already and would lose something.
     """
     if out.suffix != ".npz":
         raise BenchbedError(f"--out {out}: expected a file name that ends in .npz")
     if out.exists() and not force and not folder_of(out).is_dir():
         raise BenchbedError(f"{out} is there already, without the folder {folder_of(out).name} of its trainings: "
                             "give another name, or --force to replace it")  # fmt: skip
-    if workers < 1:
-        raise BenchbedError(f"--workers {workers}: at least one is needed")
     pick_device(spec.device)
     space, task = spec.load_space(), spec.load_task()
     check_learnable(task, space)
     check_recipe(space, spec.scoring.recipe(), spec.scoring.channels, spec.scoring.cells)
     task.seal.open(EVERY)  # its images and labels are checked here, not after the first training
     jobs = jobs_of(spec, space)
-    ledger = Ledger(folder_of(out), spec.identity(task))
+    store = JobStore(folder_of(out), spec.identity(task))
     if out.exists() and not force and not _asks_for_more(spec, space, task, out):
         reporter.line(f"all {len(jobs):,} trainings were in {out}: nothing to do")
-        return
-    while True:
-        _train(spec, ledger, jobs, workers, reporter)
-        results, headers = ledger.everything()  # every line once more, with its checksum
-        if all(job in ledger.done for job in jobs):
-            break
-    for name in ledger.damaged():
-        reporter.line(f"shard {name} was damaged: set aside in {ledger.path / 'damaged'}, its cells trained again")
-    write_table(spec, space, task, results, headers, out)
+        return True
+    with store.share(pool.shard):
+        mine = pool.part(jobs)
+        while left := store.missing(mine):
+            _train(spec, store, left, len(mine), pool, reporter)
+    for name in store.damaged():
+        reporter.line(f"shard {name} was damaged: set aside in {store.path / 'damaged'}, its cells trained again")
+    if missing := store.missing(jobs):
+        reporter.line(f"this share is made; {len(missing):,} of {len(jobs):,} trainings are left to other shards")
+        return False
+    results, headers = store.everything()
+    write_table(spec, space, task, list(results.values()), headers, out)
     reporter.line(f"{len(jobs):,} trainings are in {out}")
+    return True
 
 
 def _asks_for_more(spec: Spec, space: Space, task: Task, out: Path) -> bool:
@@ -93,62 +95,46 @@ def _asks_for_more(spec: Spec, space: Space, task: Task, out: Path) -> bool:
     return wanted > trained or asked > there
 
 
-def _train(spec: Spec, ledger: Ledger, jobs: list[Job], workers: int, reporter: Reporter) -> None:
-    """Has workers take part until every job is done. Raises BenchbedError with what a worker was refused."""
-    meter = _Meter(spec, ledger, jobs, reporter)
-    meter.show()
-    if not meter.open:
-        return
-    names = [f"worker {number}" for number in range(1, min(workers, meter.open) + 1)]
-    parts = [PoolJob(name, name, {"spec": spec.model_dump(mode="json")}, name) for name in names]
-    executor, size = hired(TAKE_PART, ledger.path, Pool(len(parts)), spec.device)
-    Scheduler(executor, size, meter, DEATHS).run(parts)
+def _train(spec: Spec, store: JobStore, left: list[Job], total: int, pool: Pool, reporter: Reporter) -> None:
+    """Has the pool make the jobs that are left. Raises BenchbedError with what one of them was refused."""
+    payload = {"spec": spec.model_dump_json()}
+    parts = [PoolJob(f"{j.seed} {j.cell}", f"{j.seed} {j.cell}", payload | j._asdict(), j.cell) for j in left]
+    workers = None if pool.workers is None else min(pool.workers, len(parts))
+    executor, size = hired(MAKE, store.path, pool._replace(workers=workers), spec.device)
+    Scheduler(executor, size, _Meter(spec, store, len(left), total, reporter), pool.retries, pool.stall).run(parts)
 
 
 class _Meter(Board):
-    """How many trainings are done, how fast, and the best so far."""
+    """How many trainings are done, how fast, and the best so far; each is stored as it is done."""
 
-    def __init__(self, spec: Spec, ledger: Ledger, jobs: list[Job], reporter: Reporter) -> None:
-        super().__init__(reporter, len(jobs), 0, 1)
-        self.ledger, self.wanted = ledger, set(jobs)
-        self.best, self.trained = 0.0, 0
-        self._recent: deque[tuple[float, int]] = deque(maxlen=600)  # (time, trainings done): five minutes
+    def __init__(self, spec: Spec, store: JobStore, left: int, total: int, reporter: Reporter) -> None:
+        super().__init__(reporter, total, total - left, 1)
+        self.store, self.best = store, 0.0
+        self._recent: deque[tuple[float, int]] = deque([(time.monotonic(), self.finished)], maxlen=600)
         self._shown = 0.0
-        reporter.begin(f"training {spec.task}", len(jobs))
+        reporter.begin(f"training {spec.task}", total, self.finished)
 
-    @property
-    def open(self) -> int:
-        return len(self.wanted) - self.trained
+    def done(self, job: PoolJob, seconds: float, result: dict[str, Any]) -> None:
+        super().done(job, seconds, result)
+        self.store.write(Job(job.payload["seed"], job.payload["cell"]), result["result"], result["header"])
+        self.best = max(self.best, result["result"]["test"])
+        self._recent.append((time.monotonic(), self.finished))
 
     def failed(self, job: PoolJob, reason: str) -> None:
         """Ends the build: what one worker is refused, or dies of again and again, the others meet too."""
         died = "; nothing is lost, the same command goes on" if reason.startswith("its worker died") else ""
         raise BenchbedError(reason + died)
 
-    def show(self) -> bool:
-        """Looks at the folder and shows it; whether something was finished: then no death was in a row."""
-        before, now = self.trained, time.monotonic()
-        for result in self.ledger.refresh():
-            if Job(result["seed"], result["cell"]) in self.wanted:
-                self.best = max(self.best, result["test"])
-        self.trained = len(self.wanted & self.ledger.done)
-        self._recent.append((now, self.trained))
-        status = f"{self.trained:,} of {len(self.wanted):,} cells"
+    def show(self) -> None:
+        now = time.monotonic()
+        status = f"{self.finished:,} of {self.total:,} cells"
         since, first = self._recent[0]
-        if self.trained > first:
-            rate = (self.trained - first) / (now - since)
-            status += f", {rate:.2f} a second" + (f", {_span(self.open / rate)} left" if self.open else "")
-        if self.trained:
+        if self.finished > first:
+            rate = (self.finished - first) / (now - since)
+            status += f", {rate:.2f} a second" + (f", {span(self.left / rate)} left" if self.left else "")
+        if self.best:
             status += f", best {self.best:.2f} %"
-        self.reporter.advance(self.trained, status)
-        if not self.reporter.console.is_terminal and (
-            now - self._shown > SAY or (not self.open and self.trained > before)
-        ):
+        self.reporter.advance(self.finished, status)
+        if not self.reporter.console.is_terminal and (now - self._shown > SAY or not self.left):
             self._shown = now
             self.reporter.line(status)
-        return self.trained > before
-
-
-def _span(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{max(minutes, 1)} min"

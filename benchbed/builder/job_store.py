@@ -1,15 +1,13 @@
-"""The folder that the workers of a build share, on one machine or on several.
+"""The folder in which a build keeps what is finished.
 
     build.json           what is built; every process checks that it builds the same
-    lock                 held for moments: whoever claims a job, reads the others' claims first
-    claims.jsonl         who has begun which job
-    workers/ID           locked as long as the worker ID lives: the system lets go of it when a process dies
-    shards/ID-NNN.jsonl  what the worker ID has finished, a line a job with a checksum, appended and flushed
+    shards/ID-NNN.jsonl  what the process ID has finished, a line a job with a checksum, appended and synced
     damaged/             shards that were set aside
+    lock-I-of-N          held by the process that makes the I-th of N shares of the jobs
 
-A job is a class of architectures and a seed. It is open unless a shard holds its result or a living worker has claimed
-it. So a killed process loses the job that it was at, and nobody waits for a clock. The folder must lie on a file system
-whose locks all processes see: a local disk, or NFS version 4.
+A job is a class of architectures and a seed. It is open unless a shard holds its result, so a killed build loses the
+jobs that it was at. Only the process that hands out jobs writes here, so the folder need not be on its workers'
+machines; where several processes make a share each, all must see it, and its locks (a local disk, or NFS version 4).
 """
 
 import json
@@ -20,13 +18,13 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ..errors import BenchbedError
 from ..runtime.digest import first_difference
-from ..runtime.files import one_line
-from ..runtime.folder import read_json, write_json
-from ..runtime.lock import held, lock
+from ..runtime.files import one_line, own_tag, write_atomic
+from ..runtime.folder import read_json
+from ..runtime.lock import lock, open_lock
 
 SHARD = 64  # results a shard: what a damaged one costs
 LOST = "bring it back from a copy, or give another --out"  # without build.json nobody knows what a shard is of
@@ -39,7 +37,7 @@ class Job(NamedTuple):
     cell: str
 
 
-class Ledger:
+class JobStore:
     """A process's view of the folder. Opening it makes the folder; `identity` is what it holds results of.
 
     Raises BenchbedError that names the first difference if the folder is of another build.
@@ -47,157 +45,81 @@ class Ledger:
 
     def __init__(self, path: Path, identity: dict[str, Any]) -> None:
         self.path = path
+        self._own = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        self._written, self._header = 0, dict[str, Any]()
         with one_line(path, "make"):
-            for folder in ("workers", "shards"):
-                (path / folder).mkdir(parents=True, exist_ok=True)
-        with self._locked():
-            file = path / "build.json"
-            if not file.exists():
-                if self.shards():
-                    raise BenchbedError(f"{file} is missing, which says what the results beside it are of: {LOST}")
-                write_json(file, identity)
-            there = read_json(file, ("format", "space", "task", "scoring"), again=LOST)
-            _compare(path, there, json.loads(json.dumps(identity)))
-        self.done: set[Job] = set()
-        self._claims: dict[Job, str] = {}  # the last claim of each job
-        self._read: dict[Path, int] = {}  # bytes of a file that were read
-        self._dead: set[str] = set()
-        self.worker = ""  # until `begin`
-        self._life: IO[str] | None = None  # open as long as this process is a worker
+            (path / "shards").mkdir(parents=True, exist_ok=True)
+        file = path / "build.json"
+        if not file.exists():
+            if self.shards():
+                raise BenchbedError(f"{file} is missing, which says what the results beside it are of: {LOST}")
+            write_atomic(file, (json.dumps(identity, indent=2) + "\n").encode(), own_tag())
+        there = read_json(file, ("format", "space", "task", "scoring"), again=LOST)
+        if (difference := first_difference(there, json.loads(json.dumps(identity)))) is not None:
+            place, old, new = difference
+            raise BenchbedError(f"{path} is of another build: {place} is {old!r} there and {new!r} here; "
+                                "give another --out, or the same settings")  # fmt: skip
 
-    # -- a worker's side -----------------------------------------------------------------------------------------------
+    @contextmanager
+    def share(self, shard: tuple[int, int] | None) -> Iterator[None]:
+        """Holds a share of the jobs. Raises BenchbedError where another process makes it."""
+        index, of = shard or (1, 1)
+        with one_line(self.path, "lock"):
+            handle = open_lock(self.path / f"lock-{index}-of-{of}")
+        try:
+            if not lock(handle, wait=False):
+                raise BenchbedError(
+                    f"{self.path} is being built by another process: wait for it, or give each process its --shard"
+                )
+            yield
+        finally:
+            os.close(handle)
 
-    def begin(self, header: dict[str, Any]) -> None:
-        """Makes this process a worker; `header` (versions, machine) goes in front of its results."""
-        self.worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-        self._life = _hold(self.path / "workers" / self.worker)
-        self.header, self.written = header, 0
-
-    def end(self) -> None:
-        """This process is no worker any more; what it has claimed and not finished is open."""
-        if self._life is not None:
-            self._life.close()
-            self._life = None
-
-    def claim(self, jobs: Sequence[Job]) -> Job | None:
-        """The first open job of `jobs`, now this worker's; None if each is done or in another's hands."""
-        with self._locked():
-            self.refresh()
-            for job in jobs:
-                if job not in self.done and not self._taken(job):
-                    self._claims[job] = self.worker
-                    self._note(job)
-                    return job
-        return None
-
-    def _note(self, job: Job) -> None:
-        """Appends the claim; after a line that a kill has torn, on a line of its own."""
-        path = self.path / "claims.jsonl"
-        with one_line(path, "write"), open(path, "ab+") as file:
-            size = file.seek(0, os.SEEK_END)
-            torn = size > 0 and os.pread(file.fileno(), 1, size - 1) != b"\n"
-            file.write(b"\n" * torn + json.dumps([*job, self.worker]).encode() + b"\n")
-
-    def write(self, job: Job, result: dict[str, Any]) -> None:
-        """Appends a finished job to this worker's shard."""
-        number, first = divmod(self.written, SHARD)
-        lines = [{"header": self.header}] if first == 0 else []
-        lines.append({**job._asdict(), **result})
-        path = self.path / "shards" / f"{self.worker}-{number:03d}.jsonl"
+    def write(self, job: Job, result: dict[str, Any], header: dict[str, Any]) -> None:
+        """Appends a finished job to a shard of this process; `header` (versions, machine): what it was made with."""
+        number, first = divmod(self._written, SHARD)
+        lines = [{"header": header}] if first == 0 or header != self._header else []
+        path = self.path / "shards" / f"{self._own}-{number:03d}.jsonl"
         with one_line(path, "write"), open(path, "a") as file:
-            file.write("".join(_line(value) for value in lines))
+            file.write("".join(_line(value) for value in [*lines, {**job._asdict(), **result}]))
             file.flush()
             os.fsync(file.fileno())
-        self.written += 1
-        self.done.add(job)
-
-    # -- everybody's ---------------------------------------------------------------------------------------------------
-
-    def refresh(self) -> list[dict[str, Any]]:
-        """Reads what was written since the last call; the results that are new to this process.
-
-        A shard with a damaged line is set aside, and what only it held is open again.
-        """
-        claims = self.path / "claims.jsonl"
-        for line in self._new_lines(claims) if claims.exists() else ():
-            try:
-                seed, cell, worker = json.loads(line)
-            except ValueError:  # torn by a kill: whoever wrote it is dead
-                continue
-            self._claims[Job(seed, cell)] = worker
-        found = []
-        for shard in self.shards():
-            try:
-                found += [_value(line) for line in self._new_lines(shard)]
-            except ValueError:
-                self.set_aside(shard)
-                return self._again()
-        results = [value for value in found if "header" not in value]
-        self.done.update(Job(value["seed"], value["cell"]) for value in results)
-        return results
+        self._written, self._header = self._written + 1, header
 
     def shards(self) -> list[Path]:
         return sorted((self.path / "shards").glob("*.jsonl"))
-
-    def set_aside(self, shard: Path) -> None:
-        """Moves a damaged shard out of the way."""
-        place = self.path / "damaged"
-        with one_line(place, "make"):
-            place.mkdir(exist_ok=True)
-            shard.replace(place / f"{shard.stem}-{secrets.token_hex(2)}.jsonl")
 
     def damaged(self) -> list[str]:
         """The names of the shards that were set aside."""
         return sorted(path.name for path in (self.path / "damaged").glob("*.jsonl"))
 
-    def everything(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """All results, one a job, in the order of seed and cell; and the workers' headers. Reads every file anew."""
-        while True:
-            values: list[dict[str, Any]] = []
-            for shard in self.shards():
-                try:
-                    with one_line(shard, "read"):
-                        text = shard.read_text(errors="replace")
-                    values += [_value(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
-                except ValueError:
-                    self.set_aside(shard)
-                    break
-            else:
-                break
+    def everything(self) -> tuple[dict[Job, dict[str, Any]], list[dict[str, Any]]]:
+        """All results by job, in the order of seed and cell, and the headers before them.
+
+        A shard with a damaged line is set aside, and what only it held is open again; a line that is torn at its end is
+        what a killed process was writing.
+        """
+        values: list[dict[str, Any]] = []
+        for shard in self.shards():
+            with one_line(shard, "read"):
+                lines = shard.read_text(errors="replace").splitlines(keepends=True)
+            try:
+                values += [_value(line) for line in lines if line.endswith("\n")]
+            except ValueError:
+                self._set_aside(shard)
         results = {Job(v["seed"], v["cell"]): v for v in reversed(values) if "header" not in v}
-        self.done = set(results)
-        return [results[job] for job in sorted(results)], [v["header"] for v in values if "header" in v]
+        return {job: results[job] for job in sorted(results)}, [v["header"] for v in values if "header" in v]
 
-    def _again(self) -> list[dict[str, Any]]:
-        self._read = {path: n for path, n in self._read.items() if path.name == "claims.jsonl"}
-        self.done.clear()
-        return self.refresh()
+    def missing(self, jobs: Sequence[Job]) -> list[Job]:
+        """Those that no shard holds; every line is read, with its checksum."""
+        there = self.everything()[0]
+        return [job for job in jobs if job not in there]
 
-    def _taken(self, job: Job) -> bool:
-        """Whether a living worker has claimed the job."""
-        worker = self._claims.get(job)
-        if worker is None or worker in self._dead:
-            return False
-        if worker == self.worker or held(self.path / "workers" / worker):
-            return True
-        self._dead.add(worker)
-        return False
-
-    def _new_lines(self, path: Path) -> Iterator[str]:
-        """The whole lines that were appended since the last call; one without an end is being written, or torn."""
-        start = self._read.get(path, 0)
-        with one_line(path, "read"), open(path, "rb") as file:
-            file.seek(start)
-            data = file.read()
-        whole = data[: data.rfind(b"\n") + 1]
-        self._read[path] = start + len(whole)
-        yield from whole.decode(errors="replace").splitlines()
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        with one_line(self.path, "lock"), open(self.path / "lock", "a") as file:
-            lock(file.fileno())
-            yield
+    def _set_aside(self, shard: Path) -> None:
+        place = self.path / "damaged"
+        with one_line(place, "make"):
+            place.mkdir(exist_ok=True)
+            shard.replace(place / f"{shard.stem}-{secrets.token_hex(2)}.jsonl")
 
 
 def _line(value: dict[str, Any]) -> str:
@@ -212,18 +134,3 @@ def _value(line: str) -> dict[str, Any]:
         raise ValueError(line)
     value: dict[str, Any] = json.loads(text)
     return value
-
-
-def _hold(path: Path) -> IO[str]:
-    """The file, locked until it is closed or the process dies."""
-    with one_line(path, "write"):
-        file = open(path, "a")  # noqa: SIM115  its lock lasts as long as it is open
-        lock(file.fileno())
-    return file
-
-
-def _compare(path: Path, there: dict[str, Any], wanted: dict[str, Any]) -> None:
-    if (difference := first_difference(there, wanted)) is not None:
-        place, old, new = difference
-        raise BenchbedError(f"{path} is of another build: {place} is {old!r} there and {new!r} here; "
-                            "give another --out, or the same settings")  # fmt: skip

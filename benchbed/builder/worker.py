@@ -1,8 +1,8 @@
-"""One worker's part in a build: claims a job, trains it on one thread, writes its result, until all are done."""
+"""One training of a build, as a job of the pool."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -17,15 +17,14 @@ from ..task import AnySplit, Task
 from ..training.cell import training_of
 from ..training.train import evaluate, train_on
 from .classes import classes
-from .job_store import Job, Ledger
+from .job_store import Job
 from .spec import Spec
 
 EVERY = "every architecture is trained and scored: nothing is selected by it"  # why a build opens the test images
-PAUSE = 0.5  # seconds between two looks at what the others do, once nothing is open
 
 
 def jobs_of(spec: Spec, space: Space) -> list[Job]:
-    """Every job of the build, in the order in which they are claimed: seed by seed."""
+    """Every job of the build, in the order in which they are made: seed by seed."""
     cells = [c.trained.text for c in classes(space)[: spec.sample]]
     return [Job(seed, cell) for seed in spec.seeds for cell in cells]
 
@@ -53,44 +52,26 @@ def train(spec: Spec, space: Space, task: Task, test: AnySplit, cell: Architectu
     return {**measured[-1], **({"epochs": measured} if spec.every_epoch else {})}
 
 
-def work(ledger: Ledger, jobs: Sequence[Job], spec: Spec, space: Space, task: Task) -> None:
-    """Takes part in the build until every job is done, here or elsewhere."""
-    device = pick_device(spec.device)
-    test = task.seal.open(EVERY).to(device)
-    task = on_device(task, device)
-    while True:
-        job = ledger.claim(jobs)
-        if job is not None:
-            try:
-                result = train(spec, space, task, test, space.parse(job.cell), job.seed)
-            except BenchbedError as error:
-                raise BenchbedError(f"cell {job.cell}, seed {job.seed}: {error}") from None
-            ledger.write(job, {**result, "finished": round(time.time(), 2)})  # seconds since 1970
-        elif all(job in ledger.done for job in jobs):
-            return
-        else:
-            time.sleep(PAUSE)
-
-
 def on_device(task: Task, device: torch.device) -> Task:
     """The task with its images on the device, where they are copied once."""
     return replace(task, train=task.train.to(device), valid=task.valid.to(device))
 
 
-def header(spec: Spec) -> dict[str, Any]:
-    """What a result was made with."""
-    return made_with(pick_device(spec.device))
-
-
-def take_part(payload: dict[str, Any], place: Place) -> dict[str, Any]:
-    """A worker's part in the build of {"spec"} whose folder is the pool's."""
+@lru_cache(maxsize=1)
+def _ready(text: str) -> tuple[Spec, Space, Task, AnySplit]:
+    """What all jobs of a build share, once a worker."""
     torch.set_num_threads(1)
-    spec = Spec.model_validate(payload["spec"])
-    space, task = spec.load_space(), spec.load_task()
-    ledger = Ledger(place.out, spec.identity(task))
-    ledger.begin(header(spec))
+    spec = Spec.model_validate_json(text)
+    device, task = pick_device(spec.device), spec.load_task()
+    return spec, spec.load_space(), on_device(task, device), task.seal.open(EVERY).to(device)
+
+
+def make(payload: dict[str, Any], place: Place) -> dict[str, Any]:
+    """The job of {"spec", "seed", "cell"}: {"result", "header"}, the header being what it was made with."""
+    spec, space, task, test = _ready(payload["spec"])
     try:
-        work(ledger, jobs_of(spec, space), spec, space, task)
-    finally:
-        ledger.end()
-    return {}
+        result = train(spec, space, task, test, space.parse(payload["cell"]), payload["seed"])
+    except BenchbedError as error:
+        raise BenchbedError(f"cell {payload['cell']}, seed {payload['seed']}: {error}") from None
+    finished = round(time.time(), 2)  # seconds since 1970
+    return {"result": {**result, "finished": finished}, "header": made_with(pick_device(spec.device))}

@@ -110,6 +110,9 @@ def build(
     sample: Annotated[int | None, typer.Option(help="train only so many classes, drawn at random")] = None,
     every_epoch: Annotated[bool, typer.Option("--every-epoch", help="measure after every epoch, keep all")] = False,
     workers: Annotated[int | None, typer.Option(help="processes of one thread each; default: one a core")] = None,
+    shard: Annotated[str | None, typer.Option(help="I/N: every N-th training from the I-th on, for job arrays")] = None,
+    executor: Annotated[str, typer.Option(help="local, or ray for more than one machine")] = "local",
+    address: Annotated[str | None, typer.Option(help="of a Ray cluster: HOST:PORT or auto")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1")] = "cpu",
     data: Annotated[Path | None, typer.Option(help="the folder of a published data set's files")] = None,
     splits: Annotated[Path | None, typer.Option(help="the folder of NAS-Bench-201's split files")] = None,
@@ -124,16 +127,20 @@ def build(
     from ..builder.build import build as make
     from ..builder.settings import spec_of
     from ..runtime.progress import Reporter
+    from ..runtime.workers import pool_of
     from ..tables import Table
 
+    if workers is None and executor == "local":
+        workers = len(os.sched_getaffinity(0))
+    pool = pool_of(workers, shard, executor, address, retries=5)
     given = {
         "space": space, "task": task, "seeds": seeds, "epochs": epochs, "channels": channels, "cells": cells,
         "sample": sample, "every_epoch": every_epoch, "device": device, "data": data, "splits": splits,
     }  # fmt: skip
     spec = spec_of(given, settings or [], plugin or [])
     with Reporter(quiet) as reporter:
-        make(spec, out, len(os.sched_getaffinity(0)) if workers is None else workers, reporter, force)
-    if not quiet:
+        whole = make(spec, out, pool, reporter, force)
+    if whole and not quiet:
         info(str(out.absolute()))
         made = Table.open(out)
         print(f"\nscore a run by it: add --table {out} --dataset {made.datasets[0]}")

@@ -67,7 +67,7 @@ class Board:
     def end(self, worker: int) -> None:
         self._at.pop(worker, None)
 
-    def done(self, job: Job, seconds: float) -> None:
+    def done(self, job: Job, seconds: float, result: dict[str, Any]) -> None:
         self.finished, self.left = self.finished + 1, self.left - 1
         self._seconds.append(seconds)
         self._waiting.discard(job.id)
@@ -82,15 +82,13 @@ class Board:
             self._waiting.add(job.id)
             self.line(f"waits: {job.id}: {reason.partition(':')[0]}")
 
-    def show(self) -> bool:
-        """Brings the table up to date, or says a line if the last one was long ago; True where more was achieved than
-        the ends of jobs tell: then no job has been tried in vain."""
+    def show(self) -> None:
+        """Brings the table up to date, or says a line if the last one was long ago."""
         if self._live is not None:
             self._live.update(self._table())
         elif time.monotonic() - self._said > SAY:
             self._said = time.monotonic()
             self.line(self.words)
-        return False
 
     @property
     def words(self) -> str:

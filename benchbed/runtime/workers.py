@@ -281,8 +281,7 @@ class Scheduler:
                 for event in self.executor.events(TICK):
                     self._take(event)
                 self._end_leases()
-                if self.board.show():
-                    self._attempts.clear()
+                self.board.show()
 
     def _hire(self) -> None:
         while len(self._hired) < min(self.workers, len(self._queue) + len(self._busy)):
@@ -376,7 +375,7 @@ class Scheduler:
         if reply["status"] == "done":
             group.jobs.popleft()
             self.results[job.id] = reply["result"]
-            self.board.done(job, reply["seconds"])
+            self.board.done(job, reply["seconds"], reply["result"])
         else:
             self._fail(group, reply["reason"])
         if group.jobs:

@@ -25,12 +25,13 @@ from grouped import Grouped
 
 from benchbed.builder.build import build, folder_of
 from benchbed.builder.classes import classes
-from benchbed.builder.job_store import Ledger
+from benchbed.builder.job_store import JobStore
 from benchbed.builder.settings import spec_of
 from benchbed.builder.spec import Spec
 from benchbed.builder.worker import on_device, train
 from benchbed.runtime.machine import made_with
 from benchbed.runtime.progress import Reporter
+from benchbed.runtime.workers import Pool
 from benchbed.spaces.nb201.network import NB201Network
 
 
@@ -91,15 +92,15 @@ def built(spec: Spec, workers: int) -> float:
     """
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) / "own.npz"
-        build(spec, out, workers, Reporter(quiet=True))
+        build(spec, out, Pool(workers), Reporter(quiet=True))
         times = sorted(file_times(folder_of(out)))
         return (len(times) - workers) / (times[-1] - times[workers - 1])
 
 
 def file_times(folder: Path) -> list[float]:
     """When each training was finished, in seconds."""
-    results, _ = Ledger(folder, json.loads((folder / "build.json").read_text())).everything()
-    return [result["finished"] for result in results]
+    results, _ = JobStore(folder, json.loads((folder / "build.json").read_text())).everything()
+    return [result["finished"] for result in results.values()]
 
 
 def together(spec: Spec, count: int) -> float:

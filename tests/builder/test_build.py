@@ -25,6 +25,7 @@ from benchbed.pipeline.resolve import resolve
 from benchbed.pipeline.score import SCORE_KEYS, score
 from benchbed.runtime.folder import Folder
 from benchbed.runtime.progress import Reporter
+from benchbed.runtime.workers import Pool
 from benchbed.selector import Selection
 from benchbed.spaces.nb201.space import NB201, flops, parameters
 from benchbed.tables import Table
@@ -35,7 +36,7 @@ SIZES = ["scoring.batch=40"]
 
 
 def made(spec: Spec, out: Path, workers: int = 1, force: bool = False) -> Table:
-    build(spec, out, workers, Reporter(quiet=True), force)
+    build(spec, out, Pool(workers), Reporter(quiet=True), force)
     return Table.open(out)
 
 
@@ -179,7 +180,7 @@ def test_a_damaged_shard_is_named_and_its_cells_are_trained_again(
     (shard,) = (folder_of(own) / "shards").iterdir()
     shard.write_text(shard.read_text().replace('"valid": ', '"valid": 1'))
     with Reporter() as reporter:
-        build(spec(sample=5), own, 1, reporter, force=True)
+        build(spec(sample=5), own, Pool(), reporter, force=True)
     said = " ".join(capsys.readouterr().err.split())
     assert f"shard {shard.stem}" in said
     assert "set aside" in said
@@ -317,3 +318,29 @@ def test_a_diverging_training_names_the_cell(spec: Callable[..., Spec], tmp_path
         made(wild, tmp_path / "own.npz")
     assert not (tmp_path / "own.npz").exists()
     assert json.loads((tmp_path / "own.build" / "build.json").read_text())["scoring"]["lr"] == 1e30
+
+
+def test_shards_share_a_folder_and_the_last_writes_the_table(spec: Callable[..., Spec], built: Path, tmp_path: Path):
+    out = tmp_path / "own.npz"
+    with Reporter(quiet=True) as reporter:
+        assert not build(spec(sample=5), out, Pool(shard=(2, 2)), reporter)
+        assert not out.exists()
+        assert build(spec(sample=5), out, Pool(shard=(1, 2)), reporter)
+    assert len(list((folder_of(out) / "shards").iterdir())) == 2
+    one, other = (Table.open(file).seeds("tiny", "test", 1) for file in (out, built / "own.npz"))
+    assert np.array_equal(one, other, equal_nan=True)
+
+
+def test_every_epoch_is_kept_and_the_last_is_the_score(
+    spec: Callable[..., Spec], tmp_path: Path, command: Command, tiny_file: Path
+) -> None:
+    plain = made(spec(sample=2, epochs=3), tmp_path / "plain.npz")
+    table = made(spec(sample=2, epochs=3, every_epoch=True), tmp_path / "every.npz")
+    assert [figure.epochs for figure in table.figures] == [3, 3, 2, 2, 1, 1]
+    assert table.full_epochs == 3
+    last = [t.seeds("tiny", "test", 3) for t in (plain, table)]
+    assert np.array_equal(*last, equal_nan=True)  # measuring in between moves nothing
+    seconds = [np.nanmax(table.train_seconds("tiny", "test", epochs)) for epochs in (1, 2, 3)]
+    assert seconds == sorted(seconds)
+    with pytest.raises(BenchbedError, match="is of another build: every_epoch is True there and None here"):
+        made(spec(sample=2, epochs=3), tmp_path / "every.npz")

@@ -1,23 +1,22 @@
-"""The shared folder: no job lost, none given twice, and what a kill or a damaged file costs."""
+"""The folder of a build: no result lost, one share a process, and what a kill or a damaged file costs."""
 
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchbed.builder.job_store import SHARD, Job, Ledger
+from benchbed.builder.job_store import SHARD, Job, JobStore
 from benchbed.errors import BenchbedError
 
 IDENTITY: dict[str, Any] = {"format": 1, "space": "nb201", "task": {"name": "t"}, "scoring": {"epochs": 2, "lr": 0.1}}
 JOBS = [Job(seed, cell) for seed in (0, 1) for cell in ("a", "b", "c")]
-Worker = Callable[[Path], Ledger]
 RESULT = {"valid": 50.0, "test": 49.0, "seconds": 1.0}
+HEADER = {"versions": {"torch": "2"}}
 
 
 @pytest.fixture
@@ -25,42 +24,32 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "mine.build"
 
 
-@pytest.fixture
-def worker() -> Iterator[Callable[[Path], Ledger]]:
-    """`worker(folder)`: a ledger whose process, this one, has become a worker of the build."""
-    made = []
-
-    def make(folder: Path) -> Ledger:
-        made.append(Ledger(folder, IDENTITY))
-        made[-1].begin({"versions": {}})
-        return made[-1]
-
-    yield make
-    for ledger in made:
-        ledger.end()
+def test_two_processes_results_are_one_folders(folder: Path) -> None:
+    stores = JobStore(folder, IDENTITY), JobStore(folder, IDENTITY)
+    for number, job in enumerate(reversed(JOBS)):
+        stores[number % 2].write(job, RESULT | {"valid": float(number)}, HEADER)
+    results, headers = JobStore(folder, IDENTITY).everything()
+    assert list(results) == JOBS
+    assert [results[job]["valid"] for job in JOBS] == [5.0, 4.0, 3.0, 2.0, 1.0, 0.0]
+    assert headers == [HEADER, HEADER]
+    assert stores[0].missing([*JOBS, Job(2, "a")]) == [Job(2, "a")]
 
 
-def test_two_workers_share_the_jobs_and_double_none(folder: Path, worker: Worker) -> None:
-    first, second = worker(folder), worker(folder)
-    given = []
-    for _ in range(3):
-        for one in (first, second):
-            job = one.claim(JOBS)
-            assert job is not None
-            given.append(job)
-            one.write(job, RESULT)
-    assert given == JOBS
-    assert first.claim(JOBS) is None
-    results, headers = Ledger(folder, IDENTITY).everything()
-    assert [Job(r["seed"], r["cell"]) for r in results] == sorted(JOBS)
-    assert len(headers) == 2
+def test_what_made_a_result_stands_before_it(folder: Path) -> None:
+    store, other = JobStore(folder, IDENTITY), {"versions": {"torch": "3"}}
+    for job, header in zip(JOBS[:4], (HEADER, HEADER, other, HEADER), strict=True):
+        store.write(job, RESULT, header)
+    (shard,) = store.shards()
+    kinds = [line.partition(" ")[2][:11] for line in shard.read_text().splitlines()]
+    assert [kind.startswith('{"header"') for kind in kinds] == [True, False, False, True, False, True, False]
+    assert store.everything()[1] == [HEADER, other, HEADER]
 
 
-def test_a_claim_of_a_living_worker_holds_and_a_dead_ones_does_not(folder: Path, worker: Worker) -> None:
+def test_a_share_is_one_process_and_free_again_once_that_is_killed(folder: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from benchbed.builder.job_store import Job, Ledger\n"
-        f"w = Ledger(Path(sys.argv[1]), {IDENTITY!r}); w.begin({{}})\n"
-        f"print(w.claim([Job(0, 'a')]), flush=True); time.sleep(600)"
+        "import sys, time; from pathlib import Path; from benchbed.builder.job_store import JobStore\n"
+        f"with JobStore(Path(sys.argv[1]), {IDENTITY!r}).share(None):\n"
+        "    print('held', flush=True); time.sleep(600)"
     )
     root = Path(__file__).resolve().parents[2]
     other = subprocess.Popen(
@@ -68,48 +57,37 @@ def test_a_claim_of_a_living_worker_holds_and_a_dead_ones_does_not(folder: Path,
     )
     assert other.stdout is not None
     with other, other.stdout:
-        assert b"cell='a'" in other.stdout.readline()
-        mine = worker(folder)
-        assert mine.claim(JOBS[:1]) is None
-        assert mine.claim(JOBS[:2]) == Job(0, "b")
+        assert other.stdout.readline() == b"held\n"
+        mine = JobStore(folder, IDENTITY)
+        with pytest.raises(BenchbedError, match=r"is being built by another process.* --shard"), mine.share(None):
+            pass
+        with mine.share((2, 2)):
+            pass
         other.send_signal(signal.SIGKILL)
         other.wait()
-        assert mine.claim(JOBS[:1]) == Job(0, "a")
+        with mine.share(None):
+            pass
 
 
-def test_a_line_torn_by_a_kill_is_no_result(folder: Path, worker: Worker) -> None:
-    dead = worker(folder)
+def test_a_line_torn_by_a_kill_is_no_result(folder: Path) -> None:
+    dead = JobStore(folder, IDENTITY)
     for job in JOBS[:2]:
-        assert dead.claim(JOBS) == job
-        dead.write(job, RESULT)
+        dead.write(job, RESULT, HEADER)
     (shard,) = dead.shards()
     shard.write_bytes(shard.read_bytes()[:-7])
-    dead.end()  # as the system does when a process dies
-    heir = worker(folder)
-    assert heir.claim(JOBS) == JOBS[1]
-    heir.write(JOBS[1], RESULT)
-    results, _ = Ledger(folder, IDENTITY).everything()
-    assert [Job(r["seed"], r["cell"]) for r in results] == JOBS[:2]
+    heir = JobStore(folder, IDENTITY)
+    assert heir.missing(JOBS[:2]) == [JOBS[1]]
+    heir.write(JOBS[1], RESULT, HEADER)
+    assert list(heir.everything()[0]) == JOBS[:2]
     assert heir.damaged() == []
 
 
-def test_a_torn_claim_hides_no_later_one(folder: Path, worker: Worker) -> None:
-    first, second = worker(folder), worker(folder)
-    assert first.claim(JOBS) == JOBS[0]
-    claims = folder / "claims.jsonl"
-    claims.write_bytes(claims.read_bytes() + b'[0, "b", "vm-1')
-    assert first.claim(JOBS[1:]) == JOBS[1]
-    assert second.claim(JOBS) == JOBS[2]
-
-
 @pytest.mark.parametrize("how", ["flip", "cut in the middle", "foreign"])
-def test_a_damaged_shard_is_set_aside_and_only_its_jobs_are_open_again(folder: Path, worker: Worker, how: str) -> None:
-    first, second = worker(folder), worker(folder)
-    for one in (first, second):
-        job = one.claim(JOBS)
-        assert job is not None
-        one.write(job, RESULT)
-    shard = next(s for s in first.shards() if s.name.startswith(first.worker))
+def test_a_damaged_shard_is_set_aside_and_only_its_jobs_are_open_again(folder: Path, how: str) -> None:
+    first, second = JobStore(folder, IDENTITY), JobStore(folder, IDENTITY)
+    first.write(JOBS[0], RESULT, HEADER)
+    (shard,) = first.shards()
+    second.write(JOBS[1], RESULT, HEADER)
     content = shard.read_bytes()
     at = content.index(b"49.0")
     spoilt = {
@@ -118,37 +96,29 @@ def test_a_damaged_shard_is_set_aside_and_only_its_jobs_are_open_again(folder: P
         "foreign": b"no checksum\n" + content,
     }[how]
     shard.write_bytes(spoilt)
-    first.end()
-    fresh = worker(folder)
-    assert fresh.claim(JOBS) == JOBS[0]
-    fresh.write(JOBS[0], RESULT)
-    assert fresh.claim(JOBS) == JOBS[2]
+    fresh = JobStore(folder, IDENTITY)
+    assert fresh.missing(JOBS[:3]) == [JOBS[0], JOBS[2]]
     (name,) = fresh.damaged()
-    assert name.startswith(first.worker)
+    assert name.startswith(shard.stem)
     assert (folder / "damaged" / name).read_bytes() == spoilt
-    results, _ = Ledger(folder, IDENTITY).everything()
-    assert [Job(r["seed"], r["cell"]) for r in results] == JOBS[:2]
 
 
-def test_a_shard_has_a_bounded_number_of_results(folder: Path, worker: Worker) -> None:
-    jobs = [Job(0, str(i)) for i in range(SHARD + 3)]
-    one = worker(folder)
-    for job in jobs:
-        one.write(job, RESULT)
-    lines = [len(shard.read_text().splitlines()) for shard in one.shards()]
-    assert lines == [SHARD + 1, 3 + 1]  # each with its header
-    results, headers = one.everything()
-    assert len(results) == len(jobs)
-    assert len(headers) == 2
+def test_a_shard_has_a_bounded_number_of_results(folder: Path) -> None:
+    store = JobStore(folder, IDENTITY)
+    for number in range(SHARD + 3):
+        store.write(Job(0, str(number)), RESULT, HEADER)
+    assert [len(shard.read_text().splitlines()) for shard in store.shards()] == [SHARD + 1, 3 + 1]  # with a header
+    assert len(store.everything()[0]) == SHARD + 3
 
 
-def test_results_are_seen_once_as_they_come(folder: Path, worker: Worker) -> None:
-    one, watcher = worker(folder), Ledger(folder, IDENTITY)
-    assert watcher.refresh() == []
-    one.write(JOBS[0], RESULT)
-    assert [r["cell"] for r in watcher.refresh()] == ["a"]
-    assert watcher.refresh() == []
-    assert watcher.done == {JOBS[0]}
+def test_results_of_the_first_editions_folders_are_read(folder: Path) -> None:
+    """Its workers claimed jobs in a file, and each held a file of its own."""
+    JobStore(folder, IDENTITY).write(JOBS[0], RESULT, HEADER)
+    (folder / "claims.jsonl").write_text('[0, "a", "vm-1-abc"]\n')
+    (folder / "workers").mkdir()
+    (folder / "workers" / "vm-1-abc").touch()
+    (folder / "lock").touch()
+    assert JobStore(folder, IDENTITY).missing(JOBS) == JOBS[1:]
 
 
 @pytest.mark.parametrize(
@@ -160,28 +130,10 @@ def test_results_are_seen_once_as_they_come(folder: Path, worker: Worker) -> Non
     ],
 )
 def test_a_folder_of_another_build_is_refused_by_the_first_difference(
-    folder: Path, worker: Worker, change: dict[str, Any], words: str
+    folder: Path, change: dict[str, Any], words: str
 ) -> None:
-    worker(folder)
+    JobStore(folder, IDENTITY)
     before = json.loads((folder / "build.json").read_text())
     with pytest.raises(BenchbedError, match=words):
-        Ledger(folder, IDENTITY | change)
+        JobStore(folder, IDENTITY | change)
     assert json.loads((folder / "build.json").read_text()) == before
-
-
-def test_many_processes_claim_every_job_once(folder: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; from benchbed.builder.job_store import Job, Ledger\n"
-        f"w = Ledger(Path(sys.argv[1]), {IDENTITY!r}); w.begin({{}}); n = 0\n"
-        "jobs = [Job(0, str(i)) for i in range(150)]\n"
-        "while (job := w.claim(jobs)) is not None:\n"
-        f"    w.write(job, {RESULT!r}); n += 1\n"
-        "print(n)"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    command = [sys.executable, "-c", code, str(folder)]
-    crew = [subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) for _ in range(4)]
-    counts = [int(one.communicate(timeout=120)[0]) for one in crew]
-    assert sum(counts) == 150
-    claims = [json.loads(line)[1] for line in (folder / "claims.jsonl").read_text().splitlines()]
-    assert sorted(claims, key=int) == [str(i) for i in range(150)]

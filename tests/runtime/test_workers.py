@@ -184,7 +184,7 @@ def test_the_time_left_is_of_what_is_left() -> None:
     board = Board(Reporter(quiet=True), total=10, before=2, workers=2)
     run = Job("a", "s", {}, "a x b")
     for _ in range(2):
-        board.done(run, 30.0)
+        board.done(run, 30.0, {})
     board.failed(run, "no luck")
     assert board.words == "4 of 10 runs done, 1 failed, 0 at work, about 75 s left"  # 5 x 30 s on 2 workers
     assert [span(5), span(120), span(7500)] == ["5 s", "2 min", "2 h 05 min"]
