@@ -75,13 +75,13 @@ class Cost(ABC):
 class Problem(NamedTuple):
     """What a searcher is given.
 
-    penalise(loss, p): scalar total loss, differentiable in the scalar loss and in p (P, O).
-    reward(accuracy, gates): (K,) rewards from accuracies in percent (K,) and gates (K, P, O).
+    penalise(loss, p): total loss, differentiable in the loss and in p.
+    reward(accuracy, gates): rewards from accuracies in percent and gates.
     """
 
     objective: Objective
-    penalise: Callable[[Tensor, Tensor], Tensor]
-    reward: Callable[[Tensor, Tensor], Tensor]
+    penalise: Callable[[Float[Tensor, ""], Float[Tensor, "P O"]], Float[Tensor, ""]]
+    reward: Callable[[Float[Tensor, " K"], Float[Tensor, "K P O"]], Float[Tensor, " K"]]
 
 
 def without_cost(objective: Objective) -> Problem:

@@ -182,7 +182,7 @@ class Modified(Searcher[Any]):
             assert self.base.alpha.grad is not None
             self.base.alpha.grad = modifier.alpha_gradient(self.base.alpha.grad, self.clock)
 
-    def weight_gates(self, objective: Objective, batch: Batch | None, clock: Clock) -> Tensor:
+    def weight_gates(self, objective: Objective, batch: Batch | None, clock: Clock) -> Float[Tensor, "P O"]:
         gates, decisions = self.base.weight_gates(objective, batch, clock), self.closed()
         if decisions is not None:
             gates, objective = decisions.apply(gates), objective.decided(decisions)
@@ -197,13 +197,15 @@ class Modified(Searcher[Any]):
 
     # -- what it reports -----------------------------------------------------------------------------------------------
 
-    def probabilities(self) -> Tensor:
+    def probabilities(self) -> Float[Tensor, "P O"]:
         return self.base.probabilities()
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Float[Tensor, "n P O"]:
         return self.base.sample(n, generator)
 
-    def evaluation_gates(self, allowed: Tensor, mode: EvaluationMode, uniforms: Tensor) -> Tensor:
+    def evaluation_gates(
+        self, allowed: Bool[Tensor, "P O"], mode: EvaluationMode, uniforms: Float[Tensor, "n P"]
+    ) -> Float[Tensor, "K P O"]:
         """Nothing flows where the position was dropped, whatever is allowed."""
         if self.narrows:
             allowed = allowed & self.mask.any(1, keepdim=True)

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from .errors import BenchbedError
@@ -21,13 +21,16 @@ from .space import Architecture, Space
 # What a gate gradient keeps of operations that do not flow: their outputs, or nothing, running them once more. 'ones'
 # does not run them and takes ones for their outputs, as GDAS' code does: a cheap stand-in, another gradient.
 Keep = Literal["outputs", "nothing", "ones"]
+Rows = Float[Tensor, "P O"]  # a number an operation, a row a position
+Scalar = Float[Tensor, ""]
+Weights = dict[str, Tensor]  # by name
 
 
 class Batch(NamedTuple):
-    """images: (n, c, h, w) on the objective's device; labels: (n,)."""
+    """On the objective's device."""
 
-    images: Tensor
-    labels: Tensor
+    images: Float[Tensor, "n c h w"]
+    labels: Int[Tensor, " n"]
 
 
 class Measure(NamedTuple):
@@ -41,15 +44,15 @@ class Measure(NamedTuple):
 class View(NamedTuple):
     """How validation is looked at when it is measured.
 
-    norm: whose statistics batch norm takes. 'batch': those of the part at hand. 'eval': those of `gates` (*K, P, O) on
-    training images, whatever is measured; running averages would hold such. 'recalibrated': those of the measured gates
+    norm: whose statistics batch norm takes. 'batch': those of the part at hand. 'eval': those of `gates` on training
+    images, whatever is measured; running averages would hold such. 'recalibrated': those of the measured gates
     themselves on training images.
     augmentation: the seed of validation's augmentation, a function of it and of a part's number; None: unaugmented.
     images: measure so many of validation's images, evenly spread and always the same; None: all of them.
     """
 
     norm: Literal["batch", "eval", "recalibrated"] = "batch"
-    gates: Tensor | None = None
+    gates: Float[Tensor, "*K P O"] | None = None
     augmentation: int | None = None
     images: int | None = None
 
@@ -83,20 +86,16 @@ class Objective(ABC):
         """The next batch of a shuffled pass over the split. None where the objective has no data (a table)."""
 
     @abstractmethod
-    def loss(self, gates: Tensor, batch: Batch | None, weights: dict[str, Tensor] | None = None) -> Tensor:
-        """The scalar loss by plain autograd: differentiable twice, in gates and in `weights`; always float32.
+    def loss(self, gates: Rows, batch: Batch | None, weights: Weights | None = None) -> Scalar:
+        """The loss by plain autograd: differentiable twice, in gates and in `weights`; always float32.
 
         `weights` replaces the objective's own by name; None means the current ones.
         """
 
     @abstractmethod
     def gate_gradient(
-        self,
-        gates: Float[Tensor, "P O"],
-        batch: Batch | None,
-        need: Bool[Tensor, "P O"] | None = None,
-        keep: Keep = "outputs",
-    ) -> tuple[Tensor, Float[Tensor, "P O"]]:
+        self, gates: Rows, batch: Batch | None, need: Bool[Tensor, "P O"] | None = None, keep: Keep = "outputs"
+    ) -> tuple[Scalar, Rows]:
         """The loss at `gates`, and dL/dgates on the entries of the mask `need` (None: all of the space's), else 0.
 
         Entries with gate zero are evaluated too where `need` holds: their gradient is <dL/dm, o(x)> at the output m
@@ -133,15 +132,15 @@ class Objective(ABC):
         raise BenchbedError(f"{type(self).__name__} evaluates no single architectures: it provides no fidelity")
 
     @abstractmethod
-    def weight_step(self, gates: Float[Tensor, "P O"], batch: Batch | None) -> Tensor:
+    def weight_step(self, gates: Rows, batch: Batch | None) -> Scalar:
         """One step of the weights' optimiser at fixed gates; the loss before it. Never called on a table."""
 
     @abstractmethod
-    def weights(self) -> dict[str, Tensor]:
+    def weights(self) -> Weights:
         """The current weights by name; empty for a table."""
 
     @abstractmethod
-    def lookahead(self, gates: Tensor, batch: Batch | None) -> tuple[dict[str, Tensor], float]:
+    def lookahead(self, gates: Rows, batch: Batch | None) -> tuple[Weights, float]:
         """(w', xi): the weights one SGD step ahead, and that step's learning rate. Changes nothing.
 
         w' = w - xi (mu * buffer + dL/dw + lambda w), momentum and decay included (DARTS, section 2.3). Neither
@@ -165,7 +164,7 @@ class Objective(ABC):
 
 
 class Decisions(NamedTuple):
-    """Rows that a selector has fixed. rows: (P, O), one-hot or zero where `fixed` (P,) holds, ignored elsewhere."""
+    """Rows that a selector has fixed: one-hot or zero where `fixed` holds, ignored elsewhere."""
 
     rows: Float[Tensor, "P O"]
     fixed: Bool[Tensor, " P"]
@@ -206,20 +205,20 @@ class DecidedObjective(Objective):
     def batch(self, split: Literal["train", "valid"]) -> Batch | None:
         return self.base.batch(split)
 
-    def loss(self, gates: Tensor, batch: Batch | None, weights: dict[str, Tensor] | None = None) -> Tensor:
+    def loss(self, gates: Rows, batch: Batch | None, weights: Weights | None = None) -> Scalar:
         return self.base.loss(self.decisions.apply(gates), batch, weights)
 
     def gate_gradient(
-        self, gates: Tensor, batch: Batch | None, need: Tensor | None = None, keep: Keep = "outputs"
-    ) -> tuple[Tensor, Tensor]:
+        self, gates: Rows, batch: Batch | None, need: Bool[Tensor, "P O"] | None = None, keep: Keep = "outputs"
+    ) -> tuple[Scalar, Rows]:
         """Decided rows have gradient exactly zero: nothing that a searcher does there can change the loss."""
         need = torch.from_numpy(self.space.mask) if need is None else need
         return self.base.gate_gradient(self.decisions.apply(gates), batch, need & ~self.decisions.fixed[:, None], keep)
 
-    def measure(self, gates: Tensor, batch: Batch | None = None) -> Measure:
+    def measure(self, gates: Float[Tensor, "*K P O"], batch: Batch | None = None) -> Measure:
         return self.base.measure(self.decisions.apply(gates), batch)
 
-    def outcomes(self, gates: Tensor, part: int) -> Outcomes:
+    def outcomes(self, gates: Float[Tensor, "*K P O"], part: int) -> Outcomes:
         return self.base.outcomes(self.decisions.apply(gates), part)
 
     def seen(self, view: View) -> Objective:
@@ -231,13 +230,13 @@ class DecidedObjective(Objective):
         gates = self.decisions.apply(torch.from_numpy(self.space.gates(architecture)))
         return self.base.evaluate(self.space.architecture(gates.numpy()), fidelity)
 
-    def weight_step(self, gates: Tensor, batch: Batch | None) -> Tensor:
+    def weight_step(self, gates: Rows, batch: Batch | None) -> Scalar:
         return self.base.weight_step(self.decisions.apply(gates), batch)
 
-    def weights(self) -> dict[str, Tensor]:
+    def weights(self) -> Weights:
         return self.base.weights()
 
-    def lookahead(self, gates: Tensor, batch: Batch | None) -> tuple[dict[str, Tensor], float]:
+    def lookahead(self, gates: Rows, batch: Batch | None) -> tuple[Weights, float]:
         return self.base.lookahead(self.decisions.apply(gates), batch)
 
     def new_optimiser(self, lr_factor: float, epochs: int, schedule: Literal["constant", "cosine"]) -> None:

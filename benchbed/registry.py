@@ -179,8 +179,7 @@ def load(kind: str, name: str) -> Any:
     if kind == "searcher" and "+" in name:
         name, *modifiers = name.split("+")
         by = tuple((modifier, load("modifier", modifier)) for modifier in modifiers)
-        modified = import_module("benchbed.modifier").made_of(load(kind, name), by)
-        return modified
+        return import_module("benchbed.modifier").made_of(load(kind, name), by)
     if (kind, name) in _USER_CLASSES:
         return _USER_CLASSES[kind, name]
     if plugin.file is None:

@@ -21,7 +21,7 @@ from torch import Tensor
 from typing_extensions import TypeVar
 
 from .cost import Problem
-from .objective import Batch, Keep, Objective, Tree
+from .objective import Batch, Keep, Objective, Rows, Scalar, Tree
 from .space import Space
 from .streams import Streams
 
@@ -177,7 +177,7 @@ def one_hot_draws(p: Float[Tensor, "P O"], uniforms: Float[Tensor, "n P"]) -> Fl
     return torch.nn.functional.one_hot(torch.minimum(chosen, last), p.shape[1]) * (total > 0).float()
 
 
-def masked_softmax(alpha: Tensor, mask: Tensor) -> Tensor:
+def masked_softmax(alpha: Rows, mask: Bool[Tensor, "P O"]) -> Rows:
     """The softmax of each row over its mask; exactly 0 outside it, and everywhere in a row without a mask."""
     flowing = mask.any(-1, keepdim=True)
     p = alpha.masked_fill(~mask & flowing, -torch.inf).softmax(-1)
@@ -211,7 +211,7 @@ class AlphaSearcher(Searcher[AlphaOptionsT]):
             weight_decay=options.alpha_weight_decay,
         )
 
-    def probabilities(self) -> Tensor:
+    def probabilities(self) -> Float[Tensor, "P O"]:
         return masked_softmax(self.alpha.detach(), self.mask)
 
     def state(self) -> Tree:
@@ -236,12 +236,12 @@ class GradientSearcher(AlphaSearcher[AlphaOptionsT]):
         """What the gate gradient holds of operations that do not flow. Default: their outputs."""
         return "outputs"
 
-    def paid_gates(self, p: Tensor) -> Tensor:
+    def paid_gates(self, p: Rows) -> Rows:
         """What the cost is of, differentiable in alpha. Default: the probabilities of the step, p."""
         return p
 
     @abstractmethod
-    def arch_gates(self) -> tuple[Tensor, Tensor, Tensor]:
+    def arch_gates(self) -> tuple[Rows, Bool[Tensor, "P O"], Rows]:
         """(gates, need, p): where to differentiate, which entries are needed, and p, differentiable in alpha."""
 
     def arch_step(self, problem: Problem, batch: Batch | None, clock: Clock) -> dict[str, float]:
@@ -254,12 +254,11 @@ class GradientSearcher(AlphaSearcher[AlphaOptionsT]):
 
 
 def arch_gradient(
-    problem: Problem, alpha: Tensor, loss: Tensor, gradient: Tensor, p: Tensor, paid: Tensor | None = None
-) -> Tensor:
+    problem: Problem, alpha: Rows, loss: Scalar, gradient: Rows, p: Rows, paid: Rows | None = None
+) -> Rows:
     """d penalise(L, paid)/dalpha, with dL/dp replaced by the gates' gradient (ProxylessNAS, equation 4).
 
-    For a softmax row this is p_i (G_i - sum_j p_j G_j); the cost's part is exact. paid: (P, O), what the cost is of,
-    differentiable in alpha; None: p.
+    For a softmax row this is p_i (G_i - sum_j p_j G_j); the cost's part is exact. paid: what the cost is of; None: p.
     """
     paid = p if paid is None else paid
     value, q = loss.detach().float().requires_grad_(), paid.detach().requires_grad_()

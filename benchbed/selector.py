@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from .objective import Objective, Tree
@@ -24,11 +24,11 @@ from .streams import Streams
 class Selection(NamedTuple):
     """What a selector ends with.
 
-    scores: (P, O), why: higher is better, NaN where nothing was measured. notes: plain values for the record.
+    scores: why: higher is better, NaN where nothing was measured. notes: plain values for the record.
     """
 
     architecture: Architecture
-    scores: np.ndarray
+    scores: Float[np.ndarray, "P O"]
     notes: dict[str, Any]
 
 
@@ -96,7 +96,7 @@ def evaluation_mode(wanted: str, searcher: Searcher) -> EvaluationMode:
     return "mixture" if wanted == "mixture" else "sampled"
 
 
-def argmax_selection(context: Context, scores: Tensor, notes: dict[str, Any]) -> Selection:
+def argmax_selection(context: Context, scores: Float[Tensor, "P O"], notes: dict[str, Any]) -> Selection:
     """The architecture of the greatest selectable score at each position, ties to the lowest index.
 
     Where nodes keep only some of their inputs, those of greatest score are kept, ties to the earlier source (DARTS,

@@ -20,17 +20,20 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
 from .errors import BenchbedError
 
+Batches = Iterator[tuple[Float[Tensor, "n c h w"], Int64[Tensor, " n"]]]
+
 
 @dataclass(frozen=True)
 class Split:
-    """images: float32 (n, c, h, w), normalised; labels: int64 (n,)."""
+    """`images` are float32 and normalised."""
 
-    images: Tensor
-    labels: Tensor
+    images: Float[Tensor, "n c h w"]
+    labels: Int64[Tensor, " n"]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -42,13 +45,13 @@ class Split:
         """The split of its first `count` images."""
         return Split(self.images[:count], self.labels[:count])
 
-    def batches(self, order: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, order: Iterable[Int64[Tensor, " _"]]) -> Batches:
         """Images and labels of each of the index batches."""
         for chosen in order:
             here = chosen.to(self.labels.device)
             yield self.images[here], self.labels[here]
 
-    def in_order(self, parts: Iterable[slice]) -> Iterator[tuple[Tensor, Tensor]]:
+    def in_order(self, parts: Iterable[slice]) -> Batches:
         """Views of the images and labels of each part."""
         for part in parts:
             yield self.images[part], self.labels[part]
@@ -57,20 +60,20 @@ class Split:
 class Reading(NamedTuple):
     """Images that are being decoded: which they are, their draws, and what will be in their places."""
 
-    chosen: Tensor
-    seeds: Tensor | None
+    chosen: Int64[Tensor, " m"]
+    seeds: Int64[Tensor, " m"] | None
     images: list[Future[Any]]
 
 
 class StoredSplit(ABC):
     """A split whose images stay on disk and are decoded when they are asked for: it need not fit in memory.
 
-    `labels`: int64 (n,), on the CPU. `broken`: the images that could not be read so far, by name, and why; they are
-    left out of their batches. `ahead`: batches that are decoded before their turn comes. A split of training images
-    draws its augmentation from one seed an image, so that neither the number of workers nor reading ahead changes it.
+    `labels` are on the CPU. `broken`: the images that could not be read so far, by name, and why; they are left out of
+    their batches. `ahead`: batches that are decoded before their turn comes. A split of training images draws its
+    augmentation from one seed an image, so that neither the number of workers nor reading ahead changes it.
     """
 
-    labels: Tensor
+    labels: Int64[Tensor, " n"]
     broken: dict[str, str]
     ahead = 2
     most_broken = 0.001  # share of the images beyond which nothing more is read
@@ -87,23 +90,23 @@ class StoredSplit(ABC):
         """The split of its first `count` images."""
 
     @abstractmethod
-    def seeds(self, count: int, generator: torch.Generator) -> Tensor | None:
-        """int64 (count,): the draws of so many images; None, and nothing drawn, where images are never augmented."""
+    def seeds(self, count: int, generator: torch.Generator) -> Int64[Tensor, " count"] | None:
+        """The draws of so many images; None, and nothing drawn, where images are never augmented."""
 
     @abstractmethod
-    def start(self, chosen: Tensor, seeds: Tensor | None) -> Reading:
-        """Begins to decode the images at the indices `chosen` (m,), each augmented by its seed. Does not wait."""
+    def start(self, chosen: Int64[Tensor, " m"], seeds: Int64[Tensor, " m"] | None) -> Reading:
+        """Begins to decode the images at the indices `chosen`, each augmented by its seed. Does not wait."""
 
     @abstractmethod
-    def finish(self, reading: Reading) -> tuple[Tensor, Tensor]:
-        """Images, float32 (k, c, h, w), and labels (k,), on the device, of the k of m images that can be read.
+    def finish(self, reading: Reading) -> tuple[Float32[Tensor, "k c h w"], Int64[Tensor, " k"]]:
+        """Images and labels, on the device, of the k of m images that can be read.
 
         Raises BenchbedError once more than `most_broken` of the split cannot, or none of the batch.
         """
 
     def batches(
-        self, order: Iterable[Tensor], seeds: Iterable[Tensor | None] | None = None
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+        self, order: Iterable[Int64[Tensor, " _"]], seeds: Iterable[Int64[Tensor, " _"] | None] | None = None
+    ) -> Batches:
         """Images and labels of each of the index batches, `ahead` of them under way; without seeds unaugmented."""
         waiting: deque[Reading] = deque()
         every: Iterable[Any] = ((c, None) for c in order) if seeds is None else zip(order, seeds, strict=True)
@@ -114,7 +117,7 @@ class StoredSplit(ABC):
         while waiting:
             yield self.finish(waiting.popleft())
 
-    def in_order(self, parts: Iterable[slice]) -> Iterator[tuple[Tensor, Tensor]]:
+    def in_order(self, parts: Iterable[slice]) -> Batches:
         """Images and labels of each part, unaugmented."""
         return self.batches(torch.arange(len(self))[part] for part in parts)
 
@@ -151,10 +154,9 @@ class Seal:
 class Task:
     """What a network is trained on.
 
-    `fingerprint` hashes the content, so that a result names its data. `augment` maps a batch of images
-    (n, c, h, w) that is stepped on, weights or architecture, to one of the same shape, drawing only from the generator
-    that it is given. What is measured is never augmented. None is the identity. A `StoredSplit` augments by itself
-    where it decodes, and its task has no `augment`.
+    `fingerprint` hashes the content, so that a result names its data. `augment` maps the images of a batch that is
+    stepped on, weights or architecture, drawing only from the generator that it is given; None is the identity. What is
+    measured is never augmented. A `StoredSplit` augments by itself where it decodes, and its task has no `augment`.
     """
 
     name: str
@@ -165,7 +167,7 @@ class Task:
     seal: Seal
     fingerprint: str
     facts: dict[str, Any] = field(default_factory=dict)  # sizes and how the splits were made, for the record
-    augment: Callable[[Tensor, torch.Generator], Tensor] | None = None
+    augment: Callable[[Float[Tensor, "n c h w"], torch.Generator], Float[Tensor, "n c h w"]] | None = None
 
 
 def truncated(task: Task, count: int) -> Task:

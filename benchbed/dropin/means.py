@@ -53,10 +53,9 @@ class MeanResults:
             self._lacks(f"accuracy on '{setname}' of {dataset}")
         figure = Figure(*OFFICIAL[dataset, setname], self.epochs)
         try:
-            value: float = self.table.query(self.arch_str, *figure)
+            return float(self.table.query(self.arch_str, *figure))
         except BenchbedError as error:
             raise DropinError(str(error)) from None
-        return value
 
     def train_seconds(self, dataset: str) -> float | None:
         """Of the whole training; None where the table has no such column."""
