@@ -145,6 +145,10 @@ class Lab:
         for config in configs:
             check_cost(configured(config.cost, self.space(config), config.space), config.cost)
 
+    def records(self, configs: Sequence[RunConfig], pool: Pool) -> list[Record]:
+        """The record of each run, made where it is not there yet."""
+        return records_of(configs, self.options, pool)
+
     def search(self, name: str) -> Path:
         """The folder of a search by its record's `search`."""
         return self.options.out / "searches" / name
@@ -243,6 +247,10 @@ class Study(ABC, Generic[O]):
     def foretell(self) -> str | None:
         """A line, told before anything is made: what the study's own work will cost, where that is much."""
         return None
+
+    def few(self) -> dict[str, Any]:
+        """Options in place of the user's own for a dry run, where those take many steps, such as {"draws": 2}."""
+        return {}
 
     def snapshots(self) -> tuple[int, ...]:
         """The epochs after which the searches keep their state."""
@@ -346,7 +354,7 @@ def finish(study: Study[Any], pool: Pool = HERE) -> Finished:
 def _records(study: Study[Any], pool: Pool) -> Records | None:
     """The records by the keys of `runs`; None where a shard has made its own and others are still missing."""
     lab, configs = study.lab, list(study.configs.values())
-    made = records_of(configs, lab.options, pool) if configs else []
+    made = lab.records(configs, pool) if configs else []
     if configs and pool.shard is not None:
         folders = [lab.options.out / run_id(config, lab.task(config)) for config in configs]
         if not all((folder / "record.json").exists() for folder in folders):

@@ -370,3 +370,19 @@ def small_space() -> Callable[[str], Any]:
         return load_space(name, SMALL_SPACES.get(name, {}))
 
     return make
+
+
+@pytest.fixture
+def seen() -> Iterator[list[int]]:
+    """How many images were given to a network or to its first layers, a number each time."""
+    import torch
+
+    counts: list[int] = []
+
+    def look(module: torch.nn.Module, given: tuple[Any, ...]) -> None:
+        if given and given[0].ndim == 4 and given[0].shape[1] in (1, 3):
+            counts.append(len(given[0]))
+
+    handle = torch.nn.modules.module.register_module_forward_pre_hook(look)
+    yield counts
+    handle.remove()

@@ -21,7 +21,7 @@ RUNNING: dict[str, tuple[Any, Any]] = {  # of every study: where and how, which 
     "shard": (Annotated[str | None, typer.Option("--shard", help="I/N: every N-th from the I-th on")], None),
     "executor": (Annotated[str, typer.Option("--executor", help="local, or ray")], "local"),
     "address": (Annotated[str | None, typer.Option("--address", help="of a Ray cluster: HOST:PORT or auto")], None),
-    "dry_run": (Annotated[bool, typer.Option("--dry-run", help="walk its runs on one epoch, keep nothing")], False),
+    "dry_run": (Annotated[bool, typer.Option("--dry-run", help="walk all of it in a few steps, keep nothing")], False),
     "plugin": (Annotated[list[Path] | None, typer.Option("--plugin", help="a Python file with your own")], None),
     "quiet": (Annotated[bool, typer.Option("--quiet", help="print the result only")], False),
 }
@@ -99,24 +99,21 @@ def _parameter(key: str, field: "FieldInfo") -> tuple[Any, Any]:
 
 def _runner(name: str) -> Callable[..., None]:
     def run(**values: Any) -> None:
-        from ..pipeline.dry import dry_run
         from ..runtime.machine import pick_device
         from ..runtime.options import RunOptions
         from ..runtime.progress import Reporter
         from ..runtime.workers import pool_of
-        from ..study import finish, prepared
+        from ..studies._dry import walk
+        from ..study import run_study
 
         how = {key: values.pop(key) for key in RUNNING}
         pool = pool_of(how["workers"], how["shard"], how["executor"], how["address"])
         given = {key: value for key, value in values.items() if value is not None}
         with Reporter(how["quiet"]) as reporter:
-            study = prepared(name, given, RunOptions(how["out"], pick_device(how["device"]), False, reporter))
+            options = RunOptions(how["out"], pick_device(how["device"]), False, reporter)
             if how["dry_run"]:
-                configs = list(study.configs.values())
-                walked = len(dry_run(configs, study.lab.options)) if configs else 0
-                print(f"dry run: {walked} pairing(s) went from search to score; nothing was kept")
-                return
-            done = finish(study, pool)
+                return print(walk(name, given, options))
+            done = run_study(name, given, options, pool=pool)
         print(done.page)
         if done.files:
             print(f"written: {', '.join(map(str, done.files))}")

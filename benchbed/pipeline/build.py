@@ -67,12 +67,12 @@ class Parts:
         self.searcher.load_state(tree["searcher"])
         self.streams.load_state(tree["streams"])
 
-    def restore(self, checkpoint: Path, sha256: str | None = None) -> None:
-        """The state at the end of a search, whose record says that it is `sha256`; None: nothing says.
+    def restore(self, checkpoint: Path, sha256: str | None = None) -> dict[str, Any]:
+        """The state at the end of a search, whose record says that it is `sha256`; None: nothing says. The whole tree.
 
         Raises BenchbedError where its checkpoint is missing or damaged, or holds another state.
         """
-        saved = self.group.from_leader(lambda: load_checkpoint(checkpoint)["tree"])
+        saved: dict[str, Any] = self.group.from_leader(lambda: load_checkpoint(checkpoint)["tree"])
         with whole(checkpoint):
             self.load_state(saved["parts"])
         if sha256 is not None and (found := self.digest()) != sha256:
@@ -80,6 +80,7 @@ class Parts:
                 f"{checkpoint} is not the state that record.json beside it names (state_sha256 {found[:12]}, there "
                 f"{sha256[:12]}): put it back, or remove {checkpoint.parent} and search again"
             )
+        return saved
 
     def digest(self) -> str:
         """SHA-256 over the weights and the searcher's state: equal for two runs that went the same way."""

@@ -1,6 +1,6 @@
 """A dry run: each pairing's whole way from search to score in a few true steps; whatever more is due is counted.
 
-The networks are the configuration's own. A split is one batch of `IMAGES` images, a search one epoch of one step, and
+The networks are the configuration's own. A split is one batch of a few images, a search one epoch of one step, and
 the tuning of a selection one step altogether. Validation is looked at truly once in each way of looking; later figures
 are made up, so that every decision of a selector falls, and falls at once.
 """
@@ -27,7 +27,7 @@ from .config import RunConfig
 from .record import Record
 from .run import run, shared_by
 
-IMAGES = 4  # of a split, a process: one batch
+IMAGES = 2  # of a split, a process: one batch, and as few as have batch statistics
 MOST_STEPS = 30  # of an epoch on a table
 T = TypeVar("T")
 
@@ -106,15 +106,22 @@ def walked(config: RunConfig, task: Task, options: RunOptions) -> Record:
 
 def cut(task: Task, config: RunConfig) -> Task:
     """The task on one batch a split; a table's as it is."""
-    return task if config.supernet is None else truncated(task, IMAGES * config.processes)
+    images = images_of(config)
+    few = config.supernet is None or max(len(task.train), len(task.valid)) <= images
+    return task if few else truncated(task, images)
+
+
+def images_of(config: RunConfig) -> int:
+    """Images of a split. A race measures validation in two parts."""
+    return IMAGES * config.processes * (2 if config.selector.options.get("race") else 1)
 
 
 def shortened(config: RunConfig, epochs: int = 1) -> RunConfig:
     """The run on so many epochs of one batch, and a budget that leaves a step to tuning; twice is as once."""
-    batch, epochs = IMAGES * config.processes, min(epochs, config.epochs)
+    batch, epochs = images_of(config), min(epochs, config.epochs)
     parts: dict[str, Any] = {"epochs": epochs, "steps": config.steps and min(config.steps, MOST_STEPS)}
     if config.supernet is not None:
-        few = {"batch": batch, "valid_batch": batch, "eval_batch": IMAGES // 2}
+        few = {"batch": batch, "valid_batch": batch, "eval_batch": IMAGES}
         parts |= {"supernet": config.supernet.model_copy(update=few), "budget": f"steps={epochs + 1}"}
         if "every" in config.searcher.options:  # batches an architecture step: an epoch has one
             options = {**config.searcher.options, "every": 1}
@@ -136,20 +143,20 @@ def _counted(
     if config.budget is not None and (limit := Budget.parse(config.budget)).unit != "seconds":
         most = int(Meter(str(limit), epoch).left)
         search, tuning = min(search, most), min(tuning, max(0, most - search))
-    found = {"training images": [min(len(task.train), IMAGES * config.processes), len(task.train)]}
+    found = {"training images": [min(len(task.train), images_of(config)), len(task.train)]}
     found |= {"search steps": [short.epochs, search], "tuning steps": [tuned, tuning]}
     if config.scoring is not None:
         found["training steps"] = [1, config.scoring.epochs * -(-len(task.train) // config.scoring.batch)]
     return found | {"looks at validation": [looks["made"], looks["due"]]}
 
 
-def in_words(records: Sequence[Record]) -> str:
-    """One line on a dry run: what was walked, and what was counted alone."""
+def in_words(records: Sequence[Record], done: str | None = None) -> str:
+    """One line on a dry run: what was walked, and what was counted alone. done: which way it went."""
     totals: dict[str, list[int]] = {}
     for record in records:
         for what, pair in record.notes["dry_run"].items():
             totals[what] = [a + b for a, b in zip(totals.get(what, [0, 0]), pair, strict=True)]
     walked = ", ".join(f"{made:,} of {due:,} {what}" for what, (made, due) in totals.items() if due)
     size = ", with networks of the true size" if "search steps" in totals else ""
-    done = f"{len(records)} pairing(s) went from search to score{size}"
-    return f"dry run: {done}; walked {walked}; the rest was counted, nothing was kept"
+    walked = f"; walked {walked}{size}; the rest was counted" if records else ""
+    return f"dry run: {done or f'{len(records)} pairing(s) went from search to score'}{walked}; nothing was kept"

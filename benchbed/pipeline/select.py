@@ -8,7 +8,7 @@ import torch
 from .. import registry
 from ..latency.penalty import within_limit
 from ..objective import Decisions
-from ..runtime.folder import Folder, read_json
+from ..runtime.folder import Folder
 from ..runtime.machine import peak_memory
 from ..runtime.progress import Reporter
 from ..runtime.stage import Stage, Where
@@ -41,8 +41,9 @@ def run_selection(
     stage = Stage(folder, where=Where("selection", "steps", parts.objective.device, mixed, parts.group))
     steps = 0
     if (saved := stage.saved) is None:
-        parts.restore(search_checkpoint, sha256)
+        spent = parts.restore(search_checkpoint, sha256)  # begins where the search stopped counting
     else:
+        spent = saved
         with whole(folder.path / "checkpoint.pt"):
             parts.load_state(saved["parts"])
             if "selection" in saved:
@@ -53,9 +54,6 @@ def run_selection(
             steps = int(saved["steps"])
         reporter.line(f"select {config.selector.name}: goes on after step {steps}")
     stage.begin(steps)
-    spent = saved or {}
-    if saved is None and config.budget is not None:  # begins where the search stopped counting
-        spent = read_json(search_checkpoint.with_name("record.json"))
     meter = Meter(config.budget, parts.objective.steps_per_epoch, spent.get("budget"))
     context = selection_context(parts, folder, reporter, meter)
     reporter.begin(f"select {config.selector.name}", selector.steps(parts.space), steps)

@@ -147,6 +147,9 @@ class EstimatorsStudy(Study[Options]):
             made(parse_estimator(text), space, 0)
         self.fingerprint = opened.fingerprint
 
+    def few(self) -> dict[str, Any]:
+        return {"draws": 2}
+
     def jobs(self, records: Records) -> list[Job]:
         shared = {**self.options.model_dump(mode="json", exclude={"seeds"}), "fingerprint": self.fingerprint}
         return [{**shared, "seed": seed} for seed in self.options.seeds]

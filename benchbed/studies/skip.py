@@ -77,6 +77,9 @@ class SkipStudy(Study[Options]):
     def runs(self, base: Mapping[str, Any]) -> Mapping[int, RunConfig]:
         return seeded(base, self.options)
 
+    def few(self) -> dict[str, Any]:
+        return {"swaps": 1}
+
     def jobs(self, records: Records) -> list[Job]:
         return [search_job(self.configs[seed], one, swaps=self.options.swaps) for seed, one in records.items()]
 

@@ -65,6 +65,9 @@ class StrengthStudy(Study[Options]):
         self.edges = edges_of(self.lab.space(self.first), self.options.edges)
         return configs
 
+    def few(self) -> dict[str, Any]:
+        return {"edges": 1, "tune_epochs": 1, "min_tune_epochs": 1}
+
     def foretell(self) -> str:
         return foretold(self.lab, self.first, len(self.configs), self.edges, self.tuning)
 

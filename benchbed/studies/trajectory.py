@@ -88,6 +88,9 @@ class TrajectoryStudy(Study[Options]):
                 raise BenchbedError(f"--at {epoch}: the searches have epochs 1 to {configs[0].epochs}")
         return {(c.seed, c.selector.name): c for c in configs}
 
+    def few(self) -> dict[str, Any]:
+        return {"at": (1,)}
+
     def snapshots(self) -> tuple[int, ...]:
         return tuple(sorted(set(self.options.at)))
 

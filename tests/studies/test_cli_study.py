@@ -162,9 +162,3 @@ def test_bad_pools_are_refused(refused: Callable[..., str]) -> None:
     assert "--workers 0: at least one is needed" in refused("study", "skip", "--workers", 0)
     assert "--shard '3/2': expected I/N" in refused("study", "skip", "--shard", "3/2")
     assert "unknown executor 'rey': did you mean 'ray'" in refused("study", "skip", "--executor", "rey")
-
-
-def test_a_dry_run_keeps_nothing(command: Callable[..., Any], tiny_flags: list[str], tmp_path: Path) -> None:
-    done = command("study", "skip", "--seeds", "0:2", "--dry-run", *tiny_flags, "--out", tmp_path / "out", "--quiet")
-    assert done.out == "dry run: 1 pairing(s) went from search to score; nothing was kept\n"
-    assert not (tmp_path / "out").exists()
