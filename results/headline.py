@@ -19,6 +19,7 @@ import torch
 
 from benchbed.pipeline.build import task_of
 from benchbed.pipeline.config import RunConfig
+from benchbed.pipeline.record import Record
 from benchbed.pipeline.resolve import resolve, seed_range, with_settings
 from benchbed.pipeline.run import run
 from benchbed.runtime.machine import pick_device
@@ -37,7 +38,7 @@ LARGEST = 16 * 2**20  # bytes of a file that comes back from a lent machine
 
 def configurations(given: argparse.Namespace, device: torch.device) -> list[tuple[RunConfig, float | None]]:
     """Every run, seed by seed, with what was published of it."""
-    raw: dict[str, Any] = {"task": given.task, "preset": "paper", "table": given.table, "dataset": "cifar10"}
+    raw: dict[str, Any] = {"task": given.task, "protocol": "generic-paper", "table": given.table, "dataset": "cifar10"}
     raw |= {key: str(value) for key in ("data", "splits") if (value := getattr(given, key)) is not None}
     found = []
     for seed in seed_range(given.seeds):
@@ -55,21 +56,12 @@ def up(*_: object) -> None:
     raise KeyboardInterrupt  # what everything here can be stopped by, at any moment
 
 
-def line(record: dict[str, Any], published: float | None) -> str:
+def line(record: Record, published: float | None) -> str:
     """A row of the table: what came out beside what was published."""
-    seconds = record["seconds"]
-    cells = [
-        record["searcher"],
-        record["selector"],
-        str(record["seed"]),
-        f"{record['test_accuracy']:.2f}",
-        "-" if published is None else f"{published:.2f}",
-        f"{record['rank']:,}",
-        f"{record['supernet_accuracy']:.2f}",
-        f"{seconds['search']:,.0f}",
-        f"{seconds['selection']:,.0f}",
-    ]
-    return f"| {' | '.join(cells)} |"
+    seconds, known = record.seconds, "-" if published is None else f"{published:.2f}"
+    cells = [record.searcher, record.selector, record.seed, f"{record.test_accuracy:.2f}", known, record.rank]
+    cells += [f"{record.supernet_accuracy:.2f}", f"{seconds['search']:,.0f}", f"{seconds['selection']:,.0f}"]
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -109,7 +101,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"| {' | '.join((*heads, 'selection, s'))} |\n|{'---|' * 9}")
         for record, (_, published) in zip(records, runs, strict=False):
             print(line(record, published))
-        print(json.dumps({key: records[-1][key] for key in ("commit", "machine", "versions")}))
+        print(json.dumps({key: records[-1].dump()[key] for key in ("commit", "machine", "versions")}))
     return 0 if len(records) == len(runs) else 75  # EX_TEMPFAIL: come again
 
 
