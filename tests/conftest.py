@@ -20,6 +20,7 @@ from beartype import BeartypeConf, beartype
 
 # Read by torch and BLAS when they load. The tests' tensors are small: more threads cost more than they bring.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # a test of two threads beside other tests: they wait asleep
 
 JAXTYPED = jaxtyping.jaxtyped
 PLAIN = beartype(conf=BeartypeConf(is_pep484_tower=True, violation_type=jaxtyping.TypeCheckError))
@@ -85,6 +86,14 @@ def clean_checkout() -> Iterator[None]:
     assert not new, f"this test, or one beside it, left in {ROOT}: {', '.join(sorted(new))}"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """What is written is not lost here by a power cut, and a tiny run would wait for the disk a tenth of its time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
+
+
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """For a test that hands over a wrong type on purpose, to see what a user would."""
@@ -119,15 +128,18 @@ def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.fixture(scope="session")
+def tiny_raw(tiny_file: Path) -> Callable[[], dict[str, Any]]:
+    """`tiny_raw()`: what `tiny` gives, for the fixtures of a module."""
+    sizes = {"channels": 2, "batch": 40, "valid_batch": 40, "eval_batch": 40}
+    scoring = {"channels": 2, "epochs": 1, "batch": 40}
+    return lambda: {"task": f"npz:{tiny_file}", "epochs": 2, "supernet": {**sizes}, "scoring": {**scoring}}
+
+
 @pytest.fixture
-def tiny(tiny_file: Path) -> dict[str, Any]:
+def tiny(tiny_raw: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """The raw configuration of such a run, to be changed at will; searcher and selector are the test's."""
-    return {
-        "task": f"npz:{tiny_file}",
-        "epochs": 2,
-        "supernet": {"channels": 2, "batch": 40, "valid_batch": 40, "eval_batch": 40},
-        "scoring": {"channels": 2, "epochs": 1, "batch": 40},
-    }
+    return tiny_raw()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,11 @@ def test_a_script_runs_a_grid_is_interrupted_and_goes_on(installed: dict[str, st
 
     def start(out: str) -> "subprocess.Popen[str]":
         pipe, command = subprocess.PIPE, [sys.executable, script, out]
-        return subprocess.Popen(command, cwd=elsewhere, env=installed, stdout=pipe, stderr=pipe, text=True)
+        # a shell starts background jobs with Ctrl-C ignored, and the tests' own children would inherit it
+        ready = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        return subprocess.Popen(
+            command, cwd=elsewhere, env=installed, stdout=pipe, stderr=pipe, text=True, preexec_fn=ready
+        )
 
     process = start("cut")
     until(begun(elsewhere / "cut"))

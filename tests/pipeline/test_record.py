@@ -2,9 +2,8 @@
 
 import json
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -128,22 +127,30 @@ def cut(out: Path, raw: dict[str, Any], after: int) -> None:
             run_all(configs, RunOptions(out, torch.device("cpu")))
 
 
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize(("after", "stage"), [(1, "search"), (4, "scoring")])
 def test_a_resume_with_other_threads_is_refused_or_recorded(
-    after: int, stage: str, tiny: dict[str, Any], tiny_flags: list[str], tmp_path: Path, child_env: dict[str, str]
+    after: int, stage: str, tiny: dict[str, Any], tiny_flags: list[str], tmp_path: Path, command: Callable[..., Any]
 ) -> None:
     tiny["scoring"]["epochs"] = 2
     flags = [flag.replace("scoring.epochs=1", "scoring.epochs=2") for flag in tiny_flags]
-    cut(tmp_path, tiny, after)
-    command = [sys.executable, "-m", "benchbed", "run", "--searcher", "darts", "--selector", "magnitude", *flags]
-    command += ["--out", str(tmp_path), "--quiet"]
-    more = {**child_env, "OMP_NUM_THREADS": "2"}
-    refused = subprocess.run(command, env=more, capture_output=True, text=True)
-    assert refused.returncode == 2
-    assert refused.stderr.count("\n") == 1
-    assert "was begun with threads 1, here 2" in refused.stderr
-    assert not list(tmp_path.glob("*/record.json"))
-    subprocess.run([*command, "--mixed"], env=more, check=True, capture_output=True)
+    with threads(1):
+        cut(tmp_path, tiny, after)
+    again = ("run", "--searcher", "darts", "--selector", "magnitude", *flags, "--out", tmp_path, "--quiet")
+    with threads(2):
+        refused = command(*again)
+        assert refused.status == 2
+        assert refused.err.count("\n") == 1
+        assert "was begun with threads 1, here 2" in refused.err
+        assert not list(tmp_path.glob("*/record.json"))
+        assert command(*again, "--mixed").status == 0
     segments = [s for s in Record.read(file_of(tmp_path)).segments if s.stage == stage]
     assert [(s.start, s.stop, s.threads) for s in segments] == [(0, 1, 1), (1, 2, 2)]
 

@@ -1,6 +1,7 @@
 """A selection made again: the same by its record, and different where the record or the search was changed."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,13 +41,21 @@ def test_a_run_on_a_table_repeats(runs: Path, record: Path) -> None:
     assert {p: p.stat().st_mtime_ns for p in runs.rglob("*")} == before  # nothing is touched
 
 
-@pytest.fixture
-def trained(tiny: dict[str, Any], tmp_path: Path) -> Path:
-    """A run on images whose selection tunes, and whose cell is trained from scratch."""
-    raw = {**tiny, "epochs": 1, "selector": {"draws": 2}}
-    (one,) = run_all(expand(raw, ["darts"], ["perturb"], [0]), RunOptions(tmp_path, torch.device("cpu")))
+@pytest.fixture(scope="module")
+def trained_once(tiny_raw: Callable[[], dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on images whose selection tunes, and whose cell is trained from scratch. To be read only."""
+    out = tmp_path_factory.mktemp("trained")
+    raw = {**tiny_raw(), "epochs": 1, "selector": {"draws": 2}}
+    (one,) = run_all(expand(raw, ["darts"], ["perturb"], [0]), RunOptions(out, torch.device("cpu")))
     assert one.state_sha256["search"] != one.state_sha256["selection"]
-    return tmp_path / one.id / "record.json"
+    return out / one.id / "record.json"
+
+
+@pytest.fixture
+def trained(trained_once: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be changed at will."""
+    out = Path(shutil.copytree(trained_once.parents[1], tmp_path / "trained"))
+    return out / trained_once.parent.name / "record.json"
 
 
 def test_a_run_with_a_tuning_selection_and_a_training_repeats(trained: Path) -> None:
