@@ -73,11 +73,7 @@ class Cost(ABC):
 
 
 class Problem(NamedTuple):
-    """What a searcher is given.
-
-    penalise(loss, p): total loss, differentiable in the loss and in p.
-    reward(accuracy, gates): rewards from accuracies in percent and gates.
-    """
+    """What a searcher is given: penalise(loss, p), differentiable in both; reward(accuracy in percent, gates)."""
 
     objective: Objective
     penalise: Callable[[Float[Tensor, ""], Float[Tensor, "P O"]], Float[Tensor, ""]]

@@ -22,13 +22,13 @@ from functools import cache
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from torch import Tensor
 
 from .cost import Problem
 from .errors import BenchbedError
-from .objective import Batch, Decisions, Objective, Tree
+from .objective import Batch, Decisions, Mask, Objective, Rows, Tree
 from .searcher import AlphaSearcher, Clock, EvaluationMode, OptionsT, Plugin, Searcher
 from .space import Space
 from .streams import Streams
@@ -62,13 +62,11 @@ class Modifier(Plugin[OptionsT]):
         """What the searcher's architecture step is made on; `problem.penalise(loss, p)` is what it descends."""
         return problem
 
-    def alpha_gradient(self, gradient: Float[Tensor, "P O"], clock: Clock) -> Float[Tensor, "P O"]:
+    def alpha_gradient(self, gradient: Rows, clock: Clock) -> Rows:
         """The gradient of alpha that Adam is given in place of the searcher's."""
         return gradient
 
-    def weight_gates(
-        self, gates: Float[Tensor, "P O"], objective: Objective, batch: Batch | None, clock: Clock
-    ) -> Float[Tensor, "P O"]:
+    def weight_gates(self, gates: Rows, objective: Objective, batch: Batch | None, clock: Clock) -> Rows:
         """Detached gates of the next weight step, in place of the searcher's; `batch` is the one that it will see.
 
         Zero outside the searcher's mask. It may measure on `objective`, and changes nothing there.
@@ -143,12 +141,12 @@ class Modified(Searcher[Any]):
             kind.check(others[name], space, objective)
 
     @property
-    def mask(self) -> Bool[Tensor, "P O"]:
+    def mask(self) -> Mask:
         """The searcher's own: what a modifier takes away there is gone here."""
         return self.base.mask
 
     @mask.setter
-    def mask(self, value: Bool[Tensor, "P O"]) -> None:
+    def mask(self, value: Mask) -> None:
         self.base.mask = value
 
     # -- the loop ----------------------------------------------------------------------------------------------------
@@ -182,7 +180,7 @@ class Modified(Searcher[Any]):
             assert self.base.alpha.grad is not None
             self.base.alpha.grad = modifier.alpha_gradient(self.base.alpha.grad, self.clock)
 
-    def weight_gates(self, objective: Objective, batch: Batch | None, clock: Clock) -> Float[Tensor, "P O"]:
+    def weight_gates(self, objective: Objective, batch: Batch | None, clock: Clock) -> Rows:
         gates, decisions = self.base.weight_gates(objective, batch, clock), self.closed()
         if decisions is not None:
             gates, objective = decisions.apply(gates), objective.decided(decisions)
@@ -197,14 +195,14 @@ class Modified(Searcher[Any]):
 
     # -- what it reports -----------------------------------------------------------------------------------------------
 
-    def probabilities(self) -> Float[Tensor, "P O"]:
+    def probabilities(self) -> Rows:
         return self.base.probabilities()
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Float[Tensor, "n P O"]:
         return self.base.sample(n, generator)
 
     def evaluation_gates(
-        self, allowed: Bool[Tensor, "P O"], mode: EvaluationMode, uniforms: Float[Tensor, "n P"]
+        self, allowed: Mask, mode: EvaluationMode, uniforms: Float[Tensor, "n P"]
     ) -> Float[Tensor, "K P O"]:
         """Nothing flows where the position was dropped, whatever is allowed."""
         if self.narrows:

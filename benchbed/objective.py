@@ -22,6 +22,7 @@ from .space import Architecture, Space
 # does not run them and takes ones for their outputs, as GDAS' code does: a cheap stand-in, another gradient.
 Keep = Literal["outputs", "nothing", "ones"]
 Rows = Float[Tensor, "P O"]  # a number an operation, a row a position
+Mask = Bool[Tensor, "P O"]
 Scalar = Float[Tensor, ""]
 Weights = dict[str, Tensor]  # by name
 
@@ -94,7 +95,7 @@ class Objective(ABC):
 
     @abstractmethod
     def gate_gradient(
-        self, gates: Rows, batch: Batch | None, need: Bool[Tensor, "P O"] | None = None, keep: Keep = "outputs"
+        self, gates: Rows, batch: Batch | None, need: Mask | None = None, keep: Keep = "outputs"
     ) -> tuple[Scalar, Rows]:
         """The loss at `gates`, and dL/dgates on the entries of the mask `need` (None: all of the space's), else 0.
 
@@ -166,7 +167,7 @@ class Objective(ABC):
 class Decisions(NamedTuple):
     """Rows that a selector has fixed: one-hot or zero where `fixed` holds, ignored elsewhere."""
 
-    rows: Float[Tensor, "P O"]
+    rows: Rows
     fixed: Bool[Tensor, " P"]
 
     @classmethod
@@ -209,7 +210,7 @@ class DecidedObjective(Objective):
         return self.base.loss(self.decisions.apply(gates), batch, weights)
 
     def gate_gradient(
-        self, gates: Rows, batch: Batch | None, need: Bool[Tensor, "P O"] | None = None, keep: Keep = "outputs"
+        self, gates: Rows, batch: Batch | None, need: Mask | None = None, keep: Keep = "outputs"
     ) -> tuple[Scalar, Rows]:
         """Decided rows have gradient exactly zero: nothing that a searcher does there can change the loss."""
         need = torch.from_numpy(self.space.mask) if need is None else need

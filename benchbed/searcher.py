@@ -15,13 +15,13 @@ from copy import deepcopy
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, get_args
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from typing_extensions import TypeVar
 
 from .cost import Problem
-from .objective import Batch, Keep, Objective, Rows, Scalar, Tree
+from .objective import Batch, Keep, Mask, Objective, Rows, Scalar, Tree
 from .space import Space
 from .streams import Streams
 
@@ -103,7 +103,7 @@ class Searcher(Plugin[OptionsT]):
         return 1
 
     @abstractmethod
-    def weight_gates(self, objective: Objective, batch: Batch | None, clock: Clock) -> Float[Tensor, "P O"]:
+    def weight_gates(self, objective: Objective, batch: Batch | None, clock: Clock) -> Rows:
         """Detached gates for the next weight step, on the training batch that it will see."""
 
     @abstractmethod
@@ -111,7 +111,7 @@ class Searcher(Plugin[OptionsT]):
         """One architecture step; `batch` is the training batch. Returns what to log, the loss under 'loss'."""
 
     @abstractmethod
-    def probabilities(self) -> Float[Tensor, "P O"]:
+    def probabilities(self) -> Rows:
         """Rows sum to 1 over the mask and are 0 on the padding; all 0 where the searcher has dropped a position."""
 
     def end_epoch(self, objective: Objective, clock: Clock) -> None:
@@ -144,7 +144,7 @@ class Searcher(Plugin[OptionsT]):
         return one_hot_draws(self.probabilities(), torch.rand(n, len(self.mask), generator=generator))
 
     def evaluation_gates(
-        self, allowed: Bool[Tensor, "P O"], mode: EvaluationMode, uniforms: Float[Tensor, "n P"]
+        self, allowed: Mask, mode: EvaluationMode, uniforms: Float[Tensor, "n P"]
     ) -> Float[Tensor, "K P O"]:
         """The gates at which shared weights are measured when only `allowed` entries may flow.
 
@@ -156,14 +156,14 @@ class Searcher(Plugin[OptionsT]):
         return kept[None] if mode == "mixture" else one_hot_draws(renormalised(kept, allowed), uniforms)
 
 
-def renormalised(kept: Float[Tensor, "P O"], allowed: Bool[Tensor, "P O"]) -> Float[Tensor, "P O"]:
+def renormalised(kept: Rows, allowed: Mask) -> Rows:
     """Rows of `kept` scaled to sum 1; a row without any mass is uniform over what is allowed, zero if nothing is."""
     mass = kept.sum(1, keepdim=True)
     uniform = allowed / allowed.sum(1, keepdim=True).clamp_min(1)
     return torch.where(mass > 0, kept / mass.clamp_min(torch.finfo(kept.dtype).tiny), uniform)
 
 
-def one_hot_draws(p: Float[Tensor, "P O"], uniforms: Float[Tensor, "n P"]) -> Float[Tensor, "n P O"]:
+def one_hot_draws(p: Rows, uniforms: Float[Tensor, "n P"]) -> Float[Tensor, "n P O"]:
     """One-hot rows by inverse transform: entry k of row i is drawn where the uniform falls into its share of [0, 1).
 
     Rows need not sum to 1. A row of zeros stays zero: nothing flows there.
@@ -177,7 +177,7 @@ def one_hot_draws(p: Float[Tensor, "P O"], uniforms: Float[Tensor, "n P"]) -> Fl
     return torch.nn.functional.one_hot(torch.minimum(chosen, last), p.shape[1]) * (total > 0).float()
 
 
-def masked_softmax(alpha: Rows, mask: Bool[Tensor, "P O"]) -> Rows:
+def masked_softmax(alpha: Rows, mask: Mask) -> Rows:
     """The softmax of each row over its mask; exactly 0 outside it, and everywhere in a row without a mask."""
     flowing = mask.any(-1, keepdim=True)
     p = alpha.masked_fill(~mask & flowing, -torch.inf).softmax(-1)
@@ -211,7 +211,7 @@ class AlphaSearcher(Searcher[AlphaOptionsT]):
             weight_decay=options.alpha_weight_decay,
         )
 
-    def probabilities(self) -> Float[Tensor, "P O"]:
+    def probabilities(self) -> Rows:
         return masked_softmax(self.alpha.detach(), self.mask)
 
     def state(self) -> Tree:
@@ -241,7 +241,7 @@ class GradientSearcher(AlphaSearcher[AlphaOptionsT]):
         return p
 
     @abstractmethod
-    def arch_gates(self) -> tuple[Rows, Bool[Tensor, "P O"], Rows]:
+    def arch_gates(self) -> tuple[Rows, Mask, Rows]:
         """(gates, need, p): where to differentiate, which entries are needed, and p, differentiable in alpha."""
 
     def arch_step(self, problem: Problem, batch: Batch | None, clock: Clock) -> dict[str, float]:

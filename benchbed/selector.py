@@ -12,20 +12,16 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
+from jaxtyping import Float
 
-from .objective import Objective, Tree
+from .objective import Mask, Objective, Rows, Tree
 from .searcher import EvaluationMode, OptionsT, Plugin, Searcher
 from .space import Architecture, Space
 from .streams import Streams
 
 
 class Selection(NamedTuple):
-    """What a selector ends with.
-
-    scores: why: higher is better, NaN where nothing was measured. notes: plain values for the record.
-    """
+    """What a selector ends with. scores: higher is better, NaN where nothing was measured. notes: of plain values."""
 
     architecture: Architecture
     scores: Float[np.ndarray, "P O"]
@@ -47,7 +43,7 @@ class Context(NamedTuple):
     log: Callable[[dict[str, Any]], None]
 
     @property
-    def selectable(self) -> Bool[Tensor, "P O"]:
+    def selectable(self) -> Mask:
         """What may be selected: what the space lets, less what the searcher has decided against.
 
         At a position that the searcher has dropped it is what the space lets.
@@ -96,7 +92,7 @@ def evaluation_mode(wanted: str, searcher: Searcher) -> EvaluationMode:
     return "mixture" if wanted == "mixture" else "sampled"
 
 
-def argmax_selection(context: Context, scores: Float[Tensor, "P O"], notes: dict[str, Any]) -> Selection:
+def argmax_selection(context: Context, scores: Rows, notes: dict[str, Any]) -> Selection:
     """The architecture of the greatest selectable score at each position, ties to the lowest index.
 
     Where nodes keep only some of their inputs, those of greatest score are kept, ties to the earlier source (DARTS,

@@ -172,7 +172,6 @@ class Task:
 
 def truncated(task: Task, count: int) -> Task:
     """The task on at most `count` images a split: what a dry run walks through."""
-
     seal = type(task.seal)(lambda: task.seal.open("dry run").first(count))
     train, valid = task.train.first(count), task.valid.first(count)
     return replace(task, train=train, valid=valid, seal=seal, fingerprint=f"{task.fingerprint}-{count}")

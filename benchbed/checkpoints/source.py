@@ -80,8 +80,7 @@ def read(path: Path) -> Foreign:
     """
     with one_line(path, "read"):
         content = path.read_bytes()
-    found = _loaded(path)
-    saved = found if isinstance(found, dict) else {}
+    saved = found if isinstance(found := _loaded(path), dict) else {}
     layout = next((name for name, key in LAYOUTS.items() if key in saved), None)
     if layout is None:
         held = ", ".join(sorted(map(str, saved))[:8]) if isinstance(found, dict) else type(found).__name__

@@ -240,8 +240,7 @@ class Benchmark:
         results = next(iter(self._present(self._index(index)).values()))
         if isinstance(results, MeanResults):
             return results.get_config(dataset)
-        found: dict[str, Any] = next(iter(results.query(dataset).values())).get_config(None)
-        return found
+        return results._all(dataset)[0].get_config(None)
 
     def clear_params(self, index: object, hp: object = None) -> None:
         """Nothing to clear: a table keeps no weights. DropinError for an unknown architecture or `hp`."""

@@ -110,7 +110,6 @@ def raw_of(
     Raises BenchbedError for an option that the command does not have. Images are kept beside the runs; those of a dry
     run in a folder that is gone afterwards.
     """
-
     check_known(command, given, [*options.__annotations__, *own, "out", "quiet"])
     config = given.get("config") or {}
     config = dict(config) if isinstance(config, Mapping) else Path(config)
@@ -140,7 +139,6 @@ def raw_of(
 @contextmanager
 def running(raw: Mapping[str, Any], given: Mapping[str, Any], quiet: bool) -> Iterator[RunOptions]:
     """Where and how the call runs; torch's global settings are afterwards what they were."""
-
     before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     try:
         with joined(raw.get("device", "auto")) as (group, where), Reporter(quiet or not group.leader) as reporter:

@@ -26,8 +26,7 @@ _KEYS = ("meta_archs", "arch2infos", "evaluated_indexes")
 
 def read_pth(path: Path, draft: Draft, progress: Progress) -> None:
     """Adds the file to the draft. Raises BenchbedError that names the cell that is damaged or the type it refuses."""
-    found = _load(path)
-    content = found if isinstance(found, dict) else {}
+    content = found if isinstance(found := _load(path), dict) else {}
     missing = [key for key in _KEYS if key not in content]
     if missing:
         raise BenchbedError(f"{path} is no NAS-Bench-201 file: it holds no '{missing[0]}'")
