@@ -1,4 +1,4 @@
-"""What every test shares: types and shapes checked at run time, one thread, the data beside the project."""
+"""What every test shares: types and shapes checked at run time, one thread, a clean checkout, the data beside it."""
 
 import hashlib
 import inspect

@@ -127,13 +127,23 @@ def test_a_study_without_its_file_or_its_plug_ins_is_refused_in_one_line(
     assert not (tmp_path / "out").exists()
 
 
+ALONE: list[str] = []
+
+
+def of_one_process(command: Callable[..., Any], words: tuple[Any, ...], out: Path) -> list[str]:
+    """The page that one process writes and what it prints above the files' names; made once for both tests."""
+    if not ALONE:
+        done = command(*words, out)
+        assert done.status == 0, done.err
+        ALONE.extend([(out / "skip.md").read_text(), done.out.rpartition("written:")[0]])
+    return ALONE
+
+
 def test_workers_give_the_page_of_one_process(
     command: Callable[..., Any], tiny_flags: list[str], tmp_path: Path
 ) -> None:
     words = ("study", "skip", "--seeds", "0:2", "--swaps", 2, *tiny_flags, "--quiet", "--out")
-    alone = command(*words, tmp_path / "alone")
-    assert alone.status == 0, alone.err
-    page = (tmp_path / "alone" / "skip.md").read_text()
+    page, _ = of_one_process(command, words, tmp_path / "alone")
     shared = command(*words, tmp_path / "workers", "--workers", 2)
     assert shared.status == 0, shared.err
     assert (tmp_path / "workers" / "skip.md").read_text() == page
@@ -143,7 +153,7 @@ def test_shards_share_runs_then_measurements_and_one_call_writes_the_page(
     command: Callable[..., Any], tiny_flags: list[str], tmp_path: Path
 ) -> None:
     words = ("study", "skip", "--seeds", "0:2", "--swaps", 2, *tiny_flags, "--quiet", "--out")
-    page = command(*words, tmp_path / "alone").out.rpartition("written:")[0]
+    _, printed = of_one_process(command, words, tmp_path / "alone")
     said = [command(*words, tmp_path / "shards", "--shard", f"{i}/2") for i in (1, 2, 1)]
     assert [done.status for done in said] == [0, 0, 0], said
     assert not (tmp_path / "shards" / "skip.md").exists()
@@ -154,7 +164,7 @@ def test_shards_share_runs_then_measurements_and_one_call_writes_the_page(
     ]
     measured = {p: p.stat().st_mtime_ns for p in (tmp_path / "shards" / "jobs").glob("*/record.json")}
     assert len(measured) == 2
-    assert command(*words, tmp_path / "shards").out.rpartition("written:")[0] == page
+    assert command(*words, tmp_path / "shards").out.rpartition("written:")[0] == printed
     assert all(p.stat().st_mtime_ns == when for p, when in measured.items()), "made once"
 
 
