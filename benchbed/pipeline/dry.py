@@ -2,7 +2,7 @@
 
 The networks are the configuration's own. A split is one batch of a few images, a search one epoch of one step, and
 the tuning of a selection one step altogether. Validation is looked at truly once in each way of looking; later figures
-are made up, so that every decision of a selector falls, and falls at once.
+are made up, so that every decision of a selector falls, and falls at once. States are not saved, nor read back.
 """
 
 import tempfile
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..objective import Batch, Measure, Outcomes
 from ..objectives.supernet import SupernetObjective
+from ..runtime.folder import read_json
 from ..runtime.options import RunOptions
 from ..runtime.parallel import Group
 from ..runtime.progress import Reporter
@@ -56,8 +57,7 @@ class Glancing(SupernetObjective):
     def _seen(self, kind: bool | int, gates: Tensor, look: Callable[[Tensor], T]) -> T:
         """What the look at the first of the gates finds, or the first look of its kind found."""
         flat = gates.reshape(-1, *gates.shape[-2:])
-        path = bool((flat[0].count_nonzero(-1) <= 1).all())
-        key = (type(kind), kind, path, self.view.norm, self.view.images, self.view.augmentation is None)
+        key = (type(kind), kind, self.view.norm, self.view.images, self.view.augmentation is None)
         if true := key not in self.found:
             self.found[key] = look(flat[:1])
         if kind is not False:  # at a batch: an architecture step's own
@@ -86,8 +86,11 @@ def dry_run(configs: Sequence[RunConfig], options: RunOptions) -> list[Record]:
         return [walked(config, task_in(tasks, config), small) for config in pairings.values()]
 
 
-def walked(config: RunConfig, task: Task, options: RunOptions) -> Record:
-    """The record of one walk; config and task may be cut down already. Only its epochs are told to the reporter."""
+def walked(config: RunConfig, task: Task, options: RunOptions, keep: bool = False) -> Record:
+    """The record of one walk; config and task may be cut down already. Only its epochs are told to the reporter.
+
+    keep: the states of the search are saved, for whoever looks at them later.
+    """
     options.reporter.line(f"dry run: {config.searcher.name} x {config.selector.name}")
     quiet = Reporter(quiet=True)
     quiet.epoch = options.reporter.epoch  # type: ignore[method-assign]
@@ -95,8 +98,11 @@ def walked(config: RunConfig, task: Task, options: RunOptions) -> Record:
 
     def build(config: RunConfig, task: Task, device: torch.device, group: Group) -> Parts:
         parts = build_parts(config, task, device, group, partial(Glancing, looks))
-        states = [parts.state] * short.epochs  # a selection's many need not be kept
+        states = [parts.state] * (short.epochs if keep else 0)  # a selection's many need not be kept
         parts.state = lambda: states.pop()() if states else {}  # type: ignore[method-assign]
+        if not keep:
+            own = lambda checkpoint, sha256=None: read_json(checkpoint.with_name("record.json"))  # noqa: E731
+            parts.restore = own  # type: ignore[method-assign]
         return parts
 
     record = run(short, cut(task, config), options._replace(reporter=quiet), build=build)

@@ -37,6 +37,7 @@ PLAIN = (
     "space", "objective", "task", "seed", "seeds", "epochs", "steps", "fidelity", "table", "dataset", "searcher",
     "selector",
 )  # fmt: skip
+IN_CASES = ("epochs", "steps", "fidelity")  # plain keys that a case may set
 KINDS = ("searcher", "selector", "space", "task")
 Names = Mapping[str, tuple[str, ...]]  # by kind, what a run's plug-in answers to: its name, and one that it extends
 
@@ -154,6 +155,8 @@ def read(file: Path) -> Protocol:
         raise BenchbedError(f"{where}: the source of '{odd[0]}' is not a text")
     for case in (None, *found.case):
         for key in _raw_keys(found.values if case is None else case.values, where):
+            if case is not None and key in PLAIN and key not in IN_CASES:
+                raise BenchbedError(f"{where}: a case sets '{key}': expected {', '.join(IN_CASES)} or a section")
             if not (case and case.source) and _source_in(sources, key) is None:
                 raise BenchbedError(f"{where}: the value '{key}' has no source: add it to [sources]")
     return found

@@ -1,6 +1,6 @@
 """What there is of protocols, who set each value of a run, and a complete copy of one as a configuration file."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from rich.markup import escape
@@ -61,10 +61,10 @@ def explained(config: RunConfig) -> Iterator[tuple[str, Any, str, str]]:
         yield key, value, origin, "" if found is None else found.source
 
 
-def as_toml(config: RunConfig, seeds: str | None = None) -> str:
+def as_toml(config: RunConfig, seeds: str | None = None, left: Collection[str] = ()) -> str:
     """A complete configuration file that `run --config` takes and that makes the same search, each value commented.
 
-    seeds: a range in place of the one seed.
+    seeds: a range in place of the one seed. left: keys that the user must fill in, which are left open.
     """
     told = {key: (value, origin, source) for key, value, origin, source in explained(config)}
     lines = [
@@ -82,7 +82,8 @@ def as_toml(config: RunConfig, seeds: str | None = None) -> str:
     for key, value in whole.items():
         if not isinstance(value, Mapping) and value is not None:
             lines.append(_line(key, value, told.get(key)))
-    models = _models(config)
+    models, sized_by = _models(config), registry.load("space", config.space).sized_by
+    unsized = [key for key in ("channels", "cells") if key not in sized_by]
     for section in SECTIONS:
         if not (values := whole.get(section)):
             continue
@@ -90,9 +91,12 @@ def as_toml(config: RunConfig, seeds: str | None = None) -> str:
         for key, value in values.items():
             field = models[section].model_fields.get(key) if section in models else None
             described = "" if field is None else field.description or ""
-            if key in ("fingerprint",) or (section in ("space_options", "task_options") and value is None):
+            if key in ("fingerprint", *unsized) or (section in ("space_options", "task_options") and value is None):
                 continue
-            lines.append(_line(key, value, told.get(f"{section}.{key}"), described))
+            if f"{section}.{key}" in left:
+                lines.append(f"# {key} = ...  # fill in, the protocol leaves it open: {described}")
+            else:
+                lines.append(_line(key, value, told.get(f"{section}.{key}"), described))
     return "\n".join(lines) + "\n"
 
 

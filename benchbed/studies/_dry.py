@@ -29,7 +29,7 @@ class Dry(Lab):
         return cut(super().task(config), config)
 
     def records(self, configs: Sequence[RunConfig], pool: Pool) -> list[Record]:
-        self.made = [walked(config, task_in(self._tasks, config), self.options) for config in self.whole]
+        self.made = [walked(config, task_in(self._tasks, config), self.options, keep=True) for config in self.whole]
         return list(self.made)
 
     def parts(self, config: RunConfig, search: str | None = None) -> Parts:

@@ -161,6 +161,21 @@ def test_a_copy_of_a_protocol_is_the_same_search(command: Callable[..., Any], tm
     assert ids[0] == ids[1]
 
 
+@pytest.mark.parametrize(("name", "left"), [("mobile", 1), ("gpu", 2), ("cpu", 2)])
+def test_a_copy_leaves_open_what_the_user_must_fill_in(
+    name: str, left: int, command: Callable[..., Any], tmp_path: Path
+) -> None:
+    done, file = command("config", f"proxyless-imagenet-{name}"), tmp_path / "mine.toml"
+    assert (done.status, done.out.count(" = ...  # fill in, ")) == (0, left)
+    file.write_text(done.out)
+    refusal = command("run", "--config", file, "--dry-run")
+    assert refusal.err == "benchbed: cost.table is missing: a search that pays for latency needs --latency TABLE\n"
+    filled = done.out.replace("# table = ...", 'table = "macs"  #').replace("# target = ...", "target = 300.0  #")
+    file.write_text(filled)
+    refusal = command("run", "--config", file, "--dry-run")
+    assert refusal.err.startswith("benchbed: task 'imagenet' needs its images, data=DIR: ")
+
+
 def test_explain_runs_nothing_and_list_names_every_protocol(command: Callable[..., Any], tmp_path: Path) -> None:
     out = command("run", "--searcher", "darts", "--selector", "magnitude", "--epochs", 3, "--explain").out
     lines = {line.split()[0]: " ".join(line.split()[1:]) for line in out.splitlines() if line.strip()}

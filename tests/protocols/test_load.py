@@ -95,6 +95,10 @@ def test_what_a_protocol_is_for(tmp_path: Path) -> None:
         (GOOD.replace("[values.searchers.darts]\nalpha_lr", "[values.searchers]\ndarts"), "expected a section of"),
         (GOOD + '[[case]]\nsercher = "darts"\nvalues = {}\n', "sercher"),
         (GOOD.replace("[for]\n", '[for]\nobjective = "tables"\n'), "objective"),
+        (
+            GOOD + '[[case]]\nsearcher = "darts"\nvalues.task = "cifar10"\n',
+            "a case sets 'task': expected epochs, steps, fidelity",
+        ),
         ("summary = ", "mine.toml"),
     ],
 )
