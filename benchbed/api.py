@@ -36,6 +36,7 @@ from .pipeline.calls import (
 from .pipeline.given import names_in, seeds_in
 
 if TYPE_CHECKING:
+    from .pipeline.config import RunConfig
     from .results import Results
     from .runtime.options import RunOptions
     from .tune.make import Tuned
@@ -65,20 +66,47 @@ def run(
     the command `run` refuses; KeyboardInterrupt leaves a state that the same call goes on from.
     """
     from .pipeline.dry import dry_run
+    from .pipeline.full_search import check_timeable, full_searches
     from .pipeline.many import records_of
-    from .pipeline.resolve import expand
     from .pipeline.run import snapshot_epochs
     from .results import Results
 
-    given: dict[str, Any] = dict(options)
-    with raw_of("run", RunKeywords, given, out, searcher=searcher, selector=selector) as raw:
-        configs = expand(raw, names_in(raw, "searcher"), names_in(raw, "selector"), seeds_of(seeds) or seeds_in(raw))
+    with _asked(searcher, selector, seeds, out, dict(options)) as (raw, configs, given):
         kept, pool = snapshot_epochs(with_commas(given.get("snapshots")), configs), pool_for(workers, given, configs)
+        dry, timed = bool(given.get("dry_run")), bool(given.get("full_cost"))
+        if timed:
+            check_timeable(raw)
         with running(raw, given, quiet) as how:
             how = how._replace(snapshots=kept)
-            if given.get("dry_run"):
-                return Results(dry_run(configs, how))
-            return Results(records_of(configs, how, pool), how.out.absolute())
+            records = dry_run(configs, how) if dry else records_of(configs, how, pool)
+            images = records[0].notes["dry_run"]["training images"][1] if dry and timed else None
+            full = full_searches(raw, how, images) if timed and how.group.leader else {}
+            return Results(records, None if dry else how.out.absolute(), full=full)
+
+
+def configurations(
+    searcher: Names | None = None,
+    selector: Names | None = None,
+    *,
+    seeds: str | Iterable[int] | None = None,
+    **options: Unpack[RunKeywords],
+) -> "list[RunConfig]":
+    """The complete configurations that `run` would have; `origins` says who set each value. Nothing is run."""
+    with _asked(searcher, selector, seeds, None, dict(options)) as (_, configs, _):
+        return configs
+
+
+@contextmanager
+def _asked(
+    searcher: Names | None, selector: Names | None, seeds: str | Iterable[int] | None, out: str | Path | None,
+    given: dict[str, Any],
+) -> "Iterator[tuple[dict[str, Any], list[RunConfig], dict[str, Any]]]":  # fmt: skip
+    """The raw configuration of a call of `run`, its runs, and what it was given."""
+    from .pipeline.resolve import expand
+
+    with raw_of("run", RunKeywords, given, out, searcher=searcher, selector=selector) as raw:
+        configs = expand(raw, names_in(raw, "searcher"), names_in(raw, "selector"), seeds_of(seeds) or seeds_in(raw))
+        yield raw, configs, given
 
 
 def select(

@@ -1,9 +1,10 @@
 """What runs came to, in Python: a sequence of records with a frame, a summary, a paired comparison and plots."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from .errors import BenchbedError, unknown
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+    from .pipeline.full_search import FullSearch
     from .space import Architecture
 
 FIGURES = ("test_accuracy", "valid_accuracy", "regret", "search_seconds")  # what can be compared, of a record
@@ -60,12 +62,18 @@ class Results(Sequence[Record]):
     """Records of runs, in the order in which they were asked for. A slice of it is a Results too.
 
     place: the folder of the runs, absolute; None where nothing was kept (a dry run). problems: a line each about what
-    is left out or odd.
+    is left out or odd. full: by searcher, what its search at the paper's size would take, where that was asked for.
     """
 
-    def __init__(self, records: Iterable[Record], place: Path | None = None, problems: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        records: Iterable[Record],
+        place: Path | None = None,
+        problems: Iterable[str] = (),
+        full: "Mapping[str, FullSearch]" = MappingProxyType({}),
+    ) -> None:
         self._records = tuple(records)
-        self.place, self.problems = place, tuple(problems)
+        self.place, self.problems, self.full = place, tuple(problems), full
 
     @classmethod
     def read(cls, path: str | Path) -> "Results":

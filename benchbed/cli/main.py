@@ -3,9 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,9 +21,7 @@ from .train import Mixed, given, shown, train
 from .tune import console_, tune
 
 if TYPE_CHECKING:
-    from ..pipeline.full_search import FullSearch
     from ..results import Results
-    from ..runtime.options import RunOptions
 
 INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT
 
@@ -121,53 +117,32 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Search, select, score. The same command again goes on where it stopped."""
-    flags = {
-        "searcher": searcher, "selector": selector, "space": space, "task": task, "seed": seed, "seeds": seeds,
-        "epochs": epochs, "preset": preset, "protocol": protocol, "budget": budget, "device": device,
-        "out": None if out is None else str(out),
-        "objective": objective, "data": data, "splits": splits, "table": table, "dataset": dataset, "steps": steps,
-        "cost.table": latency, "cost.target": target,
-    }  # fmt: skip
-    from ..pipeline.dry import dry_run as walk
-    from ..pipeline.dry import in_words
-    from ..pipeline.given import configuration, names_in, seeds_in
-    from ..pipeline.resolve import expand
-    from ..pipeline.run import run_all, snapshot_epochs
-    from ..runtime.options import RunOptions
-    from ..runtime.parallel import joined
-    from ..runtime.progress import Reporter
+    from .. import api
+    from ..runtime.parallel import started
 
-    raw = configuration(config, flags, settings or (), plugin or ())
-    configs = expand(raw, names_in(raw, "searcher"), names_in(raw, "selector"), seeds_in(raw))
+    options = given(
+        space=space, objective=objective, task=task, data=data, splits=splits, table=table, dataset=dataset,
+        latency=latency, target=target, seed=seed, epochs=epochs, steps=steps, protocol=protocol, preset=preset,
+        budget=budget, device=device, config=config, set=settings, plugin=plugin,
+    )  # fmt: skip
     if explain:
         from ..report.protocols import explain as show
 
+        configs = api.configurations(searcher, selector, seeds=seeds, **options)
         for one in {(c.searcher.name, c.selector.name): c for c in configs}.values():
             show(one)
         return
-    if full_cost:
-        from ..pipeline.full_search import check_timeable
-
-        check_timeable(raw)
-    kept = snapshot_epochs(snapshots, configs)
-    console = console_()
-    with joined(raw.get("device", "auto")) as (group, where), Reporter(quiet or not group.leader) as reporter:
-        options = RunOptions(Path(raw.get("out", "runs")), where, force, reporter, group, kept, mixed=mixed)
-        records = walk(configs, options) if dry_run else run_all(configs, options)
-        images = records[0].notes["dry_run"]["training images"][1] if dry_run and full_cost else None
-        full = _full_searches(raw, options, images) if full_cost and group.leader else {}
-    if not group.leader:
+    records = api.run(
+        searcher, selector, seeds=seeds, out=out, quiet=quiet, dry_run=dry_run, force=force, mixed=mixed,
+        full_cost=full_cost, **given(snapshots=snapshots), **options,
+    )  # fmt: skip
+    if not started().leader:
         return
     if dry_run:
-        return print("\n".join([in_words(records), *map(str, full.values())]))
-    from ..report.terminal import grid_summary, run_summary  # loads what a dry run does without
-    from ..spaces.load import load_space
+        from ..pipeline.dry import in_words
 
-    if len(records) == 1:
-        chosen_from = load_space(configs[0].space, configs[0].space_options)
-        run_summary(records[0], chosen_from, console, f"{options.out}/{records[0].id}", full)
-    else:
-        grid_summary(records, console, full)
+        return print("\n".join([in_words(list(records)), *map(str, records.full.values())]))
+    _summary(records)
 
 
 @app.command()
@@ -275,26 +250,17 @@ def describe(
             print(f"\n{in_table}")
 
 
-def _full_searches(raw: dict[str, Any], options: "RunOptions", images: int | None) -> dict[str, Any]:
-    """By searcher, what its search at the paper's size would take here; images: as `full_search` has them."""
-    from ..pipeline.full_search import full_search
-    from ..pipeline.given import names_in
-
-    selector = names_in(raw, "selector")[0]
-    return {name: full_search(raw, name, selector, options, images) for name in names_in(raw, "searcher")}
-
-
-def _summary(records: "Results", full: "Mapping[str, FullSearch]" = MappingProxyType({})) -> None:
+def _summary(records: "Results") -> None:
     """Of one run, or a table of several."""
     from ..report.terminal import grid_summary, run_summary
     from ..spaces.load import load_space
 
     if len(records) > 1:
-        return grid_summary(list(records), console_(), full)
+        return grid_summary(list(records), console_(), records.full)
     (one,), place = records, records.place
     assert place is not None
     chosen_from = load_space(one.space, one.config.get("space_options"))
-    run_summary(one, chosen_from, console_(), shown(place / one.id), full)
+    run_summary(one, chosen_from, console_(), shown(place / one.id), records.full)
 
 
 def _register(files: list[Path] | None) -> None:

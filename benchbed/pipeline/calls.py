@@ -77,6 +77,7 @@ class RunKeywords(Common, PoolOptions, total=False):
     steps: int
     budget: str
     dry_run: bool
+    full_cost: bool
     snapshots: str | Iterable[int]
 
 
@@ -92,6 +93,7 @@ HOW = (
     "set",
     "plugin",
     "dry_run",
+    "full_cost",
     "force",
     "mixed",
     "snapshots",

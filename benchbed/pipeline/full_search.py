@@ -17,6 +17,7 @@ from ..searcher import Clock
 from ..task import Task
 from .build import build_parts, task_of
 from .config import RunConfig
+from .given import names_in
 from .protocol import GENERIC, followed
 from .resolve import resolve
 
@@ -58,6 +59,12 @@ class FullSearch(NamedTuple):
     @property
     def _many(self) -> str:
         return f"{self.epochs} epochs of {self.steps:,} steps (protocol {self.protocol})"
+
+
+def full_searches(raw: Mapping[str, Any], options: RunOptions, images: int | None = None) -> dict[str, FullSearch]:
+    """`full_search` by searcher, with the first of the selectors."""
+    selector = names_in(raw, "selector")[0]
+    return {name: full_search(raw, name, selector, options, images) for name in names_in(raw, "searcher")}
 
 
 def full_search(
