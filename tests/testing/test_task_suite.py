@@ -30,13 +30,14 @@ def folder(tmp_path):
 def makers(folder, tiny_file, monkeypatch):
     return {
         "digits": partial(load_task, "digits", train=300, valid=100, test=100),
+        "photo-digits": partial(load_task, "photo-digits", train=300, valid=100, test=100),
         "npz": partial(load_task, f"npz:{tiny_file}"),
         "images": partial(images_module.images, str(folder)),
     }
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("name", ["digits", "npz", "images", "stored"])
+@pytest.mark.parametrize("name", ["digits", "photo-digits", "npz", "images", "stored"])
 def test_the_task_keeps_the_contract(name, check, makers, monkeypatch):
     if name == "stored":
         name = "images"

@@ -234,3 +234,53 @@ def test_recipe_h_is_the_benchmarks():
 def test_bad_recipes_are_refused(bad):
     with pytest.raises(ValidationError):
         Recipe(**{"epochs": 1, "batch": 8, "lr": 0.1} | bad)
+
+
+# -- an epoch of fewer images than all ---------------------------------------------------------------------------------
+
+
+def _seen(recipe, epochs, split=None, resume=None):
+    """The labels that each epoch steps on, where a label is its image's number; saved and resumed after `resume`."""
+    n = 50
+    split = split or Split(torch.zeros(n, 1, 6, 6), torch.arange(n))
+    found = []
+
+    def fresh():
+        training = Training(nn.Sequential(nn.Flatten(), nn.Linear(36, n)), split, recipe, torch.Generator())
+        step = training._step
+        training._step = lambda images, labels: (found[-1].extend(labels.tolist()), step(images, labels))[1]
+        return training
+
+    training = fresh()
+    for number in range(epochs):
+        if number == resume:
+            state = {k: v.clone() if isinstance(v, torch.Tensor) else v for k, v in training.state().items()}
+            training = fresh()
+            training.load_state(state)
+        found.append([])
+        training.epoch()
+    return found
+
+
+def test_epochs_of_fewer_images_see_others_until_too_few_are_left():
+    recipe = Recipe(epochs=5, batch=10, lr=0.1, epoch_images=20)
+    epochs = _seen(recipe, 5)
+    assert [len(e) for e in epochs] == [20] * 5
+    assert len({*epochs[0], *epochs[1]}) == 40  # of one order of 50; the ten that are left begin no epoch
+    assert len({*epochs[2], *epochs[3]}) == 40
+    assert epochs[0] != epochs[2]
+
+
+@pytest.mark.parametrize("resume", [1, 2, 3])
+def test_a_training_goes_on_in_the_middle_of_an_order(resume):
+    recipe = Recipe(epochs=4, batch=10, lr=0.1, epoch_images=20)
+    assert _seen(recipe, 4, resume=resume) == _seen(recipe, 4)
+
+
+def test_without_it_an_epoch_is_every_image_and_as_many_as_there_are_at_most():
+    for images in (None, 50, 1000):
+        (epoch,) = _seen(Recipe(epochs=1, batch=10, lr=0.1, epoch_images=images), 1)
+        assert sorted(epoch) == list(range(50))
+    plain, named = Recipe(epochs=1, batch=10, lr=0.1), Recipe(epochs=1, batch=10, lr=0.1, epoch_images=20)
+    assert "epoch_images" not in plain.model_dump()  # what was trained before keeps its name
+    assert named.model_dump()["epoch_images"] == 20
