@@ -111,7 +111,7 @@ class Modified(Searcher[Any]):
         self.space, self.options, self.streams = space, options, streams
         changes = any(kind.alpha_gradient is not Modifier.alpha_gradient for _, kind in self.by)
         if changes and isinstance(self.base, AlphaSearcher):
-            self.base.optimiser.register_step_pre_hook(self._change_gradient)
+            self.base.optimiser.register_step_pre_hook(self.change_gradient)
 
     @classmethod
     def split(cls, options: BaseModel) -> tuple[BaseModel, dict[str, BaseModel]]:
@@ -174,7 +174,8 @@ class Modified(Searcher[Any]):
                 alpha.copy_(torch.where(self.mask & (self.mask.sum(1) > 1)[:, None], alpha, before))
         return logged
 
-    def _change_gradient(self, optimiser: torch.optim.Optimizer, *_: object) -> None:
+    def change_gradient(self, *_: object) -> None:
+        """The gradient of alpha, as the modifiers change it; called before the optimiser's step."""
         assert isinstance(self.base, AlphaSearcher)
         for modifier in self.modifiers.values():
             assert self.base.alpha.grad is not None

@@ -169,6 +169,9 @@ def test_a_sweep_is_the_commands(command: Callable[..., Any], tmp_path: Path) ->
     assert list(benchbed.sweep({**TABLE, "grid": grid}, out=tmp_path / "swept", quiet=True)) == list(found)
     with pytest.raises(BenchbedError, match="unknown option of sweep 'worker': did you mean 'workers'"):
         benchbed.sweep(file, worker=2)
+    with pytest.raises(BenchbedError, match="needs"):
+        benchbed.sweep({**TABLE, "grid": {**grid, "needs": {"memory_gb": 1e6}}}, workers=2, out=tmp_path / "not")
+    assert not (tmp_path / "not").exists()
 
 
 def test_tune_gives_its_trials_and_the_best_configuration(tmp_path: Path) -> None:

@@ -17,10 +17,11 @@ from torch import Tensor
 from .. import registry
 from ..cost import without_cost
 from ..errors import BenchbedError
+from ..modifier import Modified
 from ..objectives.table import TableObjective
 from ..report.markdown import in_words, markdown_table, means
 from ..report.plots import Curve, curves_svg
-from ..searcher import AlphaSearcher, Clock, masked_softmax
+from ..searcher import AlphaSearcher, Clock, Searcher, masked_softmax
 from ..space import Space
 from ..stats.interval import Interval
 from ..streams import Streams
@@ -87,7 +88,8 @@ class Finding(NamedTuple):
 def parse_estimator(text: str) -> Estimator:
     """The searcher of 'NAME' or 'NAME:KEY=VALUE[,KEY=VALUE...]'. Raises BenchbedError for what cannot be one."""
     name, options = named_options(text)
-    if not issubclass(registry.load("searcher", name), AlphaSearcher):
+    loaded = registry.load("searcher", name)
+    if not issubclass(loaded.of if issubclass(loaded, Modified) else loaded, AlphaSearcher):
         raise BenchbedError(f"estimator '{text}': searcher '{name}' learns no alpha by a gradient")
     return Estimator(text, name, options)
 
@@ -111,22 +113,28 @@ def points(objective: TableObjective, seeds: Sequence[int], steps: Sequence[int]
 def draws_of(estimator: Estimator, objective: TableObjective, point: Point, count: int) -> Tensor:
     """float64 (count, P, O): what the searcher's optimiser would be given at the point, `count` times."""
     searcher = made(estimator, objective.space, point.seed)
+    alpha = searcher.base if isinstance(searcher, Modified) else searcher
+    assert isinstance(alpha, AlphaSearcher)
     with torch.no_grad():
-        searcher.alpha.copy_(point.alpha)
-    searcher.optimiser = Still()  # type: ignore[assignment]
+        alpha.alpha.copy_(point.alpha)
+    alpha.optimiser = Still()  # type: ignore[assignment]
     problem, found = without_cost(objective), []
     for _ in range(count):
         searcher.arch_step(problem, None, LAST)
-        assert searcher.alpha.grad is not None
-        found.append(searcher.alpha.grad.double().clone())
+        if isinstance(searcher, Modified):  # a hook of the optimiser, which stands still
+            searcher.change_gradient()
+        assert alpha.alpha.grad is not None
+        found.append(alpha.alpha.grad.double().clone())
     return torch.stack(found)
 
 
-def made(estimator: Estimator, space: Space, seed: int) -> AlphaSearcher:
+def made(estimator: Estimator, space: Space, seed: int) -> Searcher:
     """The searcher with its options. Raises BenchbedError for an option that it does not have."""
     loaded = registry.load("searcher", estimator.searcher)
     options = typed(loaded.Options, estimator.options, f"estimator '{estimator.name}'")
-    searcher: AlphaSearcher = loaded(space, options, Streams(seed))
+    if lacking := loaded.needed(options) - TableObjective.provides:
+        raise BenchbedError(f"estimator '{estimator.name}' needs {', '.join(sorted(lacking))}: a table has none")
+    searcher: Searcher = loaded(space, options, Streams(seed))
     return searcher
 
 

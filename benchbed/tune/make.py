@@ -60,7 +60,10 @@ def tuned(study: Study, options: RunOptions, workers: int, dry: bool = False) ->
     Raises BenchbedError where the storage holds another study, and where workers cannot share it.
     """
     if workers > 1 and not shared(study.options.storage):
-        raise BenchbedError(f"--workers {workers} share no storage 'memory': add --storage journal:FILE, or a database")
+        raise BenchbedError(
+            f"--workers {workers} share no storage 'memory': add --storage journal:FILE, or a database (from Python "
+            "storage='journal:FILE')"
+        )
     with opened(study.options.storage, study.options.heartbeat, study.options.grace) as storage:
         made = prepare(study, storage)
         if not dry:

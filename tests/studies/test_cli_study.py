@@ -48,18 +48,22 @@ class Taken(Exception):
     """No error: it ends the command where the study would begin."""
 
 
+@pytest.mark.parametrize(("flag", "protocol"), [("--protocol", "small-digits"), ("--preset", "small")])
 @pytest.mark.parametrize("name", STUDIES)
-def test_the_shared_flags_reach_every_search(name: str, command: Callable[..., Any], monkeypatch: Any) -> None:
+def test_the_shared_flags_reach_every_search(
+    name: str, flag: str, protocol: str, command: Callable[..., Any], monkeypatch: Any
+) -> None:
     def runs(self: Any, base: dict[str, Any]) -> None:
         raise Taken(base)
 
     monkeypatch.setattr(registry.load("study", name), "runs", runs)
-    flags = ("--preset", "small", "--task", "cifar10", "--epochs", 3, "--set", "task_options.images=500")
+    flags = (flag, protocol, "--budget", "steps=9")
+    flags += ("--task", "cifar10", "--epochs", 3, "--set", "task_options.images=500")
     with pytest.raises(Taken) as taken:
         command("study", name, *STUDIES[name], *flags)
     raw = taken.value.args[0]
-    found = (raw["protocol"], raw["task"], raw["epochs"], raw["task_options"]["images"])
-    assert found == ("small-digits", "cifar10", 3, 500)
+    found = (raw["protocol"], raw["budget"], raw["task"], raw["epochs"], raw["task_options"]["images"])
+    assert found == ("small-digits", "steps=9", "cifar10", 3, 500)
 
 
 def test_an_unknown_preset_is_refused(refused: Callable[..., str]) -> None:

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
+from benchbed import registry
 from benchbed.errors import BenchbedError
 from benchbed.objectives.table import TableObjective
-from benchbed.searcher import masked_softmax
+from benchbed.searcher import AlphaSearcher, masked_softmax
 from benchbed.studies import estimators as room
 from benchbed.studies.estimators import Estimator, Point, compare, draws_of, parse_estimator, points
 
@@ -48,6 +49,24 @@ def test_darts_has_neither_bias_nor_noise_here(objective: TableObjective, point:
     found = compare(darts, draws_of(darts, objective, point, 3), point)
     assert (found.cosine, found.scale, found.single) == pytest.approx((1, 1, 1), abs=1e-5)
     assert (found.bias, found.noise) == pytest.approx((0, 0), abs=1e-3)
+
+
+@pytest.mark.parametrize("plugin", registry.plugins("searcher"), ids=lambda plugin: plugin.name)
+def test_every_searcher_is_an_estimator_or_told_why_not(
+    plugin: registry.Plugin, objective: TableObjective, point: Point
+) -> None:
+    loaded = registry.load("searcher", plugin.name)
+    if issubclass(loaded, AlphaSearcher) or hasattr(loaded, "of"):
+        assert bool(draws_of(parse_estimator(plugin.name), objective, point, 2).isfinite().all())
+        return
+    with pytest.raises(BenchbedError, match=f"searcher '{plugin.name}' learns no alpha by a gradient"):
+        parse_estimator(plugin.name)
+
+
+def test_modifiers_of_weight_steps_leave_the_gradient_as_it_is(objective: TableObjective, point: Point) -> None:
+    names = ("darts", "sdarts-rs", "darts+sgas")
+    darts, *others = (draws_of(parse_estimator(name), objective, point, 1) for name in names)
+    assert all(torch.equal(darts, other) for other in others)
 
 
 @pytest.mark.parametrize("name", ["proxyless:mode=full", "proxyless:mode=echo", "reinforce"])
