@@ -121,6 +121,8 @@ O = TypeVar("O", bound=StudyOptions)  # noqa: E741  (options)
 class Lab:
     """Where and how a study runs, and what its runs are of; each task is loaded once."""
 
+    build = staticmethod(build_parts)
+
     def __init__(self, options: RunOptions):
         self.options = options
         self._tasks: dict[str, Task] = {}
@@ -155,7 +157,7 @@ class Lab:
 
     def parts(self, config: RunConfig, search: str | None = None) -> Parts:
         """Supernet and searcher: fresh, or as they are at the end of a search."""
-        parts = build_parts(config, self.task(config), self.options.device)
+        parts = self.build(config, self.task(config), self.options.device)
         if search is not None:
             parts.load_state(load_checkpoint(self.search(search) / "checkpoint.pt")["tree"]["parts"])
         return parts
@@ -219,6 +221,7 @@ class Study(ABC, Generic[O]):
     """
 
     Options: ClassVar[type[StudyOptions]] = StudyOptions
+    few: ClassVar[dict[str, Any]] = {}  # options in place of the user's in a dry run, where his take many steps
 
     name: str
     base: dict[str, Any]  # the raw configuration that the runs share
@@ -247,10 +250,6 @@ class Study(ABC, Generic[O]):
     def foretell(self) -> str | None:
         """A line, told before anything is made: what the study's own work will cost, where that is much."""
         return None
-
-    def few(self) -> dict[str, Any]:
-        """Options in place of the user's own for a dry run, where those take many steps, such as {"draws": 2}."""
-        return {}
 
     def snapshots(self) -> tuple[int, ...]:
         """The epochs after which the searches keep their state."""

@@ -11,12 +11,13 @@ from ..pipeline.build import Parts, build_parts, task_in
 from ..pipeline.config import RunConfig
 from ..pipeline.dry import Glancing, cut, in_words, shortened, walked
 from ..pipeline.record import Record
-from ..runtime.folder import load_checkpoint
 from ..runtime.options import RunOptions
 from ..runtime.workers import Pool
 from ..space import Architecture
 from ..study import Lab, finish, prepared
 from ..task import Task
+
+MOST = 2  # of a list of options
 
 
 class Dry(Lab):
@@ -24,6 +25,7 @@ class Dry(Lab):
 
     whole: Sequence[RunConfig] = ()  # the runs, before they were cut down
     made: Sequence[Record] = ()
+    build = staticmethod(partial(build_parts, supernet=partial(Glancing, Counter[str]())))
 
     def task(self, config: RunConfig) -> Task:
         return cut(super().task(config), config)
@@ -33,11 +35,7 @@ class Dry(Lab):
         return list(self.made)
 
     def parts(self, config: RunConfig, search: str | None = None) -> Parts:
-        short, supernet = shortened(config, config.epochs), partial(Glancing, Counter[str]())
-        parts = build_parts(short, self.task(config), self.options.device, supernet=supernet)
-        if search is not None:
-            parts.load_state(load_checkpoint(self.search(search) / "checkpoint.pt")["tree"]["parts"])
-        return parts
+        return super().parts(shortened(config, config.epochs), search)
 
     def test_accuracy(self, config: RunConfig, chosen: Architecture, dataset: str | None = None) -> float:
         return super().test_accuracy(shortened(config, config.epochs), chosen, dataset)
@@ -46,13 +44,13 @@ class Dry(Lab):
 def walk(name: str, values: Mapping[str, Any], options: RunOptions) -> str:
     """Walks the study on its first seed; a line on what was walked. Raises BenchbedError as `prepared` does."""
     whole = prepared(name, values, options)
-    fields = type(whole.options).model_fields
-    few = {"seeds": whole.options.seeds[:1]} if "seeds" in fields else {}
-    few |= ({"full_cost": False} if "full_cost" in fields else {}) | whole.few()
+    given = {key: getattr(whole.options, key) for key in type(whole.options).model_fields if key != "set"}
+    few: dict[str, Any] = {key: value[:MOST] for key, value in given.items() if isinstance(value, list | tuple)}
+    few |= {key: value for key, value in (("full_cost", False), ("seeds", given.get("seeds", ())[:1])) if key in given}
     with tempfile.TemporaryDirectory(prefix="benchbed-dry-") as scratch:
         lab = Dry(options._replace(out=Path(scratch)))
         lab._tasks = whole.lab._tasks
-        study = type(whole)(whole.options.model_copy(update=few), lab)
+        study = type(whole)(whole.options.model_copy(update=few | whole.few), lab)
         study.name, study.base = name, whole.base
         study.check()
         epochs = max([1, *(epoch + 1 for epoch in study.snapshots())])

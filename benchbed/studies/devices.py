@@ -105,10 +105,6 @@ class DevicesStudy(Study[Options]):
             configs |= {(device.name, seed): config for seed, config in own.items()}
         return configs
 
-    def few(self) -> dict[str, Any]:
-        target = self.options.target
-        return {"latency": self.options.latency[:2], "target": target and target[:2]}
-
     def _devices(self, config: RunConfig) -> list[Device]:
         """The devices by name; by what was given where two tables name theirs alike."""
         sources = self.options.latency

@@ -7,7 +7,7 @@ steps from their mean (noise)?
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -148,15 +148,14 @@ class Still:
 class EstimatorsStudy(Study[Options]):
     """Every estimator at every point, `draws` times; a job is one descent."""
 
+    few: ClassVar[dict[str, Any]] = {"draws": 2}
+
     def check(self) -> None:
         opened = Table.open(self.options.table)
         space = TableObjective.of(opened, self.options.dataset).space
         for text in self.options.estimator:
             made(parse_estimator(text), space, 0)
         self.fingerprint = opened.fingerprint
-
-    def few(self) -> dict[str, Any]:
-        return {"draws": 2}
 
     def jobs(self, records: Records) -> list[Job]:
         shared = {**self.options.model_dump(mode="json", exclude={"seeds"}), "fingerprint": self.fingerprint}

@@ -127,9 +127,6 @@ class FrontStudy(Study[Options]):
         ]
         return configs
 
-    def few(self) -> dict[str, Any]:
-        return {key: values[:1] for key in ("targets", "weights") if (values := getattr(self.options, key))}
-
     def jobs(self, records: Records) -> list[Job]:
         return [score_job(self.lab, config, str(drawn)) for _, config, drawn in self.drawn]
 

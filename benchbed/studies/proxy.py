@@ -85,9 +85,6 @@ class ProxyStudy(Study[Options]):
         self.targets = _targets(next(iter(self.direct.values())), options.target)
         return {(name, seed): own[seed] for seed in options.seeds for name, own in by_proxy.items()}
 
-    def few(self) -> dict[str, Any]:
-        return {"proxy": self.options.proxy[:1]}
-
     def jobs(self, records: Records) -> list[Job]:
         jobs = []
         for (_, seed), record in records.items():

@@ -9,7 +9,7 @@ form of `analysis.skip_theory`, on errors measured in the supernet, foretells wh
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -67,6 +67,8 @@ class Found(NamedTuple):
 class SkipStudy(Study[Options]):
     """A search a seed, and what its supernet shows."""
 
+    few: ClassVar[dict[str, Any]] = {"swaps": 1}
+
     def check(self) -> None:
         space, objective = self.options.space or SPACE, self.options.objective or "supernet"
         if space != SPACE:
@@ -76,9 +78,6 @@ class SkipStudy(Study[Options]):
 
     def runs(self, base: Mapping[str, Any]) -> Mapping[int, RunConfig]:
         return seeded(base, self.options)
-
-    def few(self) -> dict[str, Any]:
-        return {"swaps": 1}
 
     def jobs(self, records: Records) -> list[Job]:
         return [search_job(self.configs[seed], one, swaps=self.options.swaps) for seed, one in records.items()]

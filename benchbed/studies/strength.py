@@ -11,7 +11,7 @@ later one over more edges adds to it.
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -51,6 +51,8 @@ class Options(SearchOptions):
 class StrengthStudy(Study[Options]):
     """A search a seed, and the strength of its operations; what that will cost is told first."""
 
+    few: ClassVar[dict[str, Any]] = {"edges": 1, "tune_epochs": 1, "min_tune_epochs": 1}
+
     def check(self) -> None:
         options, objective = self.options, self.options.objective or "supernet"
         given = {"epochs": options.tune_epochs, "patience": options.patience}
@@ -64,9 +66,6 @@ class StrengthStudy(Study[Options]):
         self.first = next(iter(configs.values()))
         self.edges = edges_of(self.lab.space(self.first), self.options.edges)
         return configs
-
-    def few(self) -> dict[str, Any]:
-        return {"edges": 1, "tune_epochs": 1, "min_tune_epochs": 1}
 
     def foretell(self) -> str:
         return foretold(self.lab, self.first, len(self.configs), self.edges, self.tuning)

@@ -9,7 +9,7 @@ Tuning on a snapshot goes as on a finished search: fresh optimiser, the searcher
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import Field, PositiveInt
 
@@ -79,6 +79,8 @@ class TrajectoryStudy(Study[Options]):
     A search that is found finished without some of the snapshots is made once more for them, beside itself.
     """
 
+    few: ClassVar[dict[str, Any]] = {"at": (1,)}
+
     def runs(self, base: Mapping[str, Any]) -> Mapping[tuple[int, str], RunConfig]:
         names, seeds = list(self.options.selector), list(self.options.seeds)
         named = {**base, "selector": {**base.get("selector", {}), "name": ",".join(names)}}  # options go where they fit
@@ -87,9 +89,6 @@ class TrajectoryStudy(Study[Options]):
             if epoch > configs[0].epochs:
                 raise BenchbedError(f"--at {epoch}: the searches have epochs 1 to {configs[0].epochs}")
         return {(c.seed, c.selector.name): c for c in configs}
-
-    def few(self) -> dict[str, Any]:
-        return {"at": (1,)}
 
     def snapshots(self) -> tuple[int, ...]:
         return tuple(sorted(set(self.options.at)))
