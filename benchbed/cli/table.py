@@ -175,6 +175,33 @@ def quality(
     print(json.dumps(found._asdict(), indent=2) if as_json else words)
 
 
+@table_app.command()
+def whois(
+    figures: Annotated[list[str], typer.Argument(help="accuracies in percent as they are printed, in any order")],
+    table: Annotated[str, typer.Option(help="an imported table's name, or an .npz file")],
+    epochs: Annotated[int | None, typer.Option(help="of the trainings; default: the full ones")] = None,
+    tolerance: Annotated[float | None, typer.Option(help="in points; default: half of a figure's last decimal")] = None,
+    most: Annotated[int, typer.Option(min=1, help="cells that are shown")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Which cells have these figures: `table whois 91.55 94.36 73.49 --table nb201`; or none, and the nearest."""
+    from ..tables import Table
+    from ..tables.inverse import text
+    from ..tables.inverse import whois as find
+
+    opened = Table.open(table)
+    found = find(opened, figures, epochs, tolerance)
+    if not as_json:
+        return print(text(found, opened.name, most))
+    cells = [
+        {"architecture": str(c.architecture), "index": c.number, "equal": c.equal,
+         "figures": [{"dataset": f.dataset, "split": f.split, "epochs": f.epochs, "value": v} for f, v in c.figures]}
+        for c in (found.cells or found.nearest)
+    ]  # fmt: skip
+    print(json.dumps({"table": opened.name, "asked": [g.text for g in found.given], "cells": len(found.cells),
+                      "found" if found.cells else "nearest": cells}, indent=2))  # fmt: skip
+
+
 def query(
     name: Name,
     arch: Annotated[str, typer.Option(help="the architecture's native string")],
