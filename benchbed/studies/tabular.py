@@ -24,6 +24,7 @@ from ..searcher import Clock
 from ..stats.interval import Interval, mean_interval
 from ..streams import Streams
 from ..study import Files, Job, Lab, Records, Seeds, Several, Study, StudyOptions, named_options
+from ..tables.score import Ceiling, ceiling
 from ..tables.table import Table
 from ..typed import typed
 
@@ -170,9 +171,15 @@ class TabularStudy(Study[Options]):
              **{column: interval._asdict() for column, interval in table[entry.name].items()}}
             for entry in self.entries
         ]  # fmt: skip
+        lines += [{"control": c.name, "of": rows[0].of, **c._asdict()} for c in self._ceilings()]
         panels = curves(rows, {entry.name: float(entry.options["budget"]) for entry in self.entries})
         return {"tabular-summary.jsonl": json_lines(lines), "tabular.md": self._page(rows, table),
                 "tabular.svg": curves_svg(panels, "simulated seconds")}  # fmt: skip
+
+    def _ceilings(self) -> list[Ceiling]:
+        """One a fidelity."""
+        fidelities = dict.fromkeys(int(entry.options["fidelity"]) for entry in self.entries)
+        return [ceiling(self.table, self.options.dataset, epochs) for epochs in fidelities]
 
     def _page(self, rows: Sequence[Run], table: Mapping[str, Mapping[str, Interval]]) -> list[str]:
         """A row a searcher."""
@@ -186,6 +193,9 @@ class TabularStudy(Study[Options]):
                 _spread(row["valid"]), _spread(row["accuracy"]), f"{row['evaluations'].mean:.1f}",
                 f"{row['distinct'].mean:.1f}", f"{row['seconds'].mean:,.0f}", f"{self.cpu[name]:.0f}",
             ])  # fmt: skip
+        for c in self._ceilings():
+            figures = f"{c.test:.2f}", "", f"{c.regret:.2f}", f"{c.valid:.2f}", f"{c.accuracy:.2f}"
+            lines.append([c.name, *figures, "", "", "", ""])
         seeds, options = len(self.options.seeds), [entry.options for entry in self.entries]
         budgets = ", ".join(f"{budget:,.0f}" for budget in dict.fromkeys(o["budget"] for o in options))
         epochs = ", ".join(map(str, dict.fromkeys(o["fidelity"] for o in options)))
@@ -193,7 +203,7 @@ class TabularStudy(Study[Options]):
         about += "deviation over seeds; the interval is of the mean (BCa bootstrap). Test, validation and regret "
         about += "(points to the best cell by test accuracy) are of the full training; 'chosen by' is the validation "
         about += f"accuracy of the evaluations (training epochs: {epochs}). CPU seconds are the processor time of all "
-        about += "searches of the row."
+        about += "searches of the row. The ceiling is the cell that a perfect searcher at that fidelity would end at."
         return [*markdown_table(head, lines), "", about]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..errors import BenchbedError
 from ..space import Architecture
+from .figures import in_epochs
 from .table import Table
 
 NOISE = 2.0  # standard errors within which two cells' means are not told apart
@@ -85,3 +86,30 @@ def noise_floor(table: Table, dataset: str) -> int | None:
     close = known & (means[top] - means <= NOISE * error)
     close[top] = True
     return int(close.sum())
+
+
+class Ceiling(NamedTuple):
+    """What a perfect searcher ends at that evaluates by `epochs` epochs: the cell of greatest validation accuracy then.
+
+    accuracy: that one; valid, test: of the full training; regret: in points of test accuracy. What is below it is the
+    searcher's doing, what is above it the fidelity's.
+    """
+
+    epochs: int
+    architecture: str
+    accuracy: float
+    valid: float
+    test: float
+    regret: float
+
+    @property
+    def name(self) -> str:
+        return f"ceiling of {in_epochs(self.epochs)}"
+
+
+def ceiling(table: Table, dataset: str, epochs: int) -> Ceiling:
+    """Of equal cells the one with the lowest index. Raises BenchbedError for what the table does not have."""
+    best, full = table.best(dataset, "valid", epochs), table.full_epochs
+    valid, test = (float(table.query(best.architecture, dataset, split, full)) for split in ("valid", "test"))
+    regret = table.best(dataset, "test", full).value - test
+    return Ceiling(epochs, best.architecture.text, best.value, valid, test, regret)

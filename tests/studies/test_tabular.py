@@ -132,7 +132,9 @@ def test_the_command_writes_its_files(timed: Table, command: Callable[..., Any],
         *(("random-search", seed) for seed in range(3)),
         ("regularised-evolution:population=3,sample=2", 0),
     ]
-    rows = [json.loads(line) for line in (tmp_path / "out" / "tabular-summary.jsonl").read_text().splitlines()]
+    *rows, control = map(json.loads, (tmp_path / "out" / "tabular-summary.jsonl").read_text().splitlines())
+    assert (control["control"], control["epochs"]) == ("ceiling of 12 epochs", 12)
+    assert f"| ceiling of 12 epochs | {control['test']:.2f} |" in (tmp_path / "out" / "tabular.md").read_text()
     assert rows[0]["test"]["mean"] == pytest.approx(np.mean([run["test"] for run in runs[:3]]))
     assert rows[0]["budget"] == 6000.0
     assert (tmp_path / "out" / "tabular.svg").read_bytes().startswith(b"<?xml")
