@@ -68,7 +68,7 @@ def sweep(
             _print_plan(found._replace(runs=found.shard(pool)), place, workers or 1)
             return
         if dry_run:
-            raise typer.Exit(_dry(found, pool, reporter))
+            return _dry(found, reporter)
         raise typer.Exit(_sweep(found, place, pool, extend, mixed, reporter))
 
 
@@ -106,23 +106,20 @@ def _print_plan(study: "Study", out: Path, workers: int) -> None:
         print(line)
 
 
-def _dry(study: "Study", pool: "Pool", reporter: "Reporter") -> int:
-    """The whole way in a few steps on a few images, in a folder that is removed again."""
-    from ..pipeline.many import MAKE, job_of
-    from ..runtime.workers import run_jobs
-    from ..sweep.study import dry
-    from ..sweep.summary import report_line
+def _dry(study: "Study", reporter: "Reporter") -> None:
+    """The whole way of one seed in a few steps on a few images, in a folder that is removed again."""
+    from ..pipeline.build import task_in
+    from ..pipeline.dry import in_words, walked
+    from ..report.write import Report
+    from ..runtime.machine import pick_device
+    from ..runtime.options import RunOptions
 
-    small = dry(study)
-    jobs = [job_of(run, dry=True) for run in small.runs]
+    first, tasks = [run for run in study.runs if run.config.seed == study.runs[0].config.seed], dict[str, Any]()
     with tempfile.TemporaryDirectory(prefix="benchbed-dry-") as scratch:
-        made = run_jobs(MAKE, jobs, Path(scratch), pool, reporter, study.device, "runs")
-        report_line(Path(scratch), small)
-    for failure in made.failures.values():
-        print(f"benchbed: failed: {failure.run}: {failure.reason}", file=sys.stderr)
-    went = f"{len(made.results)} of {len(small.runs)} pairing(s) went from search to report"
-    print(f"dry run: {went}; nothing was kept")
-    return FAILED if made.failures else 0
+        options = RunOptions(Path(scratch), pick_device(study.device), reporter=reporter)
+        records = [walked(run.config, task_in(tasks, run.config), options) for run in first]
+        Report(options.out, options.out / "report").write()
+    print(in_words(records, f"{len(records)} pairing(s) went from search to report"))
 
 
 def _sweep(study: "Study", out: Path, pool: "Pool", extend: bool, mixed: bool, reporter: "Reporter") -> int:

@@ -16,7 +16,6 @@ from ..runtime.workers import HERE, Pool, refuse_failures, run_jobs
 from ..task import Task
 from .build import check_config, run_id, search_id, space_of, task_in
 from .config import RunConfig, key_of_space
-from .dry import cut, walked
 from .record import Record
 from .resolve import file_sha256
 from .run import run, run_all
@@ -71,19 +70,18 @@ def check_runs(configs: Iterable[RunConfig], tasks: dict[str, Task]) -> None:
         check_cost(configured(config.cost, space, config.space), config.cost)
 
 
-def identified(config: RunConfig, tasks: dict[str, Task], dry: bool = False) -> Run:
+def identified(config: RunConfig, tasks: dict[str, Task]) -> Run:
     """The run with the names of its folders."""
-    task = task_for(tasks, config, dry)
+    task = task_in(tasks, config)
     point = {"searcher": config.searcher.name, "selector": config.selector.name, "seed": config.seed}
     return Run(run_id(config, task), search_id(config, task), config, point)
 
 
-def job_of(one: Run, dry: bool = False, force: bool = False, snapshots: Sequence[int] = (), mixed: bool = False) -> Job:
+def job_of(one: Run, force: bool = False, snapshots: Sequence[int] = (), mixed: bool = False) -> Job:
     """The run as a job of the pool; those of a search are one group."""
     payload = {
         "run": one.id,
         "config": one.config.model_dump(mode="json"),
-        "dry": dry,
         "force": force,
         "snapshots": list(snapshots),
         "mixed": mixed,
@@ -95,12 +93,6 @@ def in_words(point: Mapping[str, Any]) -> str:
     """A point of a grid, such as `darts x perturb, seed 3, searcher.alpha_lr 0.1`."""
     rest = [f"{key} {value}" for key, value in point.items() if key not in ("searcher", "selector")]
     return ", ".join([f"{point['searcher']} x {point['selector']}", *rest])
-
-
-def task_for(tasks: dict[str, Task], config: RunConfig, dry: bool = False) -> Task:
-    """The run's task, whole or as a dry run has it; loaded once for all runs that share `tasks`."""
-    task = task_in(tasks, config)
-    return cut(task, config) if dry else task
 
 
 def record_of(path: Path) -> Record | None:
@@ -125,15 +117,14 @@ def make(payload: dict[str, Any], place: Place) -> dict[str, Any]:
     """Makes the run of a job; its record, as its file holds it."""
     config = RunConfig.model_validate(payload["config"])
     _check_code(config)
-    task = task_for(_TASKS, config, payload["dry"])
+    task = task_in(_TASKS, config)
     if (found := run_id(config, task)) != payload["run"]:
         raise BenchbedError(
             f"here run {payload['run']} would be {found}: this worker has other data or another benchbed"
         )
     device, snapshots = pick_device(place.device), tuple(payload["snapshots"])
     options = RunOptions(place.out, device, force=payload["force"], snapshots=snapshots, mixed=payload["mixed"])
-    record = walked(config, task, options) if payload["dry"] else run(config, task, options, _REDONE)
-    return record.dump()
+    return run(config, task, options, _REDONE).dump()
 
 
 def _check_code(config: RunConfig) -> None:

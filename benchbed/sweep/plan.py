@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from ..pipeline.build import task_in
 from ..pipeline.config import RunConfig
-from ..pipeline.many import Run, task_for
+from ..pipeline.many import Run
 from ..pipeline.record import Record
 from ..pipeline.run import run
 from ..runtime.board import span
@@ -150,7 +151,7 @@ def _measured(study: Study, runs: Sequence[Run]) -> dict[Key, Cost]:
 
 
 def _walk(config: RunConfig, tasks: dict[str, Task], options: RunOptions) -> Cost:
-    whole, part, short, images = task_for(tasks, config), 1.0, config, None
+    whole, part, short, images = task_in(tasks, config), 1.0, config, None
     if config.supernet is not None:
         images = BATCHES * max(config.supernet.batch, config.supernet.valid_batch)
         part = max(1.0, len(whole.train) / images)

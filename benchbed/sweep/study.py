@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 from .. import registry
 from ..errors import BenchbedError, unknown
 from ..pipeline.config import identity
-from ..pipeline.dry import shortened
 from ..pipeline.given import read_configuration
 from ..pipeline.many import Run, check_runs, identified, in_words
 from ..pipeline.protocol import Origins, dotted, followed
@@ -96,15 +95,6 @@ def expand_study(name: str, base: Mapping[str, Any], grid: Mapping[str, Any]) ->
     check_runs([run.config for run in first], tasks)
     every = [_seeded(run, seed, tasks) for seed in seeds for run in first]
     return study._replace(runs=_distinct(every))
-
-
-def dry(study: Study) -> Study:
-    """One seed of everything, cut down to a few steps: the whole way, in seconds."""
-    tasks: dict[str, Task] = {}
-    seed = study.runs[0].config.seed
-    first = [run._replace(config=shortened(run.config)) for run in study.runs if run.config.seed == seed]
-    runs = [_seeded(run, seed, tasks, dry=True) for run in first]
-    return study._replace(runs=list({run.id: run for run in runs}.values()))
 
 
 # -- the grid ----------------------------------------------------------------------------------------------------------
@@ -204,9 +194,9 @@ def _laid_over(base: Mapping[str, Any], at: Mapping[str, Any]) -> dict[str, Any]
     return with_settings(raw, [])
 
 
-def _seeded(run: Run, seed: int, tasks: dict[str, Task], dry: bool = False) -> Run:
+def _seeded(run: Run, seed: int, tasks: dict[str, Task]) -> Run:
     """The same point of the grid at another seed, with its identities."""
-    found = identified(run.config.model_copy(update={"seed": seed}), tasks, dry)
+    found = identified(run.config.model_copy(update={"seed": seed}), tasks)
     return found._replace(point={**run.point, "seed": seed})
 
 

@@ -97,7 +97,7 @@ def test_the_measured_hours_grow_with_the_epochs(tiny: dict[str, Any], monkeypat
     small = {"batch": 10, "valid_batch": 5}
     grid = {"searcher": ["darts"], "selector": ["magnitude"], "seeds": "0:3"}
     whole = expand_study("s", {**tiny, "epochs": 5, "supernet": {**tiny["supernet"], **small}}, grid)
-    images = len(module.task_for({}, whole.runs[0].config).train)
+    images = len(module.task_in({}, whole.runs[0].config).train)
     found = plan(whole, {}, 1)
     assert walked == [(1, 1, 40)]  # 4 batches of 10
     assert found.hours == pytest.approx(3 * (10 * 5 + 2 + 1 * 7) * images / 40 / 3600)

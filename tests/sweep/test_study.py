@@ -10,7 +10,7 @@ from benchbed.errors import BenchbedError
 from benchbed.pipeline.build import run_id, search_id, task_of
 from benchbed.pipeline.resolve import expand
 from benchbed.runtime.workers import Pool
-from benchbed.sweep.study import dry, expand_study, in_words, place, read_study
+from benchbed.sweep.study import expand_study, in_words, place, read_study
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 BASE = {"objective": "table", "table": "mine", "dataset": "cifar10"}
@@ -76,16 +76,6 @@ def test_shards_share_no_search_and_leave_none_out() -> None:
 def test_the_id_is_of_the_runs_not_of_the_file() -> None:
     assert study({"seeds": "0:2"}).id == study({"seeds": [1, 0], "effect": 1.0, "needs": {"cpus": 2}}).id
     assert study({"seeds": "0:2"}).id != study({"seeds": "0:3"}).id
-
-
-def test_a_dry_study_has_each_pairing_once_on_one_epoch(tiny: dict[str, Any]) -> None:
-    whole = expand_study(
-        "s", tiny, {"searcher": ["darts", "random"], "selector": ["magnitude", "random"], "seeds": "0:3"}
-    )
-    small = dry(whole)
-    assert len(small.runs) == 4
-    assert {r.config.epochs for r in small.runs} == {1}
-    assert {r.id for r in small.runs} & {r.id for r in whole.runs} == set()
 
 
 def test_a_section_of_another_command_is_passed_over(tmp_path: Path) -> None:
