@@ -20,7 +20,7 @@ STAGES = ("search", "selection", "scoring")
 # What every configuration holds, with its type, and the sections that some hold.
 ALWAYS = {"space": str, "task": str, "protocol": str, "epochs": int, "searcher": dict, "selector": dict}
 OWN = ("space", "seed")  # what a record and its configuration both say
-NOT_ALWAYS = ("simulated_seconds",)  # left out of the file where there is none
+NOT_ALWAYS = ("simulated_seconds", "datasets")  # left out of the file where there is none
 SOMETIMES = ("space_options", "task_options", "table", "scoring", "supernet", "cost")
 
 
@@ -83,6 +83,7 @@ def _config(value: dict[str, Any]) -> dict[str, Any]:
 
 Name = Annotated[str, AfterValidator(_name)]
 Seconds = Annotated[float, Field(ge=0)]
+Percent = Annotated[float, Field(ge=0, le=100)]
 Score = Annotated[float, Field(allow_inf_nan=True)]
 
 
@@ -129,6 +130,7 @@ class Record(BaseModel):
     test_spread: float | None = Field(None, ge=0)
     noise_floor: int | None = Field(None, ge=0, le=LARGEST)
     table: dict[str, Any] | None = None
+    datasets: dict[str, dict[Literal["valid", "test"], Percent]] | None = None  # the cell's, on each of the table's
     simulated_seconds: float | None = Field(None, ge=0)  # what a search on a table alone has spent there
     seconds: Annotated[dict[str, Seconds], AfterValidator(_stages)]
     peak_memory_bytes: int | None = Field(None, ge=0)

@@ -15,6 +15,7 @@ from ..runtime.segments import segment
 from ..runtime.stage import Stage, Where
 from ..selector import Selection
 from ..space import Architecture, Space
+from ..tables.score import on_every_dataset
 from ..tables.score import score as score_in
 from ..task import Task
 from ..training.cell import training_of
@@ -80,6 +81,7 @@ TABLE_KEYS = (
     "test_spread",
     "noise_floor",
     "table",
+    "datasets",
 )
 
 
@@ -117,4 +119,5 @@ def score_by_table(config: RunConfig, selection: Selection, reporter: Reporter) 
         where["splits"] = table.meta["splits"]
     seconds = time.perf_counter() - began
     looked_up = {**segment("scoring", "lookups", 0, torch.device("cpu")), "stop": 1}
-    return {**found._asdict(), "table": where, "seconds": seconds, "peak_memory_bytes": 0, "segments": [looked_up]}
+    every = {"datasets": on_every_dataset(table, selection.architecture), "table": where}
+    return {**found._asdict(), **every, "seconds": seconds, "peak_memory_bytes": 0, "segments": [looked_up]}

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..pipeline.record import Record
+from . import datasets
 from .checklist import OPEN, Item, short
 from .collect import Collection
 from .commands import Command
@@ -80,6 +81,7 @@ def _section(part: Part) -> dict[str, Any]:
         "caption": caption(part.group),
         "lines": [noise_line(part.group), *part.absent],
         "missing": part.missing,
+        "datasets": datasets.rows(part.group),
         "published": [published_row(row, part.published) for row in part.published],
         "sources": "; ".join(f"({letter}) {source}" for source, letter in letters(part.published).items()),
         "figures": [_figure(figure) for figure in part.figures],

@@ -113,7 +113,9 @@ def _standing(record: Record) -> list[tuple[str, str]]:
         f"rank {record.rank:,} of {record.cells:,}, percentile {record.percentile:.2f}; regret "
         f"{record.regret:.2f} points below {record.best_test_accuracy:.2f} %"
     )
-    return [("in the table", rank), ("noise floor", told)]
+    every = [f"{name} {pair['valid']:.2f} / {pair['test']:.2f}" for name, pair in (record.datasets or {}).items()]
+    elsewhere = [("valid / test", ", ".join(every))] if every else []
+    return [*elsewhere, ("in the table", rank), ("noise floor", told)]
 
 
 def _cost(record: Record) -> list[tuple[str, str]]:

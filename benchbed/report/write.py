@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..runtime.files import one_line
+from . import datasets
 from .checklist import Item, checklist
 from .collect import Collection, collect
 from .commands import missing_controls, remake
@@ -57,6 +58,8 @@ class Report:
             slug = part.group.slug
             tables[f"{slug}.md"] = "\n".join(markdown(part.table)) + "\n"
             tables[f"{slug}.tex"] = latex(part.table, " ".join([caption(part.group), *_words(part)]), f"tab:{slug}")
+            if every := datasets.latex(part.group):
+                tables[f"{slug}-datasets.tex"] = every
             if part.published:
                 tables[f"{slug}-published.tex"] = published_latex(part)
             pictures |= _files(part.figures)
@@ -76,6 +79,7 @@ class Report:
         for part in self.parts:
             lines += [f"## {part.group.title}", "", *markdown(part.table), "", caption(part.group), ""]
             lines += [f"- {line}" for line in (*_words(part), *part.absent)] + [""]
+            lines += datasets.markdown(part.group)
             for words, command in part.missing:
                 lines += [f"Control missing: {words}." + (f" Add it: `{command.line}`" if command else ""), ""]
             if part.published:
@@ -154,6 +158,8 @@ def document(parts: Sequence[Part]) -> str:
     ]
     for part in parts:
         lines += [f"\\section*{{{in_latex(part.group.title)}}}", f"\\input{{tables/{part.group.slug}.tex}}"]
+        if datasets.across(part.group):
+            lines.append(f"\\input{{tables/{part.group.slug}-datasets.tex}}")
         if part.published:
             lines.append(f"\\input{{tables/{part.group.slug}-published.tex}}")
         for figure in part.figures:

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..errors import BenchbedError
 from ..space import Architecture
-from .figures import in_epochs
+from .figures import Figure, in_epochs
 from .table import Table
 
 NOISE = 2.0  # standard errors within which two cells' means are not told apart
@@ -57,6 +57,20 @@ def score(table: Table, dataset: str, cell: Architecture) -> Score:
         test_spread=table.answer(cell, *figure).spread,
         noise_floor=noise_floor(table, dataset),
     )
+
+
+def on_every_dataset(table: Table, cell: Architecture) -> dict[str, dict[str, float]] | None:
+    """By data set that has both, the cell's {"valid", "test"} accuracy in percent after the full training, as the
+    papers on NAS-Bench-201 print them; None for a table of one data set. What a partial table lacks is left out.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for dataset in table.datasets:
+        figures = [Figure(dataset, split, table.full_epochs) for split in ("valid", "test")]
+        if all(figure in table.figures for figure in figures):
+            values = {f.split: float(table.values(*f)[cell.choices]) for f in figures}
+            if np.isfinite(list(values.values())).all():
+                found[dataset] = values
+    return found if len(found) > 1 else None
 
 
 def noise_floor(table: Table, dataset: str) -> int | None:
