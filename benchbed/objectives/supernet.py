@@ -71,6 +71,16 @@ def import_class(path: str) -> Any:
     return getattr(import_module(module), name)
 
 
+def check_batches(options: SupernetOptions, task: Task) -> None:
+    """Raises BenchbedError where a split has fewer images than a batch."""
+    for name, size, split in (("batch", options.batch, "train"), ("valid_batch", options.valid_batch, "valid")):
+        if (images := len(getattr(task, split))) < size:
+            raise BenchbedError(
+                f"{split} split of {images:,} images: fewer than a batch, supernet.{name}={size}; "
+                f"give supernet.{name} of {images:,} or less, or more images"
+            )
+
+
 class SupernetObjective(Objective):
     """Loss and accuracy of gates on the task, by shared weights that `weight_step` trains."""
 
@@ -89,12 +99,7 @@ class SupernetObjective(Objective):
         self.space, self.options, self.device, self.group = space, options, torch.device(device), group
         for name, size in (("supernet.batch", options.batch), ("supernet.valid_batch", options.valid_batch)):
             group.divides(name, size)
-        for name, size, split in (("batch", options.batch, "train"), ("valid_batch", options.valid_batch, "valid")):
-            if (images := len(getattr(task, split))) < size:
-                raise BenchbedError(
-                    f"{split} split of {images:,} images: fewer than a batch, supernet.{name}={size}; "
-                    f"give supernet.{name} of {images:,} or less, or more images"
-                )
+        check_batches(options, task)
         if options.graph and self.device.type != "cuda":
             raise BenchbedError(f"supernet option graph=true: needs a CUDA device, this one is '{self.device.type}'")
         self.splits = {"train": self._placed(task.train), "valid": self._placed(task.valid)}

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..objective import Batch, Measure, Outcomes
-from ..objectives.supernet import SupernetObjective
+from ..objectives.supernet import SupernetObjective, check_batches
 from ..runtime.folder import read_json
 from ..runtime.options import RunOptions
 from ..runtime.parallel import Group
@@ -91,6 +91,8 @@ def walked(config: RunConfig, task: Task, options: RunOptions, keep: bool = Fals
 
     keep: the states of the search are saved, for whoever looks at them later.
     """
+    if config.supernet is not None:
+        check_batches(config.supernet, task)
     options.reporter.line(f"dry run: {config.searcher.name} x {config.selector.name}")
     quiet = Reporter(quiet=True)
     quiet.epoch = options.reporter.epoch  # type: ignore[method-assign]

@@ -66,6 +66,12 @@ def test_every_protocol_is_walked_in_a_few_steps(
     assert sum(seen) <= IMAGES
 
 
+def test_what_the_true_size_is_refused_for_is_refused(tiny_file: Path, refused: Callable[..., str]) -> None:
+    line = refused("run", "--searcher", "darts", "--selector", "magnitude", "--task", f"npz:{tiny_file}",
+                   "--set", "supernet.batch=5000", "--dry-run", "--quiet")  # fmt: skip
+    assert "fewer than a batch, supernet.batch=5000" in line
+
+
 @pytest.mark.parametrize("name", ["darts-pt-nb201", "darts-pt-darts"])
 def test_a_protocol_without_its_data_is_refused_in_one_line(name: str, refused: Callable[..., str]) -> None:
     assert "task 'cifar10' needs its images, data=DIR: " in refused("run", "--protocol", name, "--dry-run")
