@@ -18,8 +18,10 @@ def across(group: Group) -> list[str]:
 
 
 def rows(group: Group) -> list[list[str]]:
-    """The headings, then method, number of seeds, and mean and sample deviation of each figure, a row a setting; nothing
-    for a group without several data sets."""
+    """The headings, then method, number of seeds, and mean and sample deviation of each figure, a row a setting.
+
+    Nothing for a group without several data sets.
+    """
     if not (names := across(group)):
         return []
     lines = [["method", "n", *(f"{name} {split}" for name in names for split in SPLITS)]]

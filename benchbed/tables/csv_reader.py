@@ -2,7 +2,9 @@
 
 import csv
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -11,14 +13,17 @@ from ..runtime.files import one_line
 
 
 class Sheet:
-    """The rows of a CSV file under its header. Raises BenchbedError if it is no such file or has a ragged row."""
+    """The rows of a CSV file under its header. Raises BenchbedError if it is no such file or has a ragged row.
 
-    def __init__(self, path: Path) -> None:
+    names: what columns are also called -> what they are called here.
+    """
+
+    def __init__(self, path: Path, names: Mapping[str, str] = MappingProxyType({})) -> None:
         self.path = path
         try:
             with one_line(path, "read"), open(path, newline="", encoding="utf-8-sig") as file:
                 reader = csv.reader(file, strict=True)
-                self.header = next(reader, [])
+                self.header = [names.get(name, name) for name in next(reader, [])]
                 rows = [(reader.line_num, row) for row in reader if row]
         except (csv.Error, UnicodeDecodeError) as error:
             raise BenchbedError(f"{path} is no CSV text: {error}") from None

@@ -1,4 +1,4 @@
-"""A CSV file with a column `arch`: one row a cell, accuracies in percent in columns such as `cifar10_test_200`.
+"""A CSV file with a column `arch` (or `arch_str`): a row a cell, accuracies in percent, such as `cifar10_test_200`.
 
 Further columns that are understood: `index` (the official index), `<data set>_train_seconds_<epochs>` (on cifar10 of
 the run on half of the images, as in the public exports), `<data set>_gpu_latency_s`, `<data set>_params_M` and
@@ -35,7 +35,7 @@ def read_csv(path: Path, draft: Draft, partial: bool) -> None:
 
     A file that lacks cells, or values of some, is refused unless `partial`.
     """
-    sheet, source = Sheet(path), path.name
+    sheet, source = Sheet(path, {"arch_str": "arch"}), path.name
     places = _places(sheet, draft)
     if len(places) < SIZE and not partial:
         missing = np.setdiff1d(np.arange(SIZE), places)[0]

@@ -110,7 +110,7 @@ def recognise(path: Path) -> str:
     if starts_macro(head):
         return "macro"
     columns = head.decode("utf-8-sig", errors="ignore").partition("\n")[0].rstrip("\r").replace('"', "").split(",")
-    if "arch" in columns:
+    if {"arch", "arch_str"} & set(columns):
         return "csv"
     if {"ArchitectureString", *LANDSCAPE} <= set(columns):
         return "landscape"

@@ -114,6 +114,13 @@ def test_a_file_of_ones_own_is_imported_and_what_it_lacks_is_refused(write: Writ
         table.arch(0)
 
 
+def test_arch_str_is_a_name_of_the_column_of_cells(write: Write, tmp_path: Path) -> None:
+    plain = write()
+    other = tmp_path / "other.csv"
+    other.write_text(plain.read_text().replace("arch", "arch_str", 1))
+    assert import_table([other], "other").fingerprint == import_table([plain], "plain").fingerprint
+
+
 def test_n_seeds_goes_with_the_figures_of_200_epochs(write: Write) -> None:
     rows = [f"{t},50,60,{i % 4 + 1}" for i, t in enumerate(TEXTS)]
     file = write(lambda lines: lines.__setitem__(slice(1, None), rows),
