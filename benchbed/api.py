@@ -181,9 +181,10 @@ def sweep(
     out: the folder, `runs/NAME` of the file where nothing names another. What was done before is read. Raises
     BenchbedError as the command `sweep` refuses, and where a run failed, after the others were made.
     """
-    from .pipeline.many import MAKE, records_of
+    from .pipeline.many import records_of
     from .results import Results
-    from .runtime.workers import hired
+    from .runtime.workers import refuse_failures
+    from .sweep.make import swept
     from .sweep.state import claim
     from .sweep.study import read_study
 
@@ -204,7 +205,9 @@ def sweep(
             configs = [run.config for run in found.runs]
             pool = pool_for(workers, given, configs)._replace(needs=found.needs)
             if not pool.here:
-                hired(MAKE, how.out, pool, str(how.device))[0].close()  # refuses before anything is written
+                made = swept(found, how.out, pool, extend, how.mixed, how.reporter)
+                refuse_failures(made.failures, how.out)
+                return Results([made.records[run.id] for run in made.runs], how.out.absolute())
             claim(how.out, found, extend)
             return Results(records_of(configs, how, pool), how.out.absolute())
 

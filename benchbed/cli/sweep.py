@@ -124,38 +124,11 @@ def _dry(study: "Study", reporter: "Reporter") -> None:
 
 def _sweep(study: "Study", out: Path, pool: "Pool", extend: bool, mixed: bool, reporter: "Reporter") -> int:
     """The sweep of one shard; its exit status."""
-    from ..pipeline.many import MAKE, job_of
-    from ..pipeline.record import Record
-    from ..runtime.board import Board
-    from ..runtime.failures import Failure, note_failure
-    from ..runtime.workers import Scheduler, hired
-    from ..sweep.plan import counts
-    from ..sweep.state import claim, mixed_versions, saved_runs, standing
+    from ..sweep.make import swept
+    from ..sweep.state import mixed_versions
     from ..sweep.summary import report_line, summary
 
-    runs = study.shard(pool)
-    before = standing(out, saved_runs(runs), look_for_work=False)
-    left = [run for run in runs if run.id not in before.records and run.id not in before.damaged]
-    executor, size = hired(MAKE, out, pool, study.device) if left else (None, 0)  # refuses before anything is made
-    try:
-        claim(out, study, extend)
-    except BaseException:
-        if executor is not None:
-            executor.close()
-        raise
-    done = f"; done before: {len(before.records):,}" if before.records else ""
-    reporter.line(f"{counts(study, runs)}{done}, in {out}")
-    failures = {id_: Failure(id_, reason) for id_, reason in before.damaged.items()}
-    for failure in failures.values():
-        note_failure(out, failure)
-    records = dict(before.records)
-    if executor is not None:
-        with Board(reporter, len(runs), len(before.records), size) as board:
-            scheduler = Scheduler(executor, size, board, pool.retries, pool.stall, out)
-            made = scheduler.run([job_of(run, mixed=mixed) for run in left])
-            reporter.line(board.words)
-        records |= {id_: Record.model_validate(result) for id_, result in made.results.items()}
-        failures |= made.failures
+    runs, records, failures = swept(study, out, pool, extend, mixed, reporter)
     summary([run for run in runs if run.id in records], records)
     if (versions := mixed_versions(records.values())) is not None:
         print(f"benchbed: warning: {versions}", file=sys.stderr)
