@@ -37,18 +37,29 @@ def test_the_selector_keeps_the_contract(name, check):
     check(make(name))
 
 
-@pytest.mark.parametrize("check", [c for c in suite.CHECKS if c is not suite.check_test_data_stays_sealed])
+OTHER_OPTIONS: tuple[dict, ...] = (
+    {"schedule": "official", "interval": 2},
+    {"interval": 0, "criterion": "loss", "order": "forward"},
+    {"order": "backward", "mask": "renormalised", "gates": "sampled", "draws": 3, "tune_alpha": False},
+    {"interval": 1, "topology": "non-cumulative", "schedule": "official", "edge_criterion": "loss"},
+    {"interval": 0, "order": "global-op-greedy", "topology": "cumulative"},
+    {"interval": 0, "order": "global-edge-once", "gates": "sampled", "draws": 2},
+)
+UNSEALED = [c for c in suite.CHECKS if c is not suite.check_test_data_stays_sealed]
+
+
 @pytest.mark.parametrize(
-    "options",
+    ("options", "check"),
     [
-        {"schedule": "official", "interval": 2},
-        {"interval": 0, "criterion": "loss", "order": "forward"},
-        {"order": "backward", "mask": "renormalised", "gates": "sampled", "draws": 3, "tune_alpha": False},
-        {"interval": 1, "topology": "non-cumulative", "schedule": "official", "edge_criterion": "loss"},
-        {"interval": 0, "order": "global-op-greedy", "topology": "cumulative"},
-        {"interval": 0, "order": "global-edge-once", "gates": "sampled", "draws": 2},
+        pytest.param(
+            options,
+            check,
+            id=f"{' '.join(map(str, options.values()))}-{check.__name__}",
+            marks=() if (i + j) % 2 == 0 else (pytest.mark.slow,),  # each check under half of them, each under half
+        )
+        for i, options in enumerate(OTHER_OPTIONS)
+        for j, check in enumerate(UNSEALED)
     ],
-    ids=lambda options: " ".join(map(str, options.values())),
 )
 def test_perturb_keeps_it_under_its_other_options(options, check):
     check(make("perturb", options))
