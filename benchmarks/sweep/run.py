@@ -51,8 +51,8 @@ class Stopwatch(Board):
         super().__init__(Reporter(quiet=True), total, 0, 1)
         self.times: list[float] = []
 
-    def done(self, job: Job, seconds: float) -> None:
-        super().done(job, seconds)
+    def done(self, job: Job, seconds: float, result: dict[str, Any]) -> None:
+        super().done(job, seconds, result)
         self.times.append(time.perf_counter())
 
 
