@@ -18,8 +18,6 @@ from benchbed.pipeline.many import MAKE, Run, job_of
 from benchbed.runtime.on_ray import RayStation, gathered, put_down
 from benchbed.sweep.study import Study, expand_study
 
-# Ray leaves processes of its own to themselves, which Python tells when it collects them.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 CHANGES = {"seconds", "peak_memory_bytes", "versions", "commit", "machine", "finished", "segments"}
 BASE = {"objective": "table", "table": "mine", "dataset": "cifar10", "epochs": 2}
 
