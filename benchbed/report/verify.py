@@ -1,5 +1,6 @@
 """`verify`: a run's search, selection and score made again, in a folder that is removed, against its record."""
 
+import json
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,14 +17,14 @@ from ..pipeline.budget import repeatable
 from ..pipeline.build import build_parts, check_config, run_id, search_id, space_of, task_of
 from ..pipeline.config import RunConfig
 from ..pipeline.kept import use_kept
-from ..pipeline.record import RECORD_KEYS
+from ..pipeline.record import RECORD_KEYS, checked
 from ..pipeline.resolve import file_sha256
 from ..pipeline.run import in_json
-from ..pipeline.score import score, score_by_table
+from ..pipeline.score import TABLE_KEYS, score, score_by_table
 from ..pipeline.search import run_search
 from ..pipeline.select import run_selection
 from ..pipeline.upgrade import upgraded, upgraded_config
-from ..runtime.folder import REMADE, Folder, read_json
+from ..runtime.folder import REMADE, Folder, load_checkpoint, read_json
 from ..runtime.machine import made_with, pick_device
 from ..runtime.progress import Reporter
 from ..runtime.segments import ENVIRONMENT, differences, segment
@@ -102,7 +103,7 @@ def verified(
             raise unknown("stage to --skip", stage, STAGES)
     if not (asked := [stage for stage in STAGES if stage not in skip]):
         raise BenchbedError("--skip search,selection,score leaves nothing to verify")
-    path = path / "record.json" if path.is_dir() else path
+    path = _record_in(path)
     record = upgraded(path, read_json(path, NEEDED, REMADE))
     search = path.resolve().parent.parent / "searches" / str(record["search"])
     use_kept(path.resolve().parent)
@@ -111,6 +112,7 @@ def verified(
     if not (search / "record.json").exists():
         raise BenchbedError(f"{path} names the search {record['search']}, which is not finished in {search.parent}")
     check_config(config)
+    load_checkpoint(search / "checkpoint.pt")  # a damaged one is named before anything is repeated
     task = task_of(config)
     _refuse_changed(path, record, config, task)
     made_on = (record.get("machine") or {}).get("device", "cpu")
@@ -121,6 +123,10 @@ def verified(
         _Again(found, record, config, task, where, Path(scratch), reporter or Reporter(quiet=True)).stages(
             asked, search
         )
+    try:
+        checked(path, record)
+    except BenchbedError as error:  # beside what was found: a figure that differs may be why
+        found.differences.append(str(error).removeprefix(f"{path} "))
     return found
 
 
@@ -139,7 +145,7 @@ class _Again:
     def stages(self, asked: list[str], search: Path) -> None:
         if "search" in asked:
             with self._as_it_was("search") as condition:
-                self._search(condition)
+                self._search(condition, read_json(search / "record.json", (), REMADE))
         selection = None
         with self._as_it_was("selection") as condition:
             parts = build_parts(self.config, self.task, self.device)
@@ -155,7 +161,8 @@ class _Again:
             with self._as_it_was("scoring") as condition:
                 self._score(selection, condition)
 
-    def _search(self, condition: str) -> None:
+    def _search(self, condition: str, kept: Mapping[str, Any]) -> None:
+        """The figures of the search, as the run's record has them and as its own has, `kept`."""
         parts = build_parts(self.config, self.task, self.device)
         with Folder(self.scratch / "search") as folder:
             again = run_search(parts, folder, self.reporter)
@@ -164,6 +171,10 @@ class _Again:
         for key, figure in there.items():
             if figure is not None and isinstance(again.get(key), int | float):
                 self.found.compare(key.replace("_", " "), figure, again[key], condition)
+        for key in {*kept} & {*again} - {"seconds", "peak_memory_bytes"}:
+            if isinstance(again[key], int | float) and kept[key] != again[key]:
+                words = f"{key.replace('_', ' ')} in the search's own record"
+                self.found.compare(words, kept[key], again[key], condition)
         self._state("search", again["state_sha256"], "after the search", condition)
 
     def _score(self, selection: Selection | None, condition: str) -> None:
@@ -173,14 +184,26 @@ class _Again:
             chosen = space.parse(str(self.record["architecture"]))
             selection = Selection(chosen, space.gates(chosen), {})
         names = ["valid_accuracy", "test_accuracy"]
+        self._facts(json.loads(json.dumps(space.facts(selection.architecture))))
         if self.config.table is not None:
             scored, condition = score_by_table(self.config, selection, self.reporter), ""  # nothing is computed
-            names.append("rank")
+            names += [key for key in TABLE_KEYS if key != "table"]
         else:
             with Folder(self.scratch / "score") as folder:
                 scored = score(self.config, space, self.task, selection, folder, self.device, self.reporter)
-        for name in names:
+        if unsaid := [name for name in names if self.record.get(name) is None and scored[name] is not None]:
+            self.found.notes.append(f"{', '.join(unsaid)}, of which the record says nothing")
+        for name in (name for name in names if name not in unsaid):
             self.found.compare(name.replace("_", " "), self.record.get(name), scored[name], condition)
+
+    def _facts(self, here: Mapping[str, Any]) -> None:
+        there = self.record.get("facts") if isinstance(self.record.get("facts"), Mapping) else {}
+        assert isinstance(there, Mapping)
+        apart = [key for key in dict.fromkeys([*there, *here]) if there.get(key) != here.get(key)]
+        if not apart:
+            self.found.same.append("every fact about the architecture")
+        for key in apart:
+            self.found.compare(f"the architecture's {key}", there.get(key), here.get(key), "")
 
     def _state(self, stage: str, digest: str, where: str, condition: str) -> None:
         states = self.record["state_sha256"] if isinstance(self.record["state_sha256"], Mapping) else {}
@@ -206,6 +229,18 @@ class _Again:
             yield "; ".join(dict.fromkeys(apart))
         finally:
             torch.set_num_threads(before)
+
+
+def _record_in(path: Path) -> Path:
+    """The record of a run, given itself or its folder. Raises BenchbedError for the folder of a search or of runs."""
+    if not path.is_dir():
+        return path
+    if path.resolve().parent.name == "searches":
+        raise BenchbedError(f"{path} is a search, not a run: give the folder of a run that has it, beside 'searches'")
+    runs = sorted(file.parent.name for file in path.glob("*/record.json"))
+    if runs and not (path / "record.json").exists():
+        raise BenchbedError(f"{path} holds {len(runs)} runs: give one of them, such as {path / runs[0]}")
+    return path / "record.json"
 
 
 def _config(path: Path, record: Mapping[str, Any]) -> RunConfig:

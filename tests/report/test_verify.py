@@ -32,7 +32,8 @@ def test_a_run_on_a_table_repeats(runs: Path, record: Path) -> None:
     assert found.differences == found.incomparable == found.notes == []
     figures = ("supernet mixture accuracy", "supernet sampled accuracy", "supernet accuracy", "state after the search",
                "state in the search's checkpoint", "architecture", "every score", "state after the selection",
-               "valid accuracy", "test accuracy", "rank")  # fmt: skip
+               "every fact", "valid accuracy", "test accuracy", "rank", "best test accuracy", "regret", "percentile",
+               "cells", "n seeds", "test spread", "noise floor", "datasets")  # fmt: skip
     assert [line for line in found.same if not line.startswith(figures)] == []
     assert len(found.same) == len(figures)
     assert found.lines()[-1] == f"{record}: search, selection and score repeat, bit for bit"
@@ -61,7 +62,7 @@ def trained(trained_once: Path, tmp_path: Path) -> Path:
 def test_a_run_with_a_tuning_selection_and_a_training_repeats(trained: Path) -> None:
     found = verified(trained)
     assert (found.status, found.differences, found.incomparable) == (0, [], [])
-    assert len(found.same) == 3 + 1 + 1 + 3 + 2
+    assert len(found.same) == 3 + 1 + 1 + 3 + 1 + 2
 
 
 def test_what_is_skipped_is_named_as_not_done(trained: Path) -> None:
@@ -144,11 +145,11 @@ def test_what_was_changed_by_hand_is_found(record: Path) -> None:
            state_sha256=states, supernet_accuracy=1.5, versions={**whole["versions"], "torch": "1.0"})  # fmt: skip
     found = verified(record)
     text = "\n".join(found.lines())
-    assert len(found.differences) == 5
+    assert len(found.differences) == 6  # that last says that the accuracy is not so far below the best
     for words in (f"now {whole['architecture']}", f"test accuracy 99.0, now {whole['test_accuracy']}",
                   "1 score(s), by up to 0.25", "state after the selection 000000000000, now",
                   f"supernet accuracy 1.5, now {whole['supernet_accuracy']}",
-                  "made elsewhere: torch 1.0", ": 5 difference(s)"):  # fmt: skip
+                  "made elsewhere: torch 1.0", ": 6 difference(s)"):  # fmt: skip
         assert words in text
     assert "state after the search" in "\n".join(found.same)
 
@@ -212,3 +213,39 @@ def test_a_record_that_is_none_is_refused(refused: Callable[..., str], tmp_path:
     assert "cannot read absent" in refused("verify", "absent")
     (tmp_path / "x.json").write_text("{}")
     assert "no 'id' in it" in refused("verify", tmp_path / "x.json")
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"regret": 0.0}, "regret 0.0, now"),
+        ({"best_test_accuracy": 50.0}, "best test accuracy 50.0, now"),
+        ({"percentile": 1.0}, "percentile 1.0, now"),
+        ({"noise_floor": 1}, "noise floor 1, now"),
+        ({"n_seeds": 9}, "n seeds 9, now"),
+        ({"cells": 7}, "cells 7, now"),
+        ({"facts": None}, "the architecture's params None, now"),
+        ({"facts": {"params": 1}}, "the architecture's params 1, now"),
+        ({"seconds": {}}, "is damaged (seconds"),
+        ({"searcher": "gdas"}, "it contradicts itself: searcher 'gdas', in its config 'darts'"),
+    ],
+)
+def test_every_forged_figure_is_found(record: Path, values: dict[str, Any], words: str) -> None:
+    change(record, **values)
+    found = verified(record)
+    assert found.status == 1
+    assert any(words in line for line in found.differences), found.differences
+
+
+def test_the_searchs_own_figures_are_compared_too(runs: Path, record: Path) -> None:
+    search = runs / "searches" / json.loads(record.read_text())["search"]
+    change(search / "record.json", supernet_accuracy=99.0)
+    assert verified(record).differences[0].startswith("supernet accuracy in the search's own record 99.0, now")
+
+
+def test_a_search_or_a_folder_of_runs_is_no_run(runs: Path, record: Path) -> None:
+    search = runs / "searches" / json.loads(record.read_text())["search"]
+    with pytest.raises(BenchbedError, match="is a search, not a run: give the folder of a run that has it"):
+        verified(search)
+    with pytest.raises(BenchbedError, match=r"holds \d+ runs: give one of them, such as "):
+        verified(runs)
