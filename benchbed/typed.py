@@ -5,10 +5,23 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from .errors import BenchbedError, unknown
 
 M = TypeVar("M", bound=BaseModel)
+
+
+def option_fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Every option of a model, those of its sections by dotted name: 'modifiers.NAME.OPTION'."""
+    found: dict[str, FieldInfo] = {}
+    for key, field in model.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            found |= {f"{key}.{name}": inner for name, inner in option_fields(section).items()}
+        else:
+            found[key] = field
+    return found
 
 
 def _takes(kind: type, annotation: object) -> bool:

@@ -234,6 +234,8 @@ def test_splits_of_ones_own(tmp_path: Path) -> None:
             torch.utils.data.TensorDataset(torch.zeros(4, 8, 8)),
             "train[0] is a tuple: a pair of image and label is needed",
         ),
+        ((arrays()[0], arrays()[1][:50]), "the task given labels are 50 for 200 images"),
+        ((arrays()[0], 2 * arrays()[1]), "the task given labels"),
         ((np.zeros((4, 8, 8), object), np.arange(4)), "holds objects where images and labels of numbers are needed"),
     ],
 )
@@ -294,9 +296,14 @@ def test_a_plug_in_file_that_changed_is_read_again(tmp_path: Path) -> None:
         ({"seeds": [-1]}, "seed = -1: expected an integer of at least 0"),
         ({"searcher": "dart"}, "unknown searcher 'dart': did you mean 'darts'?"),
         ({"workers": 0}, "workers 0: at least one is needed"),
+        ({"searcher": 3}, "searcher = 3: expected a name, a class, or a list of these"),
+        ({"space": object}, "is no space"),
+        ({"config": 3}, "config = 3: expected a TOML file or a mapping"),
     ],
 )
-def test_a_bad_call_is_refused_in_one_line(options: dict[str, Any], words: str, tmp_path: Path) -> None:
+def test_a_bad_call_is_refused_in_one_line(
+    options: dict[str, Any], words: str, tmp_path: Path, unchecked: None
+) -> None:
     given = {"searcher": "random", "selector": "magnitude", "out": tmp_path / "out", **options}
     with pytest.raises(BenchbedError, match=r"^[^\n]*$") as refused:
         benchbed.run(**given)

@@ -23,6 +23,10 @@ def config(
 
     flags = {"protocol": name, "searcher": searcher, "selector": selector, "space": space, "task": task}
     raw = configuration(None, flags, settings or (), plugin or ())
+    for kind, usual in (("searcher", "darts"), ("selector", "magnitude")):
+        if not raw.get(kind, {}).get("name"):
+            print(f"# The protocol is for any {kind}: {usual} stands in for yours, which --{kind} names.")
+            raw[kind] = {**raw.get(kind, {}), "name": usual}
     left = {}  # what the protocol leaves to the user: a value stands in for it, and is not printed
     if (cost := load(name).values.get("cost")) is not None:
         given = cost | raw.get("cost", {})

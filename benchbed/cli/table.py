@@ -102,7 +102,7 @@ def export(
 def build(
     out: Annotated[Path, typer.Option(help="the table to write, an .npz file; a folder beside it keeps what is done")],
     space: Annotated[str, typer.Option(help="the search space")] = "nb201",
-    task: Annotated[str, typer.Option(help="digits, cifar10, cifar100, imagenet16 or npz:FILE")] = "digits",
+    task: Annotated[str, typer.Option(help="as of run: digits, cifar10, ..., npz:FILE, images:FOLDER")] = "digits",
     seeds: Annotated[str, typer.Option(help="a range such as 0:2")] = "0:1",
     epochs: Annotated[int | None, typer.Option(help="of each training; default: as run scores")] = None,
     channels: Annotated[int | None, typer.Option(help="C of the trained networks; default: as run scores")] = None,

@@ -114,6 +114,8 @@ def raw_of(
     """
     check_known(command, given, [*options.__annotations__, *own, "out", "quiet"])
     config = given.get("config") or {}
+    if not isinstance(config, str | Path | Mapping):
+        raise BenchbedError(f"config = {config!r:.60}: expected a TOML file or a mapping")
     config = dict(config) if isinstance(config, Mapping) else Path(config)
     read = config if isinstance(config, dict) else read_configuration(config)
     flags = {name: value for name, value in (own | given).items() if name not in (*HOW, *PoolOptions.__annotations__)}
@@ -195,7 +197,10 @@ def _names(kind: str, given: Names | None) -> str | None:
     """The names, with commas between them; a class is registered, and gets one."""
     if given is None or isinstance(given, str):
         return given
-    several = [given] if isinstance(given, type) else list(given)
+    several = [given] if isinstance(given, type) else list(given) if isinstance(given, Sequence) else [given]
+    for one in several:
+        if not isinstance(one, str | type):
+            raise BenchbedError(f"{kind} = {one!r:.60}: expected a name, a class, or a list of these")
     return ",".join(one if isinstance(one, str) else registry.add_class(kind, one) for one in several)
 
 

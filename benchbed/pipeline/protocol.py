@@ -69,8 +69,10 @@ def chosen(raw: Mapping[str, Any], names: Names, objective: str, run: bool = Tru
     """
     if (name := raw.get("protocol")) is not None:
         found = load(name)
+        if run and not found.searches:
+            raise BenchbedError(f"protocol '{name}' trains networks and searches for none: use train --protocol {name}")
         if (why := found.misfit(names, objective)) is not None:
-            near = fitting(names, objective)
+            near = [p for p in fitting(names, objective) if p.searches or not run]
             raise BenchbedError(f"protocol '{name}' is for {why}: {_suggested(near)}")
         return found
     task = names["task"][0]

@@ -64,7 +64,7 @@ def with_settings(raw: Mapping[str, Any], settings: list[str]) -> dict[str, Any]
             raise BenchbedError(f"--set '{setting}': give the name as --{section}")
         if not isinstance(merged.setdefault(section, {}), dict):
             break  # refused below
-        merged[section] = _laid(merged[section], key.strip(), _value(text.strip()), setting)
+        merged[section] = laid(merged[section], key.strip(), _value(text.strip()), f"--set '{setting}'")
         if isinstance(merged.get("origins"), Origins):
             merged["origins"][f"{section}.{key.strip()}"] = "--set"
     for key in merged:
@@ -88,15 +88,15 @@ def with_settings(raw: Mapping[str, Any], settings: list[str]) -> dict[str, Any]
     return merged
 
 
-def _laid(section: Mapping[str, Any], key: str, value: object, setting: str) -> dict[str, Any]:
+def laid(section: Mapping[str, Any], key: str, value: object, where: str) -> dict[str, Any]:
     """The section with the value at `key`, which may lead into sections of it: 'modifiers.NAME.OPTION'."""
     outer, dot, rest = key.partition(".")
     if not dot:
         return {**section, key: value}
     inside = section.get(outer, {})
     if not isinstance(inside, Mapping):
-        raise BenchbedError(f"--set '{setting}': '{outer}' has the value {inside!r} and is no section")
-    return {**section, outer: _laid(inside, rest, value, setting)}
+        raise BenchbedError(f"{where}: '{outer}' has the value {inside!r} and is no section")
+    return {**section, outer: laid(inside, rest, value, where)}
 
 
 def _value(text: str) -> object:
@@ -257,6 +257,8 @@ def _options(raw: Mapping[str, Any], kind: str, name: str) -> dict[str, Any]:
     """The user's options of a plug-in. Where several are named with commas, an option goes to those that have it."""
     given = {k: v for k, v in raw.get(kind, {}).items() if k != "name"}
     names = [n.strip() for n in raw.get(kind, {}).get("name", name).split(",")]
+    for modifier in given.get("modifiers", {}) if kind == "searcher" and not any("+" in n for n in names) else ():
+        raise BenchbedError(f"searcher.modifiers.{modifier}: the searcher is not under it; write {names[0]}+{modifier}")
     if len(names) == 1:
         return given
     fields = {n: set(registry.load(kind, n).Options.model_fields) | {"preset"} for n in names}

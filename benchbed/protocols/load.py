@@ -97,6 +97,11 @@ class Protocol(BaseModel):
         """Whether it names its searchers, spaces and tasks, and so may be taken without being asked for."""
         return bool(self.applies.searchers and self.applies.spaces and self.applies.tasks)
 
+    @property
+    def searches(self) -> bool:
+        """Whether it describes a search; one that does not is of `train` alone."""
+        return "epochs" in self.values
+
     def values_for(self, names: Names) -> dict[str, Value]:
         """The values of a run of these plug-ins, by dotted key as in a configuration: 'epochs', 'searcher.alpha_lr'."""
         found = {key: Value(value, self._source(raw)) for key, raw, value in _flat(self.values, names)}

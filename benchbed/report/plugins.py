@@ -50,7 +50,8 @@ def options_table(kind: str, name: str) -> None:
     of = {p.name: values_of(p, names) for p in map(load, PRESETS.values() if settable else ())}
     sets = dict(getattr(found, "presets", {})) if kind == "selector" else {}
     by_protocol = {label: section_of(values, kind) for label, values in of.items()}
-    _print_options(out, kind, found.Options, {**sets, **by_protocol})
+    section = f"searcher.modifiers.{name}" if kind == "modifier" else kind
+    _print_options(out, section, found.Options, {**sets, **by_protocol})
     if kind == "searcher":
         from ..objectives.supernet import SupernetOptions
 

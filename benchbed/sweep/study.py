@@ -23,11 +23,11 @@ from ..pipeline.config import identity
 from ..pipeline.given import read_configuration
 from ..pipeline.many import Run, check_runs, identified, in_words
 from ..pipeline.protocol import Origins, dotted, followed
-from ..pipeline.resolve import PLAIN, SECTIONS, check_sizes, resolve, seed_range, with_settings
+from ..pipeline.resolve import PLAIN, SECTIONS, check_sizes, laid, resolve, seed_range, with_settings
 from ..runtime.executor import Needs
 from ..runtime.workers import Pool
 from ..task import Task
-from ..typed import typed
+from ..typed import option_fields, typed
 
 OF_OTHERS = ("tune",)  # sections that other commands read from the same file
 AXES = ("searcher", "selector", *(key for key in PLAIN if key not in ("seed", "seeds", "device", "out")))
@@ -166,7 +166,7 @@ def _runs(raw: Mapping[str, Any], axes: Mapping[str, list[Any]], seed: int) -> I
 
 
 def _options_of(kind: str, name: str) -> set[str]:
-    return set(registry.load(kind, name).Options.model_fields) | ({"preset"} if kind == "selector" else set())
+    return set(option_fields(registry.load(kind, name).Options)) | ({"preset"} if kind == "selector" else set())
 
 
 def _has(key: str, names: Mapping[str, str]) -> bool:
@@ -188,7 +188,7 @@ def _laid_over(base: Mapping[str, Any], at: Mapping[str, Any]) -> dict[str, Any]
     for key, value in at.items():
         section, dot, option = key.partition(".")
         if dot:
-            raw[section] = {**raw.get(section, {}), option: value}
+            raw[section] = laid(raw.get(section, {}), option, value, f"grid.{key}")
         else:
             raw[key] = value
     return with_settings(raw, [])

@@ -7,12 +7,14 @@ import hashlib
 import io
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from torch.utils.data import Dataset
 
 from ..errors import BenchbedError, unknown
 from ..runtime.files import one_line, own_tag, write_atomic
+from .npz import npz_task
 from .torch import read_dataset
 
 SPLITS = {"train": "", "valid": "valid_", "test": "test_"}  # -> what begins the names of its arrays in the file
@@ -38,10 +40,23 @@ def kept_task(given: object, folder: Path) -> str:
     np.savez(data, allow_pickle=False, **arrays)
     file = folder / f"arrays-{hashlib.sha256(data.getvalue()).hexdigest()[:10]}.npz"
     if not file.is_file():
+        _check(data.getvalue())
         with one_line(folder, "write to"):
             folder.mkdir(parents=True, exist_ok=True)
         write_atomic(file, data.getvalue(), own_tag())
     return f"npz:{file}"
+
+
+def _check(data: bytes) -> None:
+    """Raises BenchbedError for arrays that are no task, before they are kept."""
+    with TemporaryDirectory(prefix="benchbed-data-") as scratch:
+        file = Path(scratch) / "task.npz"
+        file.write_bytes(data)
+        try:
+            npz_task(file)
+        except BenchbedError as error:
+            words = str(error).replace(f"'{file}'", "the task given").replace(str(file), "the task given")
+            raise BenchbedError(words) from None
 
 
 def _pair(split: str, part: object) -> tuple[np.ndarray, np.ndarray]:

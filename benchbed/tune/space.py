@@ -20,6 +20,7 @@ from ..errors import BenchbedError, unknown
 from ..latency.penalty import CostOptions
 from ..objectives.supernet import SupernetOptions
 from ..pipeline.config import RunConfig
+from ..typed import option_fields
 
 SECTIONS = ("searcher", "selector", "supernet", "cost")
 RANGE = ("low", "high", "log", "step")
@@ -32,7 +33,7 @@ def option_type(name: str, base: RunConfig) -> type | None:
     Raises BenchbedError that names the nearest option if there is none of this name.
     """
     known = {f"{section}.{key}": field.annotation for section, model in _models(base).items()
-             for key, field in model.model_fields.items() if key not in FIXED.get(section, ())}  # fmt: skip
+             for key, field in option_fields(model).items() if key not in FIXED.get(section, ())}  # fmt: skip
     if name not in known:
         raise unknown("parameter in tune.space", name, known)
     kinds = _kinds(known[name])

@@ -29,7 +29,7 @@ from ..pipeline.build import check_config
 from ..pipeline.config import RunConfig
 from ..pipeline.given import read_configuration
 from ..pipeline.protocol import Origins, dotted, followed
-from ..pipeline.resolve import expand, seed_range, with_settings
+from ..pipeline.resolve import expand, laid, seed_range, with_settings
 from ..spaces.load import load_space
 from ..typed import typed
 from .options import FREE, NONE, OBJECTIVES, TuneOptions
@@ -124,7 +124,7 @@ def laid_over(raw: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str
     merged["origins"] = Origins({**raw.get("origins", {}), **dict.fromkeys(parameters, "a trial")})
     for name, value in parameters.items():
         section, _, key = name.partition(".")
-        merged[section] = {**merged.get(section, {}), key: value}
+        merged[section] = laid(merged.get(section, {}), key, value, name)
     return merged
 
 

@@ -141,7 +141,7 @@ def configured(command: Command, monkeypatch: pytest.MonkeyPatch) -> Callable[..
             seen.append((configs, options))
             raise BenchbedError("far enough")
 
-        monkeypatch.setattr("benchbed.pipeline.run.run_all", stop)
+        monkeypatch.setattr("benchbed.pipeline.many.run_all", stop)
         outcome = command("run", *arguments)
         assert outcome.err == "benchbed: far enough\n"
         return seen[0]
@@ -183,6 +183,27 @@ def test_a_seed_or_seeds_of_a_flag_win_over_both_of_the_file(configured: Any, tm
     assert seeds("--config", tmp_path / "b.toml") == [9]
     assert seeds("--config", tmp_path / "b.toml", "--seeds", "0:2") == [0, 1]
     assert seeds("--searcher", "darts", "--selector", "magnitude") == [0]
+
+
+def test_a_protocol_that_only_trains_is_no_runs(refused: Any) -> None:
+    said = refused("run", "--searcher", "darts", "--selector", "magnitude", "--protocol", "imagenet-training")
+    assert "trains networks and searches for none: use train --protocol imagenet-training" in said
+    other = refused("run", "--searcher", "darts", "--selector", "magnitude", "--protocol", "nb201-gdas")
+    assert "nb201-darts-v2|small-digits would fit" in other
+    assert "imagenet-training" not in other
+
+
+def test_a_modifiers_option_says_which_modifier_is_missing(refused: Any) -> None:
+    names = ("--searcher", "darts", "--selector", "magnitude")
+    said = refused("run", *names, "--set", "searcher.modifiers.sgas.warmup=0.1")
+    assert "searcher.modifiers.sgas: the searcher is not under it; write darts+sgas" in said
+
+
+def test_config_of_a_protocol_for_anything_has_names_that_stand_in(command: Any, tmp_path: Path) -> None:
+    done = command("config", "small-digits")
+    assert done.out.startswith("# The protocol is for any searcher: darts stands in for yours, which --searcher names.")
+    (tmp_path / "mine.toml").write_text(done.out)
+    assert command("run", "--config", tmp_path / "mine.toml", "--explain").status == 0
 
 
 def test_each_pairing_once_however_often_it_is_named(configured: Any) -> None:

@@ -55,6 +55,16 @@ def test_an_option_goes_to_those_that_have_it() -> None:
     assert [r.config.searcher.options["alpha_lr"] for r in found.runs[:2]] == [0.1, 0.2]
 
 
+def test_a_modifiers_option_is_an_axis_of_those_that_are_under_it() -> None:
+    found = study({"searcher": ["darts+sgas", "gdas"], "searcher.modifiers.sgas.warmup": [0.1, 0.3]})
+    options = [run.config.searcher.options for run in found.runs]
+    assert [run.point["searcher"] for run in found.runs] == ["darts+sgas", "darts+sgas", "gdas"]
+    assert [o["modifiers"]["sgas"]["warmup"] for o in options[:2]] == [0.1, 0.3]
+    assert "modifiers" not in options[2]
+    with pytest.raises(BenchbedError, match=r"option of searchers darts\+sgas: 'modifiers\.sgas\.warmpu': did you mean"):
+        study({"searcher": ["darts+sgas"], "searcher.modifiers.sgas.warmpu": [0.1]})
+
+
 def test_a_base_option_of_one_searcher_is_no_other_ones() -> None:
     found = study({"searcher": ["darts", "random"]}, searcher={"alpha_lr": 0.3})
     assert found.runs[0].config.searcher.options["alpha_lr"] == 0.3

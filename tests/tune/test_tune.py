@@ -379,3 +379,14 @@ def test_a_range_of_integers_in_a_selector(study_file: Files) -> None:
     file.write_text(text.replace('"magnitude"', '"best-of"'))
     study = read_study(file)
     assert study.distributions["selector.samples"] == optuna.distributions.IntDistribution(1, 64, log=True)
+
+
+def test_a_modifiers_option_is_tuned(study_file: Callable[..., Path], command: Callable[..., Any]) -> None:
+    file = study_file()
+    text = file.read_text().replace('searcher = "darts"', 'searcher = "darts+sgas"')
+    text = text.replace('"searcher.alpha_lr"', '"searcher.modifiers.sgas.warmup"')
+    file.write_text(text.replace("low = 1e-3, high = 1.0, log = true", "low = 0.1, high = 0.3, step = 0.1"))
+    done = command("tune", file)
+    assert done.status == 0, done.err
+    best = tomllib.loads((file.parent / "out" / "best.toml").read_text())
+    assert best["searcher"]["modifiers"]["sgas"]["warmup"] in (0.1, 0.2, pytest.approx(0.3))
