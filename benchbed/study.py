@@ -336,7 +336,8 @@ def finish(study: Study[Any], pool: Pool = HERE) -> Finished:
         return Finished([], f"{_share(pool)} of the {len(study.configs)} runs is made\n", [])
     outcomes = _measured(study, jobs := study.jobs(records), pool)
     if pool.shard is not None:
-        return Finished([], f"{_share(pool)} of the {len(jobs)} measurements is made\n", [])
+        of = f"{len(jobs)} measurements" if jobs else f"{len(study.configs)} runs"
+        return Finished([], f"{_share(pool)} of the {of} is made\n", [])
     rows = study.rows(records, outcomes)
     lines = json_lines(row if isinstance(row, Mapping) else row._asdict() for row in rows)
     files: dict[str, str | bytes] = {f"{name}.jsonl": lines}

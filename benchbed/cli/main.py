@@ -200,7 +200,9 @@ def list_(
         from ..pipeline.record import schema
 
         return print(schema(), end="")
-    if kind in ("protocol", "protocols") and name is None:
+    if kind in ("protocol", "protocols"):
+        if name is not None:
+            raise BenchbedError(f"list {kind} {name}: 'config {name}' prints that protocol, 'list protocols' names all")
         from ..report.protocols import overview as protocols
 
         return protocols()

@@ -111,6 +111,8 @@ def _classes(root: Path, folder: Path, names: list[str] | None) -> tuple[list[st
         raise BenchbedError(f"folder '{folder}' holds no class folder: {FORM} is needed")
     elif unknown := sorted(set(found) - set(names)):
         raise BenchbedError(f"'{folder / unknown[0]}' is of a class that the training images do not have")
+    elif lacking := [name for name in names if not found.get(name)]:
+        raise BenchbedError(f"folder '{folder}' has no image of class '{lacking[0]}', which the training images have")
     below = folder.relative_to(root)
     files = [str(below / name / file) for name, inside in found.items() for file in inside]
     return files, np.repeat([names.index(name) for name in found], [len(inside) for inside in found.values()]), names

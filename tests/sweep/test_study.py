@@ -61,7 +61,7 @@ def test_a_modifiers_option_is_an_axis_of_those_that_are_under_it() -> None:
     assert [run.point["searcher"] for run in found.runs] == ["darts+sgas", "darts+sgas", "gdas"]
     assert [o["modifiers"]["sgas"]["warmup"] for o in options[:2]] == [0.1, 0.3]
     assert "modifiers" not in options[2]
-    with pytest.raises(BenchbedError, match=r"option of searchers darts\+sgas: 'modifiers\.sgas\.warmpu': did you mean"):
+    with pytest.raises(BenchbedError, match=r"searchers darts\+sgas: 'modifiers\.sgas\.warmpu': did you mean"):
         study({"searcher": ["darts+sgas"], "searcher.modifiers.sgas.warmpu": [0.1]})
 
 

@@ -192,6 +192,13 @@ def test_what_cannot_be_trained_on_is_one_line(tmp_path, spoil, options, message
     assert "\n" not in str(caught.value)
 
 
+def test_a_class_that_a_split_lacks_is_named(apart):
+    lost = sorted(path for path in (apart[0] / "test").iterdir() if path.is_dir())[-1]
+    shutil.rmtree(lost)
+    with pytest.raises(BenchbedError, match=f"'.*test' has no image of class '{lost.name}', which the training images"):
+        load_task(f"images:{apart[0]}")
+
+
 def test_a_share_beside_a_folder_is_refused(apart):
     with pytest.raises(BenchbedError, match=r"images option valid=0.3: '.*valid' is there, nothing is cut"):
         load_task(f"images:{apart[0]}", valid=0.3)

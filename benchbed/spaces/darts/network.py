@@ -192,7 +192,7 @@ class AuxiliaryHead(nn.Module):
         if min(x.shape[2:]) < self.side:
             raise BenchbedError(
                 f"auxiliary head: features of {x.shape[2]}x{x.shape[3]} where at least {self.side}x{self.side} are "
-                "needed: train on larger images, or without it"
+                "needed: train on larger images, or set scoring.auxiliary = 0"
             )
         # the published head ends in one pixel; of larger images its features are averaged
         logits: Tensor = self.classifier(self.features(x).mean((2, 3)))
