@@ -20,7 +20,8 @@ from ..errors import BenchbedError
 from ..task import Seal, Split, Task
 from .digits import source_indices
 
-PHOTOGRAPHS = (  # package, file in it; the first two are CC BY 2.0 (sklearn/datasets/images/README.txt)
+# Package, file in it. The first two are CC BY 2.0 (sklearn/datasets/images/README.txt); of the third no licence is stated.
+PHOTOGRAPHS = (
     ("sklearn", "datasets/images/china.jpg"),
     ("sklearn", "datasets/images/flower.jpg"),
     ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
