@@ -20,7 +20,7 @@ from ..errors import BenchbedError
 from ..task import Seal, Split, Task
 from .digits import source_indices
 
-# Package, file in it. The first two are CC BY 2.0 (sklearn/datasets/images/README.txt); of the third no licence is stated.
+# Package, file in it. Two are CC BY 2.0 (sklearn/datasets/images/README.txt); of the third no licence is given.
 PHOTOGRAPHS = (
     ("sklearn", "datasets/images/china.jpg"),
     ("sklearn", "datasets/images/flower.jpg"),
