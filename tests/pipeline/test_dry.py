@@ -11,7 +11,7 @@ from PIL import Image
 from benchbed.protocols.load import load, names
 
 IMAGENET = ("--set", "task_options.valid=0.5")
-PAID = ("--latency", "macs", "--target-ms", "300")
+PAID = ("--latency", "macs", "--target-ms", "300", "--set", "supernet.batch=2", "--set", "supernet.valid_batch=2")
 GENOTYPE = ("--arch", "DARTS_V2")
 MOBILE = ("--space", "mbconv", "--task", "imagenet", "--arch", "proxyless-mobile")
 COMMANDS: dict[str, tuple[str, ...]] = {
