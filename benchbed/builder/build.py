@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from ..errors import BenchbedError
 from ..runtime.board import Board, span
 from ..runtime.board import Job as PoolJob
 from ..runtime.machine import pick_device
 from ..runtime.progress import Reporter
+from ..runtime.worker import Place
 from ..runtime.workers import Pool, Scheduler, hired
 from ..space import Space
 from ..tables.table import Table
@@ -21,7 +23,7 @@ from .assemble import write_table
 from .classes import classes
 from .job_store import Job, JobStore
 from .spec import Spec
-from .worker import EVERY, jobs_of
+from .worker import EVERY, jobs_of, make, ready
 
 MAKE = "benchbed.builder.worker:make"  # what a worker calls
 SAY = 60.0  # seconds between two lines where there is no bar
@@ -99,9 +101,24 @@ def _train(spec: Spec, store: JobStore, left: list[Job], total: int, pool: Pool,
     """Has the pool make the jobs that are left. Raises BenchbedError with what one of them was refused."""
     payload = {"spec": spec.model_dump_json()}
     parts = [PoolJob(f"{j.seed} {j.cell}", f"{j.seed} {j.cell}", payload | j._asdict(), j.cell) for j in left]
+    meter = _Meter(spec, store, len(left), total, reporter)
+    if pool.here:
+        return _here(parts, meter, Place(store.path, spec.device, reporter.line))
     workers = None if pool.workers is None else min(pool.workers, len(parts))
     executor, size = hired(MAKE, store.path, pool._replace(workers=workers), spec.device)
-    Scheduler(executor, size, _Meter(spec, store, len(left), total, reporter), pool.retries, pool.stall).run(parts)
+    Scheduler(executor, size, meter, pool.retries, pool.stall).run(parts)
+
+
+def _here(parts: list[PoolJob], meter: "_Meter", place: Place) -> None:
+    """Makes the jobs in this process, whose threads are afterwards what they were."""
+    threads = torch.get_num_threads()
+    try:
+        for part in parts:
+            meter.done(part, 0.0, make(part.payload, place))
+            meter.show()
+    finally:
+        torch.set_num_threads(threads)
+        ready.cache_clear()
 
 
 class _Meter(Board):

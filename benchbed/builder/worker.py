@@ -58,9 +58,8 @@ def on_device(task: Task, device: torch.device) -> Task:
 
 
 @lru_cache(maxsize=1)
-def _ready(text: str) -> tuple[Spec, Space, Task, AnySplit]:
-    """What all jobs of a build share, once a worker."""
-    torch.set_num_threads(1)
+def ready(text: str) -> tuple[Spec, Space, Task, AnySplit]:
+    """What all jobs of a build share, once a process; of the specification as JSON."""
     spec = Spec.model_validate_json(text)
     device, task = pick_device(spec.device), spec.load_task()
     return spec, spec.load_space(), on_device(task, device), task.seal.open(EVERY).to(device)
@@ -68,7 +67,8 @@ def _ready(text: str) -> tuple[Spec, Space, Task, AnySplit]:
 
 def make(payload: dict[str, Any], place: Place) -> dict[str, Any]:
     """The job of {"spec", "seed", "cell"}: {"result", "header"}, the header being what it was made with."""
-    spec, space, task, test = _ready(payload["spec"])
+    torch.set_num_threads(1)
+    spec, space, task, test = ready(payload["spec"])
     try:
         result = train(spec, space, task, test, space.parse(payload["cell"]), payload["seed"])
     except BenchbedError as error:

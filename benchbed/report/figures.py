@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from ..errors import BenchbedError
 from ..pipeline.history import Epoch
@@ -146,7 +146,7 @@ def curves_on(axes: "Axes", searches: Mapping[str, Sequence[Sequence[Epoch]]]) -
         mean, dots = accuracy.mean(0), "o" if epochs < 3 else ""
         axes.plot(seconds, mean, style, c=colour, lw=1.4, marker=dots, ms=3, label=name)
         if len(runs) > 1:
-            reach = stats.t.ppf(0.975, len(runs) - 1) * accuracy.std(0, ddof=1) / math.sqrt(len(runs))
+            reach = scipy.stats.t.ppf(0.975, len(runs) - 1) * accuracy.std(0, ddof=1) / math.sqrt(len(runs))
             low, high = np.clip([mean - reach, mean + reach], 0, 100)  # no accuracy lies beyond
             axes.fill_between(seconds, low, high, color=colour, alpha=0.15, lw=0)
         longest, shortest = max(longest, float(seconds[-1])), min(shortest, float(seconds[0]))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy
 
 RESAMPLES = 1000
 
@@ -37,7 +37,7 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float:
     x, y = x[there], y[there]
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan")
-    return float(np.corrcoef(stats.rankdata(x), stats.rankdata(y))[0, 1])
+    return float(np.corrcoef(scipy.stats.rankdata(x), scipy.stats.rankdata(y))[0, 1])
 
 
 def kendall(x: np.ndarray, y: np.ndarray) -> float:
@@ -47,7 +47,7 @@ def kendall(x: np.ndarray, y: np.ndarray) -> float:
     x, y = x[there], y[there]
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan")
-    return float(stats.kendalltau(x, y, method="asymptotic").statistic)
+    return float(scipy.stats.kendalltau(x, y, method="asymptotic").statistic)
 
 
 def top_precision(x: np.ndarray, y: np.ndarray, fraction: float) -> float:

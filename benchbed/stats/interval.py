@@ -4,7 +4,7 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import bootstrap
+import scipy  # loads scipy.stats when it is asked for: most commands need no interval
 
 FEW = 5  # values: of 300 normal samples each, 54 % of intervals cover at 2 values, 70 % at 3, 84 % at 5
 FEW_SEEDS = f"An interval of fewer than {FEW} seeds is too narrow; of two it is no more than their values."
@@ -45,7 +45,7 @@ def mean_interval(values: list[float], level: float = 0.95, resamples: int = 999
         return Interval(int(sample.size), mean, 0.0, mean, mean)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # BCa of very few values degenerates and says so; the NaN below says it too
-        found = bootstrap(
+        found = scipy.stats.bootstrap(
             (sample,),
             np.mean,
             confidence_level=level,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy
 
 EXACT = 20  # pairs up to which every assignment of signs is counted: 2^20
 QUANTILES = 20_000  # of the chi-squared in `power`: its error is below 1e-4
@@ -34,7 +34,7 @@ def wilcoxon(differences: Sequence[float]) -> Test:
     d = _checked(differences)
     if not d.any():
         return Test(d.size, 0.0, 1.0)
-    found = stats.wilcoxon(d, zero_method="pratt" if (d == 0).any() else "wilcox")
+    found = scipy.stats.wilcoxon(d, zero_method="pratt" if (d == 0).any() else "wilcox")
     return Test(d.size, float(found.statistic), float(found.pvalue))
 
 
@@ -88,9 +88,9 @@ def power(n: int, effect: float, deviation: float, level: float = 0.05) -> float
     """
     if n < 2 or not deviation > 0 or not 0 < level < 1:
         raise ValueError(f"pairs {n}, deviation {deviation:g}, level {level:g}: expected 2 or more, above 0, (0, 1)")
-    edge, shift = stats.t.ppf(1 - level / 2, n - 1), effect / deviation * math.sqrt(n)
-    spread = edge * np.sqrt(stats.chi2.ppf((np.arange(QUANTILES) + 0.5) / QUANTILES, n - 1) / (n - 1))
-    return float((stats.norm.sf(spread - shift) + stats.norm.cdf(-spread - shift)).mean())
+    edge, shift = scipy.stats.t.ppf(1 - level / 2, n - 1), effect / deviation * math.sqrt(n)
+    spread = edge * np.sqrt(scipy.stats.chi2.ppf((np.arange(QUANTILES) + 0.5) / QUANTILES, n - 1) / (n - 1))
+    return float((scipy.stats.norm.sf(spread - shift) + scipy.stats.norm.cdf(-spread - shift)).mean())
 
 
 def least_pairs(level: float = 0.05, comparisons: int = 1) -> int:

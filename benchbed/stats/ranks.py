@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy import stats
 
 
 class Ranks(NamedTuple):
@@ -44,7 +44,7 @@ def ranks(scores: Float[np.ndarray, "n k"], level: float = 0.05) -> Ranks:
         raise ValueError(f"{n} blocks and {k} methods: ranks need at least two of each")
     if not np.isfinite(scores).all():
         raise ValueError("a score is not finite: ranks need every method on every block")
-    of_each = stats.rankdata(-np.round(scores, 9), axis=1)
+    of_each = scipy.stats.rankdata(-np.round(scores, 9), axis=1)
     mean = of_each.mean(0)
     spread = n * float(((mean - (k + 1) / 2) ** 2).sum())
     within = float(((of_each - (k + 1) / 2) ** 2).sum()) / (n * (k - 1))  # k (k + 1) / 12 without ties
@@ -52,14 +52,14 @@ def ranks(scores: Float[np.ndarray, "n k"], level: float = 0.05) -> Ranks:
     degrees = (k - 1) * (n - 1)
     left = n * (k - 1) - chi2
     f = math.inf if left <= 1e-9 else (n - 1) * chi2 / left
-    p = float(stats.chi2.sf(chi2, k - 1))
-    p_f = math.nan if math.isinf(f) else float(stats.f.sf(f, k - 1, degrees))
+    p = float(scipy.stats.chi2.sf(chi2, k - 1))
+    p_f = math.nan if math.isinf(f) else float(scipy.stats.f.sf(f, k - 1, degrees))
     return Ranks(n, mean, chi2, p, f, p_f, level, critical_difference(k, n, level))
 
 
 def critical_difference(methods: int, blocks: int, level: float = 0.05) -> float:
     """Nemenyi's: q sqrt(k (k + 1) / (6 n)), q the studentized range's quantile over sqrt(2)."""
-    q = float(stats.studentized_range.ppf(1 - level, methods, np.inf)) / math.sqrt(2)
+    q = float(scipy.stats.studentized_range.ppf(1 - level, methods, np.inf)) / math.sqrt(2)
     return q * math.sqrt(methods * (methods + 1) / (6 * blocks))
 
 

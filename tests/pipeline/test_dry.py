@@ -43,7 +43,11 @@ def imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", names())
+# The largest networks, and of protocols that differ in a cost or a space alone all but one.
+SLOW = ("proxyless-cifar10", "proxyless-imagenet-cpu", "proxyless-imagenet-mobile", "darts-pt-s1-s4")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in names()])
 def test_every_protocol_is_walked_in_a_few_steps(
     name: str, command: Callable[..., Any], seen: list[int], request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:

@@ -143,6 +143,7 @@ def of_one_process(command: Callable[..., Any], words: tuple[Any, ...], out: Pat
     return ALONE
 
 
+@pytest.mark.slow
 def test_workers_give_the_page_of_one_process(
     command: Callable[..., Any], tiny_flags: list[str], tmp_path: Path
 ) -> None:
