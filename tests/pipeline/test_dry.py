@@ -44,7 +44,7 @@ def imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # The largest networks, and of protocols that differ in a cost or a space alone all but one.
-SLOW = ("proxyless-cifar10", "proxyless-imagenet-cpu", "proxyless-imagenet-mobile", "darts-pt-s1-s4")
+SLOW = ("proxyless-cifar10", "darts-pt-darts", "proxyless-imagenet-cpu", "proxyless-imagenet-mobile", "darts-pt-s1-s4")
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in names()])
