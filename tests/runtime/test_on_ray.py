@@ -1,4 +1,7 @@
-"""Runs on Ray: files of a node that does not see the sweep's folder, and a cluster that loses a node."""
+"""Runs on Ray: files of a node that does not see the sweep's folder, and a cluster that loses a node.
+
+The slow ones with `-p no:unraisableexception`: Ray 2.60 leaves processes of its own to Python's collector, which warns.
+"""
 
 import json
 import os
