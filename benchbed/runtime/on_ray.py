@@ -19,7 +19,7 @@ from typing import Any
 
 from ..errors import BenchbedError
 from .executor import Event, Executor, Needs, check_machine, threads_of
-from .files import write_atomic
+from .files import one_line, write_atomic
 from .folder import Folder
 from .worker import Station
 
@@ -93,7 +93,9 @@ class RayExecutor(Executor):
         self._hired = 0
 
     def hire(self) -> int:
-        (self._out / self._token).touch()
+        with one_line(self._out, "write to"):
+            self._out.mkdir(parents=True, exist_ok=True)
+            (self._out / self._token).touch()
         self._hired += 1
         actor = self._actors[self._hired] = self._actor.remote(self._begin)
         self._waiting[actor.ready.remote()] = self._hired
