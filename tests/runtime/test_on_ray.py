@@ -267,9 +267,9 @@ def test_a_study_on_ray_is_the_study_here(tmp_path: Path, child_env: dict[str, s
     """Into a folder that is not there yet."""
     pytest.importorskip("ray", reason="needs Ray: pip install 'benchbed[ray]'")
     command = [sys.executable, "-m", "benchbed", "study", "trajectory", "--objective", "table", "--quiet"]
-    command += ["--at", "1,2", "--table", "nb201-digits", "--dataset", "digits", "--selector", "magnitude", "--seeds", "0:2"]
+    command += ["--at", "1,2", "--table", "nb201-digits", "--dataset", "digits", "--selector", "magnitude"]
     for name, more in (("here", []), ("ray", ["--executor", "ray", "--workers", "2"])):
-        done = [*command, "--epochs", "2", "--out", str(tmp_path / name), *more]
+        done = [*command, "--seeds", "0:2", "--epochs", "2", "--out", str(tmp_path / name), *more]
         subprocess.run(done, env=child_env, check=True, capture_output=True, timeout=500)
     page, other = ((tmp_path / name / "trajectory.md").read_text() for name in ("here", "ray"))
     assert page == other
