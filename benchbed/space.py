@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Shaped
 
 from .errors import BenchbedError
 
@@ -135,8 +134,8 @@ class Space(ABC):
         """
         return self
 
-    def unit_costs(self, kind: str) -> tuple[float, Float64[np.ndarray, "P O"]]:
-        """(fixed, per_operation): what every architecture costs, and what each operation adds.
+    def unit_costs(self, kind: str) -> tuple[float, np.ndarray]:
+        """(fixed, per_operation): what every architecture costs, and float64 (P, O) what each operation adds.
 
         An architecture costs `fixed` plus the entries of its operations; padding is 0. kind: 'flops', the
         multiply-accumulates of one image, or 'params'. Raises BenchbedError for a kind that the space does not know.
@@ -145,14 +144,14 @@ class Space(ABC):
         raise BenchbedError(f"cost '{kind}': {type(self).__name__} knows no costs by operation")
 
     @property
-    def mask(self) -> Bool[np.ndarray, "P O"]:
-        """False on padding."""
+    def mask(self) -> np.ndarray:
+        """bool (P, O): False on padding."""
         widest = max(len(p.operations) for p in self.positions)
         return np.array([[k < len(p.operations) for k in range(widest)] for p in self.positions])
 
     @property
-    def selectable(self) -> Bool[np.ndarray, "P O"]:
-        """The entries that a selector may choose."""
+    def selectable(self) -> np.ndarray:
+        """bool (P, O): the entries that a selector may choose."""
         allowed = np.zeros_like(self.mask)
         for row, position in zip(allowed, self.positions, strict=True):
             row[: len(position.selectable)] = position.selectable
@@ -167,15 +166,15 @@ class Space(ABC):
             total *= sum(prod(counts[i] for i in kept) for kept in combinations(node.incoming, node.keep))
         return total
 
-    def gates(self, arch: Architecture) -> Float32[np.ndarray, "P O"]:
-        """The one-hot rows of an architecture; an all-zero row where a position was dropped."""
+    def gates(self, arch: Architecture) -> np.ndarray:
+        """float32 (P, O): the one-hot rows of an architecture; an all-zero row where a position was dropped."""
         gates = np.zeros(self.mask.shape, dtype=np.float32)
         for i, k in enumerate(arch.choices):
             if k >= 0:
                 gates[i, k] = 1.0
         return gates
 
-    def architecture(self, gates: Shaped[np.ndarray, "P O"]) -> Architecture:
+    def architecture(self, gates: np.ndarray) -> Architecture:
         """The exact inverse of `gates`.
 
         Raises BenchbedError unless each row is one-hot on its operations, or zero where the position is droppable,

@@ -18,8 +18,7 @@ import numpy as np
 import pytest
 from beartype import BeartypeConf, beartype
 
-# Read by torch and BLAS when they load. The tests' tensors are small: more threads cost more than they bring.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch and BLAS when they load; the tests' tensors are small
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes start here: each would compile benchbed anew
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # a test of two threads beside other tests: they wait asleep
 

@@ -197,6 +197,10 @@ def test_spaces_and_tables_load_no_torch() -> None:
     assert "torch" not in loaded_by(f"import {', '.join(modules)}")
 
 
+def test_a_table_is_opened_with_numpy_alone():
+    assert loaded_by("from benchbed.tables import Table, whois") & HEAVY == {"numpy"}
+
+
 def test_locks_are_made_in_one_place():
     using = [file for file in FILES["benchbed"] if "fcntl" in set(imports(file))]
     assert using == [Path("benchbed/runtime/lock.py")]

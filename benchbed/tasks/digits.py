@@ -70,7 +70,7 @@ def digits(
         train=splits["train"],
         valid=splits["valid"],
         seal=Seal(lambda: make_split("test", options)),
-        fingerprint=fingerprint(splits, options),
+        fingerprint=fingerprint(splits, options, MEAN, STD),
         facts=facts,
     )
 
@@ -121,9 +121,9 @@ def _window(rng: np.random.Generator, count: int, outer: int, inner: int) -> tup
     return y[:, None, None] + steps[:, None], x[:, None, None] + steps
 
 
-def fingerprint(splits: dict[str, Split], options: Options) -> str:
-    """SHA-256 of the options and of the training and validation content."""
-    digest = hashlib.sha256(f"{options} {MEAN} {STD}".encode())
+def fingerprint(splits: dict[str, Split], options: object, mean: float, std: float) -> str:
+    """SHA-256 of the options, as they print, and of the training and validation content."""
+    digest = hashlib.sha256(f"{options} {mean} {std}".encode())
     for split in splits.values():
         digest.update(split.images.numpy().tobytes())
         digest.update(split.labels.numpy().tobytes())

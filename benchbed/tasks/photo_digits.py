@@ -1,13 +1,12 @@
 """Digits over photographs, in colour; needs no download.
 
-After MNIST-M (Ganin et al., Domain-Adversarial Training of Neural Networks, JMLR 2016, section 5.2.2): a digit inverts
+After MNIST-M (Ganin et al., Domain-Adversarial Training of Neural Networks, JMLR 2016; from memory): a digit inverts
 what is behind it, |background - digit|. Digits are scikit-learn's, enlarged and in a random colour; backgrounds are
 crops of photographs that installed packages ship, shrunk by 1 to 3. Each split has its own digits and its own columns
 of every photograph. Whole numbers throughout, so that the images are the same on every platform that decodes the
 photographs alike; they depend on the options alone, never on a run's seed.
 """
 
-import hashlib
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,7 +17,7 @@ import torch
 
 from ..errors import BenchbedError
 from ..task import Seal, Split, Task
-from .digits import source_indices
+from .digits import fingerprint, source_indices
 
 # Package, file in it. Two are CC BY 2.0 (sklearn/datasets/images/README.txt); of the third no licence is given.
 PHOTOGRAPHS = (
@@ -95,7 +94,7 @@ def photo_digits(
         train=splits["train"],
         valid=splits["valid"],
         seal=Seal(lambda: make_split("test", options, pictures)),
-        fingerprint=_fingerprint(splits, options),
+        fingerprint=fingerprint(splits, options, MEAN, STD),
         facts=facts,
     )
 
@@ -195,12 +194,3 @@ def _window(rng: np.random.Generator, count: int, outer: int, inner: int) -> tup
     steps = np.arange(inner)
     each = np.arange(count)[:, None, None]
     return each, y[:, None, None] + steps[:, None], x[:, None, None] + steps
-
-
-def _fingerprint(splits: dict[str, Split], options: Options) -> str:
-    """SHA-256 of the options and of the training and validation content."""
-    digest = hashlib.sha256(f"{options} {MEAN} {STD}".encode())
-    for split in splits.values():
-        digest.update(split.images.numpy().tobytes())
-        digest.update(split.labels.numpy().tobytes())
-    return digest.hexdigest()
