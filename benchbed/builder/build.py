@@ -62,10 +62,10 @@ def build(spec: Spec, out: Path, pool: Pool, reporter: Reporter, force: bool = F
             _train(spec, store, left, len(mine), pool, reporter)
     for name in store.damaged():
         reporter.line(f"shard {name} was damaged: set aside in {store.path / 'damaged'}, its cells trained again")
-    if missing := store.missing(jobs):
+    results, headers = store.everything()
+    if missing := [job for job in jobs if job not in results]:
         reporter.line(f"this share is made; {len(missing):,} of {len(jobs):,} trainings are left to other shards")
         return False
-    results, headers = store.everything()
     write_table(spec, space, task, list(results.values()), headers, out)
     reporter.line(f"{len(jobs):,} trainings are in {out}")
     return True
