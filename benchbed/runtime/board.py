@@ -1,7 +1,6 @@
 """What a person watches while a pool works: a live table on a terminal, a line now and then elsewhere."""
 
 import time
-from types import TracebackType
 from typing import Any, NamedTuple
 
 from rich.console import Group
@@ -52,9 +51,7 @@ class Board:
             self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._live is not None:
             self._live.stop()
 

@@ -18,11 +18,9 @@ def digest(tree: object) -> str:
 def first_difference(before: object, now: object, where: str = "") -> tuple[str, Any, Any] | None:
     """The first place where two trees of plain values differ, and what stands there; None where they are equal."""
     if isinstance(before, dict) and isinstance(now, dict):
-        for key in [*before, *(key for key in now if key not in before)]:
-            found = first_difference(before.get(key), now.get(key), f"{where}.{key}" if where else key)
-            if found is not None:
-                return found
-        return None
+        keys = dict.fromkeys([*before, *now])
+        found = (first_difference(before.get(k), now.get(k), f"{where}.{k}" if where else k) for k in keys)
+        return next(filter(None, found), None)
     return None if before == now else (where, before, now)
 
 

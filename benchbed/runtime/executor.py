@@ -9,6 +9,7 @@ import tempfile
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Any, Literal, NamedTuple
@@ -98,17 +99,12 @@ class LocalExecutor(Executor):
         self._workers[worker].write(json.dumps(message))
 
     def events(self, timeout: float) -> list[Event]:
-        found = []
-        try:
-            said = [self._said.get(timeout=timeout)]
+        said = []
+        with suppress(queue.Empty):
+            said.append(self._said.get(timeout=timeout))
             while not self._said.empty():
                 said.append(self._said.get_nowait())
-        except queue.Empty:
-            return []
-        for worker, line in said:
-            if worker in self._workers:  # else dismissed
-                found.append(self._event(worker, line))
-        return found
+        return [self._event(worker, line) for worker, line in said if worker in self._workers]  # else dismissed
 
     def _event(self, worker: int, line: str | None) -> Event:
         if line is None or not line.endswith("\n"):  # a kill has torn the line; its end comes next, or is this
@@ -145,21 +141,17 @@ class _Process:
         self.slot = slot
         self._words = tempfile.TemporaryFile("w+")  # noqa: SIM115  a pipe that nobody reads would fill up
         command = [sys.executable, "-m", "benchbed.runtime.worker", str(os.getpid())]
-        pipe = subprocess.PIPE
-        self.process = subprocess.Popen(
-            command, env=environment, stdin=pipe, stdout=pipe, stderr=self._words, text=True
-        )
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self._words}
+        self.process = subprocess.Popen(command, env=environment, text=True, **pipes)
         assert self.process.stdout is not None
         self.replies: IO[str] = self.process.stdout
 
     def write(self, line: str) -> None:
         """A message; a worker that is dead does not take it, which its end of the other pipe says too."""
         assert self.process.stdin is not None
-        try:
+        with suppress(BrokenPipeError):
             self.process.stdin.write(line + "\n")
             self.process.stdin.flush()
-        except BrokenPipeError:
-            pass
 
     def end(self, patience: float = 10.0) -> str:
         """Waits for its end, if need be forced; how it ended."""
@@ -172,11 +164,9 @@ class _Process:
             self._words.seek(0)
             last = (self._words.read().strip().splitlines() or [""])[-1][:200]
         for pipe in (self.process.stdin, self.process.stdout):
-            try:
+            with suppress(BrokenPipeError, RuntimeError):  # what it never read; a reader that is at its end
                 if pipe is not None:
                     pipe.close()
-            except (BrokenPipeError, RuntimeError):  # what it never read; a reader that is at its end
-                pass
         return f"signal {-status}" if status < 0 else f"status {status}{', ' + last if last else ''}"
 
 
@@ -186,11 +176,16 @@ def threads_of(needs: Needs) -> int:
     return int(given) if given.isdecimal() and int(given) > 0 else needs.cpus
 
 
-def _environment(needs: Needs, slot: int) -> dict[str, str]:
-    """So that a worker finds this benchbed, uses as many threads as a job needs, and sees its own GPUs."""
+def shared_environment(needs: Needs) -> dict[str, str]:
+    """So that a worker finds this benchbed, and uses as many threads as a job needs."""
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-    found = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": str(threads_of(needs))}
+    return {"PYTHONPATH": path, "OMP_NUM_THREADS": str(threads_of(needs))}
+
+
+def _environment(needs: Needs, slot: int) -> dict[str, str]:
+    """This process's and the shared, and the worker's own GPUs."""
+    found = {**os.environ, **shared_environment(needs)}
     if needs.gpus:
         first, each = int(slot * needs.gpus), max(1, round(needs.gpus))
         found["CUDA_VISIBLE_DEVICES"] = ",".join(_visible()[first : first + each])

@@ -13,7 +13,6 @@ import zipfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 import torch
@@ -96,9 +95,7 @@ class Folder:
         file.write(str(os.getpid()))
         file.flush()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, BenchbedError):
             self._discard()
         elif self._lock is not None:

@@ -23,10 +23,9 @@ LARGEST_KEPT = 32 * 2**20  # bytes: the most that glibc takes for M_MMAP_THRESHO
 
 def versions() -> dict[str, str]:
     """Versions of what a figure depends on, as they are loaded now."""
-    found = {"benchbed": __version__, "python": platform.python_version()}
-    for name in ("torch", "numpy", "scipy", "scikit-learn", "pydantic", "pillow"):
-        found[name] = _version(name)
-    return found
+    libraries = ("torch", "numpy", "scipy", "scikit-learn", "pydantic", "pillow")
+    own = {"benchbed": __version__, "python": platform.python_version()}
+    return own | {name: _version(name) for name in libraries}
 
 
 @cache  # milliseconds a name, in each of a study's thousands of records
@@ -48,18 +47,14 @@ def commit() -> str | None:
     root = Path(__file__).resolve().parents[2]
     if not (root / "pyproject.toml").is_file():
         return None
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+
     try:
-        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True)
-        status = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no"],
-            cwd=root,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
-    return head.stdout.strip() + ("+" if status.stdout.strip() else "")
 
 
 def machine(device: torch.device) -> dict[str, Any]:
@@ -81,12 +76,10 @@ def made_with(device: torch.device) -> dict[str, Any]:
 
 @cache
 def _processor() -> str:
-    try:
+    with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
-    except OSError:
-        pass
     return platform.processor() or platform.machine()
 
 

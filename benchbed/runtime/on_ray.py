@@ -7,10 +7,11 @@ is pickled: Ray is given the actor's class by name.
 """
 
 import json
+import math
 import os
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -18,7 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from ..errors import BenchbedError
-from .executor import Event, Executor, Needs, check_machine, threads_of
+from .executor import Event, Executor, Needs, check_machine, shared_environment
 from .files import one_line, write_atomic
 from .folder import Folder
 from .worker import Station
@@ -75,16 +76,14 @@ class RayExecutor(Executor):
         self._out, self._token = Path(begin["out"]), f".pool-{secrets.token_hex(8)}"
         self._begin = json.dumps({**begin, "token": self._token, "cwd": os.getcwd()})
         memory = {} if needs.memory_gb is None else {"memory": int(needs.memory_gb * 2**30)}
-        root = str(Path(__file__).resolve().parents[2])
-        path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-        threads = str(threads_of(needs))
-        variables = {"PYTHONPATH": path, "OMP_NUM_THREADS": threads, "BENCHBED_HOME": os.environ.get("BENCHBED_HOME")}
+        home = os.environ.get("BENCHBED_HOME")
+        variables = shared_environment(needs) | ({"BENCHBED_HOME": home} if home else {})
         self._actor = self._ray.remote(RayStation).options(
             num_cpus=needs.cpus,
             num_gpus=needs.gpus,
             max_restarts=0,
             max_task_retries=0,
-            runtime_env={"env_vars": {name: value for name, value in variables.items() if value}},
+            runtime_env={"env_vars": variables},
             **memory,
         )
         self._actors: dict[int, Any] = {}
@@ -174,20 +173,14 @@ def _started(address: str | None, needs: Needs, workers: int) -> ModuleType:
 
 def _room(resources: Mapping[str, float], needs: Needs) -> int:
     """How many runs the cluster has CPUs and GPUs for, at least one: it may still grow."""
-    rooms = [resources.get("CPU", 0) / needs.cpus]
-    if needs.gpus:
-        rooms.append(resources.get("GPU", 0) / needs.gpus)
-    return max(1, int(min(rooms)))
+    gpus = resources.get("GPU", 0) / needs.gpus if needs.gpus else math.inf
+    return max(1, int(min(resources.get("CPU", 0) / needs.cpus, gpus)))
 
 
 def gathered(out: Path, folders: list[str]) -> dict[str, bytes]:
     """The files of some folders below `out`, by their path in it."""
-    found = {}
-    for folder in folders:
-        for path in (out / folder).glob("*"):
-            if path.is_file() and not path.name.startswith("."):
-                found[f"{folder}/{path.name}"] = path.read_bytes()
-    return found
+    paths = (path for folder in folders for path in _kept((out / folder).glob("*")))
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in paths}
 
 
 def put_down(out: Path, files: dict[str, bytes]) -> None:
@@ -204,9 +197,10 @@ def put_down(out: Path, files: dict[str, bytes]) -> None:
 
 def _stamps(out: Path) -> dict[str, tuple[int, int]]:
     """What tells whether a file has changed, of every file that a run keeps."""
-    found = {}
-    for path in out.rglob("*"):
-        if path.is_file() and not path.name.startswith("."):
-            stat = path.stat()
-            found[path.relative_to(out).as_posix()] = (stat.st_mtime_ns, stat.st_size)
-    return found
+    stats = {path.relative_to(out).as_posix(): path.stat() for path in _kept(out.rglob("*"))}
+    return {path: (stat.st_mtime_ns, stat.st_size) for path, stat in stats.items()}
+
+
+def _kept(paths: Iterable[Path]) -> Iterator[Path]:
+    """The files among them, but for locks and what is being written."""
+    return (path for path in paths if path.is_file() and not path.name.startswith("."))

@@ -4,7 +4,6 @@ import sys
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console
@@ -47,9 +46,7 @@ class Reporter:
             self._bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.stop()
 

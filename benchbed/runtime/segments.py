@@ -69,15 +69,10 @@ def continued(path: Path, saved: Mapping[str, Any] | None, now: dict[str, Any], 
     """
     before = [] if saved is None else list(saved.get("segments", []))
     if before and not mixed and (found := differences(before[-1], now)):
+        threads = found == differences(before[-1], now, ("threads",))  # alone
+        how = f" (OMP_NUM_THREADS={before[-1]['threads']})" if threads else ""
         raise BenchbedError(
-            f"{path} was begun with {'; '.join(found)}: the rest may come out otherwise. Go on as it was begun"
-            f"{_how(before[-1], now)}, go on all the same with --mixed, which is recorded, or begin again with --force"
+            f"{path} was begun with {'; '.join(found)}: the rest may come out otherwise. Go on as it was begun{how}, "
+            "go on all the same with --mixed, which is recorded, or begin again with --force"
         )
     return [*before, now]
-
-
-def _how(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """What to type where the number of threads alone differs."""
-    if differences(before, now) != differences(before, now, ("threads",)):
-        return ""
-    return f" (OMP_NUM_THREADS={before['threads']})"
