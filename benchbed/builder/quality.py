@@ -151,7 +151,7 @@ def _dead(table: Table, flat: np.ndarray) -> float | None:
     """The mean accuracy of dead cells, which are one class; None where it was not trained or the space has none."""
     if not isinstance(table.space, NB201):
         return None
-    place = next(p for p in range(flat.size) if not is_connected(table._architecture(p)))
+    place = next(p for p in range(flat.size) if not is_connected(table.places.architecture(p)))
     return float(flat[place]) if np.isfinite(flat[place]) else None
 
 

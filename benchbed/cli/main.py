@@ -13,6 +13,7 @@ from .check import check
 from .config import config as config_
 from .latency import latency_app
 from .new import new
+from .plugins import Plugins
 from .report import report, verify
 from .study import study_app
 from .sweep import sweep
@@ -46,7 +47,6 @@ app.command()(sweep)
 app.command()(new)
 app.command()(check)
 
-Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="a Python file with your own plug-in")]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="SECTION.KEY=VALUE, e.g. searcher.alpha_lr=0.01 or task_options.images=10000"),
@@ -58,7 +58,7 @@ Splits = Annotated[str | None, typer.Option(help="the folder of NAS-Bench-201's 
 TableName = Annotated[str | None, typer.Option(help="score by this table, without training (see 'table list')")]
 Dataset = Annotated[str | None, typer.Option(help="of the table: cifar10, cifar100 or imagenet16-120")]
 Latency = Annotated[
-    str | None, typer.Option(help="what the search pays for: a latency FILE, FILE:DEVICE, macs or params")
+    str | None, typer.Option(help="what the search pays for: FILE, FILE:DEVICE, table:NAME:FIGURE, macs, params")
 ]
 Target = Annotated[
     float | None, typer.Option("--target-ms", "--target", help="what an architecture should cost, in the cost's unit")
@@ -92,6 +92,12 @@ def run(
     seeds: Annotated[str | None, typer.Option(help="a range such as 0:10")] = None,
     epochs: Annotated[int | None, typer.Option(help="of the search; default: the protocol's")] = None,
     steps: Annotated[int | None, typer.Option(help="of an epoch of --objective table  [default: 30]")] = None,
+    fidelity: Annotated[
+        int | None, typer.Option(help="epochs of the accuracies that --objective table climbs  [default: the full]")
+    ] = None,
+    figure: Annotated[
+        str | None, typer.Option(help="a further figure of the table, which --objective table climbs instead")
+    ] = None,
     protocol: ProtocolName = None,
     preset: Preset = None,
     budget: Annotated[
@@ -122,8 +128,8 @@ def run(
 
     options = given(
         space=space, objective=objective, task=task, data=data, splits=splits, table=table, dataset=dataset,
-        latency=latency, target=target, seed=seed, epochs=epochs, steps=steps, protocol=protocol, preset=preset,
-        budget=budget, device=device, config=config, set=settings, plugin=plugin,
+        latency=latency, target=target, seed=seed, epochs=epochs, steps=steps, fidelity=fidelity, figure=figure,
+        protocol=protocol, preset=preset, budget=budget, device=device, config=config, set=settings, plugin=plugin,
     )  # fmt: skip
     if explain:
         from ..report.protocols import explain as show
@@ -195,7 +201,6 @@ def list_(
     plugin: Plugins = None,
 ) -> None:
     """Every plug-in with one line; with a kind and a name, its options, their defaults and where they come from."""
-    _register(plugin)
     if kind == "record-schema":
         from ..pipeline.record import schema
 
@@ -228,7 +233,6 @@ def describe(
     plugin: Plugins = None,
 ) -> None:
     """Parameters, FLOPs, canonical form and a drawing of an architecture; its figures in a table."""
-    _register(plugin)
     from ..pipeline.resolve import with_settings
     from ..report.draw import draw_cell, text_drawing
     from ..spaces.load import load_space
@@ -263,13 +267,6 @@ def _summary(records: "Results") -> None:
     assert place is not None
     chosen_from = load_space(one.space, one.config.get("space_options"))
     run_summary(one, chosen_from, console_(), shown(place / one.id), records.full)
-
-
-def _register(files: list[Path] | None) -> None:
-    from ..registry import add_file
-
-    for file in files or []:
-        add_file(file)
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="a Python file with your own plug-in")]
+from .plugins import Plugins
 
 
 def report(
@@ -17,12 +17,9 @@ def report(
 
     Exit status 1 where a damaged record was left out.
     """
-    from .. import registry
     from ..report.collect import place_of
     from ..report.write import Report
 
-    for file in plugin or []:
-        registry.add_file(file)
     place = place_of(runs)
     made = Report(place, out or place / "report", runs)
     for line in made.found.problems:
@@ -49,12 +46,9 @@ def verify(
 
     Exit status 0 where all that was asked for repeats, 1 where something differs, 3 where it cannot be compared here.
     """
-    from .. import registry
     from ..report.verify import verified
     from ..runtime.progress import Reporter
 
-    for file in plugin or []:
-        registry.add_file(file)
     left_out = [] if skip is None else [stage.strip() for stage in skip.split(",")]
     with Reporter(quiet) as reporter:
         found = verified(record, device, left_out, reporter)

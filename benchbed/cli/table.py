@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import BenchbedError
+from .plugins import Plugins
 
 if TYPE_CHECKING:
     from ..space import Architecture
@@ -38,7 +39,7 @@ def list_() -> None:
 
 
 @table_app.command()
-def info(name: Name, as_json: Json = False) -> None:
+def info(name: Name, plugin: Plugins = None, as_json: Json = False) -> None:
     """What a table holds: figures, seeds, sources, units, fingerprint."""
     from ..tables import Table
     from ..tables.show import facts, text
@@ -52,10 +53,12 @@ def import_(
     paths: Annotated[list[Path], typer.Argument(help="one source, or several that make one table")],
     name: Annotated[str, typer.Option(help="what the table will be called")],
     force: Force = False,
+    space: Annotated[str | None, typer.Option(help="whose architectures CSV files hold; default: nb201")] = None,
+    plugin: Plugins = None,
     no_verify: Annotated[bool, typer.Option("--no-verify", help="do not check the MD5 in a file's name")] = False,
-    partial: Annotated[bool, typer.Option("--partial", help="admit a CSV file that lacks cells")] = False,
+    partial: Annotated[bool, typer.Option("--partial", help="admit a CSV file that lacks some")] = False,
 ) -> None:
-    """Make a table from NAS-Bench-201's .pth, a NATS-Bench folder or file, or CSV files."""
+    """Make a table from NAS-Bench-201's .pth, a NATS-Bench folder or file, or CSV files of any space."""
     from ..runtime.progress import Reporter
     from ..tables.importing import import_table
 
@@ -68,7 +71,9 @@ def import_(
                 reporter.begin("reading cells", total)
             reporter.advance(done)
 
-        table = import_table(paths, name, force=force, verify=not no_verify, partial=partial, progress=progress)
+        table = import_table(
+            paths, name, space=space, force=force, verify=not no_verify, partial=partial, progress=progress
+        )
     _imported(table)
 
 
@@ -87,9 +92,10 @@ def fetch(
 def export(
     name: Name,
     file: Annotated[Path, typer.Argument(help="the CSV file to write")],
+    plugin: Plugins = None,
     force: Force = False,
 ) -> None:
-    """Write a table's accuracies to a CSV file: column arch, then one column a figure."""
+    """Write a table to a CSV file, which imports again: column arch, a column a figure, and what else there is."""
     from ..tables import Table
     from ..tables.show import to_csv
 
@@ -119,7 +125,7 @@ def build(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="scoring.KEY=VALUE or task_options.KEY=VALUE")
     ] = None,
-    plugin: Annotated[list[Path] | None, typer.Option("--plugin", help="a Python file with your own space")] = None,
+    plugin: Plugins = None,
     force: Force = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="print errors only")] = False,
 ) -> None:
@@ -153,6 +159,7 @@ def quality(
     name: Name,
     reference: Annotated[str | None, typer.Option(help="another table of the space, such as nb201")] = None,
     page: Annotated[Path | None, typer.Option(help="also write this Markdown page, with pictures beside it")] = None,
+    plugin: Plugins = None,
     keep: Annotated[bool, typer.Option("--keep", help="write the figures into the table, for 'table info'")] = False,
     as_json: Json = False,
 ) -> None:
@@ -181,6 +188,7 @@ def whois(
     table: Annotated[str, typer.Option(help="an imported table's name, or an .npz file")],
     epochs: Annotated[int | None, typer.Option(help="of the trainings; default: the full ones")] = None,
     tolerance: Annotated[float | None, typer.Option(help="in points; default: half of a figure's last decimal")] = None,
+    plugin: Plugins = None,
     most: Annotated[int, typer.Option(min=1, help="cells that are shown")] = 10,
     as_json: Json = False,
 ) -> None:
@@ -208,6 +216,7 @@ def query(
     dataset: Annotated[str, typer.Option(help="cifar10, cifar100 or imagenet16-120; of a built table its task")],
     split: Annotated[str, typer.Option(help="valid, test, or valid+test where the table has it")],
     epochs: Annotated[int, typer.Option(help="as in the table: 12 or 200 for NAS-Bench-201")],
+    plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
     """One architecture's accuracy in a table: mean over seeds, their number, their spread."""

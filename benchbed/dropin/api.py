@@ -344,7 +344,7 @@ class Benchmark:
 
     def _read(self, index: int) -> Cell:
         architecture, trials = self.table.arch(index), self.table.trials
-        place = int(self.table._place(architecture))
+        place = int(self.table.place(architecture))
         if trials is not None:
             records = trials.cell(place, index, architecture.text)
             return OrderedDict((hp, self._results.of(record)) for hp, record in records.items())

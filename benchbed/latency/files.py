@@ -11,11 +11,11 @@ from ..errors import BenchbedError, unknown
 from ..runtime.files import one_line
 from ..space import Space
 from ..tables.csv_reader import Sheet
+from ..tables.notations import KEYS, native
 
 FORMAT = "benchbed-latency"
 UNIT = "ms"
 AUTHORS_FIELDS = ("count", "mean", "var")  # of mobile_trim.yaml; times in ms
-STRING_COLUMNS = ("arch_str", "arch")  # of a CSV of whole networks: the architecture's native string
 OTHER_COLUMNS = ("index",)  # no device
 
 
@@ -123,10 +123,10 @@ def read_whole(path: Path, column: str | None, space: Space) -> tuple[np.ndarray
     Raises BenchbedError that names the line for a string of another space, a repetition or a time that is not positive.
     """
     sheet = Sheet(path)
-    strings = next((name for name in STRING_COLUMNS if name in sheet.header), None)
+    strings = next((name for name in KEYS if name in sheet.header), None)
     if strings is None:
-        raise BenchbedError(f"latency table {path} has no column of architectures: expected {STRING_COLUMNS[0]}")
-    devices = [name for name in sheet.header if name not in (*STRING_COLUMNS, *OTHER_COLUMNS)]
+        raise BenchbedError(f"latency table {path} has no column of architectures: expected {KEYS[0]}")
+    devices = [name for name in sheet.header if name not in (*KEYS, *OTHER_COLUMNS)]
     if column is None:
         if len(devices) != 1:
             some = ", ".join(devices[:4])
@@ -140,7 +140,7 @@ def read_whole(path: Path, column: str | None, space: Space) -> tuple[np.ndarray
     values = np.full([len(p.operations) for p in space.positions], np.nan)
     for row, (text, time) in enumerate(zip(sheet.text(strings), times, strict=True)):
         try:
-            choices = space.parse(text).choices
+            choices = space.parse(native(text, space)).choices
         except BenchbedError as error:
             raise BenchbedError(f"{sheet.where(row)}: {error}") from None
         if not np.isnan(values[choices]):

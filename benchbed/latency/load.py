@@ -1,4 +1,4 @@
-"""A cost by what a user gives: a latency file, a file and a column, or `macs` and `params`."""
+"""A cost by what a user gives: a latency file, a file and a column, a table's further figure, `macs` or `params`."""
 
 import hashlib
 import json
@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import BenchbedError
 from ..space import Space
+from ..tables.table import Table
 from .costs import AdditiveCost, WholeCost
 from .files import UNIT, read_entries, read_whole
 from .layout import Layout, layout_of
@@ -26,7 +27,7 @@ def split_source(source: str) -> tuple[Path, str | None]:
 
 def absolute_source(source: str) -> str:
     """The source with its file's absolute path."""
-    if source in COUNTED:
+    if source in COUNTED or _of_table(source):
         return source
     path, column = split_source(source)
     return str(path.absolute()) + ("" if column is None else f":{column}")
@@ -41,13 +42,14 @@ def load_cost(source: str, space: Space, name: str) -> AdditiveCost | WholeCost:
     if source in COUNTED:
         fixed, entries = space.unit_costs(COUNTED[source])
         return AdditiveCost(space, fixed / MILLION, np.asarray(entries) / MILLION, source, "M")
+    if _of_table(source):
+        return _further(source, space, name)
     path, column = split_source(source)
     try:
         stamp = path.stat()
     except OSError as error:
-        raise BenchbedError(
-            f"cannot read latency table {path}: {error.strerror} (expected FILE, FILE:COLUMN, {', '.join(COUNTED)})"
-        ) from None
+        forms = ", ".join(("FILE", "FILE:COLUMN", "table:NAME:FIGURE", *COUNTED))
+        raise BenchbedError(f"cannot read latency table {path}: {error.strerror} (expected {forms})") from None
     if path.suffix.lower() == ".csv":
         key = tuple(p.operations for p in space.positions)
         return _whole(path, column, _Of(space, key), (stamp.st_mtime_ns, stamp.st_size))
@@ -60,10 +62,30 @@ def content_of(source: str, space: Space, name: str) -> str:
     """SHA-256 of what the source says, wherever it lies and whatever images the space is then counted for."""
     if source in COUNTED:
         return hashlib.sha256(source.encode()).hexdigest()
-    if split_source(source)[0].suffix.lower() == ".csv":
+    if _of_table(source) or split_source(source)[0].suffix.lower() == ".csv":
         return load_cost(source, space, name).fingerprint
     times = read_entries(split_source(source)[0], name).times
     return hashlib.sha256(json.dumps(sorted(times.items())).encode()).hexdigest()
+
+
+def _of_table(source: str) -> bool:
+    return source.startswith("table:") and not Path(source).exists()
+
+
+def _further(source: str, space: Space, name: str) -> WholeCost:
+    """A further figure of an imported table, in the unit of its source, which goes by the figure's own name."""
+    where, colon, figure = source.removeprefix("table:").rpartition(":")
+    if not colon:
+        raise BenchbedError(f"cost '{source}': expected table:NAME:FIGURE, such as table:nb201:pixel3_latency")
+    table = Table.open(where)
+    if table.meta["space"] != name:
+        raise BenchbedError(f"cost '{source}': table {table.name} is of space '{table.meta['space']}', not '{name}'")
+    values = table.further(figure)
+    if values.shape != tuple(len(p.operations) for p in space.positions):
+        raise BenchbedError(f"cost '{source}': the table lists some architectures of '{name}', a cost needs all")
+    if (values <= 0).any():
+        raise BenchbedError(f"cost '{source}': {figure} goes down to {np.nanmin(values):g}, expected numbers above 0")
+    return WholeCost(space, values, figure, figure)
 
 
 class _Of:

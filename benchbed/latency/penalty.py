@@ -31,7 +31,7 @@ class CostOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    table: str = Field(description="FILE, FILE:COLUMN, macs or params")
+    table: str = Field(description="FILE, FILE:COLUMN, table:NAME:FIGURE, macs or params")
     target: float = Field(gt=0, description="T: what an architecture should cost")
     regulariser: Literal["add#linear", "mul#log"] = Field(
         "add#linear", description="how a gradient searcher's loss holds the cost (official default: mul#log)"

@@ -23,6 +23,7 @@ from ..errors import BenchbedError
 from ..objective import Batch, Evaluation, Keep, Measure, Objective, Tree
 from ..space import Architecture, Space
 from ..tables.figures import Figure
+from ..tables.places import counted
 from ..tables.table import Table
 from ..task import Seal, Split, Task
 from .multilinear import Multilinear
@@ -54,8 +55,10 @@ class TableObjective(Objective):
         if trainings is None:
             self.provides = frozenset()
         self._trained: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        gaps = int(np.isnan(accuracy).sum())
-        if gaps:
+        if accuracy.shape != tuple(len(p.operations) for p in space.positions):
+            held = f"{len(accuracy):,} of the {counted(space.size())}"
+            raise BenchbedError(f"objective 'table' needs every architecture: {name} holds {held}")
+        if gaps := int(np.isnan(accuracy).sum()):
             raise BenchbedError(
                 f"objective 'table' needs every cell: {name} lacks {gaps:,} of {prod(accuracy.shape):,}"
             )
@@ -72,6 +75,20 @@ class TableObjective(Objective):
         figure = Figure(dataset, "valid", epochs or table.full_epochs)
         name, trainings = f"{figure.words} in table {table.name}", partial(trainings_of, table, dataset)
         return cls(table.space, table.values(*figure), name, steps or STEPS, trainings)
+
+    @classmethod
+    def of_further(cls, table: Table, name: str, steps: int | None = None) -> "TableObjective":
+        """The objective of a further figure in percent, such as accuracies by one trained supernet.
+
+        It has no trainings of fewer epochs. Raises BenchbedError if the table lacks it or a cell of it, or if it holds
+        what is no percentage.
+        """
+        values = table.further(name)
+        if values.size and not (np.nanmin(values) >= 0 and np.nanmax(values) <= 100):
+            least, most = np.nanmin(values), np.nanmax(values)
+            raise BenchbedError(f"figure '{name}' of table {table.name} goes from {least:g} to {most:g}: objective "
+                                "'table' climbs accuracies in percent, 0 to 100")  # fmt: skip
+        return cls(table.space, values, f"figure '{name}' in table {table.name}", steps or STEPS)
 
     def value(self, gates: Tensor) -> Tensor:
         """The accuracy in percent, float64 (K,), of gates (K, P, O); differentiable."""

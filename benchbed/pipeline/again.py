@@ -76,7 +76,7 @@ def as_given(saved: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]
         "budget": saved.get("budget"),
         "origins": Origins({**saved.get("origins", {}), **raw.get("origins", {})}),
         **({"foreign": foreign} if (foreign := saved.get("foreign")) else {"epochs": saved["epochs"]}),
-        **{key: saved[key] for key in ("steps", "fidelity") if saved.get(key) is not None},
+        **{key: saved[key] for key in ("steps", "fidelity", "figure") if saved.get(key) is not None},
         "searcher": {"name": saved["searcher"]["name"], **saved["searcher"]["options"]},
         "supernet": saved["supernet"],
         "task_options": saved.get("task_options", {}),

@@ -130,7 +130,10 @@ def space_of(config: RunConfig, task: Task) -> Space:
 
 def _table_objective(config: RunConfig) -> TableObjective:
     assert config.table is not None
-    return TableObjective.of(config.table.open(), config.table.dataset, config.steps, config.fidelity)
+    table = config.table.open()
+    if config.figure is not None:
+        return TableObjective.of_further(table, config.figure, config.steps)
+    return TableObjective.of(table, config.table.dataset, config.steps, config.fidelity)
 
 
 def check_config(config: RunConfig) -> None:
@@ -147,7 +150,8 @@ def check_config(config: RunConfig) -> None:
     if config.foreign is not None:
         searcher = searcher_class(space, searcher_class.Options(**config.searcher.options), Streams(config.seed))
         give(searcher, torch.zeros(space.mask.shape))
-    for role in ("supernet", "network"):
+    needed = {"supernet": config.supernet is not None, "network": config.supernet or config.scoring}
+    for role in (role for role, is_needed in needed.items() if is_needed):
         try:
             import_class(getattr(space, role))
         except (ImportError, AttributeError, ValueError) as error:

@@ -75,6 +75,8 @@ class RunKeywords(Common, PoolOptions, total=False):
     target: float
     epochs: int
     steps: int
+    fidelity: int
+    figure: str
     budget: str
     dry_run: bool
     full_cost: bool

@@ -58,6 +58,7 @@ class RunConfig(BaseModel):
     epochs: int  # of the search's schedule
     budget: str | None = None  # what search and tuning may spend together, such as steps=1000: see budget.py
     fidelity: int | None = None  # training epochs of the accuracies that a table objective descends; None: the full
+    figure: str | None = None  # a further figure of the table, which a table objective climbs in place of accuracies
     steps: int | None = None  # of an epoch of a table objective; None: its own number, or a supernet's batches
     searcher: PluginConfig
     supernet: SupernetOptions | None  # None: the objective is a table
@@ -77,7 +78,7 @@ class RunConfig(BaseModel):
             "cost",
             "foreign",
         }  # in `space_key`; the cost by its own key, below
-        left_out |= {name for name in ("steps", "fidelity", "budget") if getattr(self, name) is None}
+        left_out |= {name for name in ("steps", "fidelity", "figure", "budget") if getattr(self, name) is None}
         if self.processes == 1:
             left_out.add("processes")
         supernet: dict[str, Any] = {}

@@ -80,7 +80,7 @@ def full_search(
     check_timeable(raw)
     raw = followed(raw)
     own = raw.get("protocol") is not None and load(str(raw["protocol"])).paper != "ours"
-    dropped = ("epochs", "supernet", "objective", "steps", "fidelity", "budget")
+    dropped = ("epochs", "supernet", "objective", "steps", "fidelity", "figure", "budget")
     stripped = {key: value for key, value in raw.items() if key not in dropped}
     its = {"protocol": raw["protocol"] if own else GENERIC, "table": raw.get("table", "none")}
     config = resolve({**stripped, **its}, searcher, selector, 0)

@@ -32,7 +32,7 @@ from .protocol import (
     section_of,
     values_of,
 )
-from .tables import TableConfig, fidelity, table_config
+from .tables import TableConfig, fidelity, further_figure, table_config
 
 OBJECTIVES = ("supernet", "table")
 MOST_SEEDS = 100_000
@@ -43,7 +43,7 @@ PLAIN: dict[str, type] = {
     "space": str, "objective": str, "task": str, "seed": int, "seeds": str, "preset": str, "protocol": str,
     "epochs": int, "budget": str,
     "device": str, "out": str, "data": str, "splits": str, "table": str, "dataset": str, "steps": int, "fidelity": int,
-    "foreign": str,
+    "figure": str, "foreign": str,
 }  # fmt: skip
 
 
@@ -120,7 +120,7 @@ def resolve(raw: Mapping[str, Any], searcher: str, selector: str, seed: int) -> 
     space = raw.get("space", "nb201")
     found_space = registry.find("space", space)
     space_sha256 = None if registry.is_ours(found_space) else file_sha256("space", space)
-    table = table_config(raw, objective, space, space_sha256 is None)
+    table = table_config(raw, objective, space)
     task = _task(raw, table if objective == "table" else None)
     names = {kind: answers(kind, name) for kind, name in
              (("searcher", searcher), ("selector", selector), ("space", space))}  # fmt: skip
@@ -142,6 +142,7 @@ def resolve(raw: Mapping[str, Any], searcher: str, selector: str, seed: int) -> 
         epochs=_whole("epochs", raw.get("epochs", base["epochs"].value if "epochs" in base else None), 1),
         budget=None if (limit := raw.get("budget")) is None else str(Budget.parse(limit)),
         fidelity=fidelity(raw | _plain(raw, base, "fidelity"), table, objective),
+        figure=further_figure(raw, table, objective),
         steps=_steps(raw | _plain(raw, base, "steps"), objective),
         searcher=_plugin("searcher", searcher, options),
         supernet=_supernet(raw, objective, section_of(base, "supernet")),
@@ -156,7 +157,7 @@ def resolve(raw: Mapping[str, Any], searcher: str, selector: str, seed: int) -> 
 def flat(config: RunConfig) -> dict[str, Any]:
     """A configuration by section and key, as a user would have given it."""
     plain = {key: getattr(config, key) for key in ("space", "objective", "task", "seed", "epochs", "budget",
-             "fidelity", "steps", "data", "splits")}  # fmt: skip
+             "fidelity", "figure", "steps", "data", "splits")}  # fmt: skip
     table = {} if config.table is None else {"table": config.table.name, "dataset": config.table.dataset}
     models = {"supernet": config.supernet, "scoring": config.scoring, "cost": config.cost}
     return {

@@ -36,7 +36,7 @@ class TableConfig(BaseModel):
         return table
 
 
-def table_config(raw: Mapping[str, Any], objective: str, space: str, ours: bool) -> TableConfig | None:
+def table_config(raw: Mapping[str, Any], objective: str, space: str) -> TableConfig | None:
     """The table that scores, and that a table objective descends. Raises BenchbedError where it cannot do either."""
     name, dataset = raw.get("table"), raw.get("dataset")
     if name is None and objective != "table":
@@ -55,7 +55,7 @@ def table_config(raw: Mapping[str, Any], objective: str, space: str, ours: bool)
             raise BenchbedError(f"table '{name}' needs a data set: add --dataset {'|'.join(known)}")
         (dataset,) = known
     table = Table.open(name)
-    if table.meta["space"] != space or not ours:
+    if table.meta["space"] != space:
         raise BenchbedError(f"table {name} is of the space {table.meta['space']}: it cannot score space '{space}'")
     for split in ("valid", "test"):
         if (figure := Figure(dataset, split, table.full_epochs)) not in table.figures:
@@ -90,6 +90,18 @@ def _datasets(name: str) -> tuple[str, ...]:
         return Table.open(name).datasets
     except BenchbedError:
         return DATASETS
+
+
+def further_figure(raw: Mapping[str, Any], table: TableConfig | None, objective: str) -> str | None:
+    """Raises BenchbedError where the table has no further figure of this name, or accuracies are asked for beside."""
+    if (name := raw.get("figure")) is None:
+        return None
+    if objective != "table" or table is None:
+        raise BenchbedError(f"figure = '{name}': of objective 'table', whose further figure it is")
+    if raw.get("fidelity") is not None:
+        raise BenchbedError(f"figure = '{name}' and fidelity: a further figure is of no number of epochs, give one")
+    table.open().further(name)
+    return str(name)
 
 
 def fidelity(raw: Mapping[str, Any], table: TableConfig | None, objective: str) -> int | None:

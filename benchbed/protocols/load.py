@@ -34,8 +34,8 @@ FOLDER = Path(__file__).parent
 SECTIONS = ("supernet", "scoring", "task_options", "space_options", "cost")
 PLUGINS = {"searchers": "searcher", "selectors": "selector"}  # sections by plug-in -> the section of a configuration
 PLAIN = (
-    "space", "objective", "task", "seed", "seeds", "epochs", "steps", "fidelity", "table", "dataset", "searcher",
-    "selector",
+    "space", "objective", "task", "seed", "seeds", "epochs", "steps", "fidelity", "figure", "table", "dataset",
+    "searcher", "selector",
 )  # fmt: skip
 IN_CASES = ("epochs", "steps", "fidelity")  # plain keys that a case may set
 KINDS = ("searcher", "selector", "space", "task")

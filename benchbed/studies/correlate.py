@@ -25,8 +25,8 @@ from ..study import Files, Job, Lab, Records, Several, Study, StudyOptions, fini
 from ..tables.figures import Figure
 from ..tables.table import Table
 
-FORMS = ("params", "flops", "SPLIT@EPOCHS", "DATASET/SPLIT@EPOCHS", "TABLE:DATASET/SPLIT@EPOCHS", "alpha:SEARCH",
-         "scores:RUN", "supernet:SEARCH", "supernet:SEARCH@N")  # fmt: skip
+FORMS = ("params", "flops", "figure:NAME", "SPLIT@EPOCHS", "DATASET/SPLIT@EPOCHS", "TABLE:DATASET/SPLIT@EPOCHS",
+         "alpha:SEARCH", "scores:RUN", "supernet:SEARCH", "supernet:SEARCH@N")  # fmt: skip
 MEASURED = 200  # architectures whose paths a supernet is measured on, unless told otherwise
 AT_ONCE = 50  # of them
 LEAST_P = 1e-12  # below it a probability is as good as none
@@ -39,7 +39,8 @@ class Options(StudyOptions):
     table: str = Field(description="the table whose full training is the truth")
     dataset: str = Field(description="of the table")
     predictor: Several = Field(
-        description="params, flops, [[TABLE:]DATASET/]SPLIT@EPOCHS, alpha:SEARCH, supernet:SEARCH[@N], scores:RUN"
+        description="params, flops, figure:NAME, [[TABLE:]DATASET/]SPLIT@EPOCHS, alpha:SEARCH, supernet:SEARCH[@N], "
+        "scores:RUN"
     )
     top: float = Field(0.1, gt=0, lt=1, description="the fraction that is the top")
 
@@ -116,6 +117,8 @@ def predictor(text: str, truth: Truth) -> np.ndarray:
     form, colon, rest = text.partition(":")
     if text in ("params", "flops"):
         return table.cost(text, dataset).reshape(-1).astype(np.float64)
+    if form == "figure":
+        return table.further(rest).reshape(-1)
     if form == "alpha":
         return _summed(np.log(np.maximum(_probabilities(Path(rest), table), LEAST_P)), table)
     if form == "supernet":
@@ -126,13 +129,17 @@ def predictor(text: str, truth: Truth) -> np.ndarray:
     if found is None:
         raise unknown("predictor", text, FORMS)
     other = Table.open(form) if colon else table
-    if other.meta["space"] != table.meta["space"] or other.shape != table.shape:
+    if other.meta["space"] != table.meta["space"]:
         raise BenchbedError(f"predictor '{text}': table {other.name} is of space {other.meta['space']}, the truth of "
                             f"{table.meta['space']}")  # fmt: skip
     own = Figure(found["dataset"] or dataset, found["split"], int(found["epochs"]))
     if other.fingerprint == table.fingerprint and own == truth.figure:
         raise BenchbedError(f"predictor '{text}' is the truth itself: expected another figure")
-    return other.values(*own).reshape(-1)
+    values = other.values(*own).reshape(-1)
+    if not other.places.missing and not table.places.missing:
+        return values
+    places = np.array([other.places.of(table.places.architecture(place)) for place in range(len(table.places))])
+    return np.where(places >= 0, values[places], np.nan)
 
 
 def _by_supernet(text: str, truth: Truth) -> np.ndarray:
@@ -150,10 +157,9 @@ def _by_supernet(text: str, truth: Truth) -> np.ndarray:
     if not 3 <= count <= len(known):
         raise BenchbedError(f"predictor 'supernet:{text}': {count} architectures, expected 3 to {len(known):,}")
     drawn = np.random.default_rng(0).choice(known, count, replace=False)
-    choices = np.stack(np.unravel_index(drawn, truth.table.shape), axis=1)
     space, found = parts.space, np.full(truth.values.shape, np.nan)
     for some in range(0, count, AT_ONCE):
-        cells = [space.architecture_of(tuple(map(int, row))) for row in choices[some : some + AT_ONCE]]
+        cells = [truth.table.places.architecture(place) for place in drawn[some : some + AT_ONCE].tolist()]
         gates = torch.from_numpy(np.stack([space.gates(cell) for cell in cells]))
         found[drawn[some : some + AT_ONCE]] = parts.objective.measure(gates).accuracy.double().numpy()
     return found
@@ -161,10 +167,10 @@ def _by_supernet(text: str, truth: Truth) -> np.ndarray:
 
 def _summed(of_each: np.ndarray, table: Table) -> np.ndarray:
     """float64 (n,): the sum over positions of what (P, O) says of each operation."""
-    total = np.zeros(table.shape)
-    for i, (row, count) in enumerate(zip(of_each, table.shape, strict=True)):
-        total = total + row[:count].reshape([-1 if j == i else 1 for j in range(len(table.shape))])
-    return total.reshape(-1)
+    total = np.zeros(len(table.places))
+    for row, chosen in zip(of_each, table.places.choices().T, strict=True):
+        total += np.where(chosen >= 0, row[chosen], 0.0)
+    return total
 
 
 def _probabilities(search: Path, table: Table) -> np.ndarray:

@@ -157,14 +157,14 @@ def _laid_over(given: Mapping[str, Any], kind: str, value: float) -> dict[str, f
 
 def _drawn(space: Space, config: RunConfig, seed: int, count: int) -> list[Architecture]:
     """Uniform random architectures of the run's own stream; of a partial table, those that it has."""
-    rng, known = Streams(seed).numpy("random architectures"), None
+    rng, table, known = Streams(seed).numpy("random architectures"), None, None
     if config.table is not None:
         table = config.table.open()
-        known = np.isfinite(table.values(config.table.dataset, "test", table.full_epochs))
+        known = np.isfinite(table.values(config.table.dataset, "test", table.full_epochs)).reshape(-1)
     found: list[Architecture] = []
     while len(found) < count:
         one = space.random(rng)
-        if known is None or known[one.choices]:
+        if table is None or known is None or ((place := table.places.of(one)) >= 0 and known[place]):
             found.append(one)
     return found
 
@@ -175,6 +175,8 @@ def _whole(config: RunConfig, cost: AdditiveCost | WholeCost) -> Cloud | None:
         return None
     table = config.table.open()
     accuracy = table.values(config.table.dataset, "test", table.full_epochs).ravel()
+    if table.places.missing:  # too large a space for a cloud of all
+        return None
     there = np.isfinite(accuracy)
     return Cloud(values_of_all(cost).ravel()[there], accuracy[there])
 

@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -40,6 +40,16 @@ class Sheet:
 
     def __len__(self) -> int:
         return len(self.lines)
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Forgets the other rows."""
+        self.lines = [self.lines[row] for row in rows]
+        self._columns = {name: tuple(fields[row] for row in rows) for name, fields in self._columns.items()}
+
+    def is_numeric(self, column: str) -> bool:
+        """Whether every field is a finite number or empty, and one is a number."""
+        texts = [text for text in self._columns[column] if text.strip()]
+        return bool(texts) and all(math.isfinite(_number(text)) for text in texts)
 
     def where(self, row: int) -> str:
         """The file and the line of a row, for an error."""

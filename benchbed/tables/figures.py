@@ -17,6 +17,7 @@ So CIFAR-10's validation and test accuracy are of two different networks, and th
 """
 
 import re
+from numbers import Integral
 from typing import NamedTuple
 
 from ..errors import BenchbedError, unknown
@@ -40,7 +41,8 @@ _SPLITS_ELSEWHERE = {
     "val": "split valid",
     "validation": "split valid",
 }
-_NAME = re.compile(r"(cifar10|cifar100|imagenet16|imagenet16-120)_(valid|test|valid\+test)_([1-9][0-9]*)")
+DATASET = r"[a-z0-9][a-z0-9.-]*"  # in a column's name
+_NAME = re.compile(rf"({DATASET})_(valid|test|valid\+test)_([1-9][0-9]*)")
 
 
 def in_epochs(count: int) -> str:
@@ -89,6 +91,17 @@ def refusal(table: str, wanted: Figure, known: list[Figure], space: str) -> Benc
     return BenchbedError(
         f"table {table} has no {wanted.words}: nearest {nearest}; it has {has}" + (f" ({hint})" if hint else "")
     )
+
+
+def check_words(dataset: object, split: object, epochs: object) -> None:
+    """Raises BenchbedError for what cannot name a figure, whatever the table has."""
+    for word, value, kind, expected in (
+        ("data set", dataset, str, "a name"),
+        ("split", split, str, "a name"),
+        ("epochs", epochs, Integral, "a whole number"),
+    ):
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise BenchbedError(f"{word} {value!r}: expected {expected}")
 
 
 def how_to_get(column: str, space: str) -> str:

@@ -1,11 +1,20 @@
-"""A CSV file with a column `arch` (or `arch_str`): a row a cell, accuracies in percent, such as `cifar10_test_200`.
+"""A CSV file with a row an architecture, its string in a column `arch`, and accuracies in percent.
 
-Further columns that are understood: `index` (the official index), `<data set>_train_seconds_<epochs>` (on cifar10 of
-the run on half of the images, as in the public exports), `<data set>_gpu_latency_s`, `<data set>_params_M` and
-`<data set>_flops_M` (compared with the formula, whose values the table holds), and the numbers of seeds: `n_seeds`
-for all figures of 200 epochs, or `n_seeds_v11` and `n_seeds_nats`. The last two stand in a merged export whose
-validation accuracies are of NAS-Bench-201 v1.1 and whose test accuracies are of NATS-Bench v1.0: accuracy times seeds
-times images is a whole number in every row if the count is the right one, and not if it is the other.
+A column such as `cifar10_test_200` is a figure: data set, split, epochs. The column of architectures may also be called
+`arch_str`, `net_str` or `net`, and cells of NAS-Bench-201 may be written as `notations` says. What else is understood:
+
+- `index`: the official index.
+- FIGURE`_seconds`, FIGURE`_runs`, FIGURE`_seed_`NAME: of one figure, as `table export` writes them. A data set's
+  `_train_seconds_`EPOCHS is of all its figures of so many epochs; on NAS-Bench-201's cifar10, as in the public exports,
+  of the run on half of the images.
+- a data set's `_gpu_latency_s`, and `_params` and `_flops`, counts, or `_params_M` and `_flops_M`, millions. Of
+  NAS-Bench-201 millions are compared with the formula, whose values the table holds.
+- `n_seeds`, for all figures of 200 epochs, or `n_seeds_v11` and `n_seeds_nats`. The last two stand in a merged export
+  whose validation accuracies are of NAS-Bench-201 v1.1 and whose test accuracies are of NATS-Bench v1.0: accuracy times
+  seeds times images is a whole number in every row if the count is the right one, and not if it is the other.
+
+Any other column of numbers is a further figure under its own name, such as a latency or a robust accuracy; it may have
+gaps, and a file of further figures alone joins those that hold accuracies.
 """
 
 import re
@@ -16,8 +25,11 @@ import numpy as np
 
 from ..errors import BenchbedError
 from .csv_reader import Sheet
-from .figures import Figure, dataset_named, figure_named
-from .table_builder import SIZE, Draft, check_percent
+from .figures import DATASET, Figure, dataset_named, figure_named
+from .notations import KEYS
+from .places import counted
+from .table import FURTHER
+from .table_builder import Draft, check_percent
 
 _COUNTS: dict[str, Callable[[Figure], bool]] = {
     "n_seeds": lambda f: f.epochs == 200,
@@ -25,55 +37,80 @@ _COUNTS: dict[str, Callable[[Figure], bool]] = {
     "n_seeds_nats": lambda f: f.epochs == 200 and f.split == "test",
 }
 MOST_RUNS = 127  # behind one mean: what the table's counts hold
-_DATASET = "(cifar10|cifar100|imagenet16|imagenet16-120)"
-_SECONDS = re.compile(rf"{_DATASET}_train_seconds_([1-9][0-9]*)")
-_COST = re.compile(rf"{_DATASET}_(params_M|flops_M|gpu_latency_s)")
+_SECONDS = re.compile(rf"({DATASET})_train_seconds_([1-9][0-9]*)")
+_COST = re.compile(rf"({DATASET})_(params|flops|params_M|flops_M|gpu_latency_s)")
+_OF_FIGURE = re.compile(r"(.+?)_(seconds|runs|seed_(.+))")
 
 
 def read_csv(path: Path, draft: Draft, partial: bool) -> None:
     """Adds the file to the draft. Raises BenchbedError, one line that names line and column, for a bad one.
 
-    A file that lacks cells, or values of some, is refused unless `partial`.
+    A file with accuracies that lacks architectures, or values of some, is refused unless `partial`.
     """
-    sheet, source = Sheet(path, {"arch_str": "arch"}), path.name
+    sheet, source = Sheet(path), path.name
     places = _places(sheet, draft)
-    if len(places) < SIZE and not partial:
-        missing = np.setdiff1d(np.arange(SIZE), places)[0]
-        cell = draft.space.architecture_of(tuple(int(k) for k in np.unravel_index(missing, (5,) * 6)))
-        raise BenchbedError(f"{path} has {len(places):,} of the {SIZE:,} cells, {cell} is not among them: "
-                            "--partial imports what there is")  # fmt: skip
     figures = [figure for name in sheet.header if (figure := figure_named(name))]
     if len(set(figures)) < len(figures):
         raise BenchbedError(f"{path} has two columns of the same figure, under a short and a long name")
-    if not figures:
-        raise BenchbedError(f"{path} has no accuracy column: expected names such as cifar10_test_200")
-    if "index" in sheet.header and len(places) == SIZE:
+    if figures and not partial:
+        _refuse_gaps(path, places, draft)
+    if "index" in sheet.header and len(places) == len(draft) and draft.grid is not None:
         draft.set_order(_in_index_order(sheet, places), source)
     ignored = []
     for name in sheet.header:
+        if name in (*KEYS, "index"):
+            continue
         if (figure := figure_named(name)) is not None:
             draft.add(f"accuracy/{figure}", places, _accuracies(sheet, name, partial), source)
-        elif not _other(sheet, name, places, draft, figures, partial) and name not in ("arch", "index"):
-            ignored.append(name)
+        elif not _other(sheet, name, places, draft, figures, partial):
+            if sheet.is_numeric(name) and "/" not in name:
+                draft.add(f"{FURTHER}{name}", places, sheet.numbers(name, gaps=True), source)
+            else:
+                ignored.append(name)
     if ignored:
-        draft.notes.append(f"{source}: columns not understood and not imported: {', '.join(ignored)}")
+        draft.notes.append(f"{source}: columns that are no numbers and not imported: {', '.join(ignored)}")
+
+
+def _refuse_gaps(path: Path, places: np.ndarray, draft: Draft) -> None:
+    """Raises BenchbedError where the file has not every architecture of the space."""
+    whole = draft.space.size() if draft.grid is None else len(draft.grid)
+    if len(places) == whole:
+        return
+    kind = "cells" if draft.name == "nb201" else "architectures"
+    lost = ""
+    if draft.grid is not None:
+        missing = int(np.setdiff1d(np.arange(whole), places)[0])
+        lost = f", {draft.string(missing)} is not among them"
+    held = f"{len(places):,} of the {counted(whole)} {kind}{lost}"
+    raise BenchbedError(f"{path} has {held}: --partial imports what there is")
 
 
 def _places(sheet: Sheet, draft: Draft) -> np.ndarray:
-    """The places of the rows' cells. Raises BenchbedError at a foreign or repeated one."""
-    texts = sheet.text("arch")
+    """The places of the rows' architectures; one that is there twice with the same fields is taken once.
+
+    Raises BenchbedError at a foreign one, and at one that is there twice with different figures.
+    """
+    key = next(name for name in KEYS if name in sheet.header)
+    texts = sheet.text(key)
     places = draft.places(texts, sheet.where)
+    columns = [sheet.text(name) for name in sheet.header if name not in KEYS]
     at: dict[int, int] = {}
     for i, place in enumerate(places.tolist()):
-        if (earlier := at.setdefault(place, i)) != i:
-            raise BenchbedError(f"{sheet.where(i)}: cell {texts[i]} stands on line {sheet.lines[earlier]} already")
-    return places
+        earlier = at.setdefault(place, i)
+        if earlier != i and any(fields[i] != fields[earlier] for fields in columns):
+            same = "is" if texts[i] == texts[earlier] else "computes what the one does that is"
+            raise BenchbedError(f"{sheet.where(i)}: {texts[i][:200]} {same} on line {sheet.lines[earlier]} already, "
+                                "with other figures")  # fmt: skip
+    if len(at) < len(places):
+        draft.notes.append(f"{sheet.path.name}: {len(places) - len(at):,} rows repeat another one and count once")
+        sheet.keep(list(at.values()))
+    return np.array(list(at), dtype=np.intp)
 
 
 def _in_index_order(sheet: Sheet, places: np.ndarray) -> np.ndarray:
     index = sheet.whole("index")
-    if not np.array_equal(np.sort(index), np.arange(SIZE)):
-        raise BenchbedError(f"{sheet.path}: column index does not hold each of 0 to {SIZE - 1} once")
+    if not np.array_equal(np.sort(index), np.arange(len(places))):
+        raise BenchbedError(f"{sheet.path}: column index does not hold each of 0 to {len(places) - 1} once")
     return places[np.argsort(index)]
 
 
@@ -85,41 +122,67 @@ def _accuracies(sheet: Sheet, name: str, partial: bool) -> np.ndarray:
     return values
 
 
-def _positive(sheet: Sheet, name: str, partial: bool) -> np.ndarray:
+def _positive(sheet: Sheet, name: str, gaps: bool) -> np.ndarray:
     """A column of seconds or sizes."""
-    values = sheet.numbers(name, gaps=partial)
+    values = sheet.numbers(name, gaps=gaps)
     if (wrong := np.flatnonzero(values < 0)).size:
         i = int(wrong[0])
         raise BenchbedError(f"{sheet.where(i)}: {name} holds {values[i]:g}, expected a number from 0 up")
     return values
 
 
+def _counts(sheet: Sheet, name: str, gaps: bool = False) -> np.ndarray:
+    """Numbers of runs; NaN where there is none."""
+    runs = sheet.numbers(name, gaps) if gaps else sheet.whole(name).astype(np.float64)
+    wrong = np.isfinite(runs) & ((runs < 1) | (runs > MOST_RUNS) | (runs != np.rint(runs)))
+    if wrong.any():
+        i = int(np.flatnonzero(wrong)[0])
+        raise BenchbedError(f"{sheet.where(i)}: {name} holds {runs[i]:g}, expected 1 to {MOST_RUNS} seeds")
+    return runs
+
+
 def _other(sheet: Sheet, name: str, places: np.ndarray, draft: Draft, figures: list[Figure], partial: bool) -> bool:
-    """Adds a column that is no accuracy; False if it is not understood."""
+    """Adds a column that is no accuracy; False if it is none of benchbed's words."""
     source = sheet.path.name
     if name in _COUNTS:
-        counts = np.zeros(SIZE, dtype=np.int8)
-        runs = sheet.whole(name)
-        if (wrong := np.flatnonzero((runs < 1) | (runs > MOST_RUNS))).size:
-            i = int(wrong[0])
-            raise BenchbedError(f"{sheet.where(i)}: {name} holds {runs[i]}, expected 1 to {MOST_RUNS} seeds")
-        counts[places] = runs
-        draft.arrays.update({f"count/{f}": counts for f in figures if _COUNTS[name](f)})
+        _add_counts(draft, [f for f in figures if _COUNTS[name](f)], places, _counts(sheet, name), source)
     elif found := _SECONDS.fullmatch(name):
         run = (dataset_named(found[1]), int(found[2]))
         for figure in figures:
-            longer = (
-                figure.dataset == "cifar10" and figure.split != "valid"
-            )  # the run on all images, which has no column
+            # the run on all images, which has no column
+            longer = draft.name == "nb201" and figure.dataset == "cifar10" and figure.split != "valid"
             if (figure.dataset, figure.epochs) == run and not longer:
                 draft.add(f"seconds/{figure}", places, _positive(sheet, name, partial), source)
     elif found := _COST.fullmatch(name):
-        dataset, kind = dataset_named(found[1]), found[2].split("_")[0]
-        values = _positive(sheet, name, partial)
-        if kind == "gpu":
-            draft.add(f"latency/{dataset}", places, values, source)
+        _add_cost(sheet, name, dataset_named(found[1]), found[2], places, draft, partial)
+    elif (found := _OF_FIGURE.fullmatch(name)) and (of := figure_named(found[1])) in figures:
+        assert of is not None
+        if found[2] == "seconds":
+            draft.add(f"seconds/{of}", places, _positive(sheet, name, gaps=True), source)
+        elif found[2] == "runs":
+            _add_counts(draft, [of], places, _counts(sheet, name, gaps=True), source)
         else:
-            draft.compare_costs(kind, dataset, places, values, source)
+            values = sheet.numbers(name, gaps=True)
+            check_percent(values, str(sheet.path), name)
+            draft.add_seed(of, found[3], places, values, source)
     else:
         return False
     return True
+
+
+def _add_counts(draft: Draft, figures: list[Figure], places: np.ndarray, runs: np.ndarray, source: str) -> None:
+    for figure in figures:
+        draft.add(f"count/{figure}", places, runs, source)
+
+
+def _add_cost(
+    sheet: Sheet, name: str, dataset: str, kind: str, places: np.ndarray, draft: Draft, partial: bool
+) -> None:
+    values, source = _positive(sheet, name, partial), sheet.path.name
+    what, _, unit = kind.partition("_")
+    if what == "gpu":
+        draft.add(f"latency/{dataset}", places, values, source)
+    elif draft.has_formula(dataset) and unit == "M":
+        draft.compare_costs(what, dataset, places, values, source)
+    else:
+        draft.add(f"{what}/{dataset}", places, np.rint(values * 1e6) if unit else values, source)

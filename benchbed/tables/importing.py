@@ -14,10 +14,12 @@ from ..errors import BenchbedError
 from ..runtime.files import one_line
 from . import store
 from .from_csv import read_csv
+from .from_json import read_by_cell, starts_by_cell
 from .from_macro import read_macro, starts_macro
 from .from_nats import META, Progress, read_nats
 from .from_pth import read_pth
 from .from_upstream import LANDSCAPE, read_landscape, read_monet, read_seeds
+from .notations import KEYS
 from .table import Table
 from .table_builder import Draft
 
@@ -26,10 +28,11 @@ KINDS = {
     "nats-folder": "NATS-Bench topology folder",
     "nats-file": "NATS-Bench topology file",
     "pth": "NAS-Bench-201 file",
-    "csv": "CSV with a column arch",
+    "csv": "CSV with a column of architectures",
     "landscape": "nats_bench.csv of v-tao/nats-bench-landscape",
     "monet": "NB201 scores of vilhess/MONET",
     "seeds": "per-seed arrays",
+    "by-cell": "JSON with a number a cell",
     "macro": "NAS-Bench-Macro file",
 }
 _TORCH_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the magic number of torch.save before version 1.6
@@ -42,6 +45,7 @@ def import_table(
     paths: Sequence[Path],
     name: str,
     *,
+    space: str | None = None,
     force: bool = False,
     verify: bool = True,
     partial: bool = False,
@@ -50,19 +54,24 @@ def import_table(
 ) -> Table:
     """Imports one table from one or several sources and opens it.
 
+    `space`: whose architectures CSV files hold, NAS-Bench-201's by default; the benchmarks' own files know theirs.
     `force` replaces a table of that name, `verify=False` does not look at the MD5 in a file's name, `partial` admits a
-    CSV file that lacks cells, `notes` go in front of the importers' own. Raises BenchbedError, one line, for anything
-    wrong; then nothing has been written.
+    CSV file that lacks architectures, `notes` go in front of the importers' own. Raises BenchbedError, one line, for
+    anything wrong; then nothing has been written.
     """
     target = free_path(name, force)
     twice = {p.name for p in paths if [q.name for q in paths].count(p.name) > 1}
     if twice or not paths:
         raise BenchbedError(f"two sources are named '{twice.pop()}'" if twice else "no source to import")
     kinds = {path: recognise(path) for path in paths}
+    for path, kind in kinds.items():
+        own = "macro" if kind == "macro" else "nb201"
+        if kind != "csv" and space not in (None, own):
+            raise BenchbedError(f"{path} is a {KINDS[kind]}, of space '{own}' and not of '{space}'")
     if "macro" in kinds.values():
         store.write(target, *_macro(paths, verify, notes))
         return Table.open(name)
-    draft = Draft()
+    draft = Draft(space or "nb201")
     draft.notes += notes
     with closing(draft):
         for path in sorted(paths, key=lambda p: list(KINDS).index(kinds[p])):
@@ -109,8 +118,10 @@ def recognise(path: Path) -> str:
         return "nats-file"
     if starts_macro(head):
         return "macro"
+    if starts_by_cell(head):
+        return "by-cell"
     columns = head.decode("utf-8-sig", errors="ignore").partition("\n")[0].rstrip("\r").replace('"', "").split(",")
-    if {"arch", "arch_str"} & set(columns):
+    if set(KEYS) & set(columns):
         return "csv"
     if {"ArchitectureString", *LANDSCAPE} <= set(columns):
         return "landscape"
@@ -118,7 +129,8 @@ def recognise(path: Path) -> str:
         return "monet"
     raise BenchbedError(
         f"{path} is no source of a table: expected NAS-Bench-201's .pth, a NATS-Bench topology file or folder, "
-        "a CSV file with a column arch, per-seed arrays in an .npz, or NAS-Bench-Macro's .json"
+        "a CSV file with a column arch, per-seed arrays in an .npz, NAS-Bench-Macro's .json, or a .json with a number "
+        "a cell"
     )
 
 
@@ -161,4 +173,5 @@ def _reader(kind: str, partial: bool, progress: Progress) -> Callable[[Path, Dra
         "landscape": read_landscape,
         "monet": read_monet,
         "seeds": read_seeds,
+        "by-cell": read_by_cell,
     }[kind]

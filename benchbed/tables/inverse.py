@@ -141,7 +141,7 @@ def _assigned(away: np.ndarray, limits: np.ndarray) -> tuple[int, float, tuple[i
 def _cell(
     table: Table, place: int, columns: Sequence[Figure], chosen: Sequence[int], away: np.ndarray, limits: np.ndarray
 ) -> Whois:
-    architecture = table._architecture(place)
+    architecture = table.places.architecture(place)
     number = None if table.order is None else table.index(architecture)
     figures = tuple((columns[c], float(table.values(*columns[c]).reshape(-1)[place])) for c in chosen)
     equal = tuple(bool(away[row, c, place] <= limits[row]) for row, c in enumerate(chosen))

@@ -43,8 +43,9 @@ def score(table: Table, dataset: str, cell: Architecture) -> Score:
     """The cell's figures. Raises BenchbedError, naming the cell, where a partial table lacks it."""
     figure = (dataset, "test", table.full_epochs)
     test, valid = table.query(cell, *figure), table.query(cell, dataset, "valid", table.full_epochs)
-    ranks, best, counts = table.ranks(*figure), table.best(*figure).value, table.n_seeds(*figure)
-    rank, n = int(ranks[cell.choices]), int(np.isfinite(ranks).sum())
+    ranks, best, counts = table.ranks(*figure).reshape(-1), table.best(*figure).value, table.n_seeds(*figure)
+    place = table.place(cell)
+    rank, n = int(ranks[place]), int(np.isfinite(ranks).sum())
     return Score(
         valid_accuracy=valid,
         test_accuracy=test,
@@ -53,7 +54,7 @@ def score(table: Table, dataset: str, cell: Architecture) -> Score:
         rank=rank,
         percentile=100 * (n - rank + 1) / n,
         cells=n,
-        n_seeds=None if counts is None else int(counts[cell.choices]),
+        n_seeds=None if counts is None else int(counts.reshape(-1)[place]),
         test_spread=table.answer(cell, *figure).spread,
         noise_floor=noise_floor(table, dataset),
     )
@@ -67,7 +68,7 @@ def on_every_dataset(table: Table, cell: Architecture) -> dict[str, dict[str, fl
     for dataset in table.datasets:
         figures = [Figure(dataset, split, table.full_epochs) for split in ("valid", "test")]
         if all(figure in table.figures for figure in figures):
-            values = {f.split: float(table.values(*f)[cell.choices]) for f in figures}
+            values = {f.split: float(table.values(*f).reshape(-1)[table.place(cell)]) for f in figures}
             if np.isfinite(list(values.values())).all():
                 found[dataset] = values
     return found if len(found) > 1 else None

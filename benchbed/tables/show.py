@@ -3,13 +3,14 @@
 import csv
 import io
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
 
 from ..runtime.files import write_atomic
 from ..space import Architecture
-from .figures import Figure
+from .figures import Figure, figure_named
 from .table import COSTS, Table
 
 
@@ -33,6 +34,7 @@ def facts(table: Table) -> dict[str, Any]:
         "whole": table.is_whole(),
         "official_index": table.order is not None,
         "figures": figures,
+        "further": list(table.further_names),
         "single_trainings": 0 if table.trials is None else len(table.trials.places),  # cells that have them
         "costs": {kind: [d for d in table.datasets if f"{kind}/{d}" in table.arrays] for kind in COSTS},
         "splits": table.meta.get("splits"),  # where they are not the source's own: what stands for them
@@ -55,6 +57,8 @@ def text(table: Table) -> str:
     lines += [f"{kind:<9} {', '.join(datasets) or 'none'}" for kind, datasets in known["costs"].items()]
     seconds = [name for name, figure in known["figures"].items() if figure["train_seconds"]]
     lines.append(f"{'seconds':<9} {', '.join(seconds) or 'none'}")
+    if further := known["further"]:
+        lines += wrap(f"{'further':<9} {', '.join(further)}", 120, subsequent_indent=" " * 10, break_on_hyphens=False)
     cells = known["single_trainings"]
     lines.append(f"{'trainings':<9} {f'{cells:,} cells, each seed epoch by epoch' if cells else 'none'}")
     lines += [f"{split:<9} {meaning}" for split, meaning in (known["splits"] or {}).items()]
@@ -93,8 +97,9 @@ def cell_facts(table: Table, cell: Architecture) -> dict[str, Any]:
         neighbours.append({**changed, "architecture": other.text, "accuracy": accuracies})
     figures = {}
     for f in table.figures:
-        rank = table.ranks(*f)[cell.choices]
-        figures[str(f)] = {"accuracy": _accuracy(table, cell, f), "rank": int(rank) if rank == rank else None}
+        accuracy, place = _accuracy(table, cell, f), table.places.of(cell)
+        rank = None if accuracy is None else int(table.ranks(*f).reshape(-1)[place])
+        figures[str(f)] = {"accuracy": accuracy, "rank": rank}
     return {"name": table.name, "fingerprint": table.fingerprint, "figures": figures, "neighbours": neighbours}
 
 
@@ -117,26 +122,53 @@ def cell_text(table: Table, cell: Architecture) -> str:
 
 
 def to_csv(table: Table, file: Path) -> int:
-    """Writes column arch and a column a figure, so that every number is read back exactly; missing is empty.
+    """Writes column arch, the official index where there is one, a column a figure, and whatever else the table holds.
 
-    Rows are the cells that have a value at all, in the order of the official index where the table has one. Returns
-    their number. Raises BenchbedError where the file cannot be written; then nothing is left behind.
+    The words of the columns are `from_csv`'s, which reads every number back exactly; missing is empty. Single
+    trainings alone are left out. Rows are the cells that have a value at all, in the order of the official index where
+    the table has one. Returns their number. Raises BenchbedError where the file cannot be written; then nothing is
+    left behind.
     """
-    columns = [table.values(*figure).reshape(-1) for figure in table.figures]
-    there: np.ndarray = np.isfinite(np.stack(columns)).any(axis=0)
+    columns = _columns(table)
+    values = [array for name, array in columns if figure_named(name) or name in table.further_names]
+    there: np.ndarray = np.isfinite(np.stack(values)).any(axis=0)
     order = np.arange(there.size) if table.order is None else table.order
     places = order[there[order]].tolist()
-    fields = [[_field(value) for value in column[places].tolist()] for column in columns]
+    fields = [[_field(value) for value in array[places].tolist()] for _, array in columns]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["arch", *map(str, table.figures)])
+    writer.writerow(["arch", *(name for name, _ in columns)])
     writer.writerows(zip((table.strings[place] for place in places), *fields, strict=True))
     write_atomic(file, out.getvalue().encode())
     return len(places)
 
 
+def _columns(table: Table) -> list[tuple[str, np.ndarray]]:
+    """Every array of the table by its column's name, flattened."""
+    found: list[tuple[str, np.ndarray]] = []
+    if table.order is not None:
+        found.append(("index", table._index_at))
+    found += [(str(figure), table.values(*figure)) for figure in table.figures]
+    for figure in table.figures:
+        if f"count/{figure}" in table.arrays:
+            runs = table._array(f"count/{figure}")
+            found.append((f"{figure}_runs", np.where(runs > 0, runs.astype(object), np.nan)))  # stay whole numbers
+        if f"seconds/{figure}" in table.arrays:
+            found.append((f"{figure}_seconds", table.train_seconds(*figure)))
+        if f"seeds/{figure}" in table.arrays:
+            by_seed = np.moveaxis(table.seeds(*figure), -1, 0)
+            found += [(f"{figure}_seed_{n}", a) for n, a in zip(table.seed_names(*figure), by_seed, strict=True)]
+    for dataset in table.datasets:
+        kinds = {"latency": f"{dataset}_gpu_latency_s", "params": f"{dataset}_params", "flops": f"{dataset}_flops"}
+        found += [(name, table.cost(kind, dataset)) for kind, name in kinds.items()
+                  if f"{kind}/{dataset}" in table.arrays]  # fmt: skip
+    found += [(name, table.further(name)) for name in table.further_names]
+    return [(name, array.reshape(-1)) for name, array in found]
+
+
 def _accuracy(table: Table, cell: Architecture, figure: Figure) -> float | None:
-    value = float(table.values(*figure)[cell.choices])
+    place = table.places.of(cell)
+    value = float(table.values(*figure).reshape(-1)[place]) if place >= 0 else np.nan
     return value if value == value else None
 
 

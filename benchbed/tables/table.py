@@ -17,11 +17,13 @@ import numpy as np
 from ..errors import BenchbedError, unknown
 from ..space import Architecture, Space
 from . import store
-from .figures import Figure, how_to_get, refusal
+from .figures import Figure, check_words, how_to_get, refusal
+from .places import ROWS, Grid, Listed, Places, counted, operations_of
 from .trials import Trials
 
 COSTS = {"params": "count", "flops": "multiply-accumulates of one image", "latency": "seconds a batch"}
 
+FURTHER = "further/"  # arrays of figures that are none of benchbed's own words
 _MANY = 300  # so many strings are parsed no faster one by one than all strings of the space are made
 Cells = str | Architecture | Sequence[Any] | np.ndarray  # what a query may name
 
@@ -88,9 +90,22 @@ class Table:
         return loaded
 
     @cached_property
+    def places(self) -> Places:
+        """Which architecture stands where: a grid, or for a space too large for one the architectures that there are.
+
+        Raises BenchbedError where the space is a plug-in whose operations are not those that the table is of.
+        """
+        if (operations := self.meta.get("operations")) is not None and operations != operations_of(self.space):
+            raise BenchbedError(f"table {self.name} is of space '{self.meta['space']}' with other operations than the "
+                                "plug-in of that name has")  # fmt: skip
+        if ROWS not in self.arrays:
+            return Grid(self.space)
+        return Listed(self.space, [text.decode() for text in self._arrays[ROWS].tolist()])
+
+    @property
     def shape(self) -> tuple[int, ...]:
-        """The number of operations at each position."""
-        return tuple(len(p.operations) for p in self.space.positions)
+        """Of an array with one entry an architecture: the number of operations at each position, or (n,) of a list."""
+        return self.places.shape
 
     @cached_property
     def arrays(self) -> frozenset[str]:
@@ -135,25 +150,21 @@ class Table:
         """int32 (n,): by official index, the place of a cell in a flattened array; None if the source has no order."""
         return self._array("order") if "order" in self.arrays else None
 
-    @cached_property
+    @property
     def strings(self) -> list[str]:
         """The native string of every cell, by its place in a flattened array."""
-        if self.meta["space"] == "nb201":
-            from ..spaces.nb201.space import all_strings
-
-            return all_strings()
-        return [self._architecture(place).text for place in range(math.prod(self.shape))]
+        return self.places.strings
 
     def arch(self, index: int) -> Architecture:
         """The cell of an official index. Raises BenchbedError if it is out of range (negative ones too)."""
         order = self._order()
         if not 0 <= index < len(order):
             raise BenchbedError(f"index {index} of table {self.name}: expected 0 to {len(order) - 1}")
-        return self._architecture(int(order[index]))
+        return self.places.architecture(int(order[index]))
 
     def index(self, cell: str | Architecture) -> int:
         """The official index of a cell."""
-        return int(self._index_at[self._place(cell)])
+        return int(self._index_at[self.place(cell)])
 
     # -- accuracies ----------------------------------------------------------------------------------------------------
 
@@ -165,7 +176,7 @@ class Table:
         except TypeError:  # a list, say
             found = None
         if found is None:
-            _check_words(dataset, split, epochs)
+            check_words(dataset, split, epochs)
             figure = Figure(*key)
             if figure not in self.figures:
                 raise refusal(self.name, figure, list(self.figures), self.meta["space"])
@@ -221,7 +232,7 @@ class Table:
 
     def answer(self, cell: str | Architecture, dataset: str, split: str, epochs: int) -> Answer:
         """One cell's mean, number of seeds, spread and seeds. Raises as `query` does."""
-        mean, place = self.query(cell, dataset, split, epochs), self._place(cell)
+        mean, place = self.query(cell, dataset, split, epochs), self.place(cell)
         figure, counts = Figure(dataset, split, epochs), self.n_seeds(dataset, split, epochs)
         seeds: dict[str, float] = {}
         if figure in self._per_seed:
@@ -237,7 +248,7 @@ class Table:
         flat = self.values(dataset, split, epochs).reshape(-1)
         order = np.arange(flat.size) if self.order is None else self.order
         place = int(order[np.nanargmax(flat[order])])
-        return Best(self._architecture(place), float(flat[place]), int((flat == flat[place]).sum()))
+        return Best(self.places.architecture(place), float(flat[place]), int((flat == flat[place]).sum()))
 
     def ranks(self, dataset: str, split: str, epochs: int) -> np.ndarray:
         """float64, the space's shape: 1 + the number of cells that are strictly better; NaN where a cell is missing."""
@@ -276,6 +287,19 @@ class Table:
             raise BenchbedError(f"table {self.name} has no training seconds of {figure}{hint and ': '}{hint}")
         return self._array(f"seconds/{figure}")
 
+    # -- further figures -----------------------------------------------------------------------------------------------
+
+    @property
+    def further_names(self) -> tuple[str, ...]:
+        """What else the sources say of an architecture in a number, such as 'pixel3_latency'."""
+        return tuple(sorted(name.removeprefix(FURTHER) for name in self.arrays if name.startswith(FURTHER)))
+
+    def further(self, name: str) -> np.ndarray:
+        """float64, the space's shape, in the source's unit; NaN: missing. Raises BenchbedError for an unknown name."""
+        if name not in self.further_names:
+            raise unknown(f"further figure of table {self.name}", name, self.further_names)
+        return self._array(FURTHER + name)
+
     # -- single trainings ----------------------------------------------------------------------------------------------
 
     @cached_property
@@ -296,7 +320,7 @@ class Table:
     @cached_property
     def _index_at(self) -> np.ndarray:
         """The official index by place; -1 where there is none."""
-        found = np.full(math.prod(self.shape), -1, dtype=np.int32)
+        found = np.full(len(self.places), -1, dtype=np.int32)
         found[self._order()] = np.arange(len(self._order()))
         return found
 
@@ -315,7 +339,7 @@ class Table:
     def _check(self, name: str, array: np.ndarray) -> None:
         """Raises BenchbedError if an array cannot be what its name says."""
         kind, _, figure = name.partition("/")
-        shape: tuple[int, ...] = (math.prod(self.shape),) if kind == "order" else self.shape
+        shape: tuple[int, ...] = (len(self.places),) if kind == "order" else self.shape
         if kind == "seeds":
             shape += (len(self.meta["seeds"].get(figure, ())),)
         if array.shape != shape or array.dtype.kind not in "iuf":
@@ -333,21 +357,21 @@ class Table:
         self.values(dataset, split, epochs)
         return Figure(dataset, split, epochs)
 
-    def _architecture(self, place: int) -> Architecture:
-        return self.space.architecture_of(tuple(int(k) for k in np.unravel_index(place, self.shape)))
-
-    def _place(self, cell: str | Architecture) -> int:
+    def place(self, cell: str | Architecture) -> int:
+        """Where a cell stands in a flattened array. Raises BenchbedError, naming it, where the table lacks it."""
         text = cell if isinstance(cell, str) else cell.text
         place = self._flat.get(text)
         if place is None:
             architecture = self.space.parse(text)
-            place = self._flat[text] = int(self._numbers(np.array(architecture.choices)))
+            place = self._flat[text] = self.places.of(architecture)
+        if place < 0:
+            raise BenchbedError(f"table {self.name} has no figure of {text}: its source {self._held(len(self.places))}")
         return place
 
     def _places(self, cells: Cells) -> int | np.ndarray:
         """An int for one cell, else an array of the places of the cells in a flattened array."""
         if isinstance(cells, (str, Architecture)):
-            return self._place(cells)
+            return self.place(cells)
         if isinstance(cells, np.ndarray) and cells.dtype.kind == "U":
             cells = cells.reshape(-1).tolist()
         if not isinstance(cells, (np.ndarray, Sequence)):
@@ -356,38 +380,24 @@ class Table:
             numbers = np.asarray(cells)
             if numbers.dtype.kind not in "iu":
                 raise BenchbedError(f"cells of type {numbers.dtype}: expected architectures or whole operation numbers")
-            return self._numbers(numbers)
+            places = self.places.of_choices(numbers)
+            if self.places.missing and (lost := places < 0).any():
+                self.place(self.space.architecture_of(tuple(map(int, numbers[lost][0]))))
+            return places
         if len(cells) > _MANY and len(self._flat) < _MANY:
             self._flat.update({text: place for place, text in enumerate(self.strings)})
-        return np.fromiter((self._place(str(cell)) for cell in cells), dtype=np.intp, count=len(cells))
-
-    def _numbers(self, choices: np.ndarray) -> np.ndarray:
-        """The places of operation numbers (..., P)."""
-        if choices.ndim == 0 or choices.shape[-1] != len(self.shape):
-            raise BenchbedError(f"operation numbers of shape {choices.shape}: expected (..., {len(self.shape)})")
-        if choices.size and (choices.min() < 0 or choices.max() >= min(self.shape)):  # no array of flags on the way
-            wrong = (choices < 0) | (choices >= np.array(self.shape))
-            for at in np.argwhere(wrong)[:1]:
-                name, top = self.space.positions[at[-1]].name, self.shape[at[-1]] - 1
-                raise BenchbedError(f"operation number {choices[tuple(at)]} at {name}: expected 0 to {top}")
-        return np.asarray(choices.astype(np.intp, copy=False) @ self._strides)
+        return np.fromiter((self.place(str(cell)) for cell in cells), dtype=np.intp, count=len(cells))
 
     def _lacks(self, place: int, figure: Figure) -> BenchbedError:
-        what = f"table {self.name} has no {figure.words} of {self._architecture(place)}"
+        what = f"table {self.name} has no {figure.words} of {self.places.architecture(place)}"
         return BenchbedError(f"{what}: its source {self.gaps(*figure)}")
 
     def gaps(self, dataset: str, split: str, epochs: int) -> str | None:
         """In words, how many of the space's architectures have this figure; None where all have."""
-        there, size = int(np.isfinite(self.values(dataset, split, epochs)).sum()), math.prod(self.shape)
-        return f"holds {there:,} of the {size:,} cells" if there < size else None
+        there = int(np.isfinite(self.values(dataset, split, epochs)).sum())
+        return self._held(there) if self.places.missing or there < len(self.places) else None
 
-
-def _check_words(dataset: object, split: object, epochs: object) -> None:
-    """Raises BenchbedError for what cannot name a figure, whatever the table has."""
-    for word, value, kind, expected in (
-        ("data set", dataset, str, "a name"),
-        ("split", split, str, "a name"),
-        ("epochs", epochs, (int, np.integer), "a whole number"),
-    ):
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise BenchbedError(f"{word} {value!r}: expected {expected}")
+    def _held(self, there: int) -> str:
+        whole = len(self.places) + self.places.missing
+        kind = "cells" if self.meta["space"] == "nb201" else "architectures"
+        return f"holds {there:,} of the {counted(whole)} {kind}"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchbed.spaces.nb201.space import all_strings
+from benchbed.spaces.nb201.space import NB201, all_strings, flops, parameters
 from benchbed.tables import Table
 
 Command = Callable[..., Any]
@@ -73,8 +73,10 @@ def test_import_list_info_query_export(command: Command, own: Path, home: Path, 
     asked = command("query", "mine", "--arch", TEXTS[2], *WORDS)
     assert asked.out == "72.0000 %  cifar10 test accuracy after 200 epochs, mean (number of seeds not recorded)\n"
     assert command("table", "export", "mine", tmp_path / "out.csv").out.startswith("5 cells written to")
-    rows = [f"{text},{60 + i}.0,{70 + i}.0" for i, text in enumerate(TEXTS[:5])]
-    assert (tmp_path / "out.csv").read_text().splitlines() == ["arch,cifar10_valid_200,cifar10_test_200", *rows]
+    counts = [f"{parameters(cell)},{flops(cell)}" for cell in map(NB201().parse, TEXTS[:5])]
+    rows = [f"{text},{60 + i}.0,{70 + i}.0,{counts[i]}" for i, text in enumerate(TEXTS[:5])]
+    header = "arch,cifar10_valid_200,cifar10_test_200,cifar10_params,cifar10_flops"
+    assert (tmp_path / "out.csv").read_text().splitlines() == [header, *rows]
 
 
 def test_query_shows_mean_number_of_seeds_and_spread(command: Command, shared_data: Path) -> None:

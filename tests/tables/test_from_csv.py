@@ -107,7 +107,11 @@ def write(tmp_path: Path) -> Write:
 def test_a_file_of_ones_own_is_imported_and_what_it_lacks_is_refused(write: Write) -> None:
     table = import_table([write()], "own")
     assert table.query(TEXTS[123], "cifar10", "test", 200) == 50.123
-    assert table.meta["notes"] == ["own.csv: columns not understood and not imported: n"]
+    assert table.meta["notes"] == []
+    assert table.further_names == ("n",)
+    assert table.further("n").reshape(-1)[123] == 123
+    with pytest.raises(BenchbedError, match="unknown further figure of table own 'm'"):
+        table.further("m")
     assert table.n_seeds("cifar10", "test", 200) is None
     assert table.order is None
     with pytest.raises(BenchbedError, match="table own has no official index"):
@@ -176,11 +180,11 @@ def replace(line: int, text: str) -> Callable[[list[str]], None]:
         (replace(5, f"{TEXTS[4]},1e999,4"), r"line 6: cifar10_test_200 holds '1e999', which is no number"),
         (replace(5, f"{TEXTS[4]},100.5,4"), r"cifar10_test_200 holds 100.5, which is no percentage"),
         (replace(5, f"{TEXTS[4]},-1,4"), r"cifar10_test_200 holds -1, which is no percentage"),
-        (replace(5, f"{TEXTS[3]},50,4"), r"line 6: cell \|none~0\|.*\| stands on line 5 already"),
+        (replace(5, f"{TEXTS[3]},50,4"), r"line 6: \|none~0\|.*\| is on line 5 already, with other figures"),
         (replace(5, f"{TEXTS[4].replace('none', 'nnoe')},50,4"), r"line 6: unknown nb201 operation .* mean 'none'"),
         (replace(5, "0,50,4"), r"line 6: nb201 architecture '0' has 1 node"),
         (replace(5, f"{TEXTS[4]},50"), r"line 6: 2 fields where the header has 3"),
-        (replace(0, "arch,cifar10_tset_200,n"), r"has no accuracy column: expected names such as cifar10_test_200"),
+        (replace(0, "arch,cifar10_tset_200,n"), r"hold no accuracy column: expected names such as cifar10_test_200"),
         (replace(0, "arch,arch,n"), r"has two columns named 'arch'"),
         (replace(0, "arch,imagenet16_test_200,imagenet16-120_test_200"), r"two columns of the same figure"),
         (replace(0, "cell,cifar10_test_200,n"), r"is no source of a table"),
@@ -232,13 +236,15 @@ def test_an_export_holds_every_figure_exactly_and_comes_back_the_same(
     file = tmp_path / "out.csv"
     assert to_csv(full, file) == 15625
     read = pd.read_csv(file, dtype=str)
-    assert list(read) == ["arch", *(f"{f.dataset}_{f.split}_{f.epochs}" for f in full.figures)]
+    names = [f"{f.dataset}_{f.split}_{f.epochs}" for f in full.figures]
+    assert list(read)[: 2 + len(names)] == ["arch", "index", *names]
+    assert read["index"].tolist() == [str(i) for i in range(15625)]
     assert read.arch.tolist() == frame.arch.tolist()
     for figure in full.figures:
         assert [float(field) for field in read[str(figure)]] == full.query(list(read.arch), *figure).tolist()
     again = import_table([file], "again")
-    for figure in full.figures:
-        assert np.array_equal(again.values(*figure), full.values(*figure))
+    assert again.fingerprint == full.fingerprint  # every array, counts, seconds, seeds and costs included
+    assert again.meta["seeds"] == full.meta["seeds"]
 
 
 def test_an_export_of_a_partial_table_has_its_cells_alone(sample: Table, tmp_path: Path) -> None:

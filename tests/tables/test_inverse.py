@@ -52,10 +52,10 @@ def test_random_cells_are_found_by_any_four_of_their_six_figures(full: Table) ->
         chosen = rng.permutation(6)[:4]
         asked = [f"{values[c, place]:.2f}" for c in chosen]
         cells = whois(full, asked).cells
-        assert full._architecture(place) in [cell.architecture for cell in cells], asked
+        assert full.places.architecture(place) in [cell.architecture for cell in cells], asked
         near = np.abs(values[None] - np.array([float(a) for a in asked])[:, None, None]) <= 0.0051
         could = {int(p) for p in np.flatnonzero(near.any(1).all(0))}
-        assert {full._place(cell.architecture) for cell in cells} >= {place}
+        assert {full.place(cell.architecture) for cell in cells} >= {place}
         alone += len(cells) == 1
         assert len(cells) <= len(could) + 1
     assert alone >= 55
@@ -72,7 +72,7 @@ def test_each_figure_has_a_column_of_its_own(make_table: Callable[..., Table]) -
             if any(abs(valid[place] - a) < 0.6 and abs(test[place] - b) < (0.06 if "." in asked[order[1]] else 0.6)
                    for order in permutations(range(2)) for a, b in [[float(asked[i]) for i in order]])
         }  # fmt: skip
-        assert {table._place(cell.architecture) for cell in whois(table, asked).cells} == wanted
+        assert {table.place(cell.architecture) for cell in whois(table, asked).cells} == wanted
 
 
 def test_the_decimals_say_how_near(make_table: Callable[..., Table]) -> None:

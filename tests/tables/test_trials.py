@@ -35,7 +35,7 @@ def compare(table: Table, index: int, cell: dict[str, Any]) -> None:
     """Every number of a cell's records against the table's."""
     assert table.trials is not None
     architecture = table.arch(index)
-    found = table.trials.cell(table._place(architecture), index, architecture.text)
+    found = table.trials.cell(table.place(architecture), index, architecture.text)
     assert list(found) == list(cell)
     for hp, record in cell.items():
         own = found[hp]
@@ -126,7 +126,7 @@ def test_a_pth_file_gives_the_same_numbers(odd: dict[int, Any], meta_archs: list
 def test_cells_that_the_source_lacks_have_nothing(sample: Table) -> None:
     assert sample.trials is not None
     assert sorted(sample.index(sample.strings[place]) for place in sample.trials.places) == [0, 11, 284]
-    assert sample.trials.cell(sample._place(sample.arch(1)), 1, "") == {}
+    assert sample.trials.cell(sample.place(sample.arch(1)), 1, "") == {}
 
 
 def test_tables_without_single_trainings_say_so(full: Table, upstream: Table) -> None:
@@ -162,7 +162,7 @@ def test_reading_a_cell_touches_its_own_bytes_alone(
     get = store.Arrays.__getitem__
     monkeypatch.setattr(store.Arrays, "__getitem__", lambda self, name: whole.append(name) or get(self, name))
     for index in (11, 0):
-        table.trials.cell(table._place(table.arch(index)), index, "")
+        table.trials.cell(table.place(table.arch(index)), index, "")
     large = [entry for entry in read if entry[0] > 30]
     assert len(large) == 2
     assert all(member.header_offset < at < member.header_offset + member.file_size for _, at in large)
@@ -191,7 +191,7 @@ def test_members_are_stored_without_pickle_and_numpy_reads_them(sample: Table, n
 def test_seconds_that_are_always_the_same_stand_once(sample: Table, nats_cells: dict[int, Any]) -> None:
     """Numbers a trial of 200 epochs on cifar10 has: losses and accuracies of training and test, and five more."""
     assert sample.trials is not None
-    cell = sample.trials.cell(sample._place(sample.arch(11)), 11, "")
+    cell = sample.trials.cell(sample.place(sample.arch(11)), 11, "")
     assert cell["200"].trials["cifar10", 777].layout.size == 4 * 200 + len(
         ("params", "flop", "latency", "train seconds", "test seconds")
     )
@@ -223,7 +223,7 @@ def test_a_flipped_byte_among_the_numbers_is_found_when_its_cell_is_read(
     arrays = sample._arrays
     assert isinstance(arrays, store.Arrays)
     assert sample.trials is not None
-    place = sample._place(sample.arch(11))
+    place = sample.place(sample.arch(11))
     first, count = sample.trials.index[place, 1:3].tolist()
     data = bytearray(arrays.path.read_bytes())
     begin = data.index(arrays.part("trials/values", first, count).tobytes())
@@ -234,7 +234,7 @@ def test_a_flipped_byte_among_the_numbers_is_found_when_its_cell_is_read(
     with pytest.raises(BenchbedError, match=r"bad.npz is cut off or damaged \(a cell's checksum") as refused:
         bad.trials.cell(place, 11, "")
     assert "\n" not in str(refused.value)
-    assert bad.trials.cell(sample._place(sample.arch(284)), 284, "")["12"].seeds["cifar10"] == [111]  # another cell
+    assert bad.trials.cell(sample.place(sample.arch(284)), 284, "")["12"].seeds["cifar10"] == [111]  # another cell
 
 
 def test_a_file_that_shrinks_while_it_is_open_is_refused(sample: Table, tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_a_file_that_shrinks_while_it_is_open_is_refused(sample: Table, tmp_path
     with zipfile.ZipFile(arrays.path) as archive:
         os.truncate(tmp_path / "t.npz", archive.getinfo("trials/values.npy").header_offset + 3000)
     with pytest.raises(BenchbedError, match=r"t.npz is cut off or damaged"):
-        table.trials.cell(table._place(table.arch(284)), 284, "")
+        table.trials.cell(table.place(table.arch(284)), 284, "")
 
 
 # -- the import --------------------------------------------------------------------------------------------------------

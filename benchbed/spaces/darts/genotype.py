@@ -93,8 +93,13 @@ def _pairs(group: str, found: object) -> Pairs:
     """The pairs of one cell, checked against the nodes that they stand for."""
     if not isinstance(found, list | tuple):
         raise BenchbedError(f"darts {group} cell {show(found)}: expected a list of ('OPERATION', SOURCE)")
+    if len(found) == len(NODES) and all(isinstance(node, list | tuple) and not _is_pair(node) for node in found):
+        for node, inputs in zip(NODES, found, strict=True):  # a list a node, as some tools write it
+            if len(inputs) != INPUTS:
+                raise BenchbedError(f"darts {group} cell, node {node}: {len(inputs)} inputs where each node has two")
+        found = [pair for node in found for pair in node]
     for pair in found:
-        if not (isinstance(pair, list | tuple) and len(pair) == 2 and [type(x) for x in pair] == [str, int]):
+        if not _is_pair(pair):
             raise BenchbedError(f"darts {group} cell: {show(pair)} is no ('OPERATION', SOURCE)")
     if len(found) > INPUTS * len(NODES):
         raise BenchbedError(
@@ -109,6 +114,10 @@ def _pairs(group: str, found: object) -> Pairs:
         inputs = [(op, source) for op, source in found[INPUTS * i : INPUTS * (i + 1)]]
         pairs += sorted(_checked(group, node, inputs), key=lambda pair: pair[1])
     return pairs
+
+
+def _is_pair(found: object) -> bool:
+    return isinstance(found, list | tuple) and [type(x) for x in found] == [str, int]
 
 
 def _checked(group: str, node: int, inputs: Sequence[tuple[str, int]]) -> Sequence[tuple[str, int]]:

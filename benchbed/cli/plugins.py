@@ -1,0 +1,20 @@
+"""The option --plugin: a user's files are known to the registry as soon as the command line is read."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def _register(files: list[Path] | None) -> list[Path] | None:
+    if files:
+        from ..registry import add_file
+
+        for file in files:
+            add_file(file)
+    return files
+
+
+Plugins = Annotated[
+    list[Path] | None, typer.Option("--plugin", help="a Python file with your own plug-in", callback=_register)
+]
