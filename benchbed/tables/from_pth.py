@@ -35,7 +35,7 @@ def read_pth(path: Path, draft: Draft, progress: Progress) -> None:
         raise BenchbedError(f"{path} is no NAS-Bench-201 file: expected {SIZE:,} cells and their records")
     places = draft.places([str(text) for text in strings], lambda i: f"{path} cell {i}")
     draft.set_order(places, path.name)
-    records, packer, total = Records(path.name), draft.add_trials(path.name), len(cells)
+    records, packer, total = Records(path.name, SIZE), draft.add_trials(path.name), len(cells)
     for done, index in enumerate(sorted(cells)):
         if not isinstance(index, int) or not 0 <= index < SIZE:
             raise BenchbedError(f"{path}: cell index {index} is not one of 0 to {SIZE - 1}")

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BenchbedError, unknown
+from .benchmarks import costs_of_cells
 from .csv_reader import Sheet
 from .figures import DATASETS, Figure, figure_named
 from .store import Arrays
-from .table_builder import SIZE, Draft, check_percent, costs
+from .table_builder import SIZE, Draft, check_percent
 
 LANDSCAPE = {
     "CIFAR10TestAccuracy200Epochs": Figure("cifar10", "test", 200),
@@ -52,8 +53,8 @@ def read_monet(path: Path, draft: Draft) -> None:
         raise BenchbedError(f"{path}: column index does not hold each of 0 to {SIZE - 1} once")
     places = order[index]
     params = sheet.numbers("num_param")
-    dataset = max(DATASETS, key=lambda d: (costs("params", d)[places] == params).mean())
-    if (costs("params", dataset)[places] == params).mean() < 0.9:
+    dataset = max(DATASETS, key=lambda d: (costs_of_cells("params", d)[places] == params).mean())
+    if (costs_of_cells("params", dataset)[places] == params).mean() < 0.9:
         raise BenchbedError(f"{path}: column num_param fits none of {', '.join(DATASETS)}")
     draft.compare_costs("params", dataset, places, params / 1e6, path.name)
     values = sheet.numbers("accuracy")

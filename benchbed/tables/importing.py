@@ -16,7 +16,7 @@ from . import store
 from .from_csv import read_csv
 from .from_json import read_by_cell, starts_by_cell
 from .from_macro import read_macro, starts_macro
-from .from_nats import META, Progress, read_nats
+from .from_nats import META, Progress, open_nats, read_nats
 from .from_pth import read_pth
 from .from_upstream import LANDSCAPE, read_landscape, read_monet, read_seeds
 from .notations import KEYS
@@ -25,8 +25,8 @@ from .table_builder import Draft
 
 # In the order of reading: those that know the official index come before those that need it.
 KINDS = {
-    "nats-folder": "NATS-Bench topology folder",
-    "nats-file": "NATS-Bench topology file",
+    "nats-folder": "NATS-Bench folder",
+    "nats-file": "NATS-Bench file",
     "pth": "NAS-Bench-201 file",
     "csv": "CSV with a column of architectures",
     "landscape": "nats_bench.csv of v-tao/nats-bench-landscape",
@@ -54,7 +54,8 @@ def import_table(
 ) -> Table:
     """Imports one table from one or several sources and opens it.
 
-    `space`: whose architectures CSV files hold, NAS-Bench-201's by default; the benchmarks' own files know theirs.
+    `space`: whose architectures CSV files hold, NAS-Bench-201's by default; the benchmarks' own files know theirs,
+    and CSV files beside NATS-Bench's are of the same.
     `force` replaces a table of that name, `verify=False` does not look at the MD5 in a file's name, `partial` admits a
     CSV file that lacks architectures, `notes` go in front of the importers' own. Raises BenchbedError, one line, for
     anything wrong; then nothing has been written.
@@ -64,10 +65,12 @@ def import_table(
     if twice or not paths:
         raise BenchbedError(f"two sources are named '{twice.pop()}'" if twice else "no source to import")
     kinds = {path: recognise(path) for path in paths}
-    for path, kind in kinds.items():
-        own = "macro" if kind == "macro" else "nb201"
+    opened = {path: open_nats(path) for path, kind in kinds.items() if kind in ("nats-folder", "nats-file")}
+    for path, kind in sorted(kinds.items(), key=lambda item: item[0] not in opened):
+        own = opened[path].benchmark.space if path in opened else "macro" if kind == "macro" else "nb201"
         if kind != "csv" and space not in (None, own):
             raise BenchbedError(f"{path} is a {KINDS[kind]}, of space '{own}' and not of '{space}'")
+        space = own if path in opened else space  # the other sources are of the same space, or are refused
     if "macro" in kinds.values():
         store.write(target, *_macro(paths, verify, notes))
         return Table.open(name)
@@ -78,7 +81,10 @@ def import_table(
             kind = kinds[path]
             sha256 = None if path.is_dir() else check_hash(path, verify)
             draft.sources.append({"kind": KINDS[kind], "name": path.name, "sha256": sha256})
-            _reader(kind, partial, progress)(path, draft)
+            if path in opened:
+                read_nats(opened.pop(path), draft, progress)  # a whole benchmark's content, let go of when it is read
+            else:
+                _reader(kind, partial, progress)(path, draft)
         store.write(target, *draft.finish())
     return Table.open(name)
 
@@ -128,7 +134,7 @@ def recognise(path: Path) -> str:
     if {"index", "num_param", "accuracy"} <= set(columns):
         return "monet"
     raise BenchbedError(
-        f"{path} is no source of a table: expected NAS-Bench-201's .pth, a NATS-Bench topology file or folder, "
+        f"{path} is no source of a table: expected NAS-Bench-201's .pth, a NATS-Bench file or folder, "
         "a CSV file with a column arch, per-seed arrays in an .npz, NAS-Bench-Macro's .json, or a .json with a number "
         "a cell"
     )
@@ -166,8 +172,6 @@ def _archive(path: Path) -> str:
 
 def _reader(kind: str, partial: bool, progress: Progress) -> Callable[[Path, Draft], None]:
     return {
-        "nats-folder": lambda path, draft: read_nats(path, draft, progress),
-        "nats-file": lambda path, draft: read_nats(path, draft, progress),
         "pth": lambda path, draft: read_pth(path, draft, progress),
         "csv": lambda path, draft: read_csv(path, draft, partial),
         "landscape": read_landscape,

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..errors import BenchbedError
 from .figures import Figure
-from .table_builder import SIZE, Draft, check_percent, mean_over_seeds
+from .table_builder import Draft, check_percent, mean_over_seeds
 
 # (data set, evaluation set) in the official files -> (data set, split) here
 OFFICIAL = {
@@ -35,10 +35,10 @@ class Trial(NamedTuple):
 
 
 class Records:
-    """Collects trials cell by cell; `into` writes them to a draft."""
+    """Collects trials cell by cell, of `size` cells in all; `into` writes them to a draft."""
 
-    def __init__(self, source: str) -> None:
-        self.source, self.cells = source, 0
+    def __init__(self, source: str, size: int) -> None:
+        self.source, self.size, self.cells = source, size, 0
         self._seeds: dict[Figure, dict[int, np.ndarray]] = {}
         self._seconds: dict[Figure, dict[int, np.ndarray]] = {}
         self._costs: dict[tuple[str, str], np.ndarray] = {}
@@ -59,17 +59,17 @@ class Records:
             for sets in known:
                 if sets[1] in trial.accuracy:
                     figure = Figure(*OFFICIAL[sets], trial.epochs)
-                    _slot(self._seeds, figure, trial.seed)[place] = trial.accuracy[sets[1]]
+                    self._slot(self._seeds, figure, trial.seed)[place] = trial.accuracy[sets[1]]
                     if trial.seconds is not None:
-                        _slot(self._seconds, figure, trial.seed)[place] = trial.seconds
+                        self._slot(self._seconds, figure, trial.seed)[place] = trial.seconds
             dataset = OFFICIAL[known[0]][0]
             for kind, value in (("params", trial.params), ("flops", trial.flops), ("latency", trial.latency)):
                 if value is not None:
-                    self._costs.setdefault((kind, dataset), np.full(SIZE, np.nan))[place] = value
+                    self._costs.setdefault((kind, dataset), np.full(self.size, np.nan))[place] = value
 
     def into(self, draft: Draft) -> None:
         """Adds what was collected. Raises BenchbedError if an accuracy is no percentage."""
-        everywhere = np.arange(SIZE)
+        everywhere = np.arange(self.size)
         for figure, by_seed in self._seeds.items():
             values = np.stack([by_seed[seed] for seed in sorted(by_seed)], axis=-1)
             check_percent(values, self.source, str(figure))
@@ -86,6 +86,5 @@ class Records:
                 there = np.flatnonzero(np.isfinite(values))
                 draft.compare_costs(kind, dataset, there, values[there], self.source)
 
-
-def _slot(store: dict[Figure, dict[int, np.ndarray]], figure: Figure, seed: int) -> np.ndarray:
-    return store.setdefault(figure, {}).setdefault(seed, np.full(SIZE, np.nan))
+    def _slot(self, store: dict[Figure, dict[int, np.ndarray]], figure: Figure, seed: int) -> np.ndarray:
+        return store.setdefault(figure, {}).setdefault(seed, np.full(self.size, np.nan))

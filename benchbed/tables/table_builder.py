@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Hashable, Sequence
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,15 +10,15 @@ from .. import __version__
 from ..errors import BenchbedError
 from ..registry import find, is_ours, load
 from ..space import Architecture, Space
-from ..spaces.nb201.space import CONV1, CONV3, EDGES, OPERATIONS, all_strings, flops, parameters
+from ..spaces.nb201.space import all_strings
 from . import store
-from .figures import CLASSES, DATASETS, IMAGE_SIZE, SPLITS, Figure, figure_named
+from .benchmarks import BENCHMARKS, TOPOLOGY
+from .figures import CLASSES, DATASETS, SPLITS, Figure, figure_named
 from .notations import native
 from .places import ROWS, Grid, is_grid, operations_of
 from .trials import Packer
 
-SHAPE = (len(OPERATIONS),) * len(EDGES)
-SIZE = len(OPERATIONS) ** len(EDGES)
+SIZE = TOPOLOGY.size  # of the sources that hold NAS-Bench-201 alone
 COUNTED = ("params", "flops")
 UNITS = {
     "accuracy": "percent, mean over the seeds that were run; NaN: missing",
@@ -124,7 +123,7 @@ class Draft:
 
     def has_formula(self, dataset: str) -> bool:
         """Whether parameters and FLOPs are the published networks', which are counted."""
-        return self.name == "nb201" and dataset in CLASSES
+        return self.name in BENCHMARKS and dataset in CLASSES
 
     @property
     def order(self) -> np.ndarray | None:
@@ -132,7 +131,7 @@ class Draft:
 
     def compare_costs(self, kind: str, dataset: str, places: np.ndarray, millions: np.ndarray, source: str) -> None:
         """Notes how many of a source's costs differ from the formula, which the table holds."""
-        own = costs(kind, dataset)[places]
+        own = BENCHMARKS[self.name].costs(kind, dataset)[places]
         wrong = int((~np.isclose(millions * 1e6, own, rtol=1e-6, atol=0.5)).sum())  # exports round to 1e-5 millions
         if wrong:
             self.notes.append(f"{kind} on {dataset}: {wrong} of {len(places):,} rows of {source} differ from "
@@ -146,7 +145,9 @@ class Draft:
         for figure in figures:
             self._compare_seeds(figure)
         for dataset, kind in ((f.dataset, kind) for f in figures if self.has_formula(f.dataset) for kind in COUNTED):
-            self.arrays.setdefault(f"{kind}/{dataset}", costs(kind, dataset))
+            self.arrays.setdefault(f"{kind}/{dataset}", BENCHMARKS[self.name].costs(kind, dataset))
+        if self.name in BENCHMARKS and BENCHMARKS[self.name].ordered:
+            self.set_order(np.arange(len(self)), f"space {self.name}")
         for name, array in self.arrays.items():
             self.arrays[name] = _typed(name, array)
         arrays = self._shaped()
@@ -215,23 +216,6 @@ def mean_over_seeds(seeds: np.ndarray) -> np.ndarray:
     total = np.where(there, seeds, 0.0).sum(-1)
     mean: np.ndarray = np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
     return mean
-
-
-@cache
-def costs(kind: str, dataset: str) -> np.ndarray:
-    """int64 (15,625,): parameters or FLOPs of every cell. They depend on the numbers of convolutions alone."""
-    numbers = np.indices(SHAPE).reshape(len(SHAPE), SIZE)
-    ones, threes = (numbers == CONV1).sum(0), (numbers == CONV3).sum(0)
-    found = np.zeros(SIZE, dtype=np.int64)
-    for n1, n3 in ((a, b) for a in range(len(EDGES) + 1) for b in range(len(EDGES) + 1 - a)):
-        cell = Architecture("", (CONV1,) * n1 + (CONV3,) * n3)
-        if kind == "params":
-            value = parameters(cell, classes=CLASSES[dataset])
-        else:
-            value = flops(cell, classes=CLASSES[dataset], size=IMAGE_SIZE[dataset])
-        found[(ones == n1) & (threes == n3)] = value
-    found.flags.writeable = False  # it is shared
-    return found
 
 
 def check_percent(values: np.ndarray, source: str, what: str) -> None:

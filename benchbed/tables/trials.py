@@ -27,10 +27,10 @@ from ..errors import BenchbedError
 from ..runtime.files import one_line
 from . import store
 
-HPS = ("12", "200")  # the official names of the two trainings: their numbers of epochs
 TRAIN = ("train_acc1es", "train_acc5es", "train_losses", "train_times")  # by epoch, or None
 EVAL = ("eval_acc1es", "eval_losses", "eval_times")  # by '<evaluation set>@<epoch>'
 _TIMES = ("train_times", "eval_times")
+_WIDTHS = "channels"  # in a configuration of the size space: the architecture's string once more
 _KNOWN = {*TRAIN, *EVAL, "name", "net_state_dict", "arch_config", "params", "flop", "seed", "epochs", "latency",
           "eval_names"}  # fmt: skip
 _IN_MEMORY = 64 << 20  # bytes of numbers up to which an import needs no file
@@ -156,7 +156,10 @@ def _pack(state: Mapping[str, Any], text: str) -> tuple[dict[str, Any], list[flo
     values: list[float] = [float(state["params"]), float(state["flop"])]
     latency = state["latency"]
     values += [float(v) for v in latency or ()]
+    # the architecture's own string is not part of the form, or there would be a form an architecture
     config = {key: value for key, value in state["arch_config"].items() if (key, value) != ("arch_str", text)}
+    if config.get(_WIDTHS) == text:
+        config[_WIDTHS] = None
     form = {
         "name": state["name"],
         "seed": state["seed"],
@@ -290,7 +293,8 @@ class Trial(NamedTuple):
         return [_MAKE[t](self.values.item(self.start + 2 + i)) for i, t in enumerate(types)]
 
     def config(self) -> dict[str, Any]:
-        return {"arch_str": self.text, **self.layout.config}
+        found = {"arch_str": self.text, **self.layout.config}
+        return {**found, _WIDTHS: self.text} if found.get(_WIDTHS, "") is None else found
 
     def by_epoch(self, field: str) -> dict[int, Any] | None:
         """`train_...` as the official record has it."""

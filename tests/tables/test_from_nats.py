@@ -216,8 +216,8 @@ def test_a_record_of_another_form_is_refused_by_name(
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ({"meta_archs": ["|none~0|"]}, "it is no NATS-Bench topology file"),
-        ([1, 2], "it is no NATS-Bench topology file"),
+        ({"meta_archs": ["|none~0|"]}, "is no NATS-Bench file: it holds no list of the 15,625"),
+        ([1, 2], "is no NATS-Bench file: it holds no list of the 15,625"),
         (None, "holds no cells: expected them under arch2infos"),
     ],
 )

@@ -171,7 +171,7 @@ def test_a_space_that_there_is_not_and_a_file_of_another_space(tmp_path: Path, s
         import_table([file], "x")
     with pytest.raises(BenchbedError, match=r"line 2: darts genotype '\|"):
         import_table([shared_data / "nb201" / "table.csv"], "x", space="darts")
-    with pytest.raises(BenchbedError, match=r"is a NATS-Bench topology folder, of space 'nb201' and not of 'macro'"):
+    with pytest.raises(BenchbedError, match=r"is a NATS-Bench folder, of space 'nb201' and not of 'macro'"):
         import_table([shared_data / "nats-tss-sample"], "x", space="macro")
 
 

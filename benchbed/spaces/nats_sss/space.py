@@ -93,9 +93,9 @@ class NatsSss(Space):
     def layers(self, arch: Architecture) -> tuple[Layer, ...]:
         """The five layers on images of 32x32 pixels."""
         found, size = [], 32
-        for number, (block, width) in enumerate(zip(BLOCKS, widths_of(arch), strict=True)):
+        for block, width in zip(BLOCKS, widths_of(arch), strict=True):
             size = size // 2 if block.reduces else size
-            found.append(Layer(f"stage {(number + 3) // 2}", "reduction" if block.reduces else "cell", width, size))
+            found.append(Layer(block.name, str(width), width, size))
         return tuple(found)
 
     def unit_costs(self, kind: str) -> tuple[float, np.ndarray]:

@@ -114,7 +114,6 @@ def test_costs_do_not_add_up_and_say_so() -> None:
 
 def test_the_layers_are_a_chain_of_five() -> None:
     layers = NatsSss().layers(NatsSss().parse("8:16:24:32:40"))
-    assert [(layer.operation, layer.width, layer.size) for layer in layers] == [
-        ("cell", 8, 32), ("reduction", 16, 16), ("cell", 24, 16), ("reduction", 32, 8), ("cell", 40, 8)
+    assert [(layer.group, layer.width, layer.size) for layer in layers] == [
+        ("cell 1", 8, 32), ("reduction 1", 16, 16), ("cell 2", 24, 16), ("reduction 2", 32, 8), ("cell 3", 40, 8)
     ]  # fmt: skip
-    assert [layer.group for layer in layers] == ["stage 1", "stage 2", "stage 2", "stage 3", "stage 3"]
