@@ -12,6 +12,7 @@ from ..pipeline.record import Record, amount
 from ..runtime.files import read_toml
 from ..runtime.folder import REMADE, read_json
 
+NAMED = 10  # runs of a line about several
 DEFAULT_OUT = "runs"  # where a file that names no `out` has its runs
 
 
@@ -93,7 +94,8 @@ def _unfinished(place: Path) -> list[str]:
     begun = [p.parent.name for p in sorted(place.glob("*/config.json")) if not (p.parent / "record.json").exists()]
     if not begun:
         return []
-    return [f"{len(begun)} run(s) without a record.json, begun and not finished: {', '.join(begun)}"]
+    names = ", ".join(begun[:NAMED]) + (", ..." if begun[NAMED:] else "")
+    return [f"{len(begun)} run(s) without a record.json, begun and not finished: {names}"]
 
 
 def _failed(place: Path, finished: set[str]) -> list[str]:

@@ -94,9 +94,17 @@ def _command(given: Mapping[str, Any], seeds: Sequence[int], folder: Path, name:
     file = f"{name[:100]}.toml"
     start = "python -m benchbed" if processes == 1 else f"torchrun --nproc-per-node {processes} -m benchbed"
     line = f"{start} run --config {shlex.quote(str(folder / file))}"
-    if list(seeds) == list(range(seeds[0], seeds[0] + len(seeds))):
-        return Command(line, file, toml({**given, "seeds": f"{seeds[0]}:{seeds[-1] + 1}"}))
-    return Command(f"for s in {' '.join(map(str, seeds))}; do {line} --seed $s; done", file, toml(given))
+    ranges = seed_ranges(seeds)
+    if len(ranges) == 1:
+        return Command(line, file, toml({**given, "seeds": ranges[0]}))
+    return Command(f"for s in {' '.join(ranges)}; do {line} --seeds $s; done", file, toml(given))
+
+
+def seed_ranges(seeds: Sequence[int]) -> list[str]:
+    """Seeds, upwards, as FIRST:AFTER_LAST."""
+    breaks = [i for i in range(1, len(seeds)) if seeds[i] != seeds[i - 1] + 1]
+    starts, ends = [0, *breaks], [*breaks, len(seeds)]
+    return [f"{seeds[a]}:{seeds[b - 1] + 1}" for a, b in zip(starts, ends, strict=True)]
 
 
 def toml(values: Mapping[str, Any]) -> str:

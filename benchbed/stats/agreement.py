@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import scipy
 
+from .kendall import kendall, kendall_of_resamples
+
 RESAMPLES = 1000
 
 
@@ -25,7 +27,12 @@ class Estimate(NamedTuple):
 def estimate(statistic: Callable[..., float], *samples: np.ndarray, resamples: int = RESAMPLES) -> Estimate:
     """The statistic of samples with a row an item, and its percentile interval from drawing items with replacement."""
     n, rng = len(samples[0]), np.random.default_rng(0)
-    draws = [statistic(*(s[rows] for s in samples)) for rows in rng.integers(n, size=(resamples, n))]
+    drawn = rng.integers(n, size=(resamples, n))
+    if statistic is kendall:
+        x, y = samples
+        draws = kendall_of_resamples(x, y, drawn)
+    else:
+        draws = np.array([statistic(*(s[rows] for s in samples)) for rows in drawn])
     low, high = np.nanquantile(draws, [0.025, 0.975]) if np.isfinite(draws).any() else (np.nan, np.nan)
     return Estimate(float(statistic(*samples)), float(low), float(high), n)
 
@@ -38,16 +45,6 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float:
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan")
     return float(np.corrcoef(scipy.stats.rankdata(x), scipy.stats.rankdata(y))[0, 1])
-
-
-def kendall(x: np.ndarray, y: np.ndarray) -> float:
-    """Kendall's tau-b, (concordant - discordant) / sqrt(pairs untied in x times pairs untied in y), over the pairs that
-    are there; NaN for fewer than three or where one side is constant. Kendall, Biometrika 33 (1945)."""
-    there = np.isfinite(x) & np.isfinite(y)
-    x, y = x[there], y[there]
-    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return float("nan")
-    return float(scipy.stats.kendalltau(x, y, method="asymptotic").statistic)
 
 
 def top_precision(x: np.ndarray, y: np.ndarray, fraction: float) -> float:

@@ -20,7 +20,8 @@ from ..report.markdown import markdown_table
 from ..report.plots import Panel, scatters_svg
 from ..runtime.folder import read_json
 from ..runtime.machine import pick_device
-from ..stats.agreement import Estimate, estimate, kendall, spearman, top_precision
+from ..stats.agreement import Estimate, estimate, spearman, top_precision
+from ..stats.kendall import kendall
 from ..study import Files, Job, Lab, Records, Several, Study, StudyOptions, finished, last_probabilities
 from ..tables.figures import Figure
 from ..tables.table import Table

@@ -28,7 +28,7 @@ def native(text: str, space: Space) -> str:
     if not isinstance(space, NB201) or text[:1] not in "[(" or len(text) > _LONGEST:
         return text
     if _NUMBERS.fullmatch(text):
-        return _from_naslib(ast.literal_eval(text.strip()))
+        return _from_naslib(tuple(int(digit) for digit in re.findall(r"\d", text)))
     try:
         nodes = ast.literal_eval(text)
         inputs = {(int(source), target): str(op) for target, node in enumerate(nodes, 1) for op, source in node}

@@ -63,7 +63,9 @@ class Draft:
         for i, text in enumerate(texts):
             if text not in self._places:
                 try:
-                    self._places[text] = self._place(self.space.parse(native(text, self.space)))
+                    own = native(text, self.space)
+                    known = self._places.get(own)
+                    self._places[text] = self._place(self.space.parse(own)) if known is None else known
                 except BenchbedError as error:
                     raise BenchbedError(f"{where(i)}: {error}") from None
         return np.array([self._places[text] for text in texts], dtype=np.intp)

@@ -21,7 +21,8 @@ import torch
 from scipy import stats
 
 from benchbed.runtime.machine import made_with
-from benchbed.stats.agreement import Estimate, estimate, kendall
+from benchbed.stats.agreement import Estimate, estimate
+from benchbed.stats.kendall import kendall
 from benchbed.tables import Table
 
 

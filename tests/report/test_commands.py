@@ -61,7 +61,8 @@ def test_a_missing_constant_cell_is_added_by_its_command(made: Path, tmp_path: P
 def test_seeds_that_are_no_range_are_a_loop(made: Path, tmp_path: Path) -> None:
     (group,) = groups([r for r in collect(made).records if r.seed != 1])
     made_again = remake(group, group.rows[0], made, tmp_path)
-    assert made_again.line.startswith("for s in 0 2; do python -m benchbed run --config ")
+    assert made_again.line.startswith("for s in 0:1 2:3; do python -m benchbed run --config ")
+    assert made_again.line.endswith(" --seeds $s; done")
     assert "seeds" not in tomllib.loads(made_again.text)
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchbed.stats.agreement import estimate, kendall, spearman, top_precision
+from benchbed.stats.agreement import estimate, spearman, top_precision
+from benchbed.stats.kendall import kendall
 
 
 def test_spearman_is_scipys_with_ties_and_without_what_is_missing() -> None:

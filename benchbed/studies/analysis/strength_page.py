@@ -9,7 +9,8 @@ import numpy as np
 
 from ...report.analyses import strength_svg
 from ...report.markdown import markdown_table, mean_in_words
-from ...stats.agreement import kendall, spearman
+from ...stats.agreement import spearman
+from ...stats.kendall import kendall
 
 
 class Candidate(NamedTuple):
