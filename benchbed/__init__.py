@@ -16,6 +16,7 @@ from . import moved as _moved
 if TYPE_CHECKING:
     from .api import load as load
     from .api import run as run
+    from .api import score as score
     from .api import select as select
     from .api import train as train
     from .results import Comparison as Comparison
@@ -53,6 +54,7 @@ _PUBLIC = {
     "Task": "task",
     "load": "api",
     "run": "api",
+    "score": "api",
     "select": "api",
     "train": "api",
 }

@@ -36,6 +36,8 @@ from .pipeline.calls import (
 from .pipeline.given import names_in, seeds_in
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from .pipeline.config import RunConfig
     from .results import Results
     from .runtime.options import RunOptions
@@ -139,6 +141,36 @@ def select(
             place = searches[0].parent.parent
             made = [select_again(s, raw, name, how._replace(out=place)) for s in searches for name in names]
             return Results(made, place)
+
+
+def score(
+    results: "str | Path | pd.DataFrame",
+    table: str | Path,
+    *,
+    dataset: str | None = None,
+    out: str | Path | None = None,
+    plugin: Paths = (),
+) -> "Results":
+    """Scores architectures that other methods found by a table, as records beside those of runs below `out` (`runs`).
+
+    results: a CSV file or a pandas frame with a row a search: `arch` (or another notation), `method`, `seed`, and where
+    it is known `seconds`, what the search took. dataset: of the table, by default its only one. Raises BenchbedError,
+    one line, for a bad row and for an architecture that the table lacks, before anything is written.
+    """
+    from .pipeline.outside import score_file
+    from .results import Results
+
+    register(plugin)
+    place = Path(out or "runs").absolute()
+    if isinstance(results, str | Path):
+        found = score_file(Path(results), str(table), dataset, place)
+    else:
+        with TemporaryDirectory(prefix="benchbed-score-") as scratch:
+            file = Path(scratch) / "results.csv"
+            results.to_csv(file, index=False)
+            found = score_file(file, str(table), dataset, place)
+    ignored = [f"columns that are not read: {', '.join(found.ignored)}"] if found.ignored else []
+    return Results(found.records, place, ignored)
 
 
 def train(

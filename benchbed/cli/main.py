@@ -15,6 +15,7 @@ from .latency import latency_app
 from .new import new
 from .plugins import Plugins
 from .report import report, verify
+from .score import score
 from .study import study_app
 from .sweep import sweep
 from .table import describe_in, query, table_app
@@ -42,6 +43,7 @@ app.command()(query)
 app.command()(train)
 app.command()(report)
 app.command()(verify)
+app.command()(score)
 app.command()(tune)
 app.command()(sweep)
 app.command()(new)

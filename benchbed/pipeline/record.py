@@ -16,6 +16,8 @@ from .upgrade import FORMAT, upgraded
 # What a finished run's record holds at least: a record without it is damaged.
 RECORD_KEYS = ("id", "search", "searcher", "selector", "seed", "architecture", "test_accuracy", "facts", "seconds")
 LARGEST = 2**63  # of a number: far above any count here, and a float holds it
+GIVEN = "given"  # selector and objective of a result that benchbed did not make
+UNKNOWN_SECONDS = "seconds_unknown"  # the note of one whose search's seconds nobody told
 STAGES = ("search", "selection", "scoring")
 # What every configuration holds, with its type, and the sections that some hold.
 ALWAYS = {"space": str, "task": str, "protocol": str, "epochs": int, "searcher": dict, "selector": dict}
@@ -206,7 +208,12 @@ class Record(BaseModel):
 
     @property
     def search_seconds(self) -> float:
-        """Of finding the architecture: the search and the selection, without the score; on the table's clock if any."""
+        """Of finding the architecture: the search and the selection, without the score; on the table's clock if any.
+
+        NaN where it is not known.
+        """
+        if self.notes.get(UNKNOWN_SECONDS):
+            return math.nan
         search = self.seconds.get("search", 0.0) if self.simulated_seconds is None else self.simulated_seconds
         return search + self.seconds.get("selection", 0.0)
 

@@ -17,6 +17,7 @@ from ..selector import Selection
 from ..space import Architecture, Space
 from ..tables.score import on_every_dataset
 from ..tables.score import score as score_in
+from ..tables.table import Table
 from ..task import Task
 from ..training.cell import training_of
 from ..training.train import evaluate, train_on
@@ -105,19 +106,25 @@ def score_by_table(config: RunConfig, selection: Selection, reporter: Reporter) 
     Only here is a table's test accuracy read. Raises BenchbedError, naming the cell, where a partial table lacks it.
     """
     assert config.table is not None
-    began = time.perf_counter()
     table = config.table.open()
-    found = score_in(table, config.table.dataset, selection.architecture)
-    reporter.line(f"table {table.name}: test accuracy {found.test_accuracy:.2f} % on {config.table.dataset}")
+    found = scored_in(table, config.table.dataset, selection.architecture)
+    reporter.line(f"table {table.name}: test accuracy {found['test_accuracy']:.2f} % on {config.table.dataset}")
+    return found
+
+
+def scored_in(table: Table, dataset: str, architecture: Architecture) -> dict[str, Any]:
+    """What a run's record holds of an architecture in a table. Raises BenchbedError where a partial table lacks it."""
+    began = time.perf_counter()
+    found = score_in(table, dataset, architecture)
     where: dict[str, Any] = {
         "name": table.name,
         "fingerprint": table.fingerprint,
-        "dataset": config.table.dataset,
+        "dataset": dataset,
         "epochs": table.full_epochs,
     }
     if "splits" in table.meta:  # a source without validation accuracy: which of its trials serve which split
         where["splits"] = table.meta["splits"]
     seconds = time.perf_counter() - began
     looked_up = {**segment("scoring", "lookups", 0, torch.device("cpu")), "stop": 1}
-    every = {"datasets": on_every_dataset(table, selection.architecture), "table": where}
+    every = {"datasets": on_every_dataset(table, architecture), "table": where}
     return {**found._asdict(), **every, "seconds": seconds, "peak_memory_bytes": 0, "segments": [looked_up]}

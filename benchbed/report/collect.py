@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ..errors import BenchbedError
 from ..pipeline.history import Epoch, history
-from ..pipeline.record import Record, amount
+from ..pipeline.record import GIVEN, Record, amount
 from ..runtime.files import read_toml
 from ..runtime.folder import REMADE, read_json
 
@@ -76,7 +76,7 @@ def collect(place: Path) -> Collection:
         raise BenchbedError(f"{place} holds no finished run, which is a folder with a record.json{why}")
     problems += _mixed(records)
     histories, clocks = {}, {}
-    for search in dict.fromkeys(r.search for r in records):
+    for search in dict.fromkeys(r.search for r in records if r.objective != GIVEN):
         folder = place / "searches" / search
         try:
             kept = clock(folder / "record.json")
@@ -126,7 +126,7 @@ def _mixed(records: Iterable[Record]) -> list[str]:
     lines = []
     for library in ("benchbed", "torch", "numpy"):
         by_version: dict[str, list[str]] = defaultdict(list)
-        for record in records:
+        for record in (r for r in records if r.objective != GIVEN):
             by_version[record.versions.get(library, "unknown")].append(record.id)
         if len(by_version) > 1:
             parts = (f"{v} ({len(ids)} run(s), {ids[0]}{' ...' if ids[1:] else ''})" for v, ids in by_version.items())

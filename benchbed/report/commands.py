@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import BenchbedError
 from ..pipeline.again import as_given
-from ..pipeline.record import Record
+from ..pipeline.record import GIVEN, Record
 from ..spaces.load import load_space
 from .groups import CONSTANT, RANDOM_SEARCH, UNIFORM, Group, Row, slug
 
@@ -27,11 +27,15 @@ class Command(NamedTuple):
 
 
 def remake(group: Group, row: Row, place: Path, folder: Path) -> Command:
-    """The command that makes a row's runs; where they are done it finds them done.
+    """The command that makes a row's runs, or scores those of another's file again; what is done it finds done.
 
     place: the folder of the runs; folder: where the file will lie.
     """
     one = row.records[0]
+    if one.selector == GIVEN:
+        table = one.config["table"]
+        words = ["score", one.notes["given"]["file"], "--table", table["name"], "--dataset", table["dataset"], "--out"]
+        return Command(f"python -m benchbed {shlex.join([*words, str(place)])}", "", "")
     given = _given(one, place) | {
         "searcher": {"name": one.searcher, **one.config["searcher"]["options"]},
         "selector": {"name": one.selector, **one.config["selector"]["options"]},
@@ -45,6 +49,10 @@ def missing_controls(group: Group, place: Path, folder: Path) -> list[tuple[str,
     Where no operation stands at every position there is no constant cell, and no command.
     """
     there, model = {row.control for row in group.rows}, _model(group)
+    if model is None:
+        lacking = {RANDOM_SEARCH: "random search at equal cost", CONSTANT: "a constant cell"}
+        return [(f"{words}: run any searcher with it, no run here is benchbed's", None)
+                for control, words in lacking.items() if control not in there]  # fmt: skip
     one, seeds = model.records[0], list(model.seeds)
     found: list[tuple[str, Command | None]] = []
     if RANDOM_SEARCH not in there:
@@ -65,9 +73,10 @@ def missing_controls(group: Group, place: Path, folder: Path) -> list[tuple[str,
     return found
 
 
-def _model(group: Group) -> Row:
-    """The row whose settings a control takes over: the best that is no control itself, else the best."""
-    return next((row for row in group.rows if not row.control), group.rows[0])
+def _model(group: Group) -> Row | None:
+    """The row whose settings a control takes over: the best that is no control itself, else the best; of our runs."""
+    ours = [row for row in group.rows if row.selector != GIVEN]
+    return next((row for row in ours if not row.control), ours[0] if ours else None)
 
 
 def constant_operation(space: str, options: Mapping[str, Any]) -> str | None:

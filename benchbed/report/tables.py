@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..pipeline.record import GIVEN
 from ..stats.interval import FEW, FEW_SEEDS
 from .groups import LEVEL, RANDOM_SEARCH, RESAMPLES, Group, Row
 
@@ -202,6 +203,8 @@ def caption(group: Group) -> str:
     parts.append("Search: the search and the selection, mean over seeds; a constant or random cell pays for no search.")
     if unequal := _unequal(group):
         parts.append(unequal)
+    if any(row.selector == GIVEN for row in group.rows):
+        parts.append(f"Selector {GIVEN}: architectures and seconds from a file, of methods that benchbed did not run.")
     if simulated := sorted({row.searcher for row in group.rows if row.simulated}):
         parts.append(f"Of {', '.join(simulated)} it is the table's seconds of the trainings that the search bought.")
     return " ".join(parts)
@@ -213,7 +216,7 @@ def _unequal(group: Group) -> str:
     searched = [row for row in group.rows if row.control == RANDOM_SEARCH]
     if method is not None:  # seconds of two clocks have no ratio
         searched = [row for row in searched if row.simulated == method.simulated]
-    if method is None or not searched or method.search_seconds() == 0:
+    if method is None or not searched or not method.search_seconds() > 0:  # NaN: not known
         return ""
     row = min(searched, key=lambda r: abs(math.log(max(r.search_seconds(), 1e-9) / method.search_seconds())))
     times = row.search_seconds() / method.search_seconds()

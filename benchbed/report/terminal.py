@@ -15,6 +15,7 @@ from ..space import Space
 from ..stats.interval import FEW, FEW_SEEDS, mean_interval
 from ..tables.figures import in_epochs
 from .draw import text_drawing
+from .tables import number
 
 if TYPE_CHECKING:
     from ..pipeline.full_search import FullSearch
@@ -179,7 +180,7 @@ def grid_summary(records: Sequence[Record], console: Console, full: Mapping[str,
             *([f"{median(r.regret for r in group if r.regret is not None):.2f}"] if by_table else []),
             *([f"{sum(cost['chosen'] for r in group if (cost := r.cost)) / i.n:.4g}"] if paid else []),
             f"{sum(free) / len(free):.0%}" if free else "",
-            f"{sum(map(_search_seconds, group)) / i.n:.0f}",
+            number(sum(map(_search_seconds, group)) / i.n, 0),
             f"{sum(r['seconds']['selection'] for r in group) / i.n:.0f}",
             *([f"{full[searcher].hours:.1f}"] if searcher in full else []),
         )
@@ -197,8 +198,8 @@ def grid_summary(records: Sequence[Record], console: Console, full: Mapping[str,
 
 
 def _search_seconds(record: Record) -> float:
-    """On the table's clock where the search has one, as in a report."""
-    return record.seconds["search"] if record.simulated_seconds is None else record.simulated_seconds
+    """On the table's clock where the search has one, as in a report; without the selection. NaN: not known."""
+    return record.search_seconds - record.seconds["selection"]
 
 
 def _few(records: Sequence[Record], console: Console) -> None:

@@ -17,12 +17,13 @@ from ..pipeline.budget import repeatable
 from ..pipeline.build import build_parts, check_config, run_id, search_id, space_of, task_of
 from ..pipeline.config import RunConfig
 from ..pipeline.kept import use_kept
-from ..pipeline.record import RECORD_KEYS, checked
+from ..pipeline.record import GIVEN, RECORD_KEYS, checked
 from ..pipeline.resolve import file_sha256
 from ..pipeline.run import in_json
-from ..pipeline.score import TABLE_KEYS, score, score_by_table
+from ..pipeline.score import TABLE_KEYS, score, score_by_table, scored_in
 from ..pipeline.search import run_search
 from ..pipeline.select import run_selection
+from ..pipeline.tables import TableConfig
 from ..pipeline.upgrade import upgraded, upgraded_config
 from ..runtime.folder import REMADE, Folder, load_checkpoint, read_json
 from ..runtime.machine import made_with, pick_device
@@ -105,6 +106,8 @@ def verified(
         raise BenchbedError("--skip search,selection,score leaves nothing to verify")
     path = _record_in(path)
     record = upgraded(path, read_json(path, NEEDED, REMADE))
+    if record.get("objective") == GIVEN:
+        return _given(path, record, asked)
     search = path.resolve().parent.parent / "searches" / str(record["search"])
     use_kept(path.resolve().parent)
     use_kept(search)
@@ -127,6 +130,21 @@ def verified(
         checked(path, record)
     except BenchbedError as error:  # beside what was found: a figure that differs may be why
         found.differences.append(str(error).removeprefix(f"{path} "))
+    return found
+
+
+def _given(path: Path, record: Mapping[str, Any], asked: Collection[str]) -> Verified:
+    """Of a result that benchbed did not make only the score can be taken again. Raises as `verified` does."""
+    if "score" not in asked:
+        raise BenchbedError(f"{path}: its search and selection are not benchbed's, there is only the score to verify")
+    own, config = checked(path, record), TableConfig(**record["config"]["table"])
+    table = config.open()
+    cell = table.space.parse(own.architecture)
+    found = Verified(path, ["score"])
+    found.notes.append(f"search and selection, which are not benchbed's: {own.notes['given']['file']}")
+    scored = scored_in(table, config.dataset, cell) | {"facts": table.space.facts(cell)}
+    for name in ("valid_accuracy", "test_accuracy", "facts", *(key for key in TABLE_KEYS if key != "table")):
+        found.compare(name.replace("_", " "), own.get(name), scored[name], "")
     return found
 
 

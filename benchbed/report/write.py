@@ -64,7 +64,7 @@ class Report:
                 tables[f"{slug}-published.tex"] = published_latex(part)
             pictures |= _files(part.figures)
             commands = [command for _, command in (*part.commands, *part.missing) if command is not None]
-            configs |= {command.file: command.text for command in commands}
+            configs |= {command.file: command.text for command in commands if command.file}
         folders = {"tables": tables, "figures": pictures, "configs": configs, "": text}
         for folder, files in folders.items():
             write_files(self.out / folder, files)
