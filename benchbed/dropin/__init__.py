@@ -1,6 +1,6 @@
 """NAS-Bench-201's and NATS-Bench's own Python interfaces, answered by a table: existing scripts run unchanged.
 
-    python -m benchbed.dropin [--table NAME] SCRIPT.py [ARGS...]
+    python -m benchbed.dropin [--table NAME]... SCRIPT.py [ARGS...]
 
 runs a script that says `from nas_201_api import NASBench201API` or `from nats_bench import create`; `install` does the
 same from within Python; and the classes can be used as they are, with a table's name or file in the place of the
@@ -20,8 +20,17 @@ benchmark's. They mirror nas-bench-201 2.1 and nats_bench 1.8, method by method,
   process that was spawned; forked processes and threads share it;
 - no weights are kept: `get_net_param` gives None a seed, as theirs does from NATS-Bench's `simple` files.
 
+`create(None, "sss")` is NATS-Bench's size space, answered by the table `nats-sss` or by that of a second `--table`.
+
 A table from CSV files has no single trainings. There means over seeds answer, whatever `is_random` says; keys that it
-has nothing for are left out, and a method that needs a missing column says which, and how to get it.
+has nothing for are left out, and a method that needs a missing column says which, and how to get it. Three things are
+made up for, and each is said in one line on stderr, once:
+
+- `simulate_train_eval` takes the clock of `study tabular`: the seconds of training, or the share of the full training's
+  that the epochs are; those of a pass over validation, which the originals add, are not in such a table;
+- before the last epoch it gives the accuracy after the last, the one that there is, at the seconds of the epochs asked
+  for: successive halving (BOHB) then sees no lower fidelity;
+- text prints `n/a` for a loss or an accuracy that is missing.
 """
 
 from importlib import import_module
@@ -31,6 +40,7 @@ _PUBLIC = {
     "DropinError": "refusals",
     "DropinWarning": "refusals",
     "NASBench201API": "nas201",
+    "NATSsize": "nats",
     "NATStopology": "nats",
     "create": "nats",
     "install": "standins",

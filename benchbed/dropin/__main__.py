@@ -1,4 +1,4 @@
-"""`python -m benchbed.dropin [--table NAME] SCRIPT.py [ARGS...]`: a script of NAS-Bench-201's users, unchanged."""
+"""`python -m benchbed.dropin [--table NAME]... SCRIPT.py [ARGS...]`: a script of NAS-Bench-201's users, unchanged."""
 
 import argparse
 import io
@@ -34,12 +34,14 @@ def main() -> None:
         prog="python -m benchbed.dropin",
         description="Runs a script that imports nas_201_api or nats_bench; a table of benchbed's answers it.",
     )
-    parser.add_argument("--table", default="nb201", help="a table's name (see 'benchbed table list') or .npz file")
+    parser.add_argument(
+        "--table", action="append", help="a table's name (see 'benchbed table list') or .npz file; once a space"
+    )
     parser.add_argument("script", help="the Python file to run")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="its arguments")
     options = parser.parse_args()
     try:
-        install(options.table)
+        install(*(options.table or ()))
         run(options.script, options.arguments)
     except BenchbedError as error:
         lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == options.script]

@@ -4,20 +4,19 @@ import copy
 import operator
 import random
 from collections import OrderedDict
-from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, SupportsIndex
 
 import numpy as np
 
 from ..errors import BenchbedError
-from ..spaces.nb201.space import OPERATIONS, unique_string
+from ..tables.benchmarks import SIZES, TOPOLOGY
 from .best import best_cell, trial_counts
 from .cells import Cell, Cells, Results, Strings, open_table
+from .clock import MeanClock
 from .means import DATASETS, HOW, MeanResults
 from .refusals import HP, RANDOM, DropinError, given_hp, given_seed
 from .results import ArchResults
-from .structure import read_nodes
 from .words import describe, named, remap_dataset_set_names
 
 HELD = 256  # cells whose trainings stay in memory, up to 0.1 MB each; and answers of each
@@ -29,20 +28,22 @@ _SETS = {  # figure -> evaluation set, in the order of the answer; of the other 
 
 
 class Benchmark:
-    """The shared half of `NASBench201API` and `NATStopology`; `table` is a name, an .npz file or a Table.
+    """The shared half of `NASBench201API`, `NATStopology` and `NATSsize`; `table` is a name, an .npz file or a Table.
 
     Raises DropinError, one line, for what the table cannot answer.
     """
 
     _results: type[ArchResults] = ArchResults
     _join = ", "  # between a loss and an accuracy in printed text
+    _benchmark = TOPOLOGY
 
     def __init__(self, table: object = None, verbose: bool = True) -> None:
-        self.table = open_table(table)
+        self.table = open_table(table, self._benchmark)
         self.verbose, self.filename = verbose, f"{self.table.name}.npz"
         self._pinned: dict[int, Cell] = {}
         self._held: OrderedDict[int, Cell] = OrderedDict()
         self._answers: dict[int, dict[Any, dict[str, Any]]] = {}  # of the cells held: what has been asked before
+        self._clock = MeanClock(self.table)
         self.reset_time()
 
     # -- architectures -------------------------------------------------------------------------------------------------
@@ -95,27 +96,6 @@ class Benchmark:
     def random(self) -> int:
         """An index drawn with Python's `random`."""
         return random.randint(0, len(self) - 1)
-
-    def get_unique_str(self, arch: object) -> str:
-        """The benchmark's isomorphism string."""
-        return unique_string(self.table.arch(self._index(arch)))
-
-    @staticmethod
-    def str2lists(arch_str: str) -> list[tuple[tuple[str, int], ...]]:
-        """By node from 1: its (operation, source)."""
-        return read_nodes(arch_str)
-
-    @staticmethod
-    def str2matrix(arch_str: str, search_space: Iterable[str] = OPERATIONS) -> np.ndarray:
-        """float64 (nodes, nodes): entry [i, j] is the number of the operation from node j to node i, 0 if none."""
-        nodes, names = read_nodes(arch_str), list(search_space)
-        matrix = np.zeros((len(nodes) + 1, len(nodes) + 1))
-        for i, node in enumerate(nodes, 1):
-            for operation, source in node:
-                if operation not in names:
-                    raise DropinError(f"operation '{operation}' is not one of {', '.join(names)}")
-                matrix[i, source] = names.index(operation)
-        return matrix
 
     # -- figures -------------------------------------------------------------------------------------------------------
 
@@ -177,11 +157,25 @@ class Benchmark:
             return results.get_latency(dataset)
         return results.get_compute_costs(dataset)["latency"]
 
-    def _simulated(self, arch: object, dataset: str, iepoch: int | None, hp: object) -> tuple[int, Any, Any]:
-        """Index, validation accuracy and seconds (training, and one pass over validation) of a random seed."""
+    def _simulate(
+        self, arch: object, dataset: str, iepoch: int | None, hp: object, account_time: bool, latency_hp: object = None
+    ) -> tuple[Any, Any, Any, Any]:
+        """(validation accuracy, latency, seconds, `used_time`); of a random seed where there are single trainings."""
         hp, index = given_hp(hp), self._index(arch)
         if dataset not in DATASETS[1:]:
             raise DropinError(f"unknown data set {dataset!r}: expected {', '.join(DATASETS[1:])}")
+        results = self._of(index, hp)
+        if isinstance(results, MeanResults):
+            accuracy, latency, seconds = self._clock.simulate(results, dataset, iepoch)
+        else:
+            accuracy, seconds = self._simulated(index, dataset, iepoch, hp)
+            latency = self.get_latency(index, dataset, latency_hp or hp)
+        if account_time:
+            self._used_time += seconds
+        return accuracy, latency, seconds, self._used_time
+
+    def _simulated(self, index: int, dataset: str, iepoch: int | None, hp: str) -> tuple[Any, Any]:
+        """Validation accuracy and seconds (training, and one pass over validation) of a random seed."""
         own = "cifar10-valid" if dataset == "cifar10" else dataset
         info = self.get_more_info(index, own, iepoch=iepoch, hp=hp, is_random=True)
         passes = info
@@ -192,7 +186,7 @@ class Benchmark:
                 raise DropinError(f"table {self.table.name} has no {name} of {own} after {hp} epochs, which the "
                                   f"simulated seconds need: {HOW}")  # fmt: skip
         accuracy = info["valid-accuracy" if passes is info else "valtest-accuracy"]
-        return index, accuracy, info["train-all-time"] + passes["valid-per-time"]
+        return accuracy, info["train-all-time"] + passes["valid-per-time"]
 
     @property
     def used_time(self) -> Any:
@@ -285,9 +279,7 @@ class Benchmark:
         print(f"{'<' * 40}------------{'<' * 40}")
 
     def _lines(self, results: Results, extra: str | None) -> list[str]:
-        if isinstance(results, MeanResults):
-            raise DropinError(f"table {self.table.name} has no losses, which this text shows: {HOW}")
-        return describe(results, extra, self._join)
+        return describe(results, extra, self._join, self._benchmark is SIZES)
 
     def _say(self, method: str, **arguments: object) -> None:
         """The log that `verbose` asks for."""
@@ -314,8 +306,8 @@ class Benchmark:
 
     @property
     def avaliable_hps(self) -> list[str]:
-        """'12' and '200', as far as the table has them."""
-        return [str(epochs) for epochs in sorted({figure.epochs for figure in self.table.figures})]
+        """'12' and '200', or of widths '01', '12' and '90'; as far as the table has them."""
+        return [f"{epochs:02d}" for epochs in sorted({figure.epochs for figure in self.table.figures})]
 
     def _index(self, arch: object) -> int:
         """The index of whatever names an architecture. DropinError where there is none."""
@@ -327,7 +319,7 @@ class Benchmark:
         finally:
             self.verbose = verbose
         if index < 0:
-            raise DropinError(f"architecture {str(arch)[:100]!r} is not in the space of NAS-Bench-201")
+            raise DropinError(f"architecture {str(arch)[:100]!r} is not in {self._benchmark.title}")
         return index
 
     def _cell(self, index: int) -> Cell:
@@ -361,6 +353,7 @@ class Benchmark:
         if (found := cell.get(str(hp))) is None:
             raise DropinError(
                 f"table {self.table.name} has nothing of hp={hp!r}: it has {', '.join(cell)} epochs ('table import' of "
-                "NAS-Bench-201's .pth or of NATS-Bench's files brings 12 and 200)"
+                f"NAS-Bench-201's .pth or of NATS-Bench's files brings {', '.join(self._benchmark.hps[:-1])} and "
+                f"{self._benchmark.hps[-1]})"
             )
         return found

@@ -7,6 +7,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from ..tables import Table
+from ..tables.benchmarks import TOPOLOGY, Benchmark
 from .means import MeanResults
 from .refusals import DropinError
 from .results import ArchResults
@@ -49,13 +50,16 @@ class Cells(Mapping[int, Cell]):
         return len(self._api._indexes)
 
 
-def open_table(table: Any) -> Table:
-    """The table of a name, an .npz file or nothing ('nb201'). DropinError if it has no official index."""
+def open_table(table: Any, benchmark: Benchmark = TOPOLOGY) -> Table:
+    """The table of a name, an .npz file or nothing (the name of the benchmark's space).
+
+    DropinError if it is of another space or has no official index.
+    """
     if isinstance(table, dict):
         raise DropinError("the drop-in answers from a table and takes no dict: give a table's name or file")
-    found = table if isinstance(table, Table) else Table.open("nb201" if table is None else table)
-    if found.meta["space"] != "nb201":
-        raise DropinError(f"table {found.name} is of space {found.meta['space']}, not of nb201")
+    found = table if isinstance(table, Table) else Table.open(benchmark.space if table is None else table)
+    if found.meta["space"] != benchmark.space:
+        raise DropinError(f"table {found.name} is of space {found.meta['space']}, not of {benchmark.space}")
     if found.order is None:
         raise DropinError(
             f"table {found.name} has no official index, by which these interfaces name architectures: 'table import' "

@@ -3,13 +3,16 @@
 from typing import Any, NoReturn
 
 from ..errors import BenchbedError
+from ..spaces.nats_sss.space import CELL
 from ..tables import Table
+from ..tables.benchmarks import SIZES
 from ..tables.figures import CLASSES, Figure
 from ..tables.records import OFFICIAL
 from .refusals import DropinError, only_means
 
 DATASETS = ("cifar10-valid", "cifar10", "cifar100", "ImageNet16-120")
-CHANNELS, CELLS = 16, 5  # of the published network, at its first stage and in each
+CHANNELS, CELLS = 16, 5  # of the published network of a cell, at its first stage and in each
+SHAPED = "infer.shape.tiny"  # the official name of a network of given widths
 HOW = "'table import' of NAS-Bench-201's .pth or of NATS-Bench's files brings it"
 
 
@@ -88,9 +91,19 @@ class MeanResults:
         """Seconds a batch of 256. DropinError that names the missing column."""
         return self._cost("latency", ours(dataset))
 
+    def known(self, dataset: str, setname: str) -> dict[str, Any]:
+        """The accuracy on a set if the table has it; else nothing."""
+        try:
+            found: dict[str, Any] = self.get_metrics(dataset, setname)
+        except DropinError:
+            return {}
+        return found
+
     def get_config(self, dataset: str) -> dict[str, Any]:
-        """The network's, which is the same for the whole benchmark."""
+        """The network's, which is the same for the whole benchmark but for the cell or the widths."""
         classes = CLASSES[ours(dataset)]
+        if self.table.meta["space"] == SIZES.space:
+            return {"name": SHAPED, "channels": self.arch_str, "genotype": CELL, "num_classes": classes}
         return {"name": "infer.tiny", "C": CHANNELS, "N": CELLS, "arch_str": self.arch_str, "num_classes": classes}
 
     def get_dataset_names(self) -> list[str]:

@@ -1,16 +1,20 @@
-"""`nats_bench` 1.8, its topology space, over a table."""
+"""`nats_bench` 1.8 over tables: the topology space and the size space."""
 
 from typing import Any
 
+from ..tables.benchmarks import SIZES, TOPOLOGY
+from ..tables.benchmarks import Benchmark as Published
 from .api import Benchmark
 from .refusals import HP, DropinError
 from .results import ArchResults as Results
+from .topology import Cells201
 from .trial import ResultsCount as Trial
 
 NATS_BENCH_API_VERSIONs = ["v1.0", "v1.1", "v1.2", "v1.3", "v1.4", "v1.5", "v1.6", "v1.7", "v1.8"]
 NATS_BENCH_SSS_NAMEs = ("sss", "size")
 NATS_BENCH_TSS_NAMEs = ("tss", "topology")
 ALL_BASE_NAMES = ["NATS-tss-v1_0-3ffb9"]
+SIZE_BASE_NAMES = ["NATS-sss-v1_0-50262"]
 PICKLE_EXT = "pickle.pbz2"
 
 _COMMENT = (
@@ -44,14 +48,11 @@ class ArchResults(Results):
         return self._mean([values[seeds.index(888)]])
 
 
-class NATStopology(Benchmark):
-    """The interface of NATS-Bench's topology space. `table`: a name (nb201 if None), an .npz file or a Table."""
+class Nats(Benchmark):
+    """What the interfaces of both spaces share."""
 
     _results = ArchResults
     _join = " & "
-    is_size, is_topology = False, True
-    full_epochs_in_paper = full_train_epochs = 200
-    search_space_name = "topology"
 
     def __init__(self, table: object = None, fast_mode: bool = False, verbose: bool = True) -> None:
         super().__init__(table, verbose)
@@ -66,16 +67,12 @@ class NATStopology(Benchmark):
     def simulate_train_eval(
         self, arch: object, dataset: str, iepoch: int | None = None, hp: object = HP, account_time: bool = True
     ) -> tuple[Any, Any, Any, Any]:
-        """(validation accuracy, latency, seconds, `used_time`) of a random seed.
+        """(validation accuracy, latency, seconds, `used_time`) of a random seed; of a table of means see `MeanClock`.
 
         Before the last epoch cifar100 and ImageNet16-120 were scored on validation and test images together, and that
         accuracy is given, as in the original.
         """
-        index, accuracy, seconds = self._simulated(arch, dataset, iepoch, hp)
-        latency = self.get_latency(index, dataset, hp)
-        if account_time:
-            self._used_time += seconds
-        return accuracy, latency, seconds, self._used_time
+        return self._simulate(arch, dataset, iepoch, hp, account_time)
 
     def find_best(
         self, dataset: str, metric_on_set: str, flop_max: object = None, param_max: object = None, hp: object = HP,
@@ -102,30 +99,42 @@ class NATStopology(Benchmark):
                 f"fast_mode={self.fast_mode}, file={self.filename})")  # fmt: skip
 
 
-class NATSsize:
-    """Refused: no table holds the size space."""
+class NATStopology(Cells201, Nats):
+    """The interface of NATS-Bench's topology space. `table`: a name (nb201 if None), an .npz file or a Table."""
 
-    def __init__(self, *_: object, **__: object) -> None:
-        raise DropinError("NATS-Bench's size space ('sss') has no table here: the topology space ('tss') has one")
+    is_size, is_topology = False, True
+    full_epochs_in_paper = full_train_epochs = 200
+    search_space_name = "topology"
+
+
+class NATSsize(Nats):
+    """The interface of NATS-Bench's size space. `table`: a name (nats-sss if None), an .npz file or a Table."""
+
+    _benchmark = SIZES
+    is_size, is_topology = True, False
+    full_epochs_in_paper = full_train_epochs = 90
+    search_space_name = "size"
 
 
 def create(
     table: object = None, search_space: object = "tss", fast_mode: bool = False, verbose: bool = True
-) -> NATStopology:
-    """The interface of the search space 'tss' or 'topology'. `table`: a name (nb201 if None), an .npz file or a Table.
+) -> NATStopology | NATSsize:
+    """The interface of the search space 'tss' or 'topology', 'sss' or 'size'. `table`: a name, an .npz file or a Table.
 
-    DropinError for 'sss' and 'size', and for anything else.
+    Without one it is the table named as the space, nb201 or nats-sss. DropinError for any other search space, and where
+    the table is of another.
     """
-    check_space(search_space)
-    return NATStopology(table, fast_mode, verbose)
+    made = NATSsize if benchmark_of(search_space) is SIZES else NATStopology
+    return made(table, fast_mode, verbose)
 
 
-def check_space(search_space: object) -> None:
-    """Raises DropinError unless it is the topology space."""
+def benchmark_of(search_space: object) -> Published:
+    """The benchmark of the official name of a search space. Raises DropinError for what is none."""
     if search_space in NATS_BENCH_SSS_NAMEs:
-        NATSsize()
-    if search_space not in NATS_BENCH_TSS_NAMEs:
-        raise DropinError(f"unknown search space {search_space!r}: expected 'tss' or 'topology'")
+        return SIZES
+    if search_space in NATS_BENCH_TSS_NAMEs:
+        return TOPOLOGY
+    raise DropinError(f"unknown search space {search_space!r}: expected 'tss' or 'topology', 'sss' or 'size'")
 
 
 def version() -> str:

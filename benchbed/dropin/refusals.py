@@ -33,7 +33,7 @@ def given_hp(hp: object) -> str:
     if hp is HP:
         _once(
             "hp", "hp is not given: the answer is after 12 epochs, as in the original interface. Give hp='200' for "
-            "the full training, or hp='12' to say that 12 epochs are meant"
+            "the full training (hp='90' in the size space), or hp='12' to say that 12 epochs are meant"
         )  # fmt: skip
     return str(hp)
 
@@ -53,6 +53,13 @@ def only_means(table: str) -> None:
     """Warns once that a table without single trainings cannot draw a seed."""
     _once("means", f"table {table} has no single trainings: the answer is the mean over seeds, not one seed's. "
                    "Give is_random=False to say that it is meant")  # fmt: skip
+
+
+def say_once(kind: str, text: str) -> None:
+    """One line on stderr, the first time in this process that it is said of `kind`."""
+    if kind not in _warned:
+        _warned.add(kind)
+        print(f"benchbed: {text}", file=sys.stderr)
 
 
 def _once(kind: str, text: str) -> None:

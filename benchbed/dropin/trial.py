@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..tables.trials import EVAL, TRAIN, Trial
+from .means import SHAPED
 from .refusals import DropinError
 
 _FIELDS = ("name", "net_state_dict", *TRAIN, "arch_config", "params", "flop", "seed", "epochs", "latency",
@@ -133,12 +134,18 @@ class ResultsCount:
         return copy.deepcopy(self.net_state_dict) if clone else self.net_state_dict
 
     def get_config(self, str2structure: Callable[[str], object] | None) -> dict[str, Any]:
-        """The network's: name, C channels, N cells a stage, the cell (`str2structure` of its string, if given)."""
+        """The network's: name, C channels, N cells a stage, the cell (`str2structure` of its string, if given).
+
+        In the size space the channels of each layer, and the fixed cell.
+        """
         own = self.arch_config
+        if own.get("name") == SHAPED:
+            cell = own["genotype"] if str2structure is None else str2structure(own["genotype"])
+            return {"name": SHAPED, "channels": own["channels"], "genotype": cell, "num_classes": own["class_num"]}
         text = own["arch_str"]
-        cell = {"arch_str": text} if str2structure is None else {"genotype": str2structure(text)}
+        named = {"arch_str": text} if str2structure is None else {"genotype": str2structure(text)}
         size = {"name": "infer.tiny", "C": own["channel"], "N": own["num_cells"]}
-        return {**size, **cell, "num_classes": own["class_num"]}
+        return {**size, **named, "num_classes": own["class_num"]}
 
     # -- what a script may change --------------------------------------------------------------------------------------
 

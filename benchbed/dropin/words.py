@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from .results import ArchResults
+from .cells import Results
+from .means import HOW, MeanResults
+from .refusals import say_once
 
 
 def named(name: str, metrics: dict[str, Any], epochs: object) -> dict[str, Any]:
@@ -26,28 +28,41 @@ def remap_dataset_set_names(dataset: str, metric_on_set: str, verbose: bool = Fa
     return dataset, metric_on_set
 
 
-def describe(results: ArchResults, extra: object, join: str) -> list[str]:
-    """The lines of `query_info_str_by_arch`."""
+def describe(results: Results, extra: object, join: str, sized: bool = False) -> list[str]:
+    """The lines of `query_info_str_by_arch`; `sized`: in the words of the size space.
+
+    What a table of means lacks is `n/a`, and one line on stderr says so.
+    """
     names = results.get_dataset_names()
     lines = [results.arch_str, f"datasets : {names}, extra-info : {extra}"]
-
-    def score(dataset: str, evaluated: str) -> str:
-        found = results.get_metrics(dataset, evaluated)
-        return f"[loss = {found['loss']:.3f}{join}top1 = {found['accuracy']:.2f}%]"
-
     for dataset in names:
         cost = results.get_compute_costs(dataset)
-        seconds = cost["latency"]
+        seconds = cost.get("latency")
         latency = f"{seconds * 1000:.2f}" if seconds is not None and seconds > 0 else None
         lines.append(
             f"{dataset:14s} FLOP={cost['flops']:6.2f} M, Params={cost['params']:.3f} MB, latency={latency} ms."
         )
-        shown = [f"train : {score(dataset, 'train')}"]
-        if dataset == "cifar10":
-            shown.append(f"test  : {score(dataset, 'ori-test')}")
-        else:
-            shown.append(f"valid : {score(dataset, 'x-valid')}")
-            if dataset != "cifar10-valid":
-                shown.append(f"test : {score(dataset, 'x-test')}")
+        shown = [f"{label} : {_score(results, dataset, name, join)}" for label, name in _shown(dataset, sized)]
         lines.append(f"{dataset:14s} {', '.join(shown)}")
     return lines
+
+
+def _shown(dataset: str, sized: bool) -> list[tuple[str, str]]:
+    """(label, evaluation set) of what is printed of a data set."""
+    if dataset == "cifar10":
+        return [("train", "train"), ("test ", "ori-test")]
+    if dataset != "cifar10-valid":
+        return [("train", "train"), ("valid", "x-valid"), ("test", "x-test")]
+    return [("train", "train"), ("valid", "x-valid"), *([("test", "ori-test")] if sized else [])]
+
+
+def _score(results: Results, dataset: str, evaluated: str, join: str) -> str:
+    if isinstance(results, MeanResults):
+        found = results.known(dataset, evaluated)
+        say_once(f"losses {results.table.fingerprint}", f"table {results.table.name} has no losses and no training "
+                 f"accuracies: n/a stands for what is missing in printed text ({HOW})")  # fmt: skip
+    else:
+        found = results.get_metrics(dataset, evaluated)
+    loss = f"{found['loss']:.3f}" if "loss" in found else "n/a"
+    top1 = f"{found['accuracy']:.2f}%" if "accuracy" in found else "n/a"
+    return f"[loss = {loss}{join}top1 = {top1}]"

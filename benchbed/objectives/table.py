@@ -22,6 +22,7 @@ from torch import Tensor
 from ..errors import BenchbedError
 from ..objective import Batch, Evaluation, Keep, Measure, Objective, Tree
 from ..space import Architecture, Space
+from ..tables.clock import training_seconds
 from ..tables.figures import Figure
 from ..tables.places import counted
 from ..tables.table import Table
@@ -146,15 +147,11 @@ class TableObjective(Objective):
 def trainings_of(table: Table, dataset: str, epochs: int) -> tuple[np.ndarray, np.ndarray]:
     """(validation accuracy in percent, seconds) of every cell trained for so many epochs, one axis a position.
 
-    Where the table has the seconds of its full training alone, the shorter one takes its share of them: an epoch takes
-    as long in either (in NATS-Bench's own files to the last digit). Validation is not in the seconds. Raises
-    BenchbedError where the table lacks the accuracy, any seconds, or a cell.
+    The seconds are those of the table's clock. Raises BenchbedError where the table lacks the accuracy, any seconds, or
+    a cell.
     """
-    figure = Figure(dataset, "valid", epochs)
-    accuracy, share = table.values(*figure), 1.0
-    if f"seconds/{figure}" not in table.arrays and epochs < table.full_epochs:
-        figure, share = figure._replace(epochs=table.full_epochs), epochs / table.full_epochs
-    seconds = share * table.train_seconds(*figure).astype(np.float64)
+    accuracy = table.values(*Figure(dataset, "valid", epochs))
+    seconds, figure, _ = training_seconds(table, dataset, epochs)
     for what, values in (("validation accuracies", accuracy), ("training seconds", seconds)):
         if gaps := int(np.isnan(values).sum()):
             raise BenchbedError(f"table {table.name} lacks {gaps:,} of {values.size:,} {what} of {figure}")

@@ -35,8 +35,8 @@ def open_nats(path: Path) -> Opened:
     """Reads which architectures a folder or file is of. Raises BenchbedError if it is damaged or does not say."""
     meta = read_pbz2(path / META if path.is_dir() else path)
     strings = meta.get("meta_archs") if isinstance(meta, dict) else None
-    for benchmark in BENCHMARKS.values() if isinstance(strings, list) else ():
-        if len(strings) == benchmark.size:
+    for benchmark in BENCHMARKS.values():
+        if isinstance(strings, list) and len(strings) == benchmark.size:
             return Opened(path, benchmark, meta)
     sizes = " or ".join(f"{b.size:,} architectures of {b.title}" for b in BENCHMARKS.values())
     raise BenchbedError(f"{path} is no NATS-Bench file: it holds no list of the {sizes}")

@@ -2,6 +2,7 @@
 
 import bz2
 import copy
+import os
 import pickle
 import random
 import warnings
@@ -13,7 +14,8 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 
-from benchbed.dropin import NASBench201API, NATStopology, refusals
+from benchbed.dropin import NASBench201API, NATSsize, NATStopology, refusals
+from benchbed.spaces.nats_sss.space import CELL, all_strings
 from benchbed.tables import Table
 from benchbed.tables.importing import import_table
 
@@ -60,23 +62,27 @@ def synthetic(strings: list[str]) -> Records:
     return cells
 
 
-def _record(draw: random.Random, index: int, text: str, hp: str, seeds: list[int]) -> dict[str, Any]:
+def _record(
+    draw: random.Random, index: int, text: str, hp: str, seeds: list[int], sized: bool = False
+) -> dict[str, Any]:
     sets = {"cifar10-valid": ["x-valid", "ori-test"], "cifar10": ["ori-test"]}
     sets.update({name: ["ori-test", "x-valid", "x-test"] for name in ("cifar100", "ImageNet16-120")})
     trials = {}
     for name in sets:
         for seed in reversed(seeds):  # not in order, as in the real files
-            trials[name, seed] = _trial(draw, name, sets[name], text, seed, int(hp))
+            trials[name, seed] = _trial(draw, name, sets[name], text, seed, int(hp), sized)
     return {"arch_index": index, "arch_str": text, "all_results": trials,
             "dataset_seed": {name: sorted(seeds) for name in sets}, "clear_net_done": True}  # fmt: skip
 
 
-def _trial(draw: random.Random, name: str, sets: list[str], text: str, seed: int, epochs: int) -> dict[str, Any]:
+def _trial(
+    draw: random.Random, name: str, sets: list[str], text: str, seed: int, epochs: int, sized: bool = False
+) -> dict[str, Any]:
     def each() -> dict[int, float]:
         return {i: draw.uniform(0, 100) for i in range(epochs)}
 
     dense = "x-valid" if name == "cifar10-valid" else "ori-test"
-    keys = [f"{s}@{i}" for s in sets for i in range(epochs) if epochs == 12 or s == dense or i == epochs - 1]
+    keys = [f"{s}@{i}" for s in sets for i in range(epochs) if sized or epochs == 12 or s == dense or i == epochs - 1]
     pace = {s: draw.uniform(0.1, 9) for s in sets}
     classes = {"cifar100": 100, "ImageNet16-120": 120}.get(name, 10)
     return {
@@ -86,7 +92,10 @@ def _trial(draw: random.Random, name: str, sets: list[str], text: str, seed: int
         "train_acc5es": each() if epochs == 12 else None,
         "train_losses": each(),
         "train_times": OrderedDict.fromkeys(range(epochs), draw.uniform(1, 50)),
-        "arch_config": {"channel": 16, "num_cells": 5, "arch_str": text, "class_num": classes},
+        "arch_config": {"name": "infer.shape.tiny", "channels": text, "arch_str": text, "genotype": CELL}
+        | {"class_num": classes}
+        if sized
+        else {"channel": 16, "num_cells": 5, "arch_str": text, "class_num": classes},
         "params": draw.uniform(0.1, 1.5),
         "flop": draw.uniform(5, 200),
         "seed": f"{seed:04d}",
@@ -228,3 +237,53 @@ def regular_nats(regular: tuple[Records, Table], strings: list[str]) -> Pair:
 
     theirs = create(monolith(strings, regular[0]), "tss", fast_mode=False, verbose=False)
     return Pair(theirs, NATStopology(regular[1], verbose=False))
+
+
+# -- NATS-Bench's size space -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def size_records() -> Records:
+    """Networks in the form of NATS-sss-v1_0-50262-simple: one seed of 1 and 90 epochs, three of 12."""
+    draw, strings = random.Random(7), all_strings()
+    seeds = {"01": [777], "12": [777, 888, 999], "90": [777]}
+    return {
+        n: OrderedDict((hp, _record(draw, n, strings[n], hp, seeds[hp], sized=True)) for hp in seeds)
+        for n in (0, 284, 32767)
+    }
+
+
+@pytest.fixture(scope="session")
+def size_table(imported: Any, size_records: Records, tmp_path_factory: pytest.TempPathFactory) -> Table:
+    """Of those networks, from the single file."""
+    file = tmp_path_factory.mktemp("sizes") / "NATS-sss-own.pickle.pbz2"
+    file.write_bytes(bz2.compress(pickle.dumps(monolith(all_strings(), size_records), protocol=4)))
+    return imported("sizes", file)
+
+
+@pytest.fixture(scope="session")
+def nats_size(size_table: Table, size_records: Records) -> Pair:
+    from nats_bench import create
+
+    theirs = create(monolith(all_strings(), size_records), "sss", fast_mode=False, verbose=False)
+    return Pair(theirs, NATSsize(size_table, verbose=False))
+
+
+@pytest.fixture(scope="session")
+def nats_size_sample(imported: Any) -> Pair:
+    """Over the official sample of the size space, in fast mode."""
+    from nats_bench import create
+
+    folder = originals("NATS-Bench") / "fake_torch_dir" / "NATS-sss-v1_0-50262-simple"
+    theirs = create(str(folder), "sss", fast_mode=True, verbose=False)
+    return Pair(theirs, NATSsize(imported("nats-sss", folder), fast_mode=True, verbose=False))
+
+
+def originals(clone: str) -> Path:
+    """A clone, named as on GitHub, in the folder that BENCHBED_ORIGINALS names; the test is skipped without it."""
+    folder = os.environ.get("BENCHBED_ORIGINALS")
+    if not folder:
+        pytest.skip(f"needs BENCHBED_ORIGINALS, a folder that holds a clone of D-X-Y/{clone}")
+    if not (Path(folder) / clone).is_dir():
+        pytest.skip(f"BENCHBED_ORIGINALS is {folder}, which holds no clone named {clone}")
+    return Path(folder) / clone

@@ -165,11 +165,12 @@ def test_all_architectures_are_shown(nats_fast: Any, capsys: pytest.CaptureFixtu
     assert out.count("-th architecture!") == 3
 
 
-@pytest.mark.parametrize("space", ["sss", "size"])
-def test_the_size_space_is_refused(nats: Any, space: str) -> None:
-    with pytest.raises(DropinError, match=r"size space .* has no table here: the topology space"):
-        create(nats.ours.table, space)
-    with pytest.raises(DropinError, match="unknown search space 'x': expected 'tss' or 'topology'"):
+def test_a_table_of_the_other_space_is_refused(nats: Any, size_table: Table) -> None:
+    with pytest.raises(DropinError, match=r"table mono is of space nb201, not of nats-sss"):
+        create(nats.ours.table, "sss")
+    with pytest.raises(DropinError, match=r"table sizes is of space nats-sss, not of nb201"):
+        create(size_table, "topology")
+    with pytest.raises(DropinError, match="unknown search space 'x': expected 'tss' or 'topology', 'sss' or 'size'"):
         create(nats.ours.table, "x")
     with pytest.raises(DropinError, match="enforce_all is for fast_mode=True alone"):
         nats.ours.find_best("cifar10", "test", hp="200", enforce_all=True)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from benchbed.dropin import DropinError, DropinWarning, NASBench201API, NATStopology
+from benchbed.objectives.table import TableObjective
 from benchbed.tables import Table
 
 COLUMNS = {  # data set, key -> column after 200 epochs
@@ -131,8 +132,6 @@ def test_a_random_seed_is_a_mean_and_says_so(api: Any) -> None:
         ),
         (lambda a: a.get_more_info(15625, "cifar10", hp="200", is_random=False), "index 15625 is out of range"),
         (lambda a: a.query_by_index(0, "cifar10", "200"), "has no single trainings: 'table import' of NAS-Bench-201's"),
-        (lambda a: a.query_info_str_by_arch(0, "200"), "has no losses, which this text shows: 'table import' of"),
-        (lambda a: a.show(0), "has no losses, which this text shows: 'table import' of"),
         (
             lambda a: a.get_latency(0, "cifar100", "200"),
             r"no latency on cifar100 .*column cifar100_gpu_latency_s brings",
@@ -151,14 +150,74 @@ def test_what_is_missing_is_named_with_how_to_get_it(api: Any, call: Any, said: 
     assert "\n" not in str(refused.value)
 
 
-def test_simulated_seconds_need_those_of_a_pass_over_validation(api: Any) -> None:
-    with (
-        pytest.warns(DropinWarning, match="mean over seeds"),
-        pytest.raises(
-            DropinError, match="table csv has no valid-per-time of cifar100 after 200 epochs, which the simu"
-        ),
-    ):
-        api.simulate_train_eval(0, "cifar100", hp="200")
+@pytest.mark.parametrize("hp", [12, 200])
+@pytest.mark.parametrize(
+    ("dataset", "column"), [("cifar10", "cifar10"), ("cifar100", "cifar100"), ("ImageNet16-120", "imagenet16")]
+)
+def test_a_simulated_training_has_the_clock_of_study_tabular(
+    api: Any, csv_table: Table, sheet: pd.DataFrame, dataset: str, column: str, hp: int
+) -> None:
+    objective, spent = TableObjective.of(csv_table, dataset.lower()), 0.0
+    for index in CELLS:
+        row, cell = sheet.loc[index], csv_table.arch(index)
+        accuracy, latency, seconds, used = api.simulate_train_eval(row.arch, dataset, hp=str(hp))
+        assert objective.evaluate(cell, hp) == (accuracy, seconds)
+        assert accuracy == row[f"{column}_valid_{hp}"]
+        assert seconds == pytest.approx(row[f"{column}_train_seconds_200"] * hp / 200, rel=1e-15)
+        assert latency == (row.cifar10_gpu_latency_s if dataset == "cifar10" else None)
+        spent += seconds
+        assert used == api.used_time == spent
+    api.simulate_train_eval(0, dataset, hp=str(hp), account_time=False)
+    assert api.used_time == spent
+
+
+def test_what_is_derived_is_said_once(csv_table: Table, capsys: pytest.CaptureFixture[str]) -> None:
+    api = NATStopology(csv_table, verbose=False)
+    for index in CELLS:
+        api.simulate_train_eval(index, "cifar100", hp="12")
+    said = capsys.readouterr().err
+    assert said == (
+        "benchbed: table csv holds means over seeds, and simulate_train_eval on cifar100 answers with them; its "
+        "seconds are 12/200 of those of training for 200 epochs, without validation; it has no latency, which is None\n"
+    )
+    whole, early = (api.simulate_train_eval(0, "cifar100", iepoch, "12") for iepoch in (11, 2))
+    assert early[:2] == whole[:2]
+    assert early[2] == pytest.approx(whole[2] / 4, rel=1e-15)
+    api.simulate_train_eval(1, "cifar100", 0, "12")
+    assert capsys.readouterr().err == (
+        "benchbed: table csv has no accuracy on cifar100 before the last of 12 epochs: the one after 12 epochs stands "
+        "for it, at the seconds of the epochs asked for\n"
+    )
+    with pytest.raises(DropinError, match="invalid iepoch=12: epochs are 0 to 11"):
+        api.simulate_train_eval(0, "cifar100", 12, "12")
+
+
+def test_texts_mark_what_is_missing_and_one_line_says_so(
+    api: Any, sheet: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    join, row = " & " if isinstance(api, NATStopology) else ", ", sheet.loc[284]
+    lines = api.query_info_str_by_arch(row.arch, "200").splitlines()
+    none = f"[loss = n/a{join}top1 = n/a]"
+    valid, tested = (f"[loss = n/a{join}top1 = {row[f'cifar100_{split}_200']:.2f}%]" for split in ("valid", "test"))
+    assert lines[0] == row.arch
+    assert lines[1].endswith("extra-info : arch-index=284")
+    assert lines[7] == f"cifar100       train : {none}, valid : {valid}, test : {tested}"
+    assert lines[2].endswith(f"latency={row.cifar10_gpu_latency_s * 1000:.2f} ms.")
+    assert lines[6].endswith("latency=None ms.")
+    api.show(284)
+    printed = capsys.readouterr()
+    assert "\n".join([lines[0], lines[1].replace("arch-index=284", "None"), *lines[2:]]) in printed.out
+    assert ">>> 012 epochs >>>" in printed.out
+    assert printed.err.startswith("benchbed: table csv has no losses and no training accuracies: n/a stands")
+    assert printed.err.count("\n") == 1
+
+
+def test_a_table_without_seconds_has_no_clock(imported: Any, sheet: pd.DataFrame, tmp_path: Path) -> None:
+    rows = sheet.reset_index()[["index", "arch", "cifar10_valid_200", "cifar10_test_200"]]
+    rows.to_csv(tmp_path / "bare.csv", index=False)
+    api = NATStopology(imported("bare", tmp_path / "bare.csv"), verbose=False)
+    with pytest.raises(DropinError, match=r"table bare has no training seconds of cifar10_valid_200: 'table import'"):
+        api.simulate_train_eval(0, "cifar10", hp="200")
 
 
 def test_a_table_without_12_epochs_names_the_column(shared_data: Path, imported: Any) -> None:
