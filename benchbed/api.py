@@ -303,7 +303,7 @@ def _as_file(study: str | Path | Mapping[str, Any]) -> Iterator[Path]:
     if not isinstance(study, Mapping):
         yield Path(study)
         return
-    from .tune.report import toml_text
+    from .runtime.files import toml_text
 
     with TemporaryDirectory(prefix="benchbed-study-") as scratch:
         file = Path(scratch) / "study.toml"

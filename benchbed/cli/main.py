@@ -20,7 +20,7 @@ from .study import study_app
 from .sweep import sweep
 from .table import describe_in, query, table_app
 from .train import Mixed, given, shown, train
-from .tune import console_, tune
+from .tune import tune
 
 if TYPE_CHECKING:
     from ..results import Results
@@ -260,15 +260,16 @@ def describe(
 
 def _summary(records: "Results") -> None:
     """Of one run, or a table of several."""
+    from ..report.plugins import console
     from ..report.terminal import grid_summary, run_summary
     from ..spaces.load import load_space
 
     if len(records) > 1:
-        return grid_summary(list(records), console_(), records.full)
+        return grid_summary(list(records), console(), records.full)
     (one,), place = records, records.place
     assert place is not None
     chosen_from = load_space(one.space, one.config.get("space_options"))
-    run_summary(one, chosen_from, console_(), shown(place / one.id), records.full)
+    run_summary(one, chosen_from, console(), shown(place / one.id), records.full)
 
 
 def main() -> None:

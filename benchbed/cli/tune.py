@@ -1,6 +1,5 @@
 """The command `tune`: a study of hyperparameters from a file."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,8 +9,6 @@ from ..errors import BenchbedError
 from .train import Mixed
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from ..tune.study import Study
 
 
@@ -33,6 +30,7 @@ def tune(
 ) -> None:
     """Tune options of a searcher, selector or supernet by validation accuracy. The same command again goes on."""
     from .. import api
+    from ..report.plugins import console
     from ..tune.report import print_page
     from ..tune.worker import Unfinished
 
@@ -49,13 +47,14 @@ def tune(
         print(f"dry run: {len(made.slots)} trials of {len(made.study.seeds)} seed(s) went from the space to "
               f"{' and '.join(file.name for file in files[:2])}; nothing was kept")  # fmt: skip
         return
-    print_page(made.study, made.slots, made.trials, console_())
+    print_page(made.study, made.slots, made.trials, console())
     print("\nwritten: " + ", ".join(map(str, files[:2])) + (f" and {len(files) - 2} of the front" if files[2:] else ""))
     if made.unfinished:
         raise Unfinished(made.unfinished)
 
 
 def _status(study: "Study") -> None:
+    from ..report.plugins import console
     from ..tune.report import print_page
     from ..tune.slots import slots
     from ..tune.storage import file_of, opened, shared
@@ -70,11 +69,4 @@ def _status(study: "Study") -> None:
         made = existing(study, storage)
         trials = made.get_trials(deepcopy=False)
         count = max(study.options.trials, begun(made))  # it may have been begun with --trials
-        print_page(study, slots(trials, count), trials, console_())
-
-
-def console_() -> "Console":
-    """For results on stdout: as wide as the terminal, or wide enough for a table in a pipe."""
-    from rich.console import Console
-
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+        print_page(study, slots(trials, count), trials, console())

@@ -16,7 +16,7 @@ from ..protocols.load import Value, load
 from ..runtime.files import absolute
 from ..spaces.load import load_space
 from ..tasks.load import small
-from ..typed import typed
+from ..typed import M, typed
 from .budget import Budget
 from .config import PluginConfig, RunConfig, ScoringOptions
 from .protocol import (
@@ -99,6 +99,15 @@ def laid(section: Mapping[str, Any], key: str, value: object, where: str) -> dic
     return {**section, outer: laid(inside, rest, value, where)}
 
 
+def laid_over(raw: Mapping[str, Any], values: Mapping[str, Any], by: str, where: str = "") -> dict[str, Any]:
+    """`raw` with each value at its key, plain or 'SECTION.OPTION'; its origins say `by`, and refusals `where` + key."""
+    merged = {**raw, "origins": Origins({**raw.get("origins", {}), **dict.fromkeys(values, by)})}
+    for key, value in values.items():
+        section, dot, option = key.partition(".")
+        merged[section] = laid(merged.get(section, {}), option, value, where + key) if dot else value
+    return merged
+
+
 def _value(text: str) -> object:
     try:
         return tomllib.loads(f"x = {text}")["x"]
@@ -127,6 +136,8 @@ def resolve(raw: Mapping[str, Any], searcher: str, selector: str, seed: int) -> 
     protocol = chosen(raw, names | {"task": (task.partition(":")[0],)}, objective)
     base = values_of(protocol, names | {"task": (task.partition(":")[0],)})
     options = {**section_of(base, "searcher"), **_options(raw, "searcher", searcher)}
+    no_supernet = "" if objective == "supernet" else f"objective '{objective}' has no supernet"
+    no_training = "" if table is None else f"table {table.name} scores, nothing is trained"
     config = RunConfig(
         space=space,
         space_options=section_of(base, "space_options") | raw.get("space_options", {}),
@@ -145,9 +156,9 @@ def resolve(raw: Mapping[str, Any], searcher: str, selector: str, seed: int) -> 
         figure=further_figure(raw, table, objective),
         steps=_steps(raw | _plain(raw, base, "steps"), objective),
         searcher=_plugin("searcher", searcher, options),
-        supernet=_supernet(raw, objective, section_of(base, "supernet")),
+        supernet=_section(SupernetOptions, "supernet", raw, base, no_supernet),
         selector=_plugin("selector", selector, _selector_options(raw, selector, section_of(base, "selector"))),
-        scoring=_scoring(raw, table, section_of(base, "scoring")),
+        scoring=_section(ScoringOptions, "scoring", raw, base, no_training),
         cost=_cost(raw, space, section_of(base, "cost")),
         foreign=foreign,
     )
@@ -223,22 +234,12 @@ def scoring_base(space: str, task: str) -> dict[str, Any]:
     return section_of(values_of(load(SMALL if small(task) else GENERIC), names), "scoring")
 
 
-def _supernet(raw: Mapping[str, Any], objective: str, base: Mapping[str, Any]) -> SupernetOptions | None:
-    given = raw.get("supernet") or {}
-    if objective != "supernet":
-        if given:
-            raise BenchbedError(f"supernet.{next(iter(given))}: objective '{objective}' has no supernet")
-        return None
-    return typed(SupernetOptions, {**base, **given}, "supernet")
-
-
-def _scoring(raw: Mapping[str, Any], table: TableConfig | None, base: Mapping[str, Any]) -> ScoringOptions | None:
-    given = raw.get("scoring") or {}
-    if table is not None:
-        if given:
-            raise BenchbedError(f"scoring.{next(iter(given))}: table {table.name} scores, nothing is trained")
-        return None
-    return typed(ScoringOptions, {**base, **given}, "scoring")
+def _section(model: type[M], name: str, raw: Mapping[str, Any], base: Mapping[str, Value], lacks: str) -> M | None:
+    """A section, the user's values over the protocol's; None, and none may be given, where the run `lacks` it."""
+    given = raw.get(name) or {}
+    if lacks and given:
+        raise BenchbedError(f"{name}.{next(iter(given))}: {lacks}")
+    return None if lacks else typed(model, {**section_of(base, name), **given}, name)
 
 
 def _cost(raw: Mapping[str, Any], space: str, base: Mapping[str, Any]) -> CostConfig | None:

@@ -1,16 +1,14 @@
 """The commands that make a row of a table again, and those that add a control that is missing, as TOML files."""
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ..errors import BenchbedError
 from ..pipeline.again import as_given
 from ..pipeline.record import GIVEN, Record
+from ..runtime.files import toml_text
 from ..spaces.load import load_space
 from .groups import CONSTANT, RANDOM_SEARCH, UNIFORM, Group, Row, slug
 
@@ -117,32 +115,8 @@ def seed_ranges(seeds: Sequence[int]) -> list[str]:
 
 
 def toml(values: Mapping[str, Any]) -> str:
-    """Plain values, and one level of tables below them, as TOML; a None is left out, in a table it is 'none'.
+    """Plain values and tables as TOML; a None and an empty table are left out, a None in a table is 'none'.
 
     That is what `run` reads as no value: TOML has none.
     """
-    lines = [f"{key} = {_literal(value)}" for key, value in values.items() if not _table(value) and value is not None]
-    for key, value in values.items():
-        if _table(value) and value:
-            lines += ["", f"[{key}]"]
-            lines += [f"{_key(k)} = {_literal('none' if v is None else v)}" for k, v in value.items()]
-    return "\n".join(lines) + "\n"
-
-
-def _table(value: object) -> bool:
-    return isinstance(value, Mapping)
-
-
-def _key(key: str) -> str:
-    return key if key.replace("_", "").replace("-", "").isalnum() else json.dumps(key)
-
-
-def _literal(value: object) -> str:
-    """A TOML value: strings, numbers and booleans are written as JSON writes them, but that DEL is no raw letter."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_key(k)} = {_literal(v)}" for k, v in value.items() if v is not None) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_literal(v) for v in value) + "]"
-    if isinstance(value, np.generic):
-        value = value.item()
-    return json.dumps(value)
+    return toml_text({key: value for key, value in values.items() if value is not None and value != {}})

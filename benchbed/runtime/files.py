@@ -91,5 +91,18 @@ def toml_value(value: object) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(toml_value, value)) + "]"
     if isinstance(value, bool | str):
-        return json.dumps(value, ensure_ascii=False)  # a TOML basic string escapes as JSON's do
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # else TOML's escapes are JSON's
     return repr(value)
+
+
+def toml_text(tree: Mapping[str, Any], prefix: str = "") -> str:
+    """A configuration as TOML: plain keys first, then a section for each table in it. None is the word 'none'."""
+    plain = [
+        f"{toml_key(key)} = {toml_value(value)}\n" for key, value in tree.items() if not isinstance(value, Mapping)
+    ]
+    text = "".join(plain)
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            name = f"{prefix}.{toml_key(key)}" if prefix else toml_key(key)
+            text += f"\n[{name}]\n{toml_text(value, name)}"
+    return text

@@ -8,7 +8,7 @@ batches.
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean
@@ -20,7 +20,7 @@ import torch
 from ..pipeline.build import task_in
 from ..pipeline.config import RunConfig
 from ..pipeline.many import Run
-from ..pipeline.record import Record
+from ..pipeline.record import STAGES, Record
 from ..pipeline.run import run
 from ..runtime.board import span
 from ..runtime.executor import GIB, threads_of
@@ -33,6 +33,7 @@ from .study import Study, place
 BATCHES = 4  # of images a split that a measured epoch goes through
 FEWEST = 3  # seeds that two methods must share before the deviation of their difference is taken from records
 POWER, LEVEL = 0.8, 0.05
+HOW = {True: "extrapolated from measured steps", False: "by finished runs"}  # whether a cost was measured -> words
 Key = tuple[Any, ...]
 
 
@@ -80,13 +81,13 @@ def plan(study: Study, records: Mapping[str, Record], workers: int, out: Path | 
     peak = max((costs[_method(run_)].bytes for run_ in left), default=0.0) / GIB
     jobs = {run_.search for run_ in left}
     total, more = len(study.searches), len(jobs - searched)
-    how = _how([costs[_method(run_)] for run_ in left])
+    how = " and ".join(HOW[kind] for kind in sorted({costs[_method(run_)].measured for run_ in left}))
     lines = [f"left: {more:,} searches, {len(left):,} selections"]
     if left:
         crew = min(workers, len(jobs))  # a worker makes all selections of a search
         together = f", {span(seconds / crew)} with {crew}" if crew > 1 else ""
         lines += [
-            f"time: about {span(seconds)} with one worker{together}{how}",
+            f"time: about {span(seconds)} with one worker{together}; {how}",
             f"memory: at least {peak:.1f} GiB a worker{f', {peak * crew:.1f} with {crew}' if crew > 1 else ''}",
         ]
     lines += [f"asked for a run: {_asked(study)}", *seeds_in_words(study, records)]
@@ -105,12 +106,6 @@ def _method(run_: Run) -> Key:
     return tuple((key, str(value)) for key, value in run_.point.items() if key != "seed")
 
 
-def _how(costs: Iterable[Cost]) -> str:
-    kinds = {cost.measured for cost in costs}
-    words = {True: "extrapolated from measured steps", False: "by finished runs"}
-    return f"; {' and '.join(words[kind] for kind in sorted(kinds))}" if kinds else ""
-
-
 def _asked(study: Study) -> str:
     needs = study.needs
     asked = [f"{needs.cpus} thread{'s' if needs.cpus > 1 else ''}", *([f"{needs.gpus:g} GPUs"] if needs.gpus else [])]
@@ -126,8 +121,7 @@ def _known(study: Study, records: Mapping[str, Record]) -> dict[Key, Cost]:
             found.setdefault(_method(run_), []).append(records[run_.id])
     costs = {}
     for key, group in found.items():
-        stages_ = ("search", "selection", "scoring")
-        search, selection, scoring = (fmean(record.seconds[stage] for record in group) for stage in stages_)
+        search, selection, scoring = (fmean(record.seconds[stage] for record in group) for stage in STAGES)
         memory = max(record.peak_memory_bytes or 0 for record in group)
         costs[key] = Cost(search, selection, scoring, 0.0, memory, False)
     return costs
@@ -151,17 +145,15 @@ def _measured(study: Study, runs: Sequence[Run]) -> dict[Key, Cost]:
 
 
 def _walk(config: RunConfig, tasks: dict[str, Task], options: RunOptions) -> Cost:
-    whole, part, short, images = task_in(tasks, config), 1.0, config, None
+    task, part = task_in(tasks, config), 1.0
     if config.supernet is not None:
         images = BATCHES * max(config.supernet.batch, config.supernet.valid_batch)
-        part = max(1.0, len(whole.train) / images)
+        part, task = max(1.0, len(task.train) / images), truncated(task, images)
     changes: dict[str, Any] = {"epochs": 1}
     if config.scoring is not None:
         changes["scoring"] = config.scoring.model_copy(update={"epochs": 1, "warmup_epochs": 0})
-    short = config.model_copy(update=changes)
-    task = whole if images is None else truncated(whole, images)
     began = time.perf_counter()
-    record = run(short, task, options)
+    record = run(config.model_copy(update=changes), task, options)
     elapsed, seconds = time.perf_counter() - began, record.seconds
     scoring = seconds["scoring"] * (1 if config.scoring is None else config.scoring.epochs * part)
     between = max(0.0, elapsed - sum(seconds.values()))

@@ -50,29 +50,21 @@ def claim(out: Path, study: Study, extend: bool = False) -> None:
     """
     with one_line(out, "write to"):
         out.mkdir(parents=True, exist_ok=True)
-    path, own = out / "study.json", _as_saved(study)
+    path = out / "study.json"
     if path.exists():
         saved = read_study_file(out)
         if saved["id"] == study.id:
             return
         _compare(path, saved, study, extend)
+    raw = {key: value for key, value in study.raw.items() if key != "origins"}
+    own = {"format": FORMAT, "id": study.id, "name": study.name, "study": raw, "versions": versions()}
+    own |= {"runs": saved_runs(study.runs)}
     write_atomic(path, (json.dumps(own, indent=1) + "\n").encode(), own_tag())  # shards begin together
 
 
 def saved_runs(runs: Iterable[Run]) -> list[dict[str, Any]]:
     """The runs as study.json names them."""
     return [{"id": run.id, "search": run.search, "point": run.point} for run in runs]
-
-
-def _as_saved(study: Study) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "id": study.id,
-        "name": study.name,
-        "study": {key: value for key, value in study.raw.items() if key != "origins"},
-        "versions": versions(),
-        "runs": saved_runs(study.runs),
-    }
 
 
 def _compare(path: Path, saved: Mapping[str, Any], study: Study, extend: bool) -> None:

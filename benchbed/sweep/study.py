@@ -23,9 +23,9 @@ from ..pipeline.config import identity
 from ..pipeline.given import read_configuration
 from ..pipeline.many import Run, check_runs, identified, in_words
 from ..pipeline.protocol import Origins, dotted, followed
-from ..pipeline.resolve import PLAIN, SECTIONS, check_sizes, laid, resolve, seed_range, with_settings
+from ..pipeline.resolve import PLAIN, SECTIONS, check_sizes, laid_over, resolve, seed_range, with_settings
 from ..runtime.executor import Needs
-from ..runtime.workers import Pool
+from ..runtime.workers import HERE, Pool
 from ..task import Task
 from ..typed import option_fields, typed
 
@@ -87,14 +87,19 @@ def expand_study(name: str, base: Mapping[str, Any], grid: Mapping[str, Any]) ->
     """The study of a base configuration and a grid: see `read_study`."""
     raw = with_settings(base, [])
     axes, rest = _axes(raw, grid), {key: grid[key] for key in OF_GRID if key in grid}
-    needs = typed(Needs, _table("needs", rest.get("needs", {})), "grid.needs")
+    if not isinstance(asked := rest.get("needs", {}), dict):
+        raise BenchbedError(f"grid.needs = {asked!r}: expected a section [grid.needs]")
+    needs = typed(Needs, asked, "grid.needs")
     seeds = _seeds(raw, rest.get("seeds"))
     study = Study(name, {**raw, "grid": dict(grid)}, [], needs, _points(rest, "effect"), _points(rest, "deviation"))
     tasks: dict[str, Task] = {}
     first = list(_runs(raw, axes, seeds[0]))
     check_runs([run.config for run in first], tasks)
-    every = [_seeded(run, seed, tasks) for seed in seeds for run in first]
-    return study._replace(runs=_distinct(every))
+    for run, seed in ((run, seed) for seed in seeds for run in first):
+        found = identified(run.config.model_copy(update={"seed": seed}), tasks)
+        study.runs.append(found._replace(point={**run.point, "seed": seed}))
+    _refuse_twice(study.runs)
+    return study._replace(runs=study.shard(HERE))
 
 
 # -- the grid ----------------------------------------------------------------------------------------------------------
@@ -152,14 +157,16 @@ def _runs(raw: Mapping[str, Any], axes: Mapping[str, list[Any]], seed: int) -> I
     for kind in ("searcher", "selector"):  # an option goes to those that have it: `resolve` looks at all names
         base[kind] = {**base.get(kind, {}), "name": ",".join(dict.fromkeys(axes[kind]))}
     others = [key for key in axes if key not in ("searcher", "selector")]
-    for key in others:  # an option of nobody is refused below, by the name that has it nearest
-        _refuse_nobodys(key, axes)
+    for kind, _, option in (key.partition(".") for key in others if key.startswith(("searcher.", "selector."))):
+        known = set().union(*(_options_of(kind, name) for name in axes[kind]))
+        if option not in known:
+            raise unknown(f"option of {kind}s {','.join(axes[kind])}:", option, known)
     for searcher in axes["searcher"]:
         for selector in axes["selector"]:
             own = [key for key in others if _has(key, {"searcher": searcher, "selector": selector})]
             for values in itertools.product(*(axes[key] for key in own)):
                 at = dict(zip(own, values, strict=True))
-                merged = followed(_laid_over(base, at))
+                merged = followed(with_settings(laid_over(base, at, "the grid", "grid."), []))
                 check_sizes(merged, merged.get("space", "nb201"))
                 config = resolve(merged, searcher, selector, seed)
                 yield Run("", "", config, {"searcher": searcher, "selector": selector, "seed": seed, **at})
@@ -174,44 +181,14 @@ def _has(key: str, names: Mapping[str, str]) -> bool:
     return kind not in names or option in _options_of(kind, names[kind])
 
 
-def _refuse_nobodys(key: str, axes: Mapping[str, list[Any]]) -> None:
-    kind, _, option = key.partition(".")
-    if kind in ("searcher", "selector"):
-        known = set().union(*(_options_of(kind, name) for name in axes[kind]))
-        if option not in known:
-            raise unknown(f"option of {kind}s {','.join(axes[kind])}:", option, known)
-
-
-def _laid_over(base: Mapping[str, Any], at: Mapping[str, Any]) -> dict[str, Any]:
-    """The base configuration with a point's values, typed as a file's would be."""
-    raw = {**base, "origins": Origins({**base.get("origins", {}), **dict.fromkeys(at, "the grid")})}
-    for key, value in at.items():
-        section, dot, option = key.partition(".")
-        if dot:
-            raw[section] = laid(raw.get(section, {}), option, value, f"grid.{key}")
-        else:
-            raw[key] = value
-    return with_settings(raw, [])
-
-
-def _seeded(run: Run, seed: int, tasks: dict[str, Task]) -> Run:
-    """The same point of the grid at another seed, with its identities."""
-    found = identified(run.config.model_copy(update={"seed": seed}), tasks)
-    return found._replace(point={**run.point, "seed": seed})
-
-
-def _distinct(runs: list[Run]) -> list[Run]:
-    """The runs, those of a search together. Raises BenchbedError where two points of the grid are one run."""
+def _refuse_twice(runs: list[Run]) -> None:
+    """Raises BenchbedError where two points of the grid are one run."""
     seen: dict[str, Run] = {}
     for run in runs:
         if (other := seen.setdefault(run.id, run)) is not run:
             raise BenchbedError(
                 f"two runs of the grid have one id, {run.id}: {in_words(other.point)}, and {in_words(run.point)}"
             )
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        groups.setdefault(run.search, []).append(run)
-    return [run for group in groups.values() for run in group]
 
 
 def place(point: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -219,12 +196,6 @@ def place(point: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     and the seed."""
     own = ("searcher", "selector", "seed")
     return tuple((key, str(value)) for key, value in point.items() if key.partition(".")[0] not in own)
-
-
-def _table(name: str, value: object) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise BenchbedError(f"grid.{name} = {value!r}: expected a section [grid.{name}]")
-    return value
 
 
 def _points(grid: Mapping[str, Any], key: str) -> float | None:

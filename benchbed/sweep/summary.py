@@ -1,14 +1,12 @@
 """What a sweep prints on stdout: its figures when it is done, and how far it is."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from ..pipeline.many import Run, in_words
 from ..pipeline.record import Record
+from ..report.plugins import console
 from ..report.terminal import grid_summary
 from ..runtime.failures import lost_failures
 from ..runtime.typed_command import typed_command
@@ -18,15 +16,15 @@ from .study import Study, place
 
 def summary(runs: Sequence[Run], records: Mapping[str, Record]) -> None:
     """For each part of the grid whose methods can be compared, and each set of options, the table of `run`."""
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    out = console()
     parts: dict[tuple[Any, ...], list[Run]] = {}
     for run in runs:
         options = tuple((k, str(v)) for k, v in run.point.items() if k.startswith(("searcher.", "selector.")))
         parts.setdefault((*place(run.point), *options), []).append(run)
     for part, group in parts.items():
         if part:
-            console.print("\n" + ", ".join(f"{key} {value}" for key, value in part), markup=False)
-        grid_summary([records[run.id] for run in group], console)
+            out.print("\n" + ", ".join(f"{key} {value}" for key, value in part), markup=False)
+        grid_summary([records[run.id] for run in group], out)
 
 
 def status_lines(saved: Mapping[str, Any], now: Standing, out: Path) -> list[str]:

@@ -4,9 +4,8 @@ import csv
 import io
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
@@ -14,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..errors import BenchbedError
-from ..runtime.files import one_line, own_tag, toml_key, toml_value, write_atomic
+from ..runtime.files import one_line, own_tag, toml_text, write_atomic
 from ..tables.figures import in_epochs
 from .options import OBJECTIVES
 from .slots import ERROR, RETRIED, SLOT, STOPPED, SUPERSEDED, Slot
@@ -170,21 +169,5 @@ def best_toml(study: Study, trial: FrozenTrial, among: int) -> str:
         f"# Trial {trial.number} of study {name}: {came_to} (validation, mean of {seeds} seed(s)).",
         f"# The best of {among} is better by luck as well: judge it by seeds that the study has not seen.",
     ]
-    return (
-        "\n".join(lines)
-        + "\n"
-        + toml_text({k: v for k, v in study.with_parameters(trial.params).items() if k != "origins"})
-    )
-
-
-def toml_text(tree: Mapping[str, Any], prefix: str = "") -> str:
-    """A configuration as TOML: plain keys first, then a section for each table in it. None is the word 'none'."""
-    plain = [
-        f"{toml_key(key)} = {toml_value(value)}\n" for key, value in tree.items() if not isinstance(value, Mapping)
-    ]
-    text = "".join(plain)
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            name = f"{prefix}.{toml_key(key)}" if prefix else toml_key(key)
-            text += f"\n[{name}]\n{toml_text(value, name)}"
-    return text
+    given = {key: value for key, value in study.with_parameters(trial.params).items() if key != "origins"}
+    return "\n".join([*lines, toml_text(given)])

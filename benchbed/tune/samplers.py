@@ -90,19 +90,20 @@ def named(given: Mapping[str, Any], kind: str) -> str:
 
 def _arguments(given: Mapping[str, Any], kind: str, known: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
     name, arguments = given["name"], {key: value for key, value in given.items() if key != "name"}
-    accepted = [key for key in inspect.signature(known[name]).parameters if key != "seed"]
+    parameters = inspect.signature(known[name]).parameters
+    accepted = [key for key in parameters if key != "seed"]
     for key, value in arguments.items():
         if key not in accepted:
             raise unknown(f"option of {kind} '{name}'", key, accepted)
-        default = inspect.signature(known[name]).parameters[key].default
+        default = parameters[key].default
         whole = isinstance(default, int) and not isinstance(default, bool)
         if whole and (isinstance(value, bool) or not isinstance(value, int | float)):  # Optuna looks when it needs it
             raise BenchbedError(f"tune: {kind} '{name}': {key} is {value!r}: expected a number, such as {default}")
         if (whole and value < 0) or value != value:
             wanted = f"a number from 0 on, such as {default}" if whole else "a number"
             raise BenchbedError(f"tune: {kind} '{name}': {key} is {value!r}: expected {wanted}")
-    for key, parameter in inspect.signature(known[name]).parameters.items():
-        if key in accepted and key not in arguments and parameter.default is parameter.empty:
+    for key in accepted:
+        if key not in arguments and parameters[key].default is inspect.Parameter.empty:
             example = f'{kind} = {{ name = "{name}", {key} = 25.0 }}'
             raise BenchbedError(f"tune: {kind} '{name}' needs {key}, such as {example}")
     return arguments

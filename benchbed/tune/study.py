@@ -15,7 +15,6 @@ The test accuracy that a run's record also holds is read by nobody here.
 """
 
 from collections.abc import Mapping, Sequence
-from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,7 +28,7 @@ from ..pipeline.build import check_config
 from ..pipeline.config import RunConfig
 from ..pipeline.given import read_configuration
 from ..pipeline.protocol import Origins, dotted, followed
-from ..pipeline.resolve import expand, laid, seed_range, with_settings
+from ..pipeline.resolve import expand, laid_over, seed_range, with_settings
 from ..spaces.load import load_space
 from ..typed import typed
 from .options import FREE, NONE, OBJECTIVES, TuneOptions
@@ -63,7 +62,7 @@ class Study(NamedTuple):
 
     def with_parameters(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """A run's configuration with these values of what is tuned."""
-        return laid_over(self.raw, parameters)
+        return laid_over(self.raw, parameters, "a trial")
 
     def configs(self, parameters: Mapping[str, Any]) -> list[RunConfig]:
         """The runs of a trial, a seed each."""
@@ -111,21 +110,11 @@ def checked(options: TuneOptions, raw: dict[str, Any]) -> Study:
         if key in raw.get(section, {}):
             raise BenchbedError(f"{name} is set to {raw[section][key]!r} and tuned as well: leave one of them out")
         distributions[name] = distribution(name, text, kind)
-        check_range(name, distributions[name], lambda v: _checked(laid_over(raw, v), searcher, selector, seeds[0]))
+        check_range(name, distributions[name], lambda v: _checked(laid_over(raw, v, ""), searcher, selector, seeds[0]))
     _check_objectives(options, base)
     make_sampler(options, "check")
     check_pruner(options, min(max(len(seeds) * base.epochs, 1), MOST_REPORTS))
     return Study(options, raw, searcher, selector, seeds, distributions, base)
-
-
-def laid_over(raw: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of `raw` with each "SECTION.OPTION" set."""
-    merged = {key: copy(value) if isinstance(value, Mapping) else value for key, value in raw.items()}
-    merged["origins"] = Origins({**raw.get("origins", {}), **dict.fromkeys(parameters, "a trial")})
-    for name, value in parameters.items():
-        section, _, key = name.partition(".")
-        merged[section] = laid(merged.get(section, {}), key, value, name)
-    return merged
 
 
 def _single(raw: Mapping[str, Any], kind: str) -> str:

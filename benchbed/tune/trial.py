@@ -86,13 +86,9 @@ class Runner:
             (record,) = dry_run([config], self.options._replace(reporter=watcher))
             return record
         task = task_in(self.tasks, config)
-        for line in self._history(config, task):
-            watcher.epoch(line)
+        for line in _lines(self.options.out / "searches" / search_id(config, task) / "history.jsonl"):
+            watcher.epoch(line)  # what an earlier start, or a trial with the same search, has made
         return run(config, task, self.options._replace(reporter=watcher, wait=True))
-
-    def _history(self, config: RunConfig, task: Task) -> list[dict[str, Any]]:
-        """The epochs that an earlier start, or a trial with the same search, has made."""
-        return _lines(self.options.out / "searches" / search_id(config, task) / "history.jsonl")
 
 
 def _lines(file: Path) -> list[dict[str, Any]]:

@@ -32,6 +32,7 @@ from .study import Study, checked
 from .trial import Report, Runner
 
 MADE_BY = "benchbed"  # the study's user attribute that says what it is a study of
+OTHER = "give this one another name in [tune]"
 RUNS, WORKER = "runs", "worker"  # user attributes of a trial
 POLL = 2.0  # seconds between two looks at what others are doing
 MOST_ERRORS = 5  # failed trials in a row after which a worker stops: something is wrong with all of them
@@ -48,15 +49,19 @@ def prepare(study: Study, storage: BaseStorage) -> optuna.Study:
 
     Raises BenchbedError, naming what differs, where a study of another space or configuration has its name.
     """
-    made_by, name = study.identity(), study.options.name
+    name = study.options.name
     try:
         found = optuna.load_study(study_name=name, storage=storage)
     except KeyError:
         found = optuna.create_study(study_name=name, storage=storage, directions=study.directions, load_if_exists=True)
     if found.user_attrs.get(MADE_BY) is None and not found.get_trials(deepcopy=False):
-        found.set_user_attr(MADE_BY, made_by)
+        found.set_user_attr(MADE_BY, study.identity())
     _refuse_other(study, found)
-    _refuse_fewer(study, found)
+    if (most := begun(found)) > study.options.trials:  # fewer would leave some out, the best perhaps among them
+        raise BenchbedError(
+            f"tune: trials {study.options.trials} is fewer than the {most} that study '{name}' in "
+            f"{shown(study.options.storage)} has begun: ask for {most} or more"
+        )
     queue_of(study, storage, found).fill()
     return found
 
@@ -77,18 +82,6 @@ def begun(found: optuna.Study) -> int:
     """How many slots have an attempt that is more than waiting, those before it counted in."""
     taken = [t for t in found.get_trials(deepcopy=False) if t.state != TrialState.WAITING]
     return 1 + max((t.user_attrs.get(SLOT, -1) for t in taken), default=-1)
-
-
-def _refuse_fewer(study: Study, found: optuna.Study) -> None:
-    """Fewer trials than there are would leave some out of the results, the best perhaps among them."""
-    if (most := begun(found)) > study.options.trials:
-        raise BenchbedError(
-            f"tune: trials {study.options.trials} is fewer than the {most} that study '{study.options.name}' in "
-            f"{shown(study.options.storage)} has begun: ask for {most} or more"
-        )
-
-
-OTHER = "give this one another name in [tune]"
 
 
 def existing(study: Study, storage: BaseStorage) -> optuna.Study:
@@ -130,13 +123,10 @@ class Worker:
             elif not any(slot.open(options.retries) for slot in self.queue.look()):
                 return
             else:
-                self._say_that_it_waits()
+                if not self._waits:
+                    self.reporter.line("waits for the trials that other workers run, to take over those that are lost")
+                self._waits = True
                 time.sleep(POLL)
-
-    def _say_that_it_waits(self) -> None:
-        if not self._waits:
-            self.reporter.line("waits for the trials that other workers run, to take over those that are lost")
-            self._waits = True
 
     def _run(self, frozen: FrozenTrial) -> None:
         try:
@@ -167,10 +157,10 @@ class Worker:
         self.storage.set_trial_user_attr(frozen._trial_id, WORKER, f"{platform.node()}:{os.getpid()}")
         trial = optuna.Trial(made, frozen._trial_id)
         parameters = {name: suggest(trial, name, found) for name, found in self.study.distributions.items()}
-        single = len(self.study.directions) == 1
+        single = len(self.study.directions) == 1  # of several objectives Optuna takes no figures in between
         report = Report(trial, self.study.base.epochs, self.study.prunes)
         try:
-            outcome = self.runner(parameters, report if single else _no_report)
+            outcome = self.runner(parameters, report if single else lambda *_: None)
         except optuna.TrialPruned:
             made.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
         else:
@@ -190,10 +180,6 @@ class Worker:
         return optuna.load_study(
             study_name=options.name, storage=self.storage, sampler=sampler, pruner=make_pruner(options, steps)
         )
-
-
-def _no_report(index: int, epoch: int, accuracy: float) -> None:
-    """Of several objectives Optuna takes no figures in between."""
 
 
 def given_up(found: Sequence[Slot], retries: int) -> list[Slot]:
