@@ -18,13 +18,12 @@ from . import registry
 from .cost import Cost
 from .latency.costs import AdditiveCost, WholeCost
 from .latency.load import load_cost
-from .latency.penalty import check_cost, configured
-from .pipeline.build import Parts, build_parts, check_config, run_id, space_of, task_in, task_of
+from .pipeline.build import Parts, build_parts, run_id, space_of, task_in, task_of
 from .pipeline.config import RunConfig
 from .pipeline.full_search import check_timeable, full_search
 from .pipeline.given import configuration
 from .pipeline.history import history
-from .pipeline.many import records_of
+from .pipeline.many import check_runs, records_of
 from .pipeline.record import Record
 from .pipeline.resolve import expand, file_sha256, seed_range, with_settings
 from .pipeline.saved import refuse_another, saved_config
@@ -141,11 +140,7 @@ class Lab:
 
     def check(self, configs: Iterable[RunConfig]) -> None:
         """Raises BenchbedError, before anything is made, for what any of the runs would refuse."""
-        configs = list(configs)
-        for config in configs:
-            check_config(config)
-        for config in configs:
-            check_cost(configured(config.cost, self.space(config), config.space), config.cost)
+        check_runs(configs, self._tasks)
 
     def records(self, configs: Sequence[RunConfig], pool: Pool) -> list[Record]:
         """The record of each run, made where it is not there yet."""

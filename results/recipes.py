@@ -19,8 +19,7 @@ import numpy as np
 from benchbed.builder.build import build
 from benchbed.builder.classes import classes
 from benchbed.builder.quality import by_class, quality
-from benchbed.builder.settings import spec_of
-from benchbed.builder.spec import Spec
+from benchbed.builder.spec import Spec, spec_of
 from benchbed.builder.worker import on_device, train
 from benchbed.runtime.progress import Reporter
 from benchbed.runtime.workers import Pool

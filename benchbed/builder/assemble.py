@@ -43,7 +43,7 @@ def assemble(
     figures = [Figure(dataset, split, epochs) for epochs in reversed(spec.kept) for split in ("valid", "test")]
     arrays: dict[str, np.ndarray] = {}
     for figure in figures:
-        then = [_after(result, figure.epochs) for result in results]
+        then = [{**r, **r["epochs"][figure.epochs - 1]} if "epochs" in r else r for r in results]  # else its last alone
         seeds = _by_seed(groups, then, spec.seeds, figure.split, prod(shape))
         arrays[f"seeds/{figure}"] = seeds.reshape(*shape, len(spec.seeds)).astype(np.float32)
         arrays[f"accuracy/{figure}"] = mean_over_seeds(seeds).reshape(shape)
@@ -70,16 +70,11 @@ def assemble(
         "task": {"name": task.name, "fingerprint": task.fingerprint, **task.facts},
         "classes": task.classes,
         "recipe": spec.scoring.model_dump(),
-        "made_with": _distinct(headers),
+        "made_with": [entry for n, entry in enumerate(headers) if entry not in headers[:n]],
         "made": f"built by benchbed {__version__}",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return meta, arrays
-
-
-def _after(result: dict[str, Any], epochs: int) -> dict[str, Any]:
-    """A job's result after so many epochs: its last, where only that was kept."""
-    return {**result, **result["epochs"][epochs - 1]} if "epochs" in result else result
 
 
 def _by_seed(
@@ -116,12 +111,3 @@ def _costs(spec: Spec, space: NB201, task: Task, dataset: str) -> dict[str, np.n
         if even:
             arrays[f"flops/{dataset}"][here] = flops(cell, **size, size=height)
     return {name: array.reshape(shape) for name, array in arrays.items()}
-
-
-def _distinct(headers: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each set of versions, commit and machine once."""
-    found: list[dict[str, Any]] = []
-    for entry in headers:
-        if entry not in found:
-            found.append(entry)
-    return found

@@ -41,7 +41,8 @@ def write_page(table: Table, reference: Table | None, file: Path, command: str) 
         for number, i in enumerate(places.tolist(), 1):
             name = f"{stem}-{end}-{number}.svg"
             draw_cell(table.space, groups[i].trained, file.with_name(name))
-            drawn.append(f"| {end} {number} | {own[i]:.2f} | `{_escaped(groups[i].trained.text)}` | ![cell]({name}) |")
+            cell = groups[i].trained.text.replace("|", "\\|")  # bars that are no ends of the table's fields
+            drawn.append(f"| {end} {number} | {own[i]:.2f} | `{cell}` | ![cell]({name}) |")
     write_atomic(file, _page(table, reference, found, drawn, stem, command).encode())
     return found
 
@@ -79,11 +80,6 @@ def _page(table: Table, reference: Table | None, found: Quality, drawn: list[str
     )
 
 
-def _escaped(cell: str) -> str:
-    """A string whose bars are not taken for the ends of a table's fields."""
-    return cell.replace("|", "\\|")
-
-
 def _picture(
     table: Table, reference: Table | None, groups: list[CellClass], own: np.ndarray, figure: Figure, path: Path
 ) -> None:
@@ -93,17 +89,13 @@ def _picture(
     with rc_context({"font.size": 8}):
         canvas = Canvas(figsize=(10, 7), layout="constrained")
         panels = canvas.subplots(2, 2)
-        _distribution(panels[0, 0], own)
+        panels[0, 0].hist(own, bins=60, color="#0072B2")
+        panels[0, 0].set(xlabel="test accuracy of a class, %", ylabel="classes", title="distribution")
         _seeds(panels[0, 1], seeds_by_class(table, groups, figure), table.seed_names(*figure))
         _reference(panels[1, 0], reference, groups, own)
         _operations(panels[1, 1], table, figure)
         with one_line(path, "write"):
             save_figure(canvas, path, "svg", "table")
-
-
-def _distribution(panel: "Axes", own: np.ndarray) -> None:
-    panel.hist(own, bins=60, color="#0072B2")
-    panel.set(xlabel="test accuracy of a class, %", ylabel="classes", title="distribution")
 
 
 def _seeds(panel: "Axes", seeds: np.ndarray, names: tuple[str, ...]) -> None:

@@ -1,16 +1,23 @@
-"""What a build makes: the space, the task, the recipe; and how far it goes."""
+"""What a build makes: the space, the task, the recipe; how far it goes; and all that by the command line's words."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from .. import registry
+from ..errors import BenchbedError, unknown
 from ..pipeline.config import ScoringOptions
+from ..pipeline.resolve import scoring_base, seed_range, with_settings
+from ..runtime.files import absolute
 from ..space import Space
 from ..task import Task
 from ..tasks.load import load_task
+from ..typed import typed
 
 FORMAT = 1  # of the folder
+SECTIONS = ("scoring", "task_options")  # of --set
 
 
 class Spec(BaseModel):
@@ -59,3 +66,32 @@ class Spec(BaseModel):
 def dataset_of(task: str) -> str:
     """What the table calls the task's data: its name, or that of the file, folder or function behind its colon."""
     return task.partition(":")[2].removesuffix(".npz") or task
+
+
+def spec_of(given: Mapping[str, Any], settings: list[str], plugins: list[Path]) -> Spec:
+    """The specification, complete. Raises BenchbedError, one line, for an unknown name or a value out of range."""
+    for file in plugins:
+        registry.add_file(file)
+    registry.find("space", given["space"])
+    registry.find("task", str(given["task"]).partition(":")[0])
+    raw = with_settings({}, settings)
+    for section in raw:
+        if section not in SECTIONS and raw[section]:
+            raise unknown("section in --set", section, SECTIONS)
+    recipe = {k: given[k] for k in ("epochs", "channels", "cells") if given.get(k) is not None}
+    base = scoring_base(given["space"], str(given["task"]))
+    scoring = typed(ScoringOptions, {**base, **raw.get("scoring", {}), **recipe}, "scoring")
+    if (sample := given.get("sample")) is not None and sample < 1:
+        raise BenchbedError(f"--sample {sample}: at least one class is needed")
+    return Spec(
+        space=given["space"],
+        task=given["task"],
+        task_options=raw.get("task_options", {}),
+        data=absolute(given.get("data")),
+        splits=absolute(given.get("splits")),
+        scoring=scoring,
+        seeds=tuple(seed_range(given["seeds"])),
+        sample=sample,
+        every_epoch=bool(given.get("every_epoch")),
+        device=given["device"],
+    )

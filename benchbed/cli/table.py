@@ -131,7 +131,7 @@ def build(
 ) -> None:
     """Make a table of your own: train every distinct architecture on a task. The same command again goes on."""
     from ..builder.build import build as make
-    from ..builder.settings import spec_of
+    from ..builder.spec import spec_of
     from ..runtime.progress import Reporter
     from ..runtime.workers import pool_of
     from ..tables import Table

@@ -120,7 +120,7 @@ def raw_of(
         raise BenchbedError(f"config = {config!r:.60}: expected a TOML file or a mapping")
     config = dict(config) if isinstance(config, Mapping) else Path(config)
     read = config if isinstance(config, dict) else read_configuration(config)
-    flags = {name: value for name, value in (own | given).items() if name not in (*HOW, *PoolOptions.__annotations__)}
+    flags = {name: value for name, value in (own | given).items() if name not in HOW}
     if out is not None:
         flags["out"] = str(out)
     with TemporaryDirectory(prefix="benchbed-data-") as scratch:

@@ -14,9 +14,7 @@ from ..errors import BenchbedError
 from ..protocols.load import load
 from ..runtime.options import RunOptions
 from ..searcher import Clock
-from ..task import Task
 from .build import build_parts, task_of
-from .config import RunConfig
 from .given import names_in
 from .protocol import GENERIC, followed
 from .resolve import resolve
@@ -88,7 +86,11 @@ def full_search(
         steps = max(1, images // config.supernet.batch)
         return FullSearch(searcher, math.nan, options.device.type, config.epochs, steps, config.protocol)
     task = task_of(config)
-    parts = build_parts(_fitting(config, task), task, options.device)
+    assert config.supernet is not None
+    supernet = config.supernet  # its batches are those of the paper, or all images of a split that has fewer
+    fitting = {"batch": min(supernet.batch, len(task.train)), "valid_batch": min(supernet.valid_batch, len(task.valid))}
+    config = config.model_copy(update={"supernet": supernet.model_copy(update=fitting)})
+    parts = build_parts(config, task, options.device)
     steps = parts.objective.steps_per_epoch
     began = 0.0
     for step in range(TIMED + 1):
@@ -101,16 +103,6 @@ def full_search(
         parts.objective.weight_step(parts.searcher.weight_gates(parts.objective, batch, clock), batch)
     hours = (_now(options.device) - began) / TIMED * steps * config.epochs / 3600
     return FullSearch(searcher, hours, options.device.type, config.epochs, steps, config.protocol)
-
-
-def _fitting(config: RunConfig, task: Task) -> RunConfig:
-    """The paper's batches, or all images of a split that has fewer."""
-    assert config.supernet is not None
-    batch = min(config.supernet.batch, len(task.train))
-    valid_batch = min(config.supernet.valid_batch, len(task.valid))
-    return config.model_copy(
-        update={"supernet": config.supernet.model_copy(update={"batch": batch, "valid_batch": valid_batch})}
-    )
 
 
 def check_timeable(raw: Mapping[str, Any]) -> None:

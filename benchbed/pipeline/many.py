@@ -15,7 +15,7 @@ from ..runtime.worker import Place
 from ..runtime.workers import HERE, Pool, refuse_failures, run_jobs
 from ..task import Task
 from .build import check_config, run_id, search_id, space_of, task_in
-from .config import RunConfig, key_of_space
+from .config import RunConfig
 from .record import Record
 from .resolve import file_sha256
 from .run import run, run_all
@@ -64,8 +64,10 @@ def records_of(configs: Sequence[RunConfig], options: RunOptions, pool: Pool = H
 
 def check_runs(configs: Iterable[RunConfig], tasks: dict[str, Task]) -> None:
     """Raises BenchbedError, before anything is made, for what any of the runs would refuse."""
+    configs = list(configs)
     for config in configs:
         check_config(config)
+    for config in configs:
         space = space_of(config, task_in(tasks, config))
         check_cost(configured(config.cost, space, config.space), config.cost)
 
@@ -133,6 +135,5 @@ def _check_code(config: RunConfig) -> None:
         if file_sha256(kind, wanted.name) != wanted.sha256:
             raise BenchbedError(f"{kind} '{wanted.name}' is another file here than where the sweep was started")
     ours = registry.is_ours(registry.find("space", config.space))
-    sha256 = None if ours else file_sha256("space", config.space)
-    if key_of_space(config.space, sha256, {}) != key_of_space(config.space, config.space_sha256, {}):
+    if config.space_sha256 != (None if ours else file_sha256("space", config.space)):
         raise BenchbedError(f"space '{config.space}' is another file here than where the sweep was started")

@@ -72,8 +72,9 @@ def chosen(raw: Mapping[str, Any], names: Names, objective: str, run: bool = Tru
         if run and not found.searches:
             raise BenchbedError(f"protocol '{name}' trains networks and searches for none: use train --protocol {name}")
         if (why := found.misfit(names, objective)) is not None:
-            near = [p for p in fitting(names, objective) if p.searches or not run]
-            raise BenchbedError(f"protocol '{name}' is for {why}: {_suggested(near)}")
+            near = "|".join(p.name for p in fitting(names, objective) if p.searches or not run)
+            suggested = f"--protocol {near} would fit" if near else "no protocol fits"
+            raise BenchbedError(f"protocol '{name}' is for {why}: {suggested}")
         return found
     task = names["task"][0]
     from ..tasks.load import small  # loads torch, which a list of names does without
@@ -93,10 +94,6 @@ def chosen(raw: Mapping[str, Any], names: Names, objective: str, run: bool = Tru
 def fitting(names: Names, objective: str) -> list[Protocol]:
     """The protocols that are for these plug-ins."""
     return [p for p in protocols() if p.misfit(names, objective) is None]
-
-
-def _suggested(fit: list[Protocol]) -> str:
-    return f"--protocol {'|'.join(p.name for p in fit)} would fit" if fit else "no protocol fits"
 
 
 # -- the values of one run ---------------------------------------------------------------------------------------------

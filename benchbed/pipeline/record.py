@@ -1,4 +1,4 @@
-"""A run's record.json: the one model that writes it and reads it, and one notion of what is damaged."""
+"""A run's record.json: the one model that writes it and reads it, of any format, and one notion of what is damaged."""
 
 import json
 import math
@@ -10,9 +10,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from ..errors import BenchbedError
 from ..runtime.folder import REMADE, read_json, write_json
-from ..runtime.segments import Segment
-from .upgrade import FORMAT, upgraded
+from ..runtime.segments import SAME_RESULT, Segment
+from .protocol import PRESETS
 
+FORMAT: Literal[2] = 2  # of record.json
 # What a finished run's record holds at least: a record without it is damaged.
 RECORD_KEYS = ("id", "search", "searcher", "selector", "seed", "architecture", "test_accuracy", "facts", "seconds")
 LARGEST = 2**63  # of a number: far above any count here, and a float holds it
@@ -161,7 +162,7 @@ class Record(BaseModel):
         try:
             return cls.model_validate(json.loads(json.dumps(values)))
         except ValidationError as error:
-            raise BenchbedError(f"run {values['id']} cannot be recorded ({_first(error)})") from None
+            raise BenchbedError(f"run {values['id']} cannot be recorded ({first_wrong(error)})") from None
 
     def dump(self) -> dict[str, Any]:
         """As its file holds it."""
@@ -228,7 +229,7 @@ def checked(path: Path, raw: Mapping[str, Any]) -> Record:
     try:
         record = Record.model_validate(upgraded(path, raw))
     except ValidationError as error:
-        raise BenchbedError(f"{path} is damaged ({_first(error)})") from None
+        raise BenchbedError(f"{path} is damaged ({first_wrong(error)})") from None
     if record.id != path.parent.name:
         raise BenchbedError(
             f"{path} is the record of another folder, {record.id}: left out, so that nothing counts twice"
@@ -236,10 +237,53 @@ def checked(path: Path, raw: Mapping[str, Any]) -> Record:
     return record
 
 
-def _first(error: ValidationError) -> str:
-    """What is wrong, in a few words."""
+def first_wrong(error: ValidationError) -> str:
+    """What is wrong first, in a few words."""
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
+    message = str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "missing" or not name:
-        return f"no '{name}' in it" if name else str(first["msg"]).removeprefix("Value error, ")
-    return f"{name} = {repr(first['input'])[:60]}: {first['msg']}"
+        return f"no '{name}' in it" if name else message
+    return f"{name} = {repr(first['input'])[:60]}: {message[:1].lower()}{message[1:]}"
+
+
+# -- older formats -----------------------------------------------------------------------------------------------------
+
+
+def upgraded(path: Path, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """`raw`, read from `path`, as a record of today's format.
+
+    Format 1 gave no number and no segments: its versions, commit and machine become one segment, of stage 'run'. Raises
+    BenchbedError for a format that is newer than this benchbed's, or none.
+    """
+    found = raw.get("format", 1)
+    if isinstance(found, bool) or not isinstance(found, int) or found < 1:
+        raise BenchbedError(f"{path} is damaged (format = {found!r:.40}: expected 1 or {FORMAT})")
+    if found > FORMAT:
+        raise BenchbedError(
+            f"{path} is of format {found}, which a newer benchbed wrote: this one reads formats 1 to {FORMAT}"
+        )
+    record = {**raw, "format": FORMAT}
+    if found == 1 and "segments" not in record:
+        record["segments"] = _segments(raw)
+    if isinstance(record.get("config"), dict):
+        record["config"] = upgraded_config(record["config"])
+    return record
+
+
+def upgraded_config(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """A saved configuration of any age, with the keys that today's have: a protocol was called a preset."""
+    if "preset" not in raw:
+        return dict(raw)
+    new = {key: value for key, value in raw.items() if key != "preset"}
+    return {**new, "protocol": PRESETS.get(raw["preset"], raw["preset"])}
+
+
+def _segments(raw: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What format 1 says of where it was made; none where it does not say, or is damaged, which is found elsewhere."""
+    machine, versions = raw.get("machine", {}), raw.get("versions", {})
+    if not isinstance(machine, dict) or not isinstance(versions, dict) or not (machine or versions):
+        return []
+    said = {**machine, **versions, "commit": raw.get("commit")}
+    known = {key: said[key] for key in SAME_RESULT if isinstance(said.get(key), int if key == "threads" else str)}
+    return [{"stage": "run", **known}]

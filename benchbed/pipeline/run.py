@@ -18,8 +18,8 @@ from ..task import Task
 from .budget import repeatable
 from .build import Parts, build_parts, check_config, check_objective, run_id, search_id, space_of, task_in
 from .config import RunConfig
-from .kept import keep_plugins
 from .record import RECORD_KEYS, Record, checked
+from .saved import keep_plugins
 from .score import TABLE_KEYS, score_by_table, trained
 from .search import SEARCH_KEYS, run_search
 from .select import run_selection

@@ -1,4 +1,7 @@
-"""A finished search as its folder tells it: the configuration that was saved, and whether it is still that search."""
+"""A finished search as its folder tells it: the configuration that was saved, and whether it is still that search.
+
+The source of a user's plug-ins is kept beside what they made: `select` and `verify` find it when the file has gone.
+"""
 
 import json
 from pathlib import Path
@@ -6,16 +9,18 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from .. import registry
 from ..errors import BenchbedError
 from ..runtime.digest import first_difference
+from ..runtime.files import one_line, write_atomic
 from ..runtime.folder import read_json
 from ..task import Task
 from .build import search_id
 from .config import RunConfig
-from .kept import use_kept
+from .record import first_wrong, upgraded_config
 from .resolve import file_sha256
-from .upgrade import upgraded_config
 
+FOLDER = "plugins"
 KEYS = ("space", "task", "epochs", "searcher", "supernet", "seed")
 _SELECTOR: dict[str, Any] = {"name": "magnitude", "options": {}, "sha256": None}  # of a run, and no part of a search
 
@@ -33,10 +38,7 @@ def saved_config(search: Path) -> RunConfig:
     try:
         return RunConfig.model_validate({**upgraded_config(saved), "selector": _SELECTOR})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        missing = first["type"] == "missing"  # its input is all that is there
-        said = f"no '{where}' in it" if missing else f"{where} = {first['input']!r}: {first['msg'].lower()}"
+        said = first_wrong(error)
         raise BenchbedError(f"{search}/config.json is damaged ({said}): put it back, or search again") from None
 
 
@@ -58,3 +60,32 @@ def refuse_another(search: Path, config: RunConfig, task: Task) -> None:
     else:
         changed = "the task's data changed"
     raise BenchbedError(f"{search} was made with other code or data ({changed}): search again with 'run'")
+
+
+def keep_plugins(config: RunConfig, folder: Path, *kinds: str) -> None:
+    """Writes the user's files of the configuration's plug-ins of these kinds into `folder`/plugins."""
+    names = {"searcher": config.searcher.name, "selector": config.selector.name, "space": config.space}
+    names["task"] = "" if config.objective == "table" else config.task.partition(":")[0]
+    own = set(registry.user_files())
+    for kind in kinds:
+        for file in registry.sources(kind, names[kind]) if names[kind] else ():
+            if file in own:
+                (folder / FOLDER).mkdir(exist_ok=True)
+                write_atomic(folder / FOLDER / file.name, file.read_bytes())
+
+
+def use_kept(folder: Path) -> None:
+    """Registers what `keep_plugins` put into the folder, but for names under which the user has given a file now.
+
+    Whether a file still is what it was then is for the one who compares hashes. Raises BenchbedError for a kept file
+    that is damaged.
+    """
+    given = {file.stem.replace("_", "-") for file in registry.user_files()}
+    with one_line(folder / FOLDER, "read"):
+        files = sorted((folder / FOLDER).glob("*.py"))
+    for file in files:
+        if file.stem.replace("_", "-") not in given:
+            try:
+                registry.add_file(file)
+            except BenchbedError as error:
+                raise BenchbedError(f"{error}; it was kept by the run: give yours with --plugin") from None

@@ -9,7 +9,6 @@ import torch
 from ..runtime.folder import Folder
 from ..runtime.machine import peak_memory
 from ..runtime.options import RunOptions
-from ..runtime.parallel import ALONE, Group
 from ..runtime.progress import Reporter
 from ..runtime.segments import segment
 from ..runtime.stage import Stage, Where
@@ -38,26 +37,23 @@ def score(
     task: Task,
     selection: Selection,
     folder: Folder,
-    device: torch.device,
-    reporter: Reporter,
-    group: Group = ALONE,
-    mixed: bool = False,
+    options: RunOptions,
 ) -> dict[str, Any]:
     """Trains the chosen architecture from scratch, seeded by the run's seed; validation and test accuracy in percent.
 
     Opens the test seal, after training. The same architecture, recipe and seed is trained once per output folder.
     Raises BenchbedError where it was begun under what may give other bits (`benchbed.runtime.segments`), and not
-    `mixed`.
+    `options.mixed`.
     """
     if folder.record is not None:
         return folder.record
     assert config.scoring is not None
     recipe = config.scoring.recipe()
     size: dict[str, Any] = {"channels": config.scoring.channels, "cells": config.scoring.cells}
-    seed, chosen = config.seed, selection.architecture
+    seed, chosen, device, group = config.seed, selection.architecture, options.device, options.group
     training = training_of(space, task, recipe, chosen, **size, seed=seed, device=device, group=group)
-    stage = Stage(folder, where=Where("scoring", "epochs", device, mixed, group))
-    train_on(training, stage, reporter, "score by training")
+    stage = Stage(folder, where=Where("scoring", "epochs", device, options.mixed, group))
+    train_on(training, stage, options.reporter, "score by training")
     test = task.seal.open(selection)
     record = {
         "architecture": str(selection.architecture),
@@ -68,7 +64,7 @@ def score(
         "segments": stage.segments,
     }
     folder.finish(record)
-    reporter.line(f"trained the cell in {stage.seconds:.0f} s: test accuracy {record['test_accuracy']:.2f} %")
+    options.reporter.line(f"trained the cell in {stage.seconds:.0f} s: test accuracy {record['test_accuracy']:.2f} %")
     return record
 
 
@@ -96,8 +92,7 @@ def trained(
     with options.group.folder(path, SCORE_KEYS, wait=True) as folder:
         if fresh:
             folder.clear()
-        where = (folder, options.device, options.reporter, options.group, options.mixed)
-        return score(config, space, task, selection, *where)
+        return score(config, space, task, selection, folder, options)
 
 
 def score_by_table(config: RunConfig, selection: Selection, reporter: Reporter) -> dict[str, Any]:

@@ -94,6 +94,8 @@ def resolve(raw: Mapping[str, Any], processes: int = 1) -> TrainConfig:
     names = {"space": answers("space", space), "task": (task.partition(":")[0],)}
     protocol = chosen(raw, names, "supernet", run=False)
     base = values_of(protocol, names)
+    if raw.get("splits"):  # the files say themselves what is trained on
+        base.pop("task_options.split", None)
     if not (recipe := section_of(base, "scoring")):
         raise BenchbedError(f"protocol '{protocol.name}' trains nothing from scratch")
     fixed = protocol.values.get("space_options", {})
@@ -109,7 +111,7 @@ def resolve(raw: Mapping[str, Any], processes: int = 1) -> TrainConfig:
         space_sha256=None if registry.is_ours(found) else file_sha256("space", space),
         arch=arch.strip(),
         task=task,
-        task_options=_task_options(raw, section_of(base, "task_options")),
+        task_options=section_of(base, "task_options") | raw.get("task_options", {}),
         data=absolute(raw.get("data")),
         splits=absolute(raw.get("splits")),
         seed=seed,
@@ -127,12 +129,6 @@ def _architecture(config: TrainConfig) -> Architecture:
     space = config.load_space()
     where, found = space.resolve(config.arch)
     return found if where is space else space.parse(config.arch)
-
-
-def _task_options(raw: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
-    """The options given over the protocol's; split files say themselves what is trained on."""
-    own = {key: value for key, value in base.items() if key != "split" or not raw.get("splits")}
-    return {**own, **raw.get("task_options", {})}
 
 
 def dry_run(config: TrainConfig, options: RunOptions) -> dict[str, Any]:
@@ -165,7 +161,11 @@ def _in_folder(config: TrainConfig, task: Task, options: RunOptions) -> dict[str
         if not options.force and (record := folder.record) is not None:
             options.reporter.line(f"done before: {path} (again from the start with --force)")
             return record
-        training = _training(config, space, task, architecture, options)
+        of = config.scoring
+        training = training_of(
+            space, task, of.recipe(), architecture, channels=of.channels, cells=of.cells, seed=config.seed,
+            device=options.device, group=options.group,
+        )  # fmt: skip
         if options.force:
             folder.clear()
         if options.group.leader:
@@ -213,29 +213,11 @@ def _epochs(training: Training, task: Task, folder: Folder, options: RunOptions)
 
 def _scored(training: Training, task: Task, architecture: Architecture, options: RunOptions) -> dict[str, Any]:
     """Validation and test figures of the trained network. Opens the seal."""
-    valid = task.valid.to(options.device)
-    test = task.seal.open(architecture).to(options.device)
-    found = {"valid": valid, "test": test}
+    found = {"valid": task.valid.to(options.device), "test": task.seal.open(architecture).to(options.device)}
     figures: dict[str, Any] = {}
     for name, split in found.items():
         figures |= _figures(name, accuracies(training.network, split, group=options.group))
     return {**figures, "skipped": skipped(options.group, {"train": task.train, **found})}
-
-
-def _training(
-    config: TrainConfig, space: Space, task: Task, architecture: Architecture, options: RunOptions
-) -> Training:
-    return training_of(
-        space,
-        task,
-        config.scoring.recipe(),
-        architecture,
-        channels=config.scoring.channels,
-        cells=config.scoring.cells,
-        seed=config.seed,
-        device=options.device,
-        group=options.group,
-    )
 
 
 def _epoch(training: Training, task: Task, options: RunOptions) -> dict[str, Any]:

@@ -16,17 +16,17 @@ from ..errors import BenchbedError, unknown
 from ..pipeline.budget import repeatable
 from ..pipeline.build import build_parts, check_config, run_id, search_id, space_of, task_of
 from ..pipeline.config import RunConfig
-from ..pipeline.kept import use_kept
-from ..pipeline.record import GIVEN, RECORD_KEYS, checked
+from ..pipeline.record import GIVEN, RECORD_KEYS, checked, upgraded, upgraded_config
 from ..pipeline.resolve import file_sha256
 from ..pipeline.run import in_json
+from ..pipeline.saved import use_kept
 from ..pipeline.score import TABLE_KEYS, score, score_by_table, scored_in
 from ..pipeline.search import run_search
 from ..pipeline.select import run_selection
 from ..pipeline.tables import TableConfig
-from ..pipeline.upgrade import upgraded, upgraded_config
 from ..runtime.folder import REMADE, Folder, load_checkpoint, read_json
 from ..runtime.machine import made_with, pick_device
+from ..runtime.options import RunOptions
 from ..runtime.progress import Reporter
 from ..runtime.segments import ENVIRONMENT, differences, segment
 from ..selector import Selection
@@ -208,7 +208,8 @@ class _Again:
             names += [key for key in TABLE_KEYS if key != "table"]
         else:
             with Folder(self.scratch / "score") as folder:
-                scored = score(self.config, space, self.task, selection, folder, self.device, self.reporter)
+                options = RunOptions(self.scratch, self.device, reporter=self.reporter)
+                scored = score(self.config, space, self.task, selection, folder, options)
         if unsaid := [name for name in names if self.record.get(name) is None and scored[name] is not None]:
             self.found.notes.append(f"{', '.join(unsaid)}, of which the record says nothing")
         for name in (name for name in names if name not in unsaid):

@@ -26,8 +26,7 @@ from grouped import Grouped
 from benchbed.builder.build import build, folder_of
 from benchbed.builder.classes import classes
 from benchbed.builder.job_store import JobStore
-from benchbed.builder.settings import spec_of
-from benchbed.builder.spec import Spec
+from benchbed.builder.spec import Spec, spec_of
 from benchbed.builder.worker import on_device, train
 from benchbed.runtime.machine import made_with
 from benchbed.runtime.progress import Reporter

@@ -8,8 +8,7 @@ import pytest
 
 from benchbed.builder.assemble import write_table
 from benchbed.builder.classes import classes
-from benchbed.builder.settings import spec_of
-from benchbed.builder.spec import Spec
+from benchbed.builder.spec import Spec, spec_of
 from benchbed.spaces.nb201.space import NB201
 from benchbed.tables import Table
 

@@ -18,8 +18,7 @@ import torch
 
 from benchbed.builder.build import build, folder_of
 from benchbed.builder.classes import classes
-from benchbed.builder.settings import spec_of
-from benchbed.builder.spec import Spec
+from benchbed.builder.spec import Spec, spec_of
 from benchbed.errors import BenchbedError
 from benchbed.pipeline.resolve import resolve
 from benchbed.pipeline.score import SCORE_KEYS, score

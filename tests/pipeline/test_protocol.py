@@ -11,8 +11,8 @@ from benchbed.errors import BenchbedError
 from benchbed.pipeline import protocol as room
 from benchbed.pipeline.build import run_id, search_id, task_of
 from benchbed.pipeline.given import configuration, names_in, seeds_in
+from benchbed.pipeline.record import upgraded_config
 from benchbed.pipeline.resolve import expand, resolve
-from benchbed.pipeline.upgrade import upgraded_config
 from benchbed.protocols.load import Protocol
 from benchbed.report.protocols import explained
 
