@@ -25,15 +25,16 @@ from .pipeline.calls import (
     Settings,
     TrainOptions,
     check_known,
+    files_of,
     pool_for,
     raw_of,
-    register,
     running,
     seeds_of,
     settings_of,
     with_commas,
 )
 from .pipeline.given import names_in, seeds_in
+from .registry import add_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,7 +125,9 @@ def select(
     search: a folder below OUT/searches, or a Results, of which every search is taken; or none, and `foreign` is a
     supernet that was trained elsewhere. Raises BenchbedError as the command `select` refuses.
     """
-    from .pipeline.again import select_again, select_foreign
+    from .pipeline.again import select_again
+    from .pipeline.resolve import expand
+    from .pipeline.run import run_all
     from .results import Results
 
     given: dict[str, Any] = dict(options)
@@ -136,7 +139,9 @@ def select(
         names = names_in(raw, "selector")
         with running(raw, given, quiet) as how:
             if search is None:
-                return Results(select_foreign(raw, names, how), how.out.absolute())
+                searcher = raw.get("searcher", {}).get("name", "darts")  # of runs without a search
+                configs = expand(raw, [searcher], names, [raw.get("seed", 0)])
+                return Results(run_all(configs, how), how.out.absolute())
             searches = search.searches if isinstance(search, Results) else [Path(search).absolute()]
             place = searches[0].parent.parent
             made = [select_again(s, raw, name, how._replace(out=place)) for s in searches for name in names]
@@ -222,7 +227,7 @@ def sweep(
 
     given: dict[str, Any] = dict(options)
     check_known("sweep", given, [*PoolOptions.__annotations__, "out", "workers", "extend", "plugin", "quiet"])
-    register(plugin)
+    add_files(files_of(plugin))
     with _as_file(study) as file:
         found = read_study(file)
         raw = {
@@ -280,7 +285,7 @@ def tuning(
     settings: Sequence[str], plugin: Paths, quiet: bool,
 ) -> Iterator["tuple[Study, RunOptions]"]:  # fmt: skip
     """The study of `tune`, and where and how it runs."""
-    register(plugin)
+    add_files(files_of(plugin))
     with _as_file(study) as file:
         from .tune.study import read_study
 

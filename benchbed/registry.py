@@ -9,7 +9,7 @@ import ast
 import inspect
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
@@ -121,6 +121,12 @@ def user_class(kind: str, name: str) -> type[Any] | None:
 def user_files() -> list[Path]:
     """The files that `add_file` has registered."""
     return list(_USER_FILES.values())
+
+
+def add_files(files: Iterable[Path] | None) -> None:
+    """`add_file` of each, such as --plugin gives them; None: none were given."""
+    for file in files or ():
+        add_file(file)
 
 
 def take_files(texts: dict[str, str], folder: Path) -> None:

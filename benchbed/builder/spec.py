@@ -70,8 +70,7 @@ def dataset_of(task: str) -> str:
 
 def spec_of(given: Mapping[str, Any], settings: list[str], plugins: list[Path]) -> Spec:
     """The specification, complete. Raises BenchbedError, one line, for an unknown name or a value out of range."""
-    for file in plugins:
-        registry.add_file(file)
+    registry.add_files(plugins)
     registry.find("space", given["space"])
     registry.find("task", str(given["task"]).partition(":")[0])
     raw = with_settings({}, settings)

@@ -19,11 +19,10 @@ def check(
 ) -> None:
     """Run the contract's checks on a plug-in; exit status 1 where one fails."""
     from ..pipeline.resolve import _value
-    from ..registry import add_file
+    from ..registry import add_files
     from ..testing.checks import checks_of, outcome
 
-    for file in plugin or []:
-        add_file(file)
+    add_files(plugin)
     given = {}
     for setting in settings or []:
         key, equals, text = setting.partition("=")

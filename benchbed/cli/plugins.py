@@ -8,10 +8,9 @@ import typer
 
 def _register(files: list[Path] | None) -> list[Path] | None:
     if files:
-        from ..registry import add_file
+        from ..registry import add_files
 
-        for file in files:
-            add_file(file)
+        add_files(files)
     return files
 
 

@@ -54,12 +54,11 @@ def sweep(
         raise typer.Exit(_status(study, out))
     if study is None:
         raise BenchbedError("no study given: sweep STUDY.toml")
-    from ..registry import add_file
+    from ..registry import add_files
     from ..runtime.progress import Reporter
     from ..sweep.study import read_study
 
-    for file in plugin or []:
-        add_file(file)
+    add_files(plugin)
     found = read_study(study)
     pool = pool._replace(needs=found.needs)
     place = _place(study, out, found.raw)

@@ -1,4 +1,4 @@
-"""Selectors on what is there: a finished search, or a supernet that was trained elsewhere."""
+"""Selectors on a finished search."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,8 +9,8 @@ from ..runtime.options import RunOptions
 from .build import check_config, task_of
 from .protocol import Origins
 from .record import Record
-from .resolve import expand, resolve
-from .run import run, run_all, shared_by
+from .resolve import resolve
+from .run import run, shared_by
 from .saved import refuse_another, saved_config
 from .tables import NO_TABLE
 
@@ -46,16 +46,6 @@ def select_again(search_path: Path, raw: Mapping[str, Any], selector: str, optio
     task = task_of(config)
     refuse_another(search_path, config, task)
     return run(config, task, options._replace(out=search_path.parent.parent), {search_path})
-
-
-def select_foreign(raw: Mapping[str, Any], selectors: list[str], options: RunOptions) -> list[Record]:
-    """Selectors on a supernet that was trained elsewhere, `raw['foreign']`; their records, as of runs without a search.
-
-    Raises BenchbedError, before anything is written, where the checkpoint is none that is known or fits neither space
-    nor task.
-    """
-    searcher = raw.get("searcher", {}).get("name", "darts")
-    return run_all(expand(raw, [searcher], selectors, [raw.get("seed", 0)]), options)
 
 
 def as_given(saved: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:

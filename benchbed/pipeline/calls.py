@@ -173,11 +173,6 @@ def files_of(given: Paths | None) -> list[Path]:
     return [Path(file) for file in ((given,) if isinstance(given, str | Path) else given or ())]
 
 
-def register(plugin: Paths) -> None:
-    for file in files_of(plugin):
-        registry.add_file(file)
-
-
 def pool_for(workers: int, given: Mapping[str, Any], configs: Sequence[RunConfig]) -> Pool:
     """Who makes the runs. Raises BenchbedError for a class that was given itself: this process alone knows it."""
     shard = given.get("shard")

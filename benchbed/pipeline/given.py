@@ -40,8 +40,7 @@ def configuration(
 
     Registers the plug-in files first. Raises BenchbedError for an unknown key and for a value of another type.
     """
-    for file in plugins:
-        registry.add_file(file)
+    registry.add_files(plugins)
     read = read_configuration(config) if isinstance(config, Path) else dict(config or {})
     raw = with_settings(read, [])
     by = config.name if isinstance(config, Path) else "config"

@@ -8,10 +8,10 @@ be the author's to answer, never guessed.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..pipeline.record import Record
 from .collect import Collection
 from .groups import RANDOM_SEARCH, Group
 
+MACHINE = ("processor", "device", "cores", "threads", "system")  # what two runs share that were made on one
 YES, NO, PARTLY, OPEN = "yes", "no", "partly", "not known from the records"
 
 
@@ -52,7 +52,7 @@ def _release(found: Collection) -> list[Item]:
 
 def _compare(found: Collection, groups: Sequence[Group]) -> list[Item]:
     several = [g for g in groups if len(g.rows) > 1]
-    machines = {_machine(r) for r in found.records}
+    machines = {tuple(str(r.machine.get(key)) for key in MACHINE) for r in found.records}
     versions = {tuple(sorted(r.versions.items())) for r in found.records}
     controlled = len(machines) == 1 and len(versions) == 1
     random = [g for g in groups if any(row.control == RANDOM_SEARCH for row in g.rows)]
@@ -106,7 +106,3 @@ def _details(found: Collection) -> list[Item]:
 def short(commit: str) -> str:
     """A commit as a page shows it; the '+' of changed files stays."""
     return commit[:12] + ("+" if commit.endswith("+") else "")
-
-
-def _machine(record: Record) -> tuple[str, ...]:
-    return tuple(str(record.machine.get(key)) for key in ("processor", "device", "cores", "threads", "system"))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ..stats.ranks import Ranks, cliques
-from .plots import empty_figure, svg_bytes
+from .plots import empty_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -12,11 +12,6 @@ if TYPE_CHECKING:
 
 STEP = 0.28  # inches between two names, and between two bars
 LETTER = 0.082  # inches of a letter at most
-
-
-def critical_difference_svg(names: Sequence[str], found: Ranks) -> bytes:
-    """`critical_difference_figure` as SVG."""
-    return svg_bytes(critical_difference_figure(names, found))
 
 
 def critical_difference_figure(names: Sequence[str], found: Ranks) -> "Figure":

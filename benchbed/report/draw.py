@@ -228,8 +228,7 @@ PITCH, MARGIN, HEAD = 1.9, 0.8, 0.45  # inches, and data units: between nodes, b
 
 
 def _figure(cells: list[Cell], colours: dict[str, str]) -> "Figure":
-    """The matplotlib figure (Agg; no window, no global state): the cells, one below the other."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    """The matplotlib figure (no window, no global state): the cells, one below the other."""
     from matplotlib.figure import Figure
 
     heights = [_heights(cell.edges) for cell in cells]
@@ -238,7 +237,6 @@ def _figure(cells: list[Cell], colours: dict[str, str]) -> "Figure":
     width = PITCH * (max(len(cell.nodes) for cell in cells) - 1) + 2 * MARGIN
     total = sum(tops) - sum(bottoms)
     figure = Figure(figsize=(width, total))
-    FigureCanvasAgg(figure)
     above = total
     for cell, bows, top, bottom in zip(cells, heights, tops, bottoms, strict=True):
         above -= top - bottom

@@ -31,11 +31,10 @@ def chain_text(layers: Sequence[Layer], columns: int) -> str:
 
 
 def chain_figure(layers: Sequence[Layer], colours: Mapping[str, str], absent: Sequence[str]) -> "Figure":
-    """The matplotlib figure (Agg): a block a layer, stages set apart and named with their channels and size.
+    """The matplotlib figure: a block a layer, stages set apart and named with their channels and size.
 
     A block's height grows with its kernel, so that large ones stand out; what is absent is drawn broken and flat.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.patches import FancyBboxPatch
 
@@ -46,7 +45,6 @@ def chain_figure(layers: Sequence[Layer], colours: Mapping[str, str], absent: Se
         at.append(x)
         x, previous = x + pitch, layer.group
     figure = Figure(figsize=(x + 0.4, height))
-    FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(-0.2, x + 0.2), ylim=(-height / 2, height / 2), aspect="equal")
     axes.axis("off")

@@ -12,7 +12,6 @@ import scipy
 
 from ..errors import BenchbedError
 from ..pipeline.history import Epoch
-from ..pipeline.record import Record
 from ..space import Space
 from ..spaces.load import load_space
 from ..stats.pareto import front
@@ -285,14 +284,10 @@ def _axes(group: Group) -> list[tuple[str, str, dict[str, float]]]:
         paid = [r for r in group.records if r.cost and (r.cost["device"], r.cost["unit"]) == (device, unit)]
         costs = {r.id: float(r.cost["chosen"]) for r in paid if r.cost}
         found.append((f"front-{slug(str(device))}", f"{device}, {unit}", costs))
-    counted = {r.id: r.facts["params"] / 1e6 for r in group.records if _counted(r)}
+    counted = {r.id: r.facts["params"] / 1e6 for r in group.records if isinstance(r.facts.get("params"), int | float)}
     if len(set(counted.values())) > 1:
         found.append(("front-params", "parameters, millions", counted))
     return found
-
-
-def _counted(record: Record) -> bool:
-    return isinstance(record.facts.get("params"), int | float)
 
 
 def pareto(group: Group, axis: str, costs: Mapping[str, float]) -> "Drawing":

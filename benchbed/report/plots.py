@@ -194,13 +194,10 @@ def curves_svg(panels: Mapping[str, Sequence[Curve]], axis: str, least: Mapping[
 
 
 def empty_figure(wide: float, high: float, layout: Literal["constrained"] | None = "constrained") -> "Figure":
-    """A figure without axes, inches (Agg; no window, no global state)."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    """A figure without axes, inches (no window, no global state)."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(wide, high), layout=layout)
-    FigureCanvasAgg(figure)
-    return figure
+    return Figure(figsize=(wide, high), layout=layout)
 
 
 def _figure(rows: int, wide: float, high: float, sharex: bool = True) -> tuple[Any, Sequence[Any]]:

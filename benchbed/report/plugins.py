@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -20,11 +20,18 @@ def console() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 
+def bare_table(headings: Iterable[str], wraps: Iterable[str] = ()) -> Table:
+    """A table without lines. wraps: the columns that may break theirs."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in headings:
+        table.add_column(heading, no_wrap=heading not in wraps)
+    return table
+
+
 def overview(kinds: list[str]) -> None:
     """Every plug-in of the kinds, a line each. Imports none of them."""
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    for column in ("kind", "name", ""):
-        table.add_column(column, no_wrap=column != "")
+    table = bare_table(("kind", "name", ""), wraps=("",))
+    table.show_header = False
     for kind in kinds:
         for plugin in registry.plugins(kind):
             table.add_row(kind, plugin.name, escape(plugin.summary))
@@ -71,9 +78,7 @@ def _print_task_options(console: Console, name: str) -> None:
     if not options:
         console.print("the task has no options")
         return
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("option", "default"):
-        table.add_column(heading, no_wrap=True)
+    table = bare_table(("option", "default"))
     for option in options:
         flag = f"--{option.name}" if option.name in ("data", "splits") else f"task_options.{option.name}"
         table.add_row(flag, "" if option.default in (None, option.empty) else str(option.default))
@@ -92,9 +97,7 @@ def _print_space_options(console: Console, name: str) -> None:
         p: section_of(values_of(load(p), {"space": answers("space", name)}), "space_options") for p in (SMALL, GENERIC)
     }
     by_protocol = {label: values for label, values in at.items() if values}
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("option", "default", *by_protocol):
-        table.add_column(heading, no_wrap=True)
+    table = bare_table(("option", "default", *by_protocol))
     for option in options:
         default = "" if option.default is None else str(option.default)
         values = (str(preset.get(option.name, default)) for preset in by_protocol.values())
@@ -109,9 +112,7 @@ def _print_options(
     if not model.model_fields:
         console.print(f"{section}: no options")
         return
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("option", "default", *presets, "meaning"):
-        table.add_column(heading, no_wrap=heading != "meaning")
+    table = bare_table(("option", "default", *presets, "meaning"), wraps=("meaning",))
     for key, field in model.model_fields.items():
         values = (str(p.get(key, field.default)) for p in presets.values())
         table.add_row(f"{section}.{key}", str(field.default), *values, escape(field.description or ""))

@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from rich.markup import escape
-from rich.table import Table
 
 from .. import registry
 from ..latency.penalty import CostOptions
@@ -13,9 +12,9 @@ from ..pipeline.config import RunConfig
 from ..pipeline.protocol import answers, dotted, values_of
 from ..pipeline.resolve import flat
 from ..pipeline.tables import NO_TABLE
-from ..protocols.load import Protocol, Value, load, protocols
+from ..protocols.load import Protocol, load, protocols
 from ..runtime.files import toml_value
-from .plugins import console
+from .plugins import bare_table, console
 
 SECTIONS = ("searcher", "selector", "supernet", "scoring", "space_options", "task_options", "cost")
 
@@ -24,9 +23,7 @@ DEFAULT = "default of the option"
 
 def overview() -> None:
     """Every protocol: its name, what it is for, its summary."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("protocol", "for", "summary"):
-        table.add_column(heading, no_wrap=heading == "protocol")
+    table = bare_table(("protocol", "for", "summary"), wraps=("for", "summary"))
     for protocol in protocols():
         table.add_row(protocol.name, escape(purpose(protocol)), escape(protocol.summary))
     console().print(table)
@@ -42,9 +39,7 @@ def purpose(protocol: Protocol) -> str:
 
 def explain(config: RunConfig) -> None:
     """Every value of a run with who set it and where it is from."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("key", "value", "set by", "source"):
-        table.add_column(heading, no_wrap=heading in ("key", "set by"))
+    table = bare_table(("key", "value", "set by", "source"), wraps=("value", "source"))
     for key, value, origin, source in explained(config):
         table.add_row(key, escape(str(value)), escape(origin), escape(source))
     out = console()
@@ -54,7 +49,9 @@ def explain(config: RunConfig) -> None:
 
 def explained(config: RunConfig) -> Iterator[tuple[str, Any, str, str]]:
     """(dotted key, value, who set it, source) of every value of a run; the source is empty where the user set it."""
-    base = _base(config)
+    named = {"searcher": config.searcher.name, "selector": config.selector.name, "space": config.space}
+    names = {kind: answers(kind, name) for kind, name in named.items()}
+    base = values_of(load(config.protocol), names | {"task": (config.task.partition(":")[0],)})
     for key, value in dotted(flat(config)):
         origin = config.origins.get(key, DEFAULT)
         found = base.get(key.removesuffix(".name")) if origin.startswith("protocol ") else None
@@ -111,12 +108,6 @@ def _line(key: str, value: object, told: tuple[Any, str, str] | None, described:
     why = source or ("default" if origin == DEFAULT else "" if origin.startswith("protocol") else origin)
     comment = ": ".join(part for part in (why, described if not source else "") if part)
     return f"{key} = {toml_value(value)}" + (f"  # {' '.join(comment.split())}" if comment else "")
-
-
-def _base(config: RunConfig) -> Mapping[str, Value]:
-    named = {"searcher": config.searcher.name, "selector": config.selector.name, "space": config.space}
-    names = {kind: answers(kind, name) for kind, name in named.items()}
-    return values_of(load(config.protocol), names | {"task": (config.task.partition(":")[0],)})
 
 
 def _paper(config: RunConfig) -> str:

@@ -82,10 +82,6 @@ def _accuracy(row: dict[str, Any]) -> str:
     return f"{row['mean']:.2f}{spread}"
 
 
-def _interval(row: dict[str, Any]) -> str:
-    return "-" if math.isnan(row["low"]) else f"{row['low']:.2f} to {row['high']:.2f}"
-
-
 def _cost(row: dict[str, Any]) -> str:
     spread = "" if math.isnan(row["cost_deviation"]) else f" ± {row['cost_deviation']:.3g}"
     return "-" if math.isnan(row["cost"]) else f"{row['cost']:.4g}{spread}"
@@ -100,7 +96,7 @@ COLUMNS = (
     Column("control", lambda r: str(r["control"]), False),
     Column("n", lambda r: str(r["n"])),
     Column(ACCURACY, _accuracy),
-    Column("95 % interval", _interval),
+    Column("95 % interval", lambda r: "-" if math.isnan(r["low"]) else f"{r['low']:.2f} to {r['high']:.2f}"),
     Column("p", lambda r: "-" if math.isnan(r["p"]) else f"{r['p']:.3f}" if r["p"] >= 0.001 else "< 0.001"),
     Column("regret", lambda r: number(r["regret"])),
     Column("median rank", lambda r: number(r["median_rank"], 0)),

@@ -84,13 +84,9 @@ def _counted_for(facts: Mapping[str, Any]) -> str:
     return size + ("x".join(map(str, facts["images"])) if "images" in facts else "CIFAR-10")
 
 
-def _by_table(record: Record) -> bool:
-    return bool(record.scored_by == "table")
-
-
 def _test_accuracy(record: Record) -> str:
     test, valid = f"{record.test_accuracy:.2f} %", f"(validation {record.valid_accuracy:.2f} %)"
-    if not _by_table(record):
+    if record.scored_by != "table":
         return f"{test}, trained from scratch  {valid}"
     runs = {None: "", 1: ", one seed"}.get(record.n_seeds, f", mean of {record.n_seeds} seeds")
     if (spread := record.test_spread) is not None:  # older records have none
@@ -102,7 +98,7 @@ def _test_accuracy(record: Record) -> str:
 
 def _standing(record: Record) -> list[tuple[str, str]]:
     """Where the cell stands in the table that scored it, and how many cells its seeds cannot tell from the best."""
-    if not _by_table(record):
+    if record.scored_by != "table":
         return []
     floor = record.noise_floor
     told = (
@@ -145,7 +141,7 @@ def grid_summary(records: Sequence[Record], console: Console, full: Mapping[str,
     groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in records:
         groups[record.searcher, record.selector].append(record)
-    by_table = all(map(_by_table, records))
+    by_table = all(record.scored_by == "table" for record in records)
     where = records[0].table or {}
     how = f"{where['dataset']} in table {where['name']}" if by_table else "cell trained from scratch"
     table = Table(title=f"test accuracy in percent, {how}", title_justify="left")
@@ -170,6 +166,7 @@ def grid_summary(records: Sequence[Record], console: Console, full: Mapping[str,
     for (searcher, selector), group in groups.items():
         i = mean_interval([r.test_accuracy for r in sorted(group, key=lambda r: r.seed)])  # as a report has it
         free = [r.facts["parameter_free"] for r in group if "parameter_free" in r.facts]
+        searched = [r.search_seconds - r.seconds["selection"] for r in group]  # NaN: not known
         table.add_row(
             searcher,
             selector,
@@ -180,12 +177,13 @@ def grid_summary(records: Sequence[Record], console: Console, full: Mapping[str,
             *([f"{median(r.regret for r in group if r.regret is not None):.2f}"] if by_table else []),
             *([f"{sum(cost['chosen'] for r in group if (cost := r.cost)) / i.n:.4g}"] if paid else []),
             f"{sum(free) / len(free):.0%}" if free else "",
-            number(sum(map(_search_seconds, group)) / i.n, 0),
+            number(sum(searched) / i.n, 0),
             f"{sum(r['seconds']['selection'] for r in group) / i.n:.0f}",
             *([f"{full[searcher].hours:.1f}"] if searcher in full else []),
         )
     console.print(table)
-    _few(records, console)
+    if FEW > len({r.seed for r in records}) > 1:
+        console.print(FEW_SEEDS)
     if simulated := dict.fromkeys(r.searcher for r in records if r.simulated_seconds is not None):
         console.print(f"search s of {', '.join(simulated)}: the table's seconds of the trainings that it bought")
     for found in full.values():
@@ -195,17 +193,6 @@ def grid_summary(records: Sequence[Record], console: Console, full: Mapping[str,
         console.print(f"{of_all} probable architecture within it: those say nothing of their selector")
     if len({r.selector for r in records}) > 1 and len({r.seed for r in records}) > 1:
         paired_summary(records, console)
-
-
-def _search_seconds(record: Record) -> float:
-    """On the table's clock where the search has one, as in a report; without the selection. NaN: not known."""
-    return record.search_seconds - record.seconds["selection"]
-
-
-def _few(records: Sequence[Record], console: Console) -> None:
-    """Says of intervals from few seeds what they are."""
-    if FEW > len({r.seed for r in records}) > 1:
-        console.print(FEW_SEEDS)
 
 
 def paired_summary(records: Sequence[Record], console: Console) -> None:

@@ -83,7 +83,15 @@ class Report:
             for words, command in part.missing:
                 lines += [f"Control missing: {words}." + (f" Add it: `{command.line}`" if command else ""), ""]
             if part.published:
-                lines += ["Published by others, not made by these runs:", "", *_published_markdown(part.published), ""]
+                published = markdown_table(PUBLISHED_HEAD, _published_rows(part.published))
+                lines += [
+                    "Published by others, not made by these runs:",
+                    "",
+                    *published,
+                    "",
+                    f"{_sources(part.published)}.",
+                    "",
+                ]
             for figure in part.figures:
                 picture = f"![{figure.kind}](figures/{figure.name}.svg)" if figure.svg else f"```\n{figure.text}\n```"
                 lines += [picture, "", figure.caption, ""]
@@ -128,10 +136,6 @@ def _published_rows(rows: Sequence[Published]) -> list[list[str]]:
 
 def _sources(rows: Sequence[Published]) -> str:
     return "; ".join(f"({letter}) {source}" for source, letter in letters(rows).items())
-
-
-def _published_markdown(rows: Sequence[Published]) -> list[str]:
-    return [*markdown_table(PUBLISHED_HEAD, _published_rows(rows)), "", f"{_sources(rows)}."]
 
 
 def published_latex(part: Part) -> str:

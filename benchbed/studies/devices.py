@@ -185,21 +185,19 @@ def markdown(crossed: Crossed) -> list[str]:
 
 
 def sheet(crossed: Crossed) -> str:
-    """The cross table as CSV, a row for each device searched for and measure: mean, low, high, n."""
+    """The cross table as CSV, a row for each device searched for and measure: mean, low, high, n.
+
+    low, high: empty where there is no interval.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["searched_for", "measure", "unit", "mean", "low", "high", "n"])
     units = {d.name: d.cost.unit for d in crossed.devices}
     for of, (accuracy, costs, _) in summary(crossed).items():
         for measure, interval in {"test_accuracy": accuracy, **costs}.items():
-            writer.writerow([of, measure, units.get(measure, "%"), *_fields(interval)])
+            ends = ["" if np.isnan(x) else f"{x:.6g}" for x in (interval.low, interval.high)]
+            writer.writerow([of, measure, units.get(measure, "%"), f"{interval.mean:.6g}", *ends, interval.n])
     return out.getvalue()
-
-
-def _fields(i: Interval) -> list[str]:
-    """Mean, low, high and n; empty where there is no interval."""
-    ends = ["" if np.isnan(x) else f"{x:.6g}" for x in (i.low, i.high)]
-    return [f"{i.mean:.6g}", *ends, str(i.n)]
 
 
 def picture(crossed: Crossed) -> bytes:

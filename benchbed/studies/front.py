@@ -184,10 +184,6 @@ def _whole(config: RunConfig, cost: AdditiveCost | WholeCost) -> Cloud | None:
 # -- the page ----------------------------------------------------------------------------------------------------------
 
 
-def _label(of: str, value: float | None) -> str:
-    return of if value is None else f"{of} {value:g}"
-
-
 def summary(points: Sequence[Point]) -> dict[tuple[str, float | None], dict[str, Interval]]:
     """Means over seeds (random: over all draws): the sweep's values, the latency-ignorant search, random ones."""
     ordered = sorted(points, key=lambda p: (p.of == IGNORANT) + 2 * (p.of == RANDOM))
@@ -219,7 +215,7 @@ def markdown(found: Fronts) -> list[str]:
     lines = []
     table = summary(found.points)
     for ((of, value), row), best in zip(table.items(), on_front(table), strict=True):
-        label = f"{RANDOM}, {row['cost'].n} of them" if of == RANDOM else _label(of, value)
+        label = f"{RANDOM}, {row['cost'].n} of them" if of == RANDOM else of if value is None else f"{of} {value:g}"
         seconds = "" if of == RANDOM else f"{row['seconds'].mean:.1f}"
         lines.append([label, in_words(row["cost"]), in_words(row["accuracy"]), "yes" if best else "", seconds])
     page = markdown_table(["searched with", found.axis, "test accuracy, %", "on the front", "search s"], lines)

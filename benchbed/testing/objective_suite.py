@@ -17,7 +17,7 @@ from torch import Tensor
 from ..objective import Batch, Decisions, Objective, Tree, View
 from ..searcher import masked_softmax, one_hot_draws
 from ..streams import Streams
-from .tree import difference, require, through_file
+from .tree import difference, require, require_same, through_file
 
 Make = Callable[[], tuple[Objective, Streams]]
 SPLITS: tuple[Literal["train"], Literal["valid"]] = ("train", "valid")
@@ -53,11 +53,6 @@ def _trained(make: Make) -> tuple[Objective, Streams]:
 
 def _everything(objective: Objective, streams: Streams) -> Tree:
     return {"objective": objective.state(), "streams": streams.state(), "dice": torch.get_rng_state()}
-
-
-def _require_same(a: object, b: object, text: str) -> None:
-    found = difference(a, b)
-    require(found is None, f"{text} ({found})")
 
 
 def _require_close(a: Tensor, b: Tensor, text: str) -> None:
@@ -125,7 +120,7 @@ def check_looking_changes_nothing(make: Make) -> None:
     for name, look in looks.items():
         before = through_file(_everything(objective, streams))
         look()
-        _require_same(before, _everything(objective, streams), f"{name} changed the objective or a generator")
+        require_same(before, _everything(objective, streams), f"{name} changed the objective or a generator")
 
 
 def check_measure(make: Make) -> None:
@@ -161,12 +156,12 @@ def check_views(make: Make) -> None:
     for view in views:
         seen = objective.seen(view)
         found = seen.measure(both)
-        _require_same(list(found), list(objective.seen(view).measure(both)), f"two looks by {view.norm} differ")
+        require_same(list(found), list(objective.seen(view).measure(both)), f"two looks by {view.norm} differ")
         parts = [seen.outcomes(both, k) for k in reversed(range(seen.parts))]
         _require_close(torch.cat([p.loss for p in parts], -1).mean(-1), found.loss, "the parts are not the whole")
         require(bool(found.loss.isfinite().all()), f"the loss by {view.norm} is not finite")
-    _require_same(before, _everything(objective, streams), "a view changed the objective or a generator")
-    _require_same(list(plain), list(objective.measure(both)), "a view changed what is measured without it")
+    require_same(before, _everything(objective, streams), "a view changed the objective or a generator")
+    require_same(list(plain), list(objective.measure(both)), "a view changed what is measured without it")
     own = [objective.seen(View("recalibrated")).measure(g).loss for g in both]
     for gates, loss in zip(both, own, strict=True):
         there = objective.seen(View("eval", gates)).measure(gates).loss
@@ -174,7 +169,7 @@ def check_views(make: Make) -> None:
     decisions = Decisions.none(objective.space).decide(0, 1)
     decided = objective.decided(decisions).seen(View("eval", dense)).measure(dense)
     applied = decisions.apply(dense)
-    _require_same(list(decided), list(objective.seen(View("eval", applied)).measure(applied)), "decisions are ignored")
+    require_same(list(decided), list(objective.seen(View("eval", applied)).measure(applied)), "decisions are ignored")
 
 
 # -- weights ---------------------------------------------------------------------------------------------------------
@@ -203,7 +198,7 @@ def check_weight_step(make: Make) -> None:
     _require_close(loss.cpu(), at_rest.cpu(), "weight_step's loss is not the loss before it")
     for name, now in objective.weights().items():
         if not moves[name]:
-            _require_same(before[name], now.detach(), f"'{name}' did not run and was changed")
+            require_same(before[name], now.detach(), f"'{name}' did not run and was changed")
     if before:
         changed = [name for name, now in objective.weights().items() if not torch.equal(before[name], now)]
         require(bool(changed), "the step changed no weight")
@@ -247,7 +242,7 @@ def check_batches(make: Make) -> None:
         for a, b in zip(batches[split], again, strict=True):
             require((a is None) == (b is None), "only one of two equal objectives has data")
             if a is not None and b is not None:
-                _require_same([a.images, a.labels], [b.images, b.labels], f"{split} batches of equal objectives differ")
+                require_same([a.images, a.labels], [b.images, b.labels], f"{split} batches of equal objectives differ")
         if again[0] is not None:
             require(any(b is not None and difference(list(b), list(again[0])) for b in again), "always the same batch")
 
@@ -258,17 +253,17 @@ def check_state(make: Make) -> None:
     held, dice = objective.state(), streams.state()
     saved = through_file({"objective": held, "streams": dice})
     trace = _continued(objective)
-    _require_same(held, saved["objective"], "a state that was taken changes as training goes on: copy it")
+    require_same(held, saved["objective"], "a state that was taken changes as training goes on: copy it")
     for _ in range(2):  # twice: a restored objective must not go on in the tree that it was restored from
         other, others = make()
         other.weight_step(one_hot_gates(other), other.batch("train"))
         other.load_state(saved["objective"])
         others.load_state(saved["streams"])
-        _require_same(saved["objective"], other.state(), "what is restored is not what was saved")
-        _require_same(trace, _continued(other), "the continued training differs")
+        require_same(saved["objective"], other.state(), "what is restored is not what was saved")
+        require_same(trace, _continued(other), "the continued training differs")
     objective.load_state(held)
     streams.load_state(dice)
-    _require_same(trace, _continued(objective), "an objective cannot be rolled back to a state that it gave")
+    require_same(trace, _continued(objective), "an objective cannot be rolled back to a state that it gave")
 
 
 def _continued(objective: Objective) -> list[object]:
@@ -290,10 +285,8 @@ def check_decisions(make: Make) -> None:
     applied[0], applied[2] = torch.eye(mask.shape[1])[1], torch.eye(mask.shape[1])[0]
     free = torch.ones(len(mask), dtype=torch.bool)
     free[[0, 2]] = False
-    _require_same(
-        decided.loss(gates, batch).detach(), objective.loss(applied, batch).detach(), "loss ignores decisions"
-    )
-    _require_same(list(decided.measure(gates)), list(objective.measure(applied)), "measure ignores decisions")
+    require_same(decided.loss(gates, batch).detach(), objective.loss(applied, batch).detach(), "loss ignores decisions")
+    require_same(list(decided.measure(gates)), list(objective.measure(applied)), "measure ignores decisions")
     loss, gradient = decided.gate_gradient(gates, batch)
     expected_loss, expected = objective.gate_gradient(applied, batch)
     _require_close(loss, expected_loss, "gate_gradient ignores decisions")
@@ -306,7 +299,7 @@ def check_decisions(make: Make) -> None:
     decided.weight_step(gates, step)
     twin.weight_step(applied, step)
     now, then = (dict(o.weights()) for o in (objective, twin))
-    _require_same({n: w.detach() for n, w in now.items()}, {n: w.detach() for n, w in then.items()}, "weight_step")
+    require_same({n: w.detach() for n, w in now.items()}, {n: w.detach() for n, w in then.items()}, "weight_step")
 
 
 CHECKS: tuple[Callable[[Make], None], ...] = (

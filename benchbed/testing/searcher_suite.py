@@ -30,7 +30,7 @@ from ..streams import Streams
 from ..training.search_loop import train_epoch
 from .toy_network import ToyNetwork
 from .toys import ToyCell, ToySpace, ToyTable, random_table
-from .tree import difference, require, through_file
+from .tree import difference, require, require_same, through_file
 
 SearcherClass = type[Searcher]
 EPOCHS = 100  # of four batches: the budget of the two checks that a searcher learns
@@ -132,11 +132,6 @@ def _everything(searcher: Searcher) -> Tree:
     return {"searcher": searcher.state(), "streams": searcher.streams.state()}
 
 
-def _require_same(a: object, b: object, text: str) -> None:
-    found = difference(a, b)
-    require(found is None, f"{text} ({found})")
-
-
 # -- probabilities and draws -----------------------------------------------------------------------------------------
 
 
@@ -153,7 +148,7 @@ def check_probabilities(searcher_class: SearcherClass, options: Mapping[str, Any
         sums = p.double().sum(1)
         fine = ((sums - 1).abs() < 1e-5) | ((sums == 0) & _droppable(searcher.space))
         require(bool(fine.all()), f"rows of the probabilities sum to {sums.tolist()}")
-        _require_same(p, searcher.probabilities(), "two calls of probabilities differ")
+        require_same(p, searcher.probabilities(), "two calls of probabilities differ")
 
 
 @on_each_space
@@ -162,11 +157,11 @@ def check_samples(searcher_class: SearcherClass, options: Mapping[str, Any], spa
     searcher, _ = _searched(searcher_class, options, space)
     before, n = _everything(searcher), 4000
     drawn = searcher.sample(n, torch.Generator().manual_seed(1))
-    _require_same(before, _everything(searcher), "sample(n, generator) changed the searcher or its streams")
+    require_same(before, _everything(searcher), "sample(n, generator) changed the searcher or its streams")
     require(drawn.shape == (n, *searcher.mask.shape), f"sample({n}) has shape {tuple(drawn.shape)}")
     _require_one_hot(drawn, torch.from_numpy(searcher.space.mask), searcher, "samples")
     again = searcher.sample(n, torch.Generator().manual_seed(1))
-    _require_same(drawn, again, "two samples from equal generators differ")
+    require_same(drawn, again, "two samples from equal generators differ")
     p = searcher.probabilities().double()
     certain = bool(((p == 0) | (p == 1)).all())  # an incumbent: every draw is the same
     own = searcher.sample(n)
@@ -185,13 +180,13 @@ def check_evaluation_gates(searcher_class: SearcherClass, options: Mapping[str, 
     allowed = everything.clone()
     allowed[2, 1] = False
     mixture = searcher.evaluation_gates(allowed, "mixture", uniforms)
-    _require_same(mixture, (searcher.probabilities() * allowed)[None], "mixture is not (1, P, O) of p on `allowed`")
+    require_same(mixture, (searcher.probabilities() * allowed)[None], "mixture is not (1, P, O) of p on `allowed`")
     drawn = searcher.evaluation_gates(allowed, "sampled", uniforms)
     require(drawn.shape == (200, *allowed.shape), f"sampled gates have shape {tuple(drawn.shape)}")
     _require_one_hot(drawn, allowed, searcher, "sampled evaluation gates")
     full = searcher.evaluation_gates(everything, "sampled", uniforms)
-    _require_same(drawn[:, :2], full[:, :2], "two masks draw differently on the rows that they share")
-    _require_same(before, _everything(searcher), "evaluation_gates changed the searcher or its streams")
+    require_same(drawn[:, :2], full[:, :2], "two masks draw differently on the rows that they share")
+    require_same(before, _everything(searcher), "evaluation_gates changed the searcher or its streams")
 
 
 def _require_one_hot(gates: Tensor, allowed: Tensor, searcher: Searcher, what: str) -> None:
@@ -217,20 +212,20 @@ def check_state(searcher_class: SearcherClass, options: Mapping[str, Any], space
     held = searcher.state()
     world = {"objective": objective.state(), "streams": objective.streams.state()}
     saved = through_file({**_everything(searcher), "world": world})
-    _require_same(held, saved["searcher"], "the state is not what its file gives back")
+    require_same(held, saved["searcher"], "the state is not what its file gives back")
     objective.trace.clear()
     _search(searcher, without_cost(objective), range(3, 6), 6)
-    _require_same(held, saved["searcher"], "a state that was taken changes as the search goes on: copy it")
+    require_same(held, saved["searcher"], "a state that was taken changes as the search goes on: copy it")
     for _ in range(2):  # twice: a restored searcher must not go on in the tree that it was restored from
         other, elsewhere = make(searcher_class, options, 1, space), Traced(space)
         other.load_state(saved["searcher"])
         other.streams.load_state(saved["streams"])
         elsewhere.load_state(saved["world"]["objective"])
         elsewhere.streams.load_state(saved["world"]["streams"])
-        _require_same(held, other.state(), "what is restored is not what was saved")
+        require_same(held, other.state(), "what is restored is not what was saved")
         _search(other, without_cost(elsewhere), range(3, 6), 6)
-        _require_same(objective.trace, elsewhere.trace, "the gates of the continued search differ")
-        _require_same(_everything(searcher), _everything(other), "the continued search ends elsewhere")
+        require_same(objective.trace, elsewhere.trace, "the gates of the continued search differ")
+        require_same(_everything(searcher), _everything(other), "the continued search ends elsewhere")
 
 
 @on_each_space
@@ -238,7 +233,7 @@ def check_seeds(searcher_class: SearcherClass, options: Mapping[str, Any], space
     """One seed gives one search; another seed another (give options under which the searcher draws at all)."""
     runs = [_searched(searcher_class, options, space, seed) for seed in (0, 0, 1)]
     found = [(objective.trace, _everything(searcher)["searcher"]) for searcher, objective in runs]
-    _require_same(found[0], found[1], "two searches of one seed differ")
+    require_same(found[0], found[1], "two searches of one seed differ")
     require(difference(found[0], found[2]) is not None, "another seed gives the same search")
 
 
@@ -254,13 +249,13 @@ def check_steps_move_their_own(searcher_class: SearcherClass, options: Mapping[s
         clock, batch = Clock(step // 4, step % 4, 2, 4), objective.batch("train")
         p, weights = searcher.probabilities(), through_file(dict(objective.state(), cursors={}))
         gates = searcher.weight_gates(objective, batch, clock)
-        _require_same(p, searcher.probabilities(), "weight_gates moved the probabilities")
+        require_same(p, searcher.probabilities(), "weight_gates moved the probabilities")
         _require_gates(gates, torch.from_numpy(searcher.space.mask))
         for _ in range(searcher.arch_steps_due(clock)):
             logged = searcher.arch_step(problem, batch, clock)
             require(all(isinstance(v, float) for v in logged.values()), f"arch_step logs other than floats: {logged}")
         now = dict(objective.state(), cursors={})
-        _require_same(weights, now, "weight_gates or arch_step changed the weights or their optimiser")
+        require_same(weights, now, "weight_gates or arch_step changed the weights or their optimiser")
         objective.weight_step(gates, batch)
     require(torch.equal(dice, torch.get_rng_state()), "torch's global generator was used: draw from the streams")
 

@@ -30,7 +30,7 @@ from ..streams import Streams
 from ..task import Seal, Split, Task
 from ..training.search_loop import train_epoch
 from .toys import ToyCell, ToySpace, ToyTable, random_table
-from .tree import difference, require, through_file
+from .tree import require, require_same, through_file
 
 MakeSelector = Callable[[Space], Selector]
 MODES: tuple[EvaluationMode, ...] = ("mixture", "sampled")
@@ -158,7 +158,7 @@ def check_resumes_after_every_step(make: MakeSelector) -> None:
             if selection is not None:
                 require(step == steps - 1, f"a resumed selection ended at step {step + 1} of {steps}")
                 _same(selection, expected, "a run that was interrupted after every step and one that was not")
-                _equal(bench.state(), whole.state(), "what a resumed run leaves behind")
+                require_same(bench.state(), whole.state(), "what a resumed run leaves behind changed")
                 break
             saved = through_file({"bench": bench.state(), "selector": selector.state()})
         else:
@@ -175,7 +175,7 @@ def check_state_is_a_snapshot(make: MakeSelector) -> None:
             kept = through_file(state)
             if selector.step(bench.context()) is not None:
                 break
-            _equal(state, kept, "a state kept in memory")
+            require_same(state, kept, "a state kept in memory changed")
 
 
 def check_decisions_stand(make: MakeSelector) -> None:
@@ -192,7 +192,7 @@ def check_decisions_stand(make: MakeSelector) -> None:
             after = bench.state()
             for tree in (before, after):
                 tree["streams"].pop("selection", None)
-            _equal(after, before, "what a selector of trials tuned")
+            require_same(after, before, "what a selector of trials tuned changed")
             continue
         final = torch.from_numpy(bench.space.gates(selection.architecture))
         droppable = torch.tensor([p.droppable for p in bench.space.positions])
@@ -232,9 +232,9 @@ def check_draws_from_its_own_stream(make: MakeSelector) -> None:
         after = bench.state()
         for tree in (before, after):
             tree["streams"].pop("selection", None)
-        _equal(after, before, "the searcher, the objective or another stream")
+        require_same(after, before, "the searcher, the objective or another stream changed")
         # the standard library's own generator is left out: a run-time type checker may draw from it
-        _equal(_global_generators(), world, "a global random generator")
+        require_same(_global_generators(), world, "a global random generator changed")
 
 
 def check_test_data_stays_sealed(make: MakeSelector) -> None:
@@ -275,8 +275,3 @@ def _same(one: Selection, two: Selection, what: str) -> None:
 def _global_generators() -> list[Any]:
     kind, keys, *rest = np.random.get_state()
     return [torch.get_rng_state(), kind, torch.from_numpy(np.asarray(keys, dtype=np.int64)), *rest]
-
-
-def _equal(one: object, two: object, what: str) -> None:
-    where = difference(one, two)
-    require(where is None, f"{what} changed: {where}")

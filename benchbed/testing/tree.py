@@ -14,6 +14,12 @@ def require(holds: bool, text: str) -> None:
         raise AssertionError(text)
 
 
+def require_same(a: object, b: object, text: str) -> None:
+    """Raises AssertionError with the text, and where they differ, unless two trees are equal bit for bit."""
+    found = difference(a, b)
+    require(found is None, f"{text} ({found})")
+
+
 def through_file(tree: Tree) -> Tree:
     """The tree as a checkpoint gives it back: torch.save, then torch.load with weights_only=True."""
     file = io.BytesIO()

@@ -5,12 +5,17 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from benchbed.report.critical import critical_difference_svg
+from benchbed.report.critical import critical_difference_figure
+from benchbed.report.plots import svg_bytes
 from benchbed.stats.ranks import Ranks, ranks
 
 
 def of(mean: list[float], difference: float, n: int = 14) -> Ranks:
     return Ranks(n, np.array(mean), 0.0, 1.0, 0.0, 1.0, 0.05, difference)
+
+
+def critical_difference_svg(names: list[str], found: Ranks) -> bytes:
+    return svg_bytes(critical_difference_figure(names, found))
 
 
 def thick_lines(svg: bytes) -> int:
