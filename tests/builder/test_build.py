@@ -23,6 +23,7 @@ from benchbed.errors import BenchbedError
 from benchbed.pipeline.resolve import resolve
 from benchbed.pipeline.score import SCORE_KEYS, score
 from benchbed.runtime.folder import Folder
+from benchbed.runtime.options import RunOptions
 from benchbed.runtime.progress import Reporter
 from benchbed.runtime.workers import Pool
 from benchbed.selector import Selection
@@ -62,7 +63,7 @@ def test_the_table_holds_what_a_run_would_score(spec: Callable[..., Spec], tmp_p
     for number, group in enumerate(classes(NB201())[:3]):
         selection = Selection(group.trained, np.full((6, 5), np.nan), {})
         with Folder(tmp_path / f"score{number}", SCORE_KEYS) as folder:
-            alone = score(config, NB201(), task, selection, folder, torch.device("cpu"), Reporter(quiet=True))
+            alone = score(config, NB201(), task, selection, folder, RunOptions(tmp_path, torch.device("cpu")))
         for split in ("valid", "test"):
             found = table.answer(group.trained, "tiny", split, 1).seeds["3"]
             assert found == pytest.approx(alone[f"{split}_accuracy"], abs=1e-4)
