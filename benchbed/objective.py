@@ -164,6 +164,28 @@ class Objective(ABC):
         return DecidedObjective(self, decisions)
 
 
+class Weightless(Objective):
+    """An objective without weights: nothing is trained, drawn or saved."""
+
+    def batch(self, split: Literal["train", "valid"]) -> Batch | None:
+        return None
+
+    def weights(self) -> Weights:
+        return {}
+
+    def lookahead(self, gates: Rows, batch: Batch | None) -> tuple[Weights, float]:
+        return {}, 0.0
+
+    def new_optimiser(self, lr_factor: float, epochs: int, schedule: Literal["constant", "cosine"]) -> None:
+        """No weights, no optimiser."""
+
+    def state(self) -> Tree:
+        return {}
+
+    def load_state(self, tree: Tree) -> None:
+        """No state."""
+
+
 class Decisions(NamedTuple):
     """Rows that a selector has fixed: one-hot or zero where `fixed` holds, ignored elsewhere."""
 

@@ -39,15 +39,8 @@ app.add_typer(table_app, name="table")
 app.add_typer(study_app, name="study")
 app.add_typer(latency_app, name="latency")
 app.command("config")(config_)
-app.command()(query)
-app.command()(train)
-app.command()(report)
-app.command()(verify)
-app.command()(score)
-app.command()(tune)
-app.command()(sweep)
-app.command()(new)
-app.command()(check)
+for command in (query, train, report, verify, score, tune, sweep, new, check):
+    app.command()(command)
 
 Set = Annotated[
     list[str] | None,

@@ -13,14 +13,13 @@ searchers: every exact method climbs to the same one or two cells.
 from collections.abc import Callable
 from functools import partial
 from math import prod
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import BenchbedError
-from ..objective import Batch, Evaluation, Keep, Measure, Objective, Tree
+from ..objective import Batch, Evaluation, Keep, Measure, Weightless
 from ..space import Architecture, Space
 from ..tables.clock import training_seconds
 from ..tables.figures import Figure
@@ -33,7 +32,7 @@ Trainings = Callable[[int], tuple[np.ndarray, np.ndarray]]  # epochs -> (accurac
 STEPS = 30  # steps in an epoch of the search: nothing but how often it reports
 
 
-class TableObjective(Objective):
+class TableObjective(Weightless):
     """Loss and accuracy of gates by a table's validation accuracy; no data, no weights, no test accuracy.
 
     A row is normalised before it is used, so that a masked mixture is a distribution over what is left; a row of zeros
@@ -95,9 +94,6 @@ class TableObjective(Objective):
         """The accuracy in percent, float64 (K,), of gates (K, P, O); differentiable."""
         return self.accuracy(gates)
 
-    def batch(self, split: Literal["train", "valid"]) -> Batch | None:
-        return None
-
     def loss(self, gates: Tensor, batch: Batch | None, weights: dict[str, Tensor] | None = None) -> Tensor:
         return (1 - self.value(gates[None])[0] / 100).float()
 
@@ -127,21 +123,6 @@ class TableObjective(Objective):
     def weight_step(self, gates: Tensor, batch: Batch | None) -> Tensor:
         """The loss; there is nothing to step. The search loop never asks."""
         return self.loss(gates.detach(), batch)
-
-    def weights(self) -> dict[str, Tensor]:
-        return {}
-
-    def lookahead(self, gates: Tensor, batch: Batch | None) -> tuple[dict[str, Tensor], float]:
-        return {}, 0.0
-
-    def new_optimiser(self, lr_factor: float, epochs: int, schedule: Literal["constant", "cosine"]) -> None:
-        """Nothing: no weights, no optimiser."""
-
-    def state(self) -> Tree:
-        return {}
-
-    def load_state(self, tree: Tree) -> None:
-        """Nothing: a table does not change."""
 
 
 def trainings_of(table: Table, dataset: str, epochs: int) -> tuple[np.ndarray, np.ndarray]:

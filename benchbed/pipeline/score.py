@@ -14,7 +14,7 @@ from ..runtime.segments import segment
 from ..runtime.stage import Stage, Where
 from ..selector import Selection
 from ..space import Architecture, Space
-from ..tables.score import on_every_dataset
+from ..tables.score import Score, on_every_dataset
 from ..tables.score import score as score_in
 from ..tables.table import Table
 from ..task import Task
@@ -68,18 +68,8 @@ def score(
     return record
 
 
-TABLE_KEYS = (
-    "best_test_accuracy",
-    "regret",
-    "rank",
-    "percentile",
-    "cells",
-    "n_seeds",
-    "test_spread",
-    "noise_floor",
-    "table",
-    "datasets",
-)
+# What a table says beyond what a training does.
+TABLE_KEYS = (*(name for name in Score._fields if name not in SCORE_KEYS), "table", "datasets")
 
 
 def trained(

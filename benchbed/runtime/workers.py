@@ -276,16 +276,13 @@ class Scheduler:
     def _work(self) -> None:
         with _stoppable():
             while self._queue or self._busy:
-                self._hire()
+                while len(self._hired) < min(self.workers, len(self._queue) + len(self._busy)):
+                    self._hired.add(self.executor.hire())
                 self._hand_out()
                 for event in self.executor.events(TICK):
                     self._take(event)
                 self._end_leases()
                 self.board.show()
-
-    def _hire(self) -> None:
-        while len(self._hired) < min(self.workers, len(self._queue) + len(self._busy)):
-            self._hired.add(self.executor.hire())
 
     def _hand_out(self) -> None:
         now = time.monotonic()

@@ -7,6 +7,7 @@ steps from their mean (noise)?
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -117,7 +118,7 @@ def draws_of(estimator: Estimator, objective: TableObjective, point: Point, coun
     assert isinstance(alpha, AlphaSearcher)
     with torch.no_grad():
         alpha.alpha.copy_(point.alpha)
-    alpha.optimiser = Still()  # type: ignore[assignment]
+    alpha.optimiser = SimpleNamespace(step=lambda: None)  # type: ignore[assignment]  # one that does not move
     problem, found = without_cost(objective), []
     for _ in range(count):
         searcher.arch_step(problem, None, LAST)
@@ -136,13 +137,6 @@ def made(estimator: Estimator, space: Space, seed: int) -> Searcher:
         raise BenchbedError(f"estimator '{estimator.name}' needs {', '.join(sorted(lacking))}: a table has none")
     searcher: Searcher = loaded(space, options, Streams(seed))
     return searcher
-
-
-class Still:
-    """Stands for an optimiser that does not move."""
-
-    def step(self) -> None:
-        """Nothing."""
 
 
 class EstimatorsStudy(Study[Options]):

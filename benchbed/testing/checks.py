@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from pydantic import BaseModel
-
 from .. import registry
 from ..errors import BenchbedError
 from ..modifier import Modified, made_of
@@ -16,40 +14,10 @@ from ..spaces.load import load_space
 from ..tasks.load import maker, place_of
 from ..typed import typed
 from . import searcher_suite, selector_suite, space_suite, study_suite, task_suite
+from .searcher_suite import quick
 from .toys import ToySpace
 
 Check = tuple[str, Callable[[], None]]
-
-# Under these a plug-in learns and decides within a suite's budget. An option means the same wherever it has this name;
-# a class says otherwise in `suite_options`.
-QUICK: dict[str, Any] = {
-    "alpha_init": 1e-3,
-    "alpha_lr": 0.05,
-    "alpha_weight_decay": 0.0,
-    "budget": 150.0,
-    "epochs": 2,
-    "fidelity": 1,
-    "interval": 2,
-    "min_epochs": 1,
-    "patience": 1,
-    "population": 5,
-    "warmup": 0.0,
-}
-
-
-def quick(kind: type[Plugin], given: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Options under which a suite runs the class: `QUICK`'s, its own `suite_options` over them, `given` over both."""
-    model: type[BaseModel] = kind.Options
-    suit = {key: value for key, value in QUICK.items() if key in model.model_fields and _takes(model, key, value)}
-    return {**suit, **kind.suite_options, **(given or {})}
-
-
-def _takes(model: type[BaseModel], key: str, value: object) -> bool:
-    try:
-        typed(model, {key: value}, "it")
-    except BenchbedError as error:
-        return f"{key} = " not in str(error)  # another option is missing, which `suite_options` may give
-    return True
 
 
 def checks_of(kind: str, name: str, given: Mapping[str, Any] | None = None) -> Iterator[Check]:

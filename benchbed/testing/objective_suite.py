@@ -17,7 +17,7 @@ from torch import Tensor
 from ..objective import Batch, Decisions, Objective, Tree, View
 from ..searcher import masked_softmax, one_hot_draws
 from ..streams import Streams
-from .tree import difference, require, require_same, through_file
+from .tree import checks_in, difference, require, require_same, through_file
 
 Make = Callable[[], tuple[Objective, Streams]]
 SPLITS: tuple[Literal["train"], Literal["valid"]] = ("train", "valid")
@@ -302,15 +302,4 @@ def check_decisions(make: Make) -> None:
     require_same({n: w.detach() for n, w in now.items()}, {n: w.detach() for n, w in then.items()}, "weight_step")
 
 
-CHECKS: tuple[Callable[[Make], None], ...] = (
-    check_gate_gradient,
-    check_need,
-    check_looking_changes_nothing,
-    check_measure,
-    check_views,
-    check_weight_step,
-    check_lookahead,
-    check_batches,
-    check_state,
-    check_decisions,
-)
+CHECKS: tuple[Callable[[Make], None], ...] = checks_in(globals(), "check_objective")

@@ -16,6 +16,7 @@ from functools import wraps
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 from torch import Tensor
 
 from ..cost import Cost, Problem, without_cost
@@ -24,13 +25,14 @@ from ..latency.costs import AdditiveCost
 from ..latency.penalty import CostOptions, with_cost
 from ..modifier import Modified, Modifier, made_of
 from ..objective import Batch, Tree
-from ..searcher import Clock, Searcher
+from ..searcher import Clock, Plugin, Searcher
 from ..space import Space
 from ..streams import Streams
 from ..training.search_loop import train_epoch
+from ..typed import typed
 from .toy_network import ToyNetwork
 from .toys import ToyCell, ToySpace, ToyTable, random_table
-from .tree import difference, require, require_same, through_file
+from .tree import checks_in, difference, require, require_same, through_file
 
 SearcherClass = type[Searcher]
 EPOCHS = 100  # of four batches: the budget of the two checks that a searcher learns
@@ -50,15 +52,36 @@ def check_searcher(searcher_class: SearcherClass, options: Mapping[str, Any]) ->
         check(searcher_class, options)
 
 
-# Values of options by the names that they have throughout, under which a toy is learned within the budget.
-QUICK = {"alpha_lr": 0.05, "alpha_weight_decay": 0.0, "warmup": 0.0, "budget": 150.0, "fidelity": 1}
+# Under these a plug-in learns and decides within a suite's budget. An option means the same wherever it has this name;
+# a class says otherwise in `suite_options`.
+QUICK: dict[str, Any] = {
+    "alpha_init": 1e-3,
+    "alpha_lr": 0.05,
+    "alpha_weight_decay": 0.0,
+    "budget": 150.0,
+    "epochs": 2,
+    "fidelity": 1,
+    "interval": 2,
+    "min_epochs": 1,
+    "patience": 1,
+    "population": 5,
+    "warmup": 0.0,
+}
 
 
-def quick(searcher_class: SearcherClass) -> dict[str, Any]:
-    """Those of the options in `QUICK` that the searcher has; an alpha that begins exactly uniform is drawn."""
-    fields = searcher_class.Options.model_fields
-    given: dict[str, Any] = {name: value for name, value in QUICK.items() if name in fields}
-    return given | ({"alpha_init": 1e-3} if "alpha_init" in fields else {})
+def quick(kind: type[Plugin], given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Options under which a suite runs the class: `QUICK`'s, its own `suite_options` over them, `given` over both."""
+    model: type[BaseModel] = kind.Options
+    suit = {key: value for key, value in QUICK.items() if key in model.model_fields and _takes(model, key, value)}
+    return {**suit, **kind.suite_options, **(given or {})}
+
+
+def _takes(model: type[BaseModel], key: str, value: object) -> bool:
+    try:
+        typed(model, {key: value}, "it")
+    except BenchbedError as error:
+        return f"{key} = " not in str(error)  # another option is missing, which `suite_options` may give
+    return True
 
 
 def around(modifier_class: type[Modifier[Any]], searchers: Iterable[SearcherClass]) -> Iterator[type[Modified]]:
@@ -333,14 +356,4 @@ def require_cheapest(searcher_class: SearcherClass, options: Mapping[str, Any], 
         )
 
 
-CHECKS: tuple[Check, ...] = (
-    check_probabilities,
-    check_samples,
-    check_evaluation_gates,
-    check_state,
-    check_seeds,
-    check_steps_move_their_own,
-    check_what_is_gone_stays_gone,
-    check_better_operation_wins,
-    check_cheapest_wins,
-)
+CHECKS: tuple[Check, ...] = checks_in(globals(), "check_searcher", "check_modifier")

@@ -30,7 +30,7 @@ from ..streams import Streams
 from ..task import Seal, Split, Task
 from ..training.search_loop import train_epoch
 from .toys import ToyCell, ToySpace, ToyTable, random_table
-from .tree import require, require_same, through_file
+from .tree import checks_in, require, require_same, through_file
 
 MakeSelector = Callable[[Space], Selector]
 MODES: tuple[EvaluationMode, ...] = ("mixture", "sampled")
@@ -254,16 +254,7 @@ def check_test_data_stays_sealed(make: MakeSelector) -> None:
     require(not task.seal.opened, "a selector opened the test split")
 
 
-CHECKS: tuple[Callable[[MakeSelector], None], ...] = (
-    check_returns_a_member_of_the_space,
-    check_same_seed_same_selection,
-    check_resumes_after_every_step,
-    check_state_is_a_snapshot,
-    check_decisions_stand,
-    check_only_selectable_operations,
-    check_draws_from_its_own_stream,
-    check_test_data_stays_sealed,
-)
+CHECKS: tuple[Callable[[MakeSelector], None], ...] = checks_in(globals())
 
 
 def _same(one: Selection, two: Selection, what: str) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import BenchbedError
 from ..space import Architecture, Space
-from .tree import require
+from .tree import checks_in, require
 
 DRAWS = 30
 NEIGHBOURS = 200  # looked at per member: a chain of many positions has thousands
@@ -216,22 +216,7 @@ def check_unit_costs_add_up_to_the_facts(space: Space) -> None:
             )
 
 
-CHECKS: tuple[Callable[[Space], None], ...] = (
-    check_mask_and_selectable_agree,
-    check_nodes_agree_with_positions,
-    check_topology_is_kept,
-    check_names_its_networks,
-    check_strings_lead_back,
-    check_gates_lead_back,
-    check_gates_of_no_member_are_refused,
-    check_strings_of_no_member_are_refused,
-    check_choices_out_of_range_are_refused,
-    check_random_members_are_selectable_and_repeat,
-    check_neighbours_differ_in_one_decision,
-    check_canonical_is_stable,
-    check_size_is_no_less_than_what_is_seen,
-    check_unit_costs_add_up_to_the_facts,
-)
+CHECKS: tuple[Callable[[Space], None], ...] = checks_in(globals())
 
 
 def _parses(space: Space, text: str) -> bool:

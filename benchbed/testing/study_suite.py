@@ -22,7 +22,7 @@ from ..errors import BenchbedError
 from ..runtime.options import RunOptions
 from ..study import Finished, StudyOptions, prepared, run_study
 from ..typed import typed
-from .tree import require
+from .tree import checks_in, require
 
 # Of every run, where the options do not say otherwise: the first that the study's runs take.
 SHORT: tuple[Mapping[str, Any], ...] = (
@@ -82,8 +82,4 @@ def _options(out: str) -> RunOptions:
     return RunOptions(Path(out), torch.device("cpu"))
 
 
-CHECKS: tuple[Callable[[str, Mapping[str, Any]], None], ...] = (
-    check_options_explain_themselves,
-    check_runs_can_be_made,
-    check_files_repeat,
-)
+CHECKS: tuple[Callable[[str, Mapping[str, Any]], None], ...] = checks_in(globals())

@@ -23,7 +23,7 @@ from ..objectives.noise import held
 from ..objectives.supernet import import_class
 from ..space import Space
 from ..supernet import Supernet
-from .tree import require
+from .tree import checks_in, require
 
 CLASSES, IMAGES = 3, (6, 3, 8, 8)
 NEAR = 1e-9  # between two ways to one number, in float64 and relative to its scale
@@ -235,14 +235,4 @@ def _require_same_weights(subject: Subject, found: dict[str, Tensor | None], wan
         _require_near(a, b, f"the gradients of {name}")
 
 
-CHECKS: tuple[Callable[[Subject], None], ...] = (
-    check_logits,
-    check_modes_are_the_same,
-    check_gates_scale_what_flows,
-    check_a_unit_is_a_gate_of_one,
-    check_probes_change_nothing,
-    check_what_is_off_does_not_run,
-    check_candidate_weights,
-    check_weights_are_looked_up,
-    check_noise,
-)
+CHECKS: tuple[Callable[[Subject], None], ...] = checks_in(globals(), "check_supernet")

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..errors import BenchbedError
 from ..task import AnySplit, Split, StoredSplit, Task
-from .tree import require
+from .tree import checks_in, require
 
 MakeTask = Callable[..., Task]
 LOOKED = 2000
@@ -162,12 +162,4 @@ def _same(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> bool:
     return all(a.shape == b.shape and torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-CHECKS: tuple[Callable[[MakeTask], None], ...] = (
-    check_shapes_and_types,
-    check_images_are_normalised,
-    check_splits_are_disjoint,
-    check_test_split_is_sealed,
-    check_same_task_each_time,
-    check_fingerprint_follows_the_content,
-    check_augmentation_repeats,
-)
+CHECKS: tuple[Callable[[MakeTask], None], ...] = checks_in(globals())

@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..objective import Batch, Keep, Measure, Tree
+from ..objective import Batch, Measure, Tree
 from ..objectives.cursor import Cursor
 from ..space import Space
 from ..streams import Streams, seeded
@@ -65,20 +65,8 @@ class ToyNetwork(ToyTable):
         mixed = sum(flowing, torch.zeros(FEATURES))
         return (x @ (mixed - self.teacher)).square().mean()
 
-    def gate_gradient(
-        self, gates: Tensor, batch: Batch | None, need: Tensor | None = None, keep: Keep = "outputs"
-    ) -> tuple[Tensor, Tensor]:
-        point = gates.detach().requires_grad_()
-        loss = self.loss(point, batch)
-        (gradient,) = torch.autograd.grad(loss, point)
-        mask = torch.from_numpy(self.space.mask)
-        return loss.detach(), gradient * (mask if need is None else need)
-
     def measure(self, gates: Tensor, batch: Batch | None = None) -> Measure:
-        flat = gates.detach().reshape(-1, *gates.shape[-2:])
-        with torch.no_grad():
-            losses = torch.stack([self.loss(g, batch) for g in flat]).reshape(gates.shape[:-2])
-        return Measure(losses, 100 * (1 - losses), IMAGES if batch is None else len(batch.labels))
+        return super().measure(gates, batch)._replace(images=IMAGES if batch is None else len(batch.labels))
 
     def weight_step(self, gates: Tensor, batch: Batch | None) -> Tensor:
         self.optimiser.zero_grad(set_to_none=True)

@@ -2,14 +2,13 @@
 
 import itertools
 from collections.abc import Hashable
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import BenchbedError, unknown
-from ..objective import Batch, Evaluation, Keep, Measure, Objective, Tree
+from ..objective import Batch, Evaluation, Keep, Measure, Weightless
 from ..space import Architecture, Node, Position, Space
 
 DROPPED = "_"
@@ -73,7 +72,7 @@ class ToyCell(ToySpace):
     nodes = (Node("normal", (0, 1), 2), Node("normal", (2, 3, 4), 2), Node("reduce", (5, 6, 7), 2))
 
 
-class ToyTable(Objective):
+class ToyTable(Weightless):
     """A function of gates with no weights: loss = sum over architectures of loss(a) prod_i gates[i, a_i].
 
     `losses` has one axis a position; accuracy is 100 (1 - loss). Everything about it can be enumerated. The axis of
@@ -106,9 +105,6 @@ class ToyTable(Objective):
             value = torch.tensordot(row, value, dims=([0], [0]))
         return value
 
-    def batch(self, split: Literal["train", "valid"]) -> Batch | None:
-        return None
-
     def loss(self, gates: Tensor, batch: Batch | None, weights: dict[str, Tensor] | None = None) -> Tensor:
         return self.value(gates).float()
 
@@ -116,13 +112,13 @@ class ToyTable(Objective):
         self, gates: Tensor, batch: Batch | None, need: Tensor | None = None, keep: Keep = "outputs"
     ) -> tuple[Tensor, Tensor]:
         point = gates.detach().requires_grad_()
-        loss = self.value(point)
+        loss = self.loss(point, batch)
         (gradient,) = torch.autograd.grad(loss, point)
-        return loss.detach().float(), gradient if need is None else gradient * need
+        return loss.detach(), gradient if need is None else gradient * need
 
     def measure(self, gates: Tensor, batch: Batch | None = None) -> Measure:
-        flat = gates.reshape(-1, *gates.shape[-2:])
-        losses = torch.stack([self.value(g) for g in flat]).float().reshape(gates.shape[:-2])
+        flat = gates.detach().reshape(-1, *gates.shape[-2:])
+        losses = torch.stack([self.loss(g, batch).detach() for g in flat]).reshape(gates.shape[:-2])
         return Measure(losses, 100 * (1 - losses), 0)
 
     def evaluate(self, architecture: Architecture, fidelity: int) -> Evaluation:
@@ -132,21 +128,6 @@ class ToyTable(Objective):
 
     def weight_step(self, gates: Tensor, batch: Batch | None) -> Tensor:
         return self.value(gates.detach()).float()
-
-    def weights(self) -> dict[str, Tensor]:
-        return {}
-
-    def lookahead(self, gates: Tensor, batch: Batch | None) -> tuple[dict[str, Tensor], float]:
-        return {}, 0.0
-
-    def new_optimiser(self, lr_factor: float, epochs: int, schedule: Literal["constant", "cosine"]) -> None:
-        """No weights, no optimiser."""
-
-    def state(self) -> Tree:
-        return {}
-
-    def load_state(self, tree: Tree) -> None:
-        """No state."""
 
 
 def random_table(space: Space, seed: int) -> ToyTable:

@@ -1,6 +1,8 @@
 """Trees of state: through a file and back, and compared bit for bit."""
 
 import io
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +14,14 @@ def require(holds: bool, text: str) -> None:
     """Raises AssertionError with the text unless it holds, also where `python -O` strips assert statements."""
     if not holds:
         raise AssertionError(text)
+
+
+def checks_in(module: Mapping[str, Any], *others: str) -> tuple[Callable[..., None], ...]:
+    """A suite's checks in the order in which they stand there: its functions check_..., but for those named.
+
+    module: its `globals()`, asked for below the last check.
+    """
+    return tuple(found for name, found in module.items() if name.startswith("check_") and name not in others)
 
 
 def require_same(a: object, b: object, text: str) -> None:

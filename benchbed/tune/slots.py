@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages import BaseStorage, fail_stale_trials
+from optuna.storages import BaseStorage, RDBStorage, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ..errors import BenchbedError
@@ -120,7 +120,8 @@ class Queue:
     def _claim(self, trial: FrozenTrial) -> bool:
         if self.locks is not None and not self.locks.take(trial.number):
             return False
-        pulse = Pulse(self.storage, trial._trial_id) if database(self.storage) is not None else None
+        backend = database(self.storage)
+        pulse = None if backend is None else Pulse(backend, trial._trial_id)
         if pulse is not None:
             pulse.beat()
         try:
@@ -199,11 +200,8 @@ class Locks:
 class Pulse:
     """Renews a trial's heartbeat from a thread, until stopped. (Optuna's own ends at the first lost connection.)"""
 
-    def __init__(self, storage: BaseStorage, trial_id: int):
-        backend = database(storage)
-        assert backend is not None
-        self.database = backend
-        self.trial_id = trial_id
+    def __init__(self, storage: RDBStorage, trial_id: int):
+        self.database, self.trial_id = storage, trial_id
         self._over = Event()
         self._thread = Thread(target=self._run, daemon=True)
 
