@@ -98,7 +98,7 @@ def made(
         return score(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("benchbed.pipeline.build.load_task", lambda name, **options: poisoned.task)
+        patch.setattr("benchbed.pipeline.config.load_task", lambda name, **options: poisoned.task)
         patch.setattr("benchbed.pipeline.run.run_search", guarded(run_search))
         patch.setattr("benchbed.pipeline.run.run_selection", guarded(run_selection))
         patch.setattr(scoring, "score", opened)

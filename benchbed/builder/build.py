@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..errors import BenchbedError
 from ..runtime.board import Board, span
 from ..runtime.board import Job as PoolJob
-from ..runtime.machine import pick_device
+from ..runtime.machine import pick_device, threads
 from ..runtime.progress import Reporter
 from ..runtime.worker import Place
 from ..runtime.workers import Pool, Scheduler, hired
@@ -111,13 +110,12 @@ def _train(spec: Spec, store: JobStore, left: list[Job], total: int, pool: Pool,
 
 def _here(parts: list[PoolJob], meter: "_Meter", place: Place) -> None:
     """Makes the jobs in this process, whose threads are afterwards what they were."""
-    threads = torch.get_num_threads()
     try:
-        for part in parts:
-            meter.done(part, 0.0, make(part.payload, place))
-            meter.show()
+        with threads(None):
+            for part in parts:
+                meter.done(part, 0.0, make(part.payload, place))
+                meter.show()
     finally:
-        torch.set_num_threads(threads)
         ready.cache_clear()
 
 

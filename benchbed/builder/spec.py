@@ -4,36 +4,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from .. import registry
 from ..errors import BenchbedError, unknown
-from ..pipeline.config import ScoringOptions
+from ..pipeline.config import OnTask, ScoringOptions
 from ..pipeline.resolve import scoring_base, seed_range, with_settings
 from ..runtime.files import absolute
-from ..space import Space
 from ..task import Task
-from ..tasks.load import load_task
 from ..typed import typed
 
 FORMAT = 1  # of the folder
 SECTIONS = ("scoring", "task_options")  # of --set
 
 
-class Spec(BaseModel):
+class Spec(OnTask):
     """A build. All that a worker needs to take part in it.
 
     `seeds`: each class is trained once with each of them; `sample`: only the first so many classes, None for all;
     `every_epoch`: networks are measured after every epoch, and the table keeps it all.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    space: str = "nb201"
-    task: str = "digits"
-    task_options: dict[str, Any] = {}
-    data: str | None = None
-    splits: str | None = None
     scoring: ScoringOptions
     seeds: tuple[int, ...] = Field(min_length=1)
     sample: int | None = Field(default=None, ge=1)
@@ -44,13 +35,6 @@ class Spec(BaseModel):
     def kept(self) -> list[int]:
         """The epochs after which a network is measured."""
         return list(range(1, self.scoring.epochs + 1)) if self.every_epoch else [self.scoring.epochs]
-
-    def load_space(self) -> Space:
-        space: Space = registry.load("space", self.space)()
-        return space
-
-    def load_task(self) -> Task:
-        return load_task(self.task, data=self.data, splits=self.splits, **self.task_options)
 
     def identity(self, task: Task) -> dict[str, Any]:
         """What every result of a folder must share: two builds with the same identity fill the same table."""

@@ -1,9 +1,10 @@
 """The command `config`: a complete, commented copy of a protocol as a configuration file."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from .plugins import Plugins
 
 
 def config(
@@ -13,7 +14,7 @@ def config(
     space: Annotated[str | None, typer.Option(help="the search space")] = None,
     task: Annotated[str | None, typer.Option(help="the images")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="SECTION.KEY=VALUE")] = None,
-    plugin: Annotated[list[Path] | None, typer.Option("--plugin", help="a Python file with your own plug-in")] = None,
+    plugin: Plugins = None,
 ) -> None:
     """Print a protocol as a complete configuration: benchbed config NAME > mine.toml, then run --config mine.toml."""
     from ..pipeline.given import configuration, names_in, seeds_in

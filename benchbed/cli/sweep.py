@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import BenchbedError
+from .plugins import Plugins
 from .train import Mixed
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def sweep(
     ] = None,
     mixed: Mixed = False,
     extend: Annotated[bool, typer.Option("--extend", help="the folder's study has fewer of these runs: add")] = False,
-    plugin: Annotated[list[Path] | None, typer.Option(help="a Python file with your own plug-in")] = None,
+    plugin: Plugins = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="print the result only")] = False,
 ) -> None:
     """Run a study: a grid of searchers, selectors, tasks and seeds. The same command again goes on."""
@@ -54,11 +55,9 @@ def sweep(
         raise typer.Exit(_status(study, out))
     if study is None:
         raise BenchbedError("no study given: sweep STUDY.toml")
-    from ..registry import add_files
     from ..runtime.progress import Reporter
     from ..sweep.study import read_study
 
-    add_files(plugin)
     found = read_study(study)
     pool = pool._replace(needs=found.needs)
     place = _place(study, out, found.raw)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import BenchbedError
+from .plugins import Plugins
 from .train import Mixed
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def tune(
     out: Annotated[Path | None, typer.Option(help="where runs, trials.csv and best.toml go  [default: runs]")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="SECTION.KEY=VALUE of every run")] = None,
-    plugin: Annotated[list[Path] | None, typer.Option("--plugin", help="a Python file with your own plug-in")] = None,
+    plugin: Plugins = None,
     status: Annotated[bool, typer.Option("--status", help="say how far the study is, and end")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="two trials of one epoch, keep nothing")] = False,
     mixed: Mixed = False,

@@ -8,6 +8,7 @@ negative times.
 
 import hashlib
 import json
+from functools import reduce
 from itertools import combinations, product
 from math import prod
 
@@ -126,10 +127,8 @@ class WholeCost(Cost):
 
     def _selectable(self) -> np.ndarray:
         """bool, one axis a position: the architectures that may be selected."""
-        allowed = np.ones((), dtype=bool)
-        for row, size in zip(self.space.selectable, self.values.shape, strict=True):
-            allowed = allowed[..., None] & row[:size]
-        return allowed
+        rows = [row[:size] for row, size in zip(self.space.selectable, self.values.shape, strict=True)]
+        return np.asarray(reduce(np.logical_and.outer, rows))
 
     def _extreme(self, values: np.ndarray) -> Extreme:
         place = np.unravel_index(np.where(self._selectable(), values, np.inf).argmin(), values.shape)
@@ -146,10 +145,8 @@ class WholeCost(Cost):
         allowed = self._selectable() & (self.values <= limit)
         if not allowed.any():
             raise beyond(limit, self)
-        total = np.zeros(())
-        for row, size in zip(scores, self.values.shape, strict=True):
-            total = total[..., None] + row[:size]
-        total = np.where(allowed, total, -np.inf)
+        rows = [row[:size] for row, size in zip(scores, self.values.shape, strict=True)]
+        total = np.where(allowed, reduce(np.add.outer, rows), -np.inf)
         cheapest = np.where(total == total.max(), self.values, np.inf)
         place = np.unravel_index(cheapest.argmin(), cheapest.shape)
         return self.space.architecture_of(tuple(int(k) for k in place))
@@ -163,7 +160,5 @@ def values_of_all(cost: AdditiveCost | WholeCost) -> np.ndarray:
     if isinstance(cost, WholeCost):
         return cost.values
     assert cost.fixed is not None
-    total = np.array(cost.fixed)
-    for row, position in zip(cost.entries.numpy(), cost.space.positions, strict=True):
-        total = total[..., None] + row[: len(position.operations)]
-    return total
+    rows = [row[: len(p.operations)] for row, p in zip(cost.entries.numpy(), cost.space.positions, strict=True)]
+    return np.asarray(reduce(np.add.outer, rows, np.array(cost.fixed)))

@@ -8,9 +8,7 @@ The file is written anew after each key, so that a kill costs one of them and th
 """
 
 import json
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +17,7 @@ import torch
 
 from ..errors import BenchbedError
 from ..runtime.files import write_atomic
-from ..runtime.machine import machine, versions
+from ..runtime.machine import machine, now, threads, versions
 from ..space import Space
 from .files import FORMAT, UNIT, read_ours
 from .layout import layout_of
@@ -51,7 +49,7 @@ def measure(
     header = _header(name, space_options, recipe)
     tree = _begun(header, out) if out.exists() and not force else {**header, "entries": {}}
     keys = layout_of(space, name).distinct_keys()
-    with _threads(recipe.threads):
+    with threads(recipe.threads):
         for number, key in enumerate(keys):
             if key not in tree["entries"]:
                 tree["entries"][key] = time_key(key, recipe)
@@ -61,7 +59,7 @@ def measure(
 
 
 def _header(name: str, space_options: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
-    with _threads(recipe.threads):
+    with threads(recipe.threads):
         made_on = machine(recipe.device)
     device = made_on["device"] if recipe.device.type == "cuda" else made_on["processor"]
     return {
@@ -95,16 +93,6 @@ def _begun(header: dict[str, Any], out: Path) -> dict[str, Any]:
     return tree
 
 
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def time_key(key: str, recipe: Recipe) -> dict[str, Any]:
     """median, q1 and q3 in ms of one run of a key's module, over `repeats`, each the mean of `runs` runs."""
     module, shape = sample_of(key)
@@ -121,14 +109,7 @@ def time_key(key: str, recipe: Recipe) -> dict[str, Any]:
 
 
 def _seconds(module: torch.nn.Module, images: torch.Tensor, runs: int) -> float:
-    _wait(images.device)
-    began = time.perf_counter()
+    began = now(images.device)
     for _ in range(runs):
         module(images)
-    _wait(images.device)
-    return time.perf_counter() - began
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    return now(images.device) - began

@@ -24,10 +24,8 @@ from ..runtime.parallel import ALONE, Group
 from ..searcher import Searcher
 from ..selector import Selector
 from ..space import Space
-from ..spaces.load import load_space
 from ..streams import Streams
 from ..task import Task
-from ..tasks.load import load_task
 from ..training.cell import check_recipe
 from .config import PluginConfig, RunConfig, identity
 
@@ -124,7 +122,7 @@ def space_of(config: RunConfig, task: Task) -> Space:
     """The configured space, on the task's images. Raises BenchbedError where its networks are not made for them."""
     if config.foreign is not None:
         check_fit(config.foreign, task)
-    space = load_space(config.space, config.space_options)
+    space = config.load_space()
     return space if config.supernet is None else space.for_images(task.shape, task.classes)
 
 
@@ -146,7 +144,7 @@ def check_config(config: RunConfig) -> None:
     selector_options = selector_class.Options(**config.selector.options)
     _check_needs("searcher", searcher_class, config.searcher, config.objective)
     _check_needs("selector", selector_class, config.selector, config.objective)
-    space = load_space(config.space, config.space_options)
+    space = config.load_space()
     if config.foreign is not None:
         searcher = searcher_class(space, searcher_class.Options(**config.searcher.options), Streams(config.seed))
         give(searcher, torch.zeros(space.mask.shape))
@@ -213,4 +211,4 @@ def task_of(config: RunConfig) -> Task:
     if config.objective == "table":
         assert config.table is not None
         return imageless(config.task, config.table.name, config.table.dataset, config.table.fingerprint)
-    return load_task(config.task, data=config.data, splits=config.splits, **config.task_options)
+    return config.load_task()

@@ -10,6 +10,10 @@ from pydantic import BaseModel, ConfigDict
 from ..checkpoints.source import ForeignConfig
 from ..latency.penalty import CostConfig
 from ..objectives.supernet import SupernetOptions
+from ..space import Space
+from ..spaces.load import load_space
+from ..task import Task
+from ..tasks.load import load_task
 from ..training.train import Recipe
 from .tables import TableConfig
 
@@ -35,23 +39,31 @@ class PluginConfig(BaseModel):
     sha256: str | None  # of the plug-in's file
 
 
-class RunConfig(BaseModel):
-    """Everything that decides a run's result. Device, threads and versions are recorded, not configured.
-
-    `task_options`, `data` and `splits` make the task again, for `select`; what they do to a result is in the task's
-    fingerprint, which is part of a run's identity where they are not.
-    """
+class OnTask(BaseModel):
+    """A space and a task. `task_options`, `data` and `splits` make the task again; what they do to a result is in the
+    task's fingerprint, which is part of an identity where they are not."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     space: str
     space_options: dict[str, Any] = {}
     space_sha256: str | None = None  # of the file of a space that is not our own
-    objective: Literal["supernet", "table"]
     task: str
     task_options: dict[str, Any] = {}
     data: str | None = None  # the folder of a published data set, absolute
     splits: str | None = None  # the folder of NAS-Bench-201's split files, absolute
+
+    def load_space(self) -> Space:
+        return load_space(self.space, self.space_options)
+
+    def load_task(self) -> Task:
+        return load_task(self.task, data=self.data, splits=self.splits, **self.task_options)
+
+
+class RunConfig(OnTask):
+    """Everything that decides a run's result. Device, threads and versions are recorded, not configured."""
+
+    objective: Literal["supernet", "table"]
     table: TableConfig | None = None
     seed: int
     protocol: str  # what gave the values that the user did not

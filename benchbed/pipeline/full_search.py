@@ -4,14 +4,12 @@ Shown beside the seconds that a search did take, which say nothing of a full one
 """
 
 import math
-import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import torch
-
 from ..errors import BenchbedError
 from ..protocols.load import load
+from ..runtime.machine import now
 from ..runtime.options import RunOptions
 from ..searcher import Clock
 from .build import build_parts, task_of
@@ -95,13 +93,13 @@ def full_search(
     began = 0.0
     for step in range(TIMED + 1):
         if step == 1:
-            began = _now(options.device)
+            began = now(options.device)
         clock = Clock(config.epochs - 1, step % steps, config.epochs, steps)
         batch = parts.objective.batch("train")
         for _ in range(parts.searcher.arch_steps_due(clock)):
             parts.searcher.arch_step(parts.problem, batch, clock)
         parts.objective.weight_step(parts.searcher.weight_gates(parts.objective, batch, clock), batch)
-    hours = (_now(options.device) - began) / TIMED * steps * config.epochs / 3600
+    hours = (now(options.device) - began) / TIMED * steps * config.epochs / 3600
     return FullSearch(searcher, hours, options.device.type, config.epochs, steps, config.protocol)
 
 
@@ -111,10 +109,3 @@ def check_timeable(raw: Mapping[str, Any]) -> None:
         raise BenchbedError(
             "--full-cost: the objective is a table, whose search has no paper's size; it goes with a task"
         )
-
-
-def _now(device: torch.device) -> float:
-    """Seconds, once all that was queued on the device is done."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from .. import registry
 from ..errors import BenchbedError, unknown
@@ -16,15 +16,13 @@ from ..runtime.folder import Folder, write_json
 from ..runtime.machine import made_with, peak_memory
 from ..runtime.options import RunOptions
 from ..runtime.stage import Stage, Where
-from ..space import Architecture, Space
-from ..spaces.load import load_space
+from ..space import Architecture
 from ..task import Task, truncated
-from ..tasks.load import load_task
 from ..training.cell import check_learnable, training_of
 from ..training.evaluate import Accuracies, accuracies
 from ..training.train import Training, train_on
 from ..typed import typed
-from .config import ScoringOptions, identity, key_of_space
+from .config import OnTask, ScoringOptions, identity, key_of_space
 from .dry import IMAGES
 from .protocol import PRESETS, answers, chosen, followed, origins_of, renamed, section_of, values_of
 from .resolve import check_sizes, file_sha256
@@ -41,30 +39,15 @@ SECTIONS = ("scoring", "task_options", "space_options")
 PLAIN = ("space", "arch", "task", "data", "splits", "protocol", "preset", "epochs", "seed", "device", "out")
 
 
-class TrainConfig(BaseModel):
+class TrainConfig(OnTask):
     """Everything that decides a training's result, but for the content of its task."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    space: str
-    space_options: dict[str, Any] = {}
-    space_sha256: str | None = None  # of the file of a space that is not our own
     arch: str
-    task: str
-    task_options: dict[str, Any] = {}
-    data: str | None = None
-    splits: str | None = None
     seed: int
     protocol: str
-    origins: dict[str, str] = {}
+    origins: dict[str, str] = Field(default={})
     scoring: ScoringOptions
     processes: int = 1  # each has batch statistics of its own
-
-    def load_space(self) -> Space:
-        return load_space(self.space, self.space_options)
-
-    def load_task(self) -> Task:
-        return load_task(self.task, data=self.data, splits=self.splits, **self.task_options)
 
     def id(self, task: Task) -> str:
         """The name of the training's folder."""

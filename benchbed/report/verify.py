@@ -25,7 +25,7 @@ from ..pipeline.search import run_search
 from ..pipeline.select import run_selection
 from ..pipeline.tables import TableConfig
 from ..runtime.folder import REMADE, Folder, load_checkpoint, read_json
-from ..runtime.machine import made_with, pick_device
+from ..runtime.machine import made_with, pick_device, threads
 from ..runtime.options import RunOptions
 from ..runtime.progress import Reporter
 from ..runtime.segments import ENVIRONMENT, differences, segment
@@ -239,15 +239,11 @@ class _Again:
     def _as_it_was(self, stage: str) -> Iterator[str]:
         """With as many threads as the stage had; gives what else was other then, or in its parts, as words."""
         segments = [one for one in self.record.get("segments") or [] if one.get("stage") in (stage, "run")]
-        before, count = torch.get_num_threads(), segments[0].get("threads") if segments else None
-        if isinstance(count, int) and count > 0:
-            torch.set_num_threads(count)
-        try:
+        count = segments[0].get("threads") if segments else None
+        with threads(count if isinstance(count, int) and count > 0 else None):
             here = segment("run", "epochs", 0, self.device)
             apart = [line for one in segments for line in differences(one, here, ENVIRONMENT)]
             yield "; ".join(dict.fromkeys(apart))
-        finally:
-            torch.set_num_threads(before)
 
 
 def _record_in(path: Path) -> Path:

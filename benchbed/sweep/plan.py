@@ -15,7 +15,6 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from ..pipeline.build import task_in
 from ..pipeline.config import RunConfig
@@ -24,7 +23,7 @@ from ..pipeline.record import STAGES, Record
 from ..pipeline.run import run
 from ..runtime.board import span
 from ..runtime.executor import GIB, threads_of
-from ..runtime.machine import pick_device
+from ..runtime.machine import pick_device, threads
 from ..runtime.options import RunOptions
 from ..stats.paired import seeds_needed
 from ..task import Task, truncated
@@ -131,16 +130,11 @@ def _measured(study: Study, runs: Sequence[Run]) -> dict[Key, Cost]:
     """One short run of each method, the selectors of a searcher on the same search."""
     costs: dict[Key, Cost] = {}
     tasks: dict[str, Task] = {}
-    threads = torch.get_num_threads()
-    torch.set_num_threads(threads_of(study.needs))  # as the workers will
-    try:
-        with tempfile.TemporaryDirectory(prefix="benchbed-plan-") as scratch:
-            options = RunOptions(Path(scratch), pick_device(study.device))
-            for run_ in runs:
-                if _method(run_) not in costs:
-                    costs[_method(run_)] = _walk(run_.config, tasks, options)
-    finally:
-        torch.set_num_threads(threads)
+    with threads(threads_of(study.needs)), tempfile.TemporaryDirectory(prefix="benchbed-plan-") as scratch:
+        options = RunOptions(Path(scratch), pick_device(study.device))  # as many threads as the workers will have
+        for run_ in runs:
+            if _method(run_) not in costs:
+                costs[_method(run_)] = _walk(run_.config, tasks, options)
     return costs
 
 

@@ -364,7 +364,7 @@ def test_where_the_data_lie_is_absolute_and_can_be_given_anew(
         asked.append({"name": name, **options})
         return load_task(tiny["task"])
 
-    monkeypatch.setattr("benchbed.pipeline.build.load_task", load)
+    monkeypatch.setattr("benchbed.pipeline.config.load_task", load)
     monkeypatch.chdir(tmp_path)
     given = tiny | {"task": "cifar10", "protocol": "small-digits", "data": "here", "splits": "lists"}
     given["task_options"] = {"split": "official", "cutout": 16}
