@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from .draw import PALETTE
-from .plots import Curve, empty_figure, svg_bytes
+from .plots import Curve, svg_bytes
+from .saving import empty_figure
 
 MOST_COLUMNS = 7
 COLLAPSED = "#D55E00"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ..stats.ranks import Ranks, cliques
-from .plots import empty_figure
+from .saving import empty_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

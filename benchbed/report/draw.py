@@ -16,7 +16,7 @@ from .. import registry
 from ..errors import BenchbedError
 from ..space import Architecture, Space
 from .draw_chain import chain_figure, chain_text
-from .saving import save_figure
+from .saving import empty_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -228,15 +228,13 @@ PITCH, MARGIN, HEAD = 1.9, 0.8, 0.45  # inches, and data units: between nodes, b
 
 
 def _figure(cells: list[Cell], colours: dict[str, str]) -> "Figure":
-    """The matplotlib figure (no window, no global state): the cells, one below the other."""
-    from matplotlib.figure import Figure
-
+    """The matplotlib figure (Agg; no window, no global state): the cells, one below the other."""
     heights = [_heights(cell.edges) for cell in cells]
     tops = [max(0.0, *bows.values()) + 0.3 + (HEAD if c.title else 0) for c, bows in zip(cells, heights, strict=True)]
     bottoms = [min(0.0, *bows.values()) - 0.3 for bows in heights]
     width = PITCH * (max(len(cell.nodes) for cell in cells) - 1) + 2 * MARGIN
     total = sum(tops) - sum(bottoms)
-    figure = Figure(figsize=(width, total))
+    figure = empty_figure(width, total, layout=None)
     above = total
     for cell, bows, top, bottom in zip(cells, heights, tops, bottoms, strict=True):
         above -= top - bottom

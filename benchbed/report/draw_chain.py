@@ -5,6 +5,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from ..space import Layer
+from .saving import empty_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,11 +32,10 @@ def chain_text(layers: Sequence[Layer], columns: int) -> str:
 
 
 def chain_figure(layers: Sequence[Layer], colours: Mapping[str, str], absent: Sequence[str]) -> "Figure":
-    """The matplotlib figure: a block a layer, stages set apart and named with their channels and size.
+    """The matplotlib figure (Agg): a block a layer, stages set apart and named with their channels and size.
 
     A block's height grows with its kernel, so that large ones stand out; what is absent is drawn broken and flat.
     """
-    from matplotlib.figure import Figure
     from matplotlib.patches import FancyBboxPatch
 
     wide, pitch, gap, height = 0.34, 0.42, 0.3, 1.8  # inches, and data units
@@ -44,7 +44,7 @@ def chain_figure(layers: Sequence[Layer], colours: Mapping[str, str], absent: Se
         x += gap if layer.group != previous else 0.0
         at.append(x)
         x, previous = x + pitch, layer.group
-    figure = Figure(figsize=(x + 0.4, height))
+    figure = empty_figure(x + 0.4, height, layout=None)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(-0.2, x + 0.2), ylim=(-height / 2, height / 2), aspect="equal")
     axes.axis("off")

@@ -20,7 +20,8 @@ from .collect import Clock
 from .critical import critical_difference_figure
 from .draw import PALETTE, colours_of, draw_cell, text_drawing
 from .groups import Group, Row, slug
-from .plots import empty_figure, legend_below, pdf_bytes, svg_bytes
+from .plots import legend_below, pdf_bytes, svg_bytes
+from .saving import empty_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

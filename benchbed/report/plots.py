@@ -3,7 +3,7 @@
 import io
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -12,7 +12,7 @@ from ..space import Space
 from ..stats.interval import Interval
 from ..stats.pareto import front
 from .draw import colours_of
-from .saving import save_figure
+from .saving import empty_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -191,13 +191,6 @@ def curves_svg(panels: Mapping[str, Sequence[Curve]], axis: str, least: Mapping[
     handles = all_axes[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     return svg_bytes(figure)
-
-
-def empty_figure(wide: float, high: float, layout: Literal["constrained"] | None = "constrained") -> "Figure":
-    """A figure without axes, inches (no window, no global state)."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(wide, high), layout=layout)
 
 
 def _figure(rows: int, wide: float, high: float, sharex: bool = True) -> tuple[Any, Sequence[Any]]:

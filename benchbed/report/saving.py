@@ -6,7 +6,7 @@ import sys
 import warnings
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,6 +20,16 @@ WIDE = (
     "SimHei", "Yu Gothic", "MS Gothic", "Malgun Gothic",
 )  # fmt: skip
 UNDATED = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+
+
+def empty_figure(wide: float, high: float, layout: Literal["constrained"] | None = "constrained") -> "Figure":
+    """A figure without axes, inches (Agg; no window, no global state)."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(wide, high), layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
 
 
 def save_figure(figure: "Figure", out: str | Path | BytesIO, ending: str, salt: str, **how: Any) -> None:

@@ -1,6 +1,7 @@
 """Measurement: every key of a layout runs, a kill costs one key, another recipe's file is refused, CUDA is awaited."""
 
 import json
+import time
 from typing import Any
 
 import numpy as np
@@ -146,6 +147,6 @@ def test_cuda_is_awaited_before_and_after_each_repeat(monkeypatch, unchecked):
         device = torch.device("cuda")
 
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device: events.append("wait"))
-    monkeypatch.setattr(measuring.time, "perf_counter", lambda: events.append("clock") or 0.0)
+    monkeypatch.setattr(time, "perf_counter", lambda: events.append("clock") or 0.0)
     measuring._seconds(lambda images: events.append("launch"), Images(), 2)
     assert events == ["wait", "clock", "launch", "launch", "wait", "clock"]
