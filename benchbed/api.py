@@ -230,13 +230,8 @@ def sweep(
     add_files(files_of(plugin))
     with _as_file(study) as file:
         found = read_study(file)
-        raw = {
-            "device": "auto",
-            "out": str(Path("runs") / file.stem),
-            **found.raw,
-            **({"out": str(out)} if out else {}),
-        }
-        with running(raw, {}, quiet) as how:
+        place = {"out": str(out)} if out else {}
+        with running({"out": str(Path("runs") / file.stem)} | found.raw | place, {}, quiet) as how:
             if how.group.size > 1:
                 raise how.group.refusal("sweep starts its own processes: use it without torchrun")
             configs = [run.config for run in found.runs]

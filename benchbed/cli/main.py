@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import BenchbedError, unknown
-from .check import check
 from .config import config as config_
 from .latency import latency_app
-from .new import new
-from .plugins import Plugins
+from .plugins import Plugins, check, new
 from .report import report, verify
 from .score import score
 from .study import study_app

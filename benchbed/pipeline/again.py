@@ -56,23 +56,16 @@ def as_given(saved: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]
     """
     table = saved.get("table") or {}
     tabled = raw.get("table", NO_TABLE) != NO_TABLE
-    whole = {
+    as_is = ("space", "space_options", "task", "task_options", "protocol", "budget", "supernet", "data", "splits")
+    whole: dict[str, Any] = {key: saved[key] for key in as_is if key in saved}
+    whole |= {
         "objective": saved.get("objective", "supernet"),
-        "space": saved["space"],
-        "space_options": saved.get("space_options", {}),
         "cost": {key: value for key, value in (saved.get("cost") or {}).items() if key != "fingerprint"},
-        "task": saved["task"],
-        "protocol": saved["protocol"],
-        "budget": saved.get("budget"),
         "origins": Origins({**saved.get("origins", {}), **raw.get("origins", {})}),
         **({"foreign": foreign} if (foreign := saved.get("foreign")) else {"epochs": saved["epochs"]}),
         **{key: saved[key] for key in ("steps", "fidelity", "figure") if saved.get(key) is not None},
         "searcher": {"name": saved["searcher"]["name"], **saved["searcher"]["options"]},
-        "supernet": saved["supernet"],
-        "task_options": saved.get("task_options", {}),
         "scoring": {} if tabled else {**(saved.get("scoring") or {}), **raw.get("scoring", {})},
-        "data": saved.get("data"),
-        "splits": saved.get("splits"),
         "table": table.get("name", NO_TABLE),
         "dataset": table.get("dataset"),
     }

@@ -148,14 +148,8 @@ def running(raw: Mapping[str, Any], given: Mapping[str, Any], quiet: bool) -> It
     before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     try:
         with joined(raw.get("device", "auto")) as (group, where), Reporter(quiet or not group.leader) as reporter:
-            yield RunOptions(
-                Path(raw.get("out", "runs")),
-                where,
-                bool(given.get("force")),
-                reporter,
-                group,
-                mixed=bool(given.get("mixed")),
-            )
+            flags: dict[str, Any] = {name: bool(given.get(name)) for name in ("force", "mixed")}
+            yield RunOptions(Path(raw.get("out", "runs")), where, reporter=reporter, group=group, **flags)
     finally:
         torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
 

@@ -84,12 +84,8 @@ class RunConfig(OnTask):
     def search_key(self) -> dict[str, Any]:
         """The part that a search depends on, but for the content of its task."""
         left_out = {"selector", "scoring", "protocol", "origins", "task_options", "data", "splits", "table"}
-        left_out |= {
-            "space_sha256",
-            "space_options",
-            "cost",
-            "foreign",
-        }  # in `space_key`; the cost by its own key, below
+        left_out |= {"space_sha256", "space_options"}  # in `space_key`; and what has a key of its own, below
+        left_out |= {"cost", "foreign"}
         left_out |= {name for name in ("steps", "fidelity", "figure", "budget") if getattr(self, name) is None}
         if self.processes == 1:
             left_out.add("processes")

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from ..errors import BenchbedError
 from ..runtime.folder import REMADE, read_json, write_json
-from ..runtime.segments import SAME_RESULT, Segment
+from ..runtime.stage import SAME_RESULT, Segment
 from .protocol import PRESETS
 
 FORMAT: Literal[2] = 2  # of record.json

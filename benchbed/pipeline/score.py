@@ -10,8 +10,7 @@ from ..runtime.folder import Folder
 from ..runtime.machine import peak_memory
 from ..runtime.options import RunOptions
 from ..runtime.progress import Reporter
-from ..runtime.segments import segment
-from ..runtime.stage import Stage, Where
+from ..runtime.stage import Stage, Where, segment
 from ..selector import Selection
 from ..space import Architecture, Space
 from ..tables.score import Score, on_every_dataset
@@ -42,7 +41,7 @@ def score(
     """Trains the chosen architecture from scratch, seeded by the run's seed; validation and test accuracy in percent.
 
     Opens the test seal, after training. The same architecture, recipe and seed is trained once per output folder.
-    Raises BenchbedError where it was begun under what may give other bits (`benchbed.runtime.segments`), and not
+    Raises BenchbedError where it was begun under what may give other bits (`benchbed.runtime.stage`), and not
     `options.mixed`.
     """
     if folder.record is not None:

@@ -39,7 +39,7 @@ def run_search(
 
     A finished search costs nothing again. A killed one goes on from its last epoch. Its state after each number of
     epochs in `snapshots` is kept; a finished search keeps no more. Raises BenchbedError where it was begun under what
-    may give other bits (`benchbed.runtime.segments`), and not `mixed`.
+    may give other bits (`benchbed.runtime.stage`), and not `mixed`.
     """
     if (record := folder.record) is not None:
         return _checked(folder.path / "record.json", record)

@@ -51,7 +51,7 @@ def page(found: Collection, parts: Sequence[Part], items: Sequence[Item], own_co
         provenance=_provenance(found.records),
         commands=[(name, command.line) for part in parts for name, command in part.commands],
         own_command=own_command,
-        runs=[_run(r) for r in found.records],
+        runs=found.records,
     )
 
 
@@ -161,12 +161,3 @@ def machine(facts: Mapping[str, Any]) -> str:
 
 def versions(found: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {value}" for name, value in found.items()) or "unknown"
-
-
-def _run(record: Record) -> dict[str, str]:
-    return {
-        "id": record.id,
-        "test": f"{record.test_accuracy:.2f}",
-        "valid": "-" if record.valid_accuracy is None else f"{record.valid_accuracy:.2f}",
-        "architecture": record.architecture,
-    }

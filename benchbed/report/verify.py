@@ -28,7 +28,7 @@ from ..runtime.folder import REMADE, Folder, load_checkpoint, read_json
 from ..runtime.machine import made_with, pick_device, threads
 from ..runtime.options import RunOptions
 from ..runtime.progress import Reporter
-from ..runtime.segments import ENVIRONMENT, differences, segment
+from ..runtime.stage import ENVIRONMENT, differences, segment
 from ..selector import Selection
 from ..task import Task
 from ..typed import typed
@@ -216,8 +216,7 @@ class _Again:
             self.found.compare(name.replace("_", " "), self.record.get(name), scored[name], condition)
 
     def _facts(self, here: Mapping[str, Any]) -> None:
-        there = self.record.get("facts") if isinstance(self.record.get("facts"), Mapping) else {}
-        assert isinstance(there, Mapping)
+        there: Mapping[str, Any] = found if isinstance(found := self.record.get("facts"), Mapping) else {}
         apart = [key for key in dict.fromkeys([*there, *here]) if there.get(key) != here.get(key)]
         if not apart:
             self.found.same.append("every fact about the architecture")

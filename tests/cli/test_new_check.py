@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchbed.cli.new import USE
+from benchbed.cli.plugins import USE
 
 ROOT = Path(__file__).resolve().parents[2]
 LINES = {"searcher": 9, "selector": 8, "space": 14, "task": 7}  # of the checks

@@ -17,7 +17,7 @@ from benchbed.pipeline.resolve import expand
 from benchbed.pipeline.run import run_all
 from benchbed.runtime.folder import Folder, load_checkpoint
 from benchbed.runtime.options import RunOptions
-from benchbed.runtime.segments import SAME_RESULT, segment
+from benchbed.runtime.stage import SAME_RESULT, segment
 
 
 class Stop(Exception):

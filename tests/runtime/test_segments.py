@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchbed.errors import BenchbedError
-from benchbed.runtime.segments import ENVIRONMENT, SAME_RESULT, Segment, continued, differences, segment
+from benchbed.runtime.stage import ENVIRONMENT, SAME_RESULT, Segment, continued, differences, segment
 
 HERE = segment("search", "epochs", 0, torch.device("cpu"))
 OTHERS: dict[str, Any] = {
