@@ -13,6 +13,7 @@ SPACES = ("darts", "macro", "mbconv", "nb201", "nb201_untied", "proxyless_cifar"
 # Below benchbed: the old module -> the modules that hold its names now; () is a folder of such modules.
 MOVED: dict[str, tuple[str, ...]] = {
     "builder.ledger": ("builder.job_store",),
+    "builder.settings": ("builder.spec",),
     "config": ("pipeline.config", "pipeline.resolve", "typed"),
     **{name: (f"runtime.{name}",) for name in ("digest", "files", "folder", "machine", "progress")},
     "foreign": (),
@@ -25,6 +26,9 @@ MOVED: dict[str, tuple[str, ...]] = {
     "networks.inverted": ("layers.inverted",),
     "networks.pyramid": ("spaces.proxyless_cifar.pyramid",),
     "parallel": ("runtime.parallel", "objectives.reader"),
+    "pipeline.kept": ("pipeline.saved",),
+    "pipeline.upgrade": ("pipeline.record",),
+    "runtime.segments": ("runtime.stage",),
     "scoring": ("pipeline.score",),
     "search_loop": ("training.search_loop",),
     "searched": ("pipeline.saved",),

@@ -16,7 +16,7 @@ from .. import registry
 from ..cost import without_cost
 from ..errors import BenchbedError, unknown
 from ..layers.plan import Plan
-from ..objective import Decisions
+from ..objective import Decisions, Objective
 from ..objectives.supernet import SupernetObjective, SupernetOptions
 from ..searcher import Searcher
 from ..selector import Context, Selection, Selector
@@ -149,7 +149,7 @@ def select_on(
     chosen = typed(chooser.Options, options, f"selector '{selector}'")
     chooser.check(chosen, space, objective)
     choosing: Selector = chooser(chosen)
-    context = Context(space, strategy, objective, streams, _tuning(objective, strategy), lambda values: None)
+    context = Context(space, strategy, objective, streams, tuning(objective, strategy), lambda values: None)
     while (selection := choosing.step(context)) is None:
         pass
     return selection
@@ -193,7 +193,9 @@ def _check_module(module: object, space: Space, task: Task, device: torch.device
         raise BenchbedError(f"module(images, gates): its logits do not depend on its {lacking}, by autograd")
 
 
-def _tuning(objective: SupernetObjective, searcher: Searcher) -> Callable[..., None]:
+def tuning(objective: Objective, searcher: Searcher) -> Callable[..., None]:
+    """A selector's `Context.tune` on the objective, without a cost or a budget; the searcher's clock at its end."""
+
     def tune(decisions: Decisions, epoch: int, epochs: int, lr_factor: float, train_alpha: bool) -> None:
         under = objective.decided(decisions)
         if epoch == 0:

@@ -17,7 +17,7 @@ from .score import score
 from .study import study_app
 from .sweep import sweep
 from .table import describe_in, query, table_app
-from .train import Mixed, given, shown, train
+from .train import Mixed, asked, shown, train
 from .tune import tune
 
 if TYPE_CHECKING:
@@ -117,13 +117,10 @@ def run(
 ) -> None:
     """Search, select, score. The same command again goes on where it stopped."""
     from .. import api
+    from ..pipeline.calls import RunKeywords
     from ..runtime.parallel import started
 
-    options = given(
-        space=space, objective=objective, task=task, data=data, splits=splits, table=table, dataset=dataset,
-        latency=latency, target=target, seed=seed, epochs=epochs, steps=steps, fidelity=fidelity, figure=figure,
-        protocol=protocol, preset=preset, budget=budget, device=device, config=config, set=settings, plugin=plugin,
-    )  # fmt: skip
+    options = asked(locals(), RunKeywords)
     if explain:
         from ..report.protocols import explain as show
 
@@ -131,10 +128,7 @@ def run(
         for one in {(c.searcher.name, c.selector.name): c for c in configs}.values():
             show(one)
         return
-    records = api.run(
-        searcher, selector, seeds=seeds, out=out, quiet=quiet, dry_run=dry_run, force=force, mixed=mixed,
-        full_cost=full_cost, **given(snapshots=snapshots), **options,
-    )  # fmt: skip
+    records = api.run(searcher, selector, seeds=seeds, out=out, quiet=quiet, **options)
     if not started().leader:
         return
     if dry_run:
@@ -172,15 +166,10 @@ def select(
 ) -> None:
     """Run another selector on a finished search."""
     from .. import api
+    from ..pipeline.calls import SelectOptions
     from ..runtime.parallel import started
 
-    records = api.select(
-        search, selector, out=out, quiet=quiet, **given(
-            foreign=foreign, space=space, task=task, searcher=searcher, seed=seed, protocol=protocol, preset=preset,
-            data=data, splits=splits, table=table, dataset=dataset, device=device, config=config, set=settings,
-            plugin=plugin, force=force, mixed=mixed,
-        ),
-    )  # fmt: skip
+    records = api.select(search, selector, out=out, quiet=quiet, **asked(locals(), SelectOptions))
     if started().leader:
         _summary(records)
 

@@ -139,11 +139,7 @@ def build(
     if workers is None and executor == "local":
         workers = len(os.sched_getaffinity(0))
     pool = pool_of(workers, shard, executor, address, retries=5)
-    given = {
-        "space": space, "task": task, "seeds": seeds, "epochs": epochs, "channels": channels, "cells": cells,
-        "sample": sample, "every_epoch": every_epoch, "device": device, "data": data, "splits": splits,
-    }  # fmt: skip
-    spec = spec_of(given, settings or [], plugin or [])
+    spec = spec_of(locals(), settings or [], plugin or [])
     with Reporter(quiet) as reporter:
         whole = make(spec, out, pool, reporter, force)
     if whole and not quiet:

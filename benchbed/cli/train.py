@@ -1,5 +1,6 @@
 """`python -m benchbed train`: parse, call, print."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,15 +43,10 @@ def train(
 ) -> None:
     """Train an architecture from scratch. The same command again goes on where it stopped; torchrun uses many GPUs."""
     from .. import api
+    from ..pipeline.calls import TrainOptions
     from ..runtime.parallel import started
 
-    made = api.train(
-        arch, out=out, quiet=quiet, **given(
-            space=space, task=task, data=data, splits=splits, protocol=protocol, preset=preset, epochs=epochs,
-            seed=seed, device=device, config=config, set=settings, plugin=plugin, dry_run=dry_run, force=force,
-            mixed=mixed,
-        ),
-    )  # fmt: skip
+    made = api.train(arch, out=out, quiet=quiet, **asked(locals(), TrainOptions))
     if not started().leader:
         return
     if made.folder is None:
@@ -64,9 +60,10 @@ def train(
     print(f"record  {shown(made.folder / 'record.json')}")
 
 
-def given(**options: Any) -> dict[str, Any]:
-    """Those that were given."""
-    return {name: value for name, value in options.items() if value is not None}
+def asked(of: Mapping[str, Any], keywords: type) -> dict[str, Any]:
+    """Of a command's arguments, its `locals()`, those that its call from Python has too, where they were given."""
+    named = {"set" if name == "settings" else name: value for name, value in of.items()}
+    return {name: value for name, value in named.items() if name in keywords.__annotations__ and value is not None}
 
 
 def shown(path: Path) -> str:

@@ -94,8 +94,7 @@ def walked(config: RunConfig, task: Task, options: RunOptions, keep: bool = Fals
     if config.supernet is not None:
         check_batches(config.supernet, task)
     options.reporter.line(f"dry run: {config.searcher.name} x {config.selector.name}")
-    quiet = Reporter(quiet=True)
-    quiet.epoch = options.reporter.epoch  # type: ignore[method-assign]
+    quiet = Reporter(quiet=True, told=options.reporter.epoch)
     short, looks = shortened(config, max([1, *(epoch + 1 for epoch in options.snapshots)])), Counter[str]()
 
     def build(config: RunConfig, task: Task, device: torch.device, group: Group) -> Parts:

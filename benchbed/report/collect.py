@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from ..errors import BenchbedError
 from ..pipeline.history import Epoch, history
 from ..pipeline.record import GIVEN, Record, amount
+from ..runtime.failures import failures, lost_failures
 from ..runtime.files import read_toml
 from ..runtime.folder import REMADE, read_json
 
@@ -69,7 +70,11 @@ def collect(place: Path) -> Collection:
         except BenchbedError as error:
             problems.append(str(error))
             damaged.append(path.parent.name)
-    problems += [*_unfinished(place), *_failed(place, {*(record.id for record in found), *damaged})]
+    begun = [p.parent.name for p in sorted(place.glob("*/config.json")) if not (p.parent / "record.json").exists()]
+    if begun:
+        names = ", ".join(begun[:NAMED]) + (", ..." if begun[NAMED:] else "")
+        problems.append(f"{len(begun)} run(s) without a record.json, begun and not finished: {names}")
+    problems += _failed(place, {*(record.id for record in found), *damaged})
     records = _counted_once(found, problems)
     if not records:
         why = f" ({problems[0]})" if problems else ""
@@ -90,21 +95,11 @@ def collect(place: Path) -> Collection:
     return Collection(place, records, histories, clocks, problems, tuple(damaged))
 
 
-def _unfinished(place: Path) -> list[str]:
-    begun = [p.parent.name for p in sorted(place.glob("*/config.json")) if not (p.parent / "record.json").exists()]
-    if not begun:
-        return []
-    names = ", ".join(begun[:NAMED]) + (", ..." if begun[NAMED:] else "")
-    return [f"{len(begun)} run(s) without a record.json, begun and not finished: {names}"]
-
-
 def _failed(place: Path, finished: set[str]) -> list[str]:
     """A line for each run that a sweep gave up and that no later one finished: a method that diverges is not absent.
 
     finished: the runs that have a record; a damaged one has had its line.
     """
-    from ..runtime.failures import failures, lost_failures
-
     last, lost = {failure.run: failure for failure in failures(place)}, lost_failures(place)
     lines = [f"{run} failed: {failure.reason}" for run, failure in last.items() if run not in finished]
     return [*lines, *([lost] if lost else [])]

@@ -79,7 +79,9 @@ def as_toml(config: RunConfig, seeds: str | None = None, left: Collection[str] =
     for key, value in whole.items():
         if not isinstance(value, Mapping) and value is not None:
             lines.append(_line(key, value, told.get(key)))
-    models, sized_by = _models(config), registry.load("space", config.space).sized_by
+    plugins = {kind: registry.load(kind, getattr(config, kind).name).Options for kind in ("searcher", "selector")}
+    models = {**plugins, "supernet": SupernetOptions, "cost": CostOptions}
+    sized_by = registry.load("space", config.space).sized_by
     unsized = [key for key in ("channels", "cells") if key not in sized_by]
     for section in SECTIONS:
         if not (values := whole.get(section)):
@@ -95,11 +97,6 @@ def as_toml(config: RunConfig, seeds: str | None = None, left: Collection[str] =
             else:
                 lines.append(_line(key, value, told.get(f"{section}.{key}"), described))
     return "\n".join(lines) + "\n"
-
-
-def _models(config: RunConfig) -> dict[str, Any]:
-    plugins = {kind: registry.load(kind, getattr(config, kind).name).Options for kind in ("searcher", "selector")}
-    return {**plugins, "supernet": SupernetOptions, "cost": CostOptions}
 
 
 def _line(key: str, value: object, told: tuple[Any, str, str] | None, described: str = "") -> str:

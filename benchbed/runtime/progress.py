@@ -14,10 +14,17 @@ class Reporter:
     """One stage at a time: `begin`, then `advance` by steps, and `line` for what is worth keeping on the screen.
 
     On a terminal a bar shows the stage, its share done, the time left and the last status, and so in a notebook that
-    has ipywidgets; elsewhere only the lines are printed. `quiet` prints neither.
+    has ipywidgets; elsewhere only the lines are printed. `quiet` prints neither. say: takes the lines in the console's
+    place, as of a job in a worker, whose master shows them; told: is called with each epoch of a search.
     """
 
-    def __init__(self, quiet: bool = False):
+    def __init__(
+        self,
+        quiet: bool = False,
+        say: Callable[[str], None] | None = None,
+        told: Callable[[dict[str, Any]], None] = lambda line: None,
+    ):
+        self._say, self._told = say, told
         notebook = "ipykernel" in sys.modules  # its stderr says that it is a terminal, which takes no cursor back
         widgets = notebook and find_spec("ipywidgets") is not None  # by which rich draws there
         self.console = Console(
@@ -66,17 +73,10 @@ class Reporter:
 
     def epoch(self, line: dict[str, Any]) -> None:
         """An epoch of a search is over and saved; `line` is its line of the history. For whoever watches: no output."""
+        self._told(line)
 
     def line(self, text: str) -> None:
-        self.console.print(text, markup=False)
-
-
-class Said(Reporter):
-    """Quiet but for its lines, which it hands to `say`: of a job in a worker, whose master shows them."""
-
-    def __init__(self, say: Callable[[str], None]):
-        super().__init__(quiet=True)
-        self._say = say
-
-    def line(self, text: str) -> None:
-        self._say(text)
+        if self._say is None:
+            self.console.print(text, markup=False)
+        else:
+            self._say(text)

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..cost import without_cost
+from ..checkpoints.module import tuning
 from ..objective import Batch, Decisions, Objective, Tree
 from ..objectives.supernet import SupernetObjective, SupernetOptions
 from ..searcher import AlphaOptions, Clock, EvaluationMode, GradientSearcher, masked_softmax
@@ -28,7 +28,6 @@ from ..space import Space
 from ..spaces.nb201.space import NB201
 from ..streams import Streams
 from ..task import Seal, Split, Task
-from ..training.search_loop import train_epoch
 from .toys import ToyCell, ToySpace, ToyTable, random_table
 from .tree import checks_in, require, require_same, through_file
 
@@ -92,10 +91,7 @@ class Bench:
 
     def tune(self, decisions: Decisions, done: int, epochs: int, lr_factor: float, train_alpha: bool) -> None:
         self.tuned.append(decisions)
-        if done == 0:
-            self.objective.new_optimiser(lr_factor, epochs, "constant")
-        problem = without_cost(self.objective.decided(decisions))
-        train_epoch(problem, self.searcher, 0, 1, train_alpha, tuning=True)
+        tuning(self.objective, self.searcher)(decisions, done, epochs, lr_factor, train_alpha)
 
     def state(self) -> Tree:
         streams, searcher, objective = self.streams.state(), self.searcher.state(), self.objective.state()

@@ -81,7 +81,7 @@ class Runner:
 
     def _record(self, config: RunConfig, index: int, epoch: Epoch) -> Record:
         check_config(config)
-        watcher = Watcher(lambda line: epoch(index, int(line["epoch"]), float(line["accuracy"])))
+        watcher = Reporter(True, told=lambda line: epoch(index, int(line["epoch"]), float(line["accuracy"])))
         if self.dry:
             (record,) = dry_run([config], self.options._replace(reporter=watcher))
             return record
@@ -102,17 +102,6 @@ def _lines(file: Path) -> list[dict[str, Any]]:
         except ValueError:
             break
     return [line for line in found if "epoch" in line and "accuracy" in line]
-
-
-class Watcher(Reporter):
-    """Quiet; tells each epoch."""
-
-    def __init__(self, tell: Callable[[dict[str, Any]], None]):
-        super().__init__(quiet=True)
-        self.tell = tell
-
-    def epoch(self, line: dict[str, Any]) -> None:
-        self.tell(line)
 
 
 class Report:

@@ -19,7 +19,7 @@ from ..runtime.board import Board, Job
 from ..runtime.digest import first_difference
 from ..runtime.machine import pick_device
 from ..runtime.options import RunOptions
-from ..runtime.progress import Reporter, Said
+from ..runtime.progress import Reporter
 from ..runtime.worker import Place
 from ..runtime.workers import Pool, Scheduler, hired
 from .options import TuneOptions
@@ -192,7 +192,7 @@ def take_part(payload: dict[str, Any], place: Place) -> dict[str, Any]:
     study = checked(TuneOptions.model_validate(payload["options"]), payload["raw"])
     options = RunOptions(place.out, pick_device(place.device))
     with opened(study.options.storage, study.options.heartbeat, study.options.grace) as storage:
-        Worker(study, storage, Runner(study, options), Said(place.say)).work()
+        Worker(study, storage, Runner(study, options), Reporter(quiet=True, say=place.say)).work()
     return {}
 
 
