@@ -69,7 +69,7 @@ def figures(
         for name, runs in searches.items():
             if any(np.shape(run[0].probabilities) != space.mask.shape for run in runs):
                 absent.append(f"no trajectory of {name}: its probabilities are not of the shape of '{group.space}'")
-            elif _moves(runs):
+            elif any(e.probabilities != run[0].probabilities for run in runs for e in run):  # not uniform sampling
                 found.append(_alpha(group, name, runs, space))
         found += _cells(group, space)
     return found, absent
@@ -192,11 +192,6 @@ def _ranks(group: Group) -> Figure:
 
 
 # -- alpha -----------------------------------------------------------------------------------------------------------
-
-
-def _moves(runs: Sequence[Sequence[Epoch]]) -> bool:
-    """Whether the search's probabilities ever change: those of uniform sampling do not."""
-    return any(len(run) > 1 and any(e.probabilities != run[0].probabilities for e in run) for run in runs)
 
 
 def _alpha(group: Group, name: str, runs: Sequence[Sequence[Epoch]], space: Space) -> Figure:

@@ -50,10 +50,10 @@ def run_summary(
             f"{record.supernet['supernet_sampled_accuracy']:.2f} % on average over sampled paths",
         ),
     ]
-    if "params" in facts:
-        rows.append(
-            ("parameters", f"{facts['params']:,}; {facts['flops']:,} FLOPs in the {_counted_for(facts)} network")
-        )
+    if "params" in facts:  # of the run's own images, or of the space's benchmark's; at C and L if given
+        of = f"C={facts['channels']}, L={facts['cells']}, " if {"channels", "cells"} <= facts.keys() else ""
+        of += "x".join(map(str, facts["images"])) if "images" in facts else "CIFAR-10"
+        rows.append(("parameters", f"{facts['params']:,}; {facts['flops']:,} FLOPs in the {of} network"))
     if "parameter_free" in facts:
         rows.append(("parameter-free", f"{facts['parameter_free']:.0%} of the operations{_collapsed(facts)}"))
     if "over_the_limit" in record.notes:
@@ -76,12 +76,6 @@ def run_summary(
         markup=False,
         soft_wrap=True,  # a wrapped command is two commands
     )
-
-
-def _counted_for(facts: Mapping[str, Any]) -> str:
-    """Whose parameters and FLOPs a space gives: of the run's own images, or of its benchmark's; at C and L if given."""
-    size = f"C={facts['channels']}, L={facts['cells']}, " if {"channels", "cells"} <= facts.keys() else ""
-    return size + ("x".join(map(str, facts["images"])) if "images" in facts else "CIFAR-10")
 
 
 def _test_accuracy(record: Record) -> str:

@@ -11,7 +11,7 @@ def digest(tree: object) -> str:
     total = hashlib.sha256()
     for name, value in sorted(_flat(tree)):
         total.update(name.encode())
-        total.update(_bytes(value))
+        total.update(bits(value) if isinstance(value, Tensor) else repr(value).encode())
     return total.hexdigest()
 
 
@@ -24,10 +24,9 @@ def first_difference(before: object, now: object, where: str = "") -> tuple[str,
     return None if before == now else (where, before, now)
 
 
-def _bytes(value: object) -> bytes:
-    if isinstance(value, Tensor):
-        return value.detach().cpu().contiguous().numpy().tobytes()  # the memory layout is no part of the value
-    return repr(value).encode()
+def bits(tensor: Tensor) -> bytes:
+    """A tensor's values; its memory layout is no part of them."""
+    return tensor.detach().cpu().contiguous().numpy().tobytes()
 
 
 def _flat(tree: object, prefix: str = "") -> list[tuple[str, Any]]:

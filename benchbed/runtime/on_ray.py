@@ -11,7 +11,7 @@ import math
 import os
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -72,7 +72,9 @@ class RayExecutor(Executor):
 
     def __init__(self, begin: dict[str, Any], needs: Needs, address: str | None, workers: int | None) -> None:
         self._ray = _started(address or os.environ.get("RAY_ADDRESS"), needs, workers or 1)
-        self.workers = workers or _room(self._ray.cluster_resources(), needs)
+        there = self._ray.cluster_resources()
+        gpus = there.get("GPU", 0) / needs.gpus if needs.gpus else math.inf
+        self.workers = workers or max(1, int(min(there.get("CPU", 0) / needs.cpus, gpus)))  # it may still grow
         self._out, self._token = Path(begin["out"]), f".pool-{secrets.token_hex(8)}"
         self._begin = json.dumps({**begin, "token": self._token, "cwd": os.getcwd()})
         memory = {} if needs.memory_gb is None else {"memory": int(needs.memory_gb * 2**30)}
@@ -169,12 +171,6 @@ def _started(address: str | None, needs: Needs, workers: int) -> ModuleType:
             "that has a token export RAY_AUTH_MODE=token"
         ) from None
     return ray
-
-
-def _room(resources: Mapping[str, float], needs: Needs) -> int:
-    """How many runs the cluster has CPUs and GPUs for, at least one: it may still grow."""
-    gpus = resources.get("GPU", 0) / needs.gpus if needs.gpus else math.inf
-    return max(1, int(min(resources.get("CPU", 0) / needs.cpus, gpus)))
 
 
 def gathered(out: Path, folders: list[str]) -> dict[str, bytes]:

@@ -117,8 +117,10 @@ class TrajectoryStudy(Study[Options]):
                 of = record if epoch == config.epochs else next(early)
                 share = _free(space, of["architecture"])
                 points.append(Point(seed, epoch, selector, of["architecture"], of["test_accuracy"], share))
-            if shares := _free_over(space, self.lab.search(record.search)):
-                self.free[seed] = shares
+            epochs = history(self.lab.search(record.search) / "history.jsonl")
+            shares = [(e.number, _free(space, e.architecture)) for e in epochs if e.architecture is not None]
+            if told := [(epoch, share) for epoch, share in shares if share is not None]:
+                self.free[seed] = told
         return points
 
     def figures(self, rows: Sequence[Point]) -> Files:
@@ -180,15 +182,9 @@ def _selected(lab: Lab, config: RunConfig, snapshot: Path, epoch: int) -> dict[s
 
 
 def _free(space: Space, text: str) -> float | None:
+    """The parameter-free share of an architecture's operations; None where the space does not tell."""
     share = space.facts(space.parse(text)).get("parameter_free")
     return None if share is None else float(share)
-
-
-def _free_over(space: Space, search: Path) -> list[tuple[int, float]]:
-    """(epoch, parameter-free share of the argmax architecture) of every epoch; empty where the space does not tell."""
-    epochs = history(search / "history.jsonl")
-    shares = [(e.number, _free(space, e.architecture)) for e in epochs if e.architecture is not None]
-    return [(epoch, share) for epoch, share in shares if share is not None]
 
 
 # -- the page ----------------------------------------------------------------------------------------------------------

@@ -163,7 +163,9 @@ def _runs(raw: Mapping[str, Any], axes: Mapping[str, list[Any]], seed: int) -> I
             raise unknown(f"option of {kind}s {','.join(axes[kind])}:", option, known)
     for searcher in axes["searcher"]:
         for selector in axes["selector"]:
-            own = [key for key in others if _has(key, {"searcher": searcher, "selector": selector})]
+            has = {f"{kind}.{option}" for kind, name in (("searcher", searcher), ("selector", selector))
+                   for option in _options_of(kind, name)}  # fmt: skip
+            own = [key for key in others if key in has or not key.startswith(("searcher.", "selector."))]
             for values in itertools.product(*(axes[key] for key in own)):
                 at = dict(zip(own, values, strict=True))
                 merged = followed(with_settings(laid_over(base, at, "the grid", "grid."), []))
@@ -174,11 +176,6 @@ def _runs(raw: Mapping[str, Any], axes: Mapping[str, list[Any]], seed: int) -> I
 
 def _options_of(kind: str, name: str) -> set[str]:
     return set(option_fields(registry.load(kind, name).Options)) | ({"preset"} if kind == "selector" else set())
-
-
-def _has(key: str, names: Mapping[str, str]) -> bool:
-    kind, _, option = key.partition(".")
-    return kind not in names or option in _options_of(kind, names[kind])
 
 
 def _refuse_twice(runs: list[Run]) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..objective import Tree
+from ..runtime.digest import bits
 
 
 def require(holds: bool, text: str) -> None:
@@ -44,7 +45,7 @@ def difference(a: object, b: object, path: str = "") -> str | None:
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         if a.dtype != b.dtype or a.shape != b.shape:
             return f"{path}: {a.dtype} {tuple(a.shape)} and {b.dtype} {tuple(b.shape)}"
-        return None if _bits(a) == _bits(b) else f"{path}: other values"
+        return None if bits(a) == bits(b) else f"{path}: other values"
     if type(a) is not type(b):
         return f"{path}: {type(a).__name__} and {type(b).__name__}"
     if isinstance(a, dict) and isinstance(b, dict):
@@ -58,7 +59,3 @@ def difference(a: object, b: object, path: str = "") -> str | None:
             (d for i, (x, y) in enumerate(zip(a, b, strict=True)) if (d := difference(x, y, f"{path}/{i}"))), None
         )
     return None if a == b or (a != a and b != b) else f"{path}: {a!r} and {b!r}"
-
-
-def _bits(x: Tensor) -> bytes:
-    return x.detach().cpu().contiguous().numpy().tobytes()

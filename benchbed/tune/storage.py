@@ -173,14 +173,10 @@ class PatientStorage(RDBStorage):
         where = url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")  # Optuna formats it
         engine = {"pool_pre_ping": True, "connect_args": driver}
         super().__init__(where, engine, heartbeat_interval=heartbeat, grace_period=grace)
-        if url.get_backend_name() == "sqlite":
-            self._lock_first()
-
-    def _lock_first(self) -> None:
-        """SQLite has no SELECT ... FOR UPDATE: a transaction takes the lock when it begins."""
-        event.listen(self.engine, "connect", lambda connection, record: setattr(connection, "isolation_level", None))
-        event.listen(self.engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
-        self.engine.dispose()  # what was connected before
+        if url.get_backend_name() == "sqlite":  # no SELECT ... FOR UPDATE: a transaction locks when it begins
+            event.listen(self.engine, "connect", lambda made, record: setattr(made, "isolation_level", None))
+            event.listen(self.engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+            self.engine.dispose()  # what was connected before
 
 
 def _patient(method: Callable[..., Any]) -> Callable[..., Any]:
