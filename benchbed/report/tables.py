@@ -1,7 +1,7 @@
 """One pandas frame, and what it becomes: CSV for machines, Markdown, HTML, and booktabs LaTeX for a paper."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..pipeline.record import GIVEN
@@ -132,27 +132,29 @@ def marked(row: dict[str, Any], text: str, best: str, not_worse: str) -> str:
 
 
 def latex(table: "pd.DataFrame", caption: str, label: str) -> str:
-    """A booktabs table (packages booktabs and, for nothing else, none) of one group's rows, through pandas' Styler."""
-    import pandas as pd
-
+    """A booktabs table of one group's rows; the best bold, what is not significantly worse underlined."""
     columns, texts = printed(table)
-    headings = [in_latex(c.heading) for c in columns]
-    shown = pd.DataFrame([[in_latex(t) for t in line] for line in texts], columns=headings)
-    place = [c.heading for c in columns].index(ACCURACY)
-    styles = pd.DataFrame("", index=shown.index, columns=headings)
-    for i, row in enumerate(table.to_dict("records")):
-        styles.iloc[i, place] = marked(row, "", "textbf:--rwrap;", "underline:--rwrap;")
-    style = shown.style.hide(axis="index").apply(lambda _: styles, axis=None)
-    text: str = style.to_latex(
-        hrules=True,
-        column_format="".join("r" if c.figure else NARROW.get(c.heading, "l") for c in columns),
-        caption=in_latex(caption),
-        label=label,
-        position="htbp",
-        position_float="centering",
-    )
-    # the widest tables have a dozen columns: small letters and tight columns fit them on a page
-    return text.replace("\\begin{tabular}", "\\footnotesize\\setlength{\\tabcolsep}{4pt}\n\\begin{tabular}", 1)
+    lines, place = [list(map(in_latex, line)) for line in texts], [c.heading for c in columns].index(ACCURACY)
+    for row, line in zip(table.to_dict("records"), lines, strict=True):
+        line[place] = marked(row, line[place], r"\textbf{{{}}}", r"\underline{{{}}}")
+    kinds = "".join("r" if c.figure else NARROW.get(c.heading, "l") for c in columns)
+    # the widest tables have a dozen columns: tight ones fit them on a page
+    return booktabs([c.heading for c in columns], lines, kinds, caption, label, r"\setlength{\tabcolsep}{4pt}")
+
+
+def booktabs(
+    head: Iterable[str], lines: Iterable[Sequence[str]], kinds: str, caption: str, label: str, more: str = ""
+) -> str:
+    """A table in small letters (packages booktabs and, for nothing else, none). head, caption: plain text.
+
+    lines: LaTeX as it is; kinds: the columns', such as 'lrr'; more: LaTeX before the table begins.
+    """
+    rows = [" & ".join(line) + r" \\" for line in (list(map(in_latex, head)), *lines)]
+    return "\n".join(
+        [r"\begin{table}[htbp]", r"\centering", f"\\caption{{{in_latex(caption)}}}", f"\\label{{{label}}}",
+         rf"\footnotesize{more}", f"\\begin{{tabular}}{{{kinds}}}", r"\toprule", rows[0], r"\midrule", *rows[1:],
+         r"\bottomrule", r"\end{tabular}", r"\end{table}", ""]
+    )  # fmt: skip
 
 
 _LATEX = {

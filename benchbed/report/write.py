@@ -14,7 +14,7 @@ from .groups import groups
 from .markdown import markdown_table, write_files
 from .page import Part, lead, letters, page, published_row
 from .published import Published, beside
-from .tables import caption, frame, in_latex, latex, markdown, noise_line
+from .tables import booktabs, caption, frame, in_latex, latex, markdown, noise_line
 
 LISTED = "files.txt"  # what the report consists of, so that the next one into the folder can remove what it lacks
 
@@ -140,16 +140,9 @@ def _sources(rows: Sequence[Published]) -> str:
 
 def published_latex(part: Part) -> str:
     """The published figures as a booktabs table; the sources in its caption, by letter."""
-    lines = _published_rows(part.published)
-    body = "\n".join(" & ".join(map(in_latex, line)) + r" \\" for line in lines)
+    lines = [list(map(in_latex, line)) for line in _published_rows(part.published)]
     words = f"Published on {part.group.space}, {part.group.task}; not made by these runs. {_sources(part.published)}."
-    head = " & ".join(map(in_latex, PUBLISHED_HEAD))
-    return (
-        "\\begin{table}[htbp]\n\\centering\n"
-        f"\\caption{{{in_latex(words)}}}\n\\label{{tab:{part.group.slug}-published}}\n"
-        "\\footnotesize\n\\begin{tabular}{lrrrll}\n\\toprule\n"
-        f"{head} \\\\\n\\midrule\n{body}\n\\bottomrule\n\\end{{tabular}}\n\\end{{table}}\n"
-    )
+    return booktabs(PUBLISHED_HEAD, lines, "lrrrll", words, f"tab:{part.group.slug}-published")
 
 
 def document(parts: Sequence[Part]) -> str:

@@ -6,8 +6,6 @@ rule holds is counted: the architecture found for A is no slower on A than the o
 0.3 points more accurate.
 """
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from itertools import permutations
 from typing import Annotated, Any, NamedTuple
@@ -189,15 +187,16 @@ def sheet(crossed: Crossed) -> str:
 
     low, high: empty where there is no interval.
     """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["searched_for", "measure", "unit", "mean", "low", "high", "n"])
+    import pandas as pd
+
     units = {d.name: d.cost.unit for d in crossed.devices}
-    for of, (accuracy, costs, _) in summary(crossed).items():
-        for measure, interval in {"test_accuracy": accuracy, **costs}.items():
-            ends = ["" if np.isnan(x) else f"{x:.6g}" for x in (interval.low, interval.high)]
-            writer.writerow([of, measure, units.get(measure, "%"), f"{interval.mean:.6g}", *ends, interval.n])
-    return out.getvalue()
+    rows = [
+        [of, measure, units.get(measure, "%"), i.mean, i.low, i.high, i.n]
+        for of, (accuracy, costs, _) in summary(crossed).items()
+        for measure, i in {"test_accuracy": accuracy, **costs}.items()
+    ]
+    heads = ["searched_for", "measure", "unit", "mean", "low", "high", "n"]
+    return str(pd.DataFrame(rows, columns=heads).to_csv(index=False, float_format="%.6g"))
 
 
 def picture(crossed: Crossed) -> bytes:
