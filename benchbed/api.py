@@ -165,7 +165,7 @@ def score(
     from .pipeline.outside import score_file
     from .results import Results
 
-    register(plugin)
+    add_files(files_of(plugin))
     place = Path(out or "runs").absolute()
     if isinstance(results, str | Path):
         found = score_file(Path(results), str(table), dataset, place)

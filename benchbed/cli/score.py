@@ -18,13 +18,13 @@ def score(
 ) -> None:
     """Score architectures that other methods found, and put them beside one's own runs for `report`."""
     from .. import api
+    from ..report.plugins import console
     from ..report.terminal import grid_summary
     from ..runtime.typed_command import typed_command
-    from .tune import console_
 
     results = api.score(file, table, dataset=dataset, out=out)
     for line in results.problems:
         typer.echo(f"benchbed: {line}", err=True)
     if not quiet:
-        grid_summary(list(results), console_())
+        grid_summary(list(results), console())
         print(f"{len(results):,} records; beside your runs: {typed_command('report', results.place)}")
