@@ -14,11 +14,13 @@ from .figures import Figure
 from .groups import Group
 from .published import Published
 from .tables import ACCURACY, brief, caption, noise_line, printed
+from .which import cell_of_published, table_of
 
 if TYPE_CHECKING:
     import pandas as pd
     from markupsafe import Markup
 
+CELL_WORDS = "Cell: the one whose figures equal the printed ones; how they came to be equal it does not say."
 WIDE = ("ranks", "alpha")  # figures that take the whole width of the page
 
 
@@ -82,7 +84,8 @@ def _section(part: Part) -> dict[str, Any]:
         "lines": [noise_line(part.group), *part.absent],
         "missing": part.missing,
         "datasets": datasets.rows(part.group),
-        "published": [published_row(row, part.published) for row in part.published],
+        "published": published_lines(part),
+        "published_cells": CELL_WORDS,
         "sources": "; ".join(f"({letter}) {source}" for source, letter in letters(part.published).items()),
         "figures": [_figure(figure) for figure in part.figures],
     }
@@ -93,12 +96,19 @@ def letters(rows: Sequence[Published]) -> dict[str, str]:
     return {source: chr(ord("a") + k) for k, source in enumerate(dict.fromkeys(row.source for row in rows))}
 
 
-def published_row(row: Published, rows: Sequence[Published]) -> dict[str, str]:
-    """A published figure in words, in the order of a table's columns; its source by letter."""
+def published_lines(part: Part) -> list[dict[str, str]]:
+    """The published figures in words, in the order of a table's columns; the source by letter."""
+    table = table_of(part.group)
+    cells = [cell_of_published(row, table, part.group.task) for row in part.published]
+    return [_published(row, cell, part.published) for row, cell in zip(part.published, cells, strict=True)]
+
+
+def _published(row: Published, cell: str, rows: Sequence[Published]) -> dict[str, str]:
     return {
         "method": row.method,
         "test": f"{row.test:.2f}" + ("" if row.deviation is None else f" ± {row.deviation:.2f}"),
         "valid": "" if row.valid is None else f"{row.valid:.2f}",
+        "cell": cell,
         "seconds": "" if row.seconds is None else brief(row.seconds),
         "status": "published" if row.verified else "published, unverified",
         "source": letters(rows)[row.source],

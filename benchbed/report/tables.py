@@ -6,27 +6,51 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..pipeline.record import GIVEN
 from ..stats.interval import FEW, FEW_SEEDS
+from ..tables.score import Ceiling
 from .groups import LEVEL, RANDOM_SEARCH, RESAMPLES, Group, Row
+from .which import ceilings, cell_of, table_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..tables.table import Table
+
 HOUR = 3600.0
+CEILING = "ceiling"
 UNEQUAL = 1.5  # times the cost: from there on a control is not at equal cost
 
 
-def frame(groups: Iterable[Group]) -> "pd.DataFrame":
+def frame(groups: Iterable[Group], with_ceilings: bool = False) -> "pd.DataFrame":
     """A row a setting, groups one after the other; plain numbers, NaN where there is none.
+
+    with_ceilings: below a group also a row for each fidelity of its searches on a table, of the cell that a perfect
+    searcher would end at.
 
     Accuracies, deviation, interval and regret in percent or points, seconds and hours of the search and selection
     (means), p after Holm against the group's best.
     """
     import pandas as pd
 
-    return pd.DataFrame([_figures(group, row) for group in groups for row in group.rows])
+    found = []
+    for group in groups:
+        table = table_of(group)
+        found += [_figures(group, row, table) for row in group.rows]
+        if with_ceilings:
+            found += [{**_figures(group, group.rows[0], None), **_ceiling(one)} for one in ceilings(group, table)]
+    return pd.DataFrame(found)
 
 
-def _figures(group: Group, row: Row) -> dict[str, Any]:
+def _ceiling(of: Ceiling) -> dict[str, Any]:
+    """What stands in the row of a ceiling in place of a method's figures."""
+    nothing = dict.fromkeys(("deviation", "low", "high", "p", "median_rank", "cost", "cost_deviation",
+                             "search_seconds", "search_hours"), math.nan)  # fmt: skip
+    return {
+        **nothing, "searcher": of.name, "selector": "", "settings": "", "control": CEILING, "cell": "", "n": 0,
+        "mean": of.test, "pairs": 0, "best": False, "not_worse": False, "valid": of.valid, "regret": of.regret,
+    }  # fmt: skip
+
+
+def _figures(group: Group, row: Row, table: "Table | None") -> dict[str, Any]:
     cost, seconds = row.cost(), row.search_seconds()
     return {
         "group": group.title,
@@ -37,6 +61,7 @@ def _figures(group: Group, row: Row) -> dict[str, Any]:
         "selector": row.selector,
         "settings": row.note,
         "control": row.control,
+        "cell": cell_of(row, table),
         "n": row.accuracy.n,
         "mean": row.accuracy.mean,
         "deviation": row.accuracy.deviation,
@@ -94,7 +119,8 @@ COLUMNS = (
     Column("selector", lambda r: str(r["selector"]), False),
     Column("settings", lambda r: str(r["settings"]), False),
     Column("control", lambda r: str(r["control"]), False),
-    Column("n", lambda r: str(r["n"])),
+    Column("cell", lambda r: str(r["cell"])),
+    Column("n", lambda r: str(r["n"] or "-")),
     Column(ACCURACY, _accuracy),
     Column("95 % interval", lambda r: "-" if math.isnan(r["low"]) else f"{r['low']:.2f} to {r['high']:.2f}"),
     Column("p", lambda r: "-" if math.isnan(r["p"]) else f"{r['p']:.3f}" if r["p"] >= 0.001 else "< 0.001"),
@@ -196,6 +222,7 @@ def caption(group: Group) -> str:
             )
     if any(row.records[0].regret is not None for row in group.rows):
         parts.append("Regret: points below the table's best cell; rank among the table's cells.")
+        parts.append("Cell: the official index, where all runs of a row end at one.")
     if units := sorted({row.unit for row in group.rows if row.unit}):
         parts.append(f"Cost of the chosen architecture: {', '.join(units)}.")
     parts.append("Search: the search and the selection, mean over seeds; a constant or random cell pays for no search.")

@@ -12,7 +12,7 @@ from .commands import missing_controls, remake
 from .figures import Figure, figures
 from .groups import groups
 from .markdown import markdown_table, write_files
-from .page import Part, lead, letters, page, published_row
+from .page import CELL_WORDS, Part, lead, letters, page, published_lines
 from .published import Published, beside
 from .tables import booktabs, caption, frame, in_latex, latex, markdown, noise_line
 
@@ -30,7 +30,7 @@ class Report:
         self.out = out
         self.found: Collection = collect(place)
         compared = groups(self.found.records)
-        table = frame(compared)
+        table = frame(compared, with_ceilings=True)
         self.frame = table
         self.parts = []
         for group in compared:
@@ -83,15 +83,7 @@ class Report:
             for words, command in part.missing:
                 lines += [f"Control missing: {words}." + (f" Add it: `{command.line}`" if command else ""), ""]
             if part.published:
-                published = markdown_table(PUBLISHED_HEAD, _published_rows(part.published))
-                lines += [
-                    "Published by others, not made by these runs:",
-                    "",
-                    *published,
-                    "",
-                    f"{_sources(part.published)}.",
-                    "",
-                ]
+                lines += ["Published by others, not made by these runs:", "", *_published_markdown(part), ""]
             for figure in part.figures:
                 picture = f"![{figure.kind}](figures/{figure.name}.svg)" if figure.svg else f"```\n{figure.text}\n```"
                 lines += [picture, "", figure.caption, ""]
@@ -127,22 +119,27 @@ def _files(drawn: Sequence[Figure]) -> Mapping[str, bytes]:
     return {f"{f.name}.{kind}": data for f in drawn for kind, data in (("svg", f.svg), ("pdf", f.pdf)) if data}
 
 
-PUBLISHED_HEAD = ["method", "test accuracy, %", "validation, %", "search, s", "status", "source"]
+PUBLISHED_HEAD = ["method", "test accuracy, %", "validation, %", "cell", "search, s", "status", "source"]
 
 
-def _published_rows(rows: Sequence[Published]) -> list[list[str]]:
-    return [list(published_row(row, rows).values()) for row in rows]
+def _published_rows(part: Part) -> list[list[str]]:
+    return [list(line.values()) for line in published_lines(part)]
 
 
 def _sources(rows: Sequence[Published]) -> str:
     return "; ".join(f"({letter}) {source}" for source, letter in letters(rows).items())
 
 
+def _published_markdown(part: Part) -> list[str]:
+    return [*markdown_table(PUBLISHED_HEAD, _published_rows(part)), "", f"{_sources(part.published)}. {CELL_WORDS}"]
+
+
 def published_latex(part: Part) -> str:
     """The published figures as a booktabs table; the sources in its caption, by letter."""
-    lines = [list(map(in_latex, line)) for line in _published_rows(part.published)]
-    words = f"Published on {part.group.space}, {part.group.task}; not made by these runs. {_sources(part.published)}."
-    return booktabs(PUBLISHED_HEAD, lines, "lrrrll", words, f"tab:{part.group.slug}-published")
+    lines = [list(map(in_latex, line)) for line in _published_rows(part)]
+    words = f"Published on {part.group.space}, {part.group.task}; not made by these runs. "
+    words += f"{_sources(part.published)}. {CELL_WORDS}"
+    return booktabs(PUBLISHED_HEAD, lines, "lrrrrll", words, f"tab:{part.group.slug}-published")
 
 
 def document(parts: Sequence[Part]) -> str:
