@@ -11,12 +11,12 @@ import pytest
 
 from .conftest import RESULTS, script
 
-TABLES = tomllib.loads((RESULTS / "published.toml").read_text())["table"]
+TABLES = tomllib.loads((RESULTS / "published" / "published.toml").read_text())["table"]
 
 
 @pytest.fixture(scope="module")
 def published() -> ModuleType:
-    return script("published")
+    return script("published/page")
 
 
 @pytest.fixture
@@ -40,8 +40,8 @@ def results(tmp_path: Path) -> Callable[..., dict[str, Any]]:
 
 
 def test_the_committed_page_is_what_the_command_makes(published: ModuleType) -> None:
-    entries = json.loads((RESULTS / "published.json").read_text())
-    assert published.page(TABLES, entries, RESULTS) == (RESULTS / "published.md").read_text()
+    entries = json.loads((RESULTS / "published" / "published.json").read_text())
+    assert published.page(TABLES, entries, RESULTS) == (RESULTS / "published" / "published.md").read_text()
     for entry in entries:
         assert (RESULTS / entry["page"]).exists()
 
@@ -69,7 +69,7 @@ def test_our_cell_is_the_mean_of_its_lines(published: ModuleType, results: Calla
     page = published.page(TABLES, [results([80.0, 90.0, 91.0])], tmp_path)
     (row,) = [line for line in page.splitlines() if line.startswith("| DARTS+PT | 11.89")]
     assert "**87.00** (80.00 to" in row
-    assert "3 seeds; as published; us, abacus, cpu, commit 0123456 ([page](r.md))" in row
+    assert "3 seeds; as published; us, abacus, cpu, commit 0123456 ([page](../r.md))" in row
     assert row.count("not run yet") == 0
     rows = sum(len(table["rows"]) for table in TABLES)
     assert page.count("| not run yet |") == rows - 1

@@ -1,8 +1,9 @@
-"""Published tables beside our own figures: results/published.md.
+"""Published tables beside our own figures: results/published/published.md.
 
-    python results/published.py
+    python results/published/page.py
 
-The published figures are those of published.toml, with where each was read; not one of them was measured here. Our own
+What is made again from tables alone comes first, from the files that `make.py` has written (see `again`). Then
+the published figures are those of published.toml, with where each was read; not one of them was measured here. Our own
 are named in published.json, an entry a cell:
 
     table, row, column   the cell of published.toml
@@ -15,16 +16,18 @@ are named in published.json, an entry a cell:
 A row without an entry says that it was not run yet. An entry that fits no cell or no line stops the command.
 """
 
-import argparse
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import again
+
 from benchbed.stats.interval import mean_interval
 
 HERE = Path(__file__).resolve().parent
+RESULTS = HERE.parent
 READ = {
     "P": "paper, unverified",
     "M": "memory, unverified",
@@ -32,6 +35,7 @@ READ = {
     "C": "code or README",
 }
 MISSING = "not run yet"
+MADE_AGAIN = "made again: see above"
 
 
 def cell_of(entry: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
@@ -72,7 +76,7 @@ def measured(entry: Mapping[str, Any], folder: Path) -> str:
     seeds = "1 seed" if i.n == 1 else f"{i.n} seeds"
     return (
         f"{entry['column']}: **{i.mean:.2f}**{interval}, {seeds}; {entry['protocol']}; {entry['by']}, {machine}, "
-        f"commit {commit} ([page]({entry['page']}))"
+        f"commit {commit} ([page](../{entry['page']}))"
     )
 
 
@@ -80,11 +84,17 @@ def _joined(words: Any) -> str:
     return " and ".join(dict.fromkeys(words))
 
 
-def page(tables: Sequence[Mapping[str, Any]], entries: Sequence[Mapping[str, Any]], folder: Path) -> str:
-    """The page, in Markdown."""
+def page(
+    tables: Sequence[Mapping[str, Any]], entries: Sequence[Mapping[str, Any]], folder: Path, made: Path = HERE
+) -> str:
+    """The page, in Markdown. folder: of the entries' files; made: of what `make.py` has written."""
     ours: dict[tuple[str, str], list[str]] = {}
     for entry in entries:
         ours.setdefault(cell_of(entry, tables), []).append(measured(entry, folder))
+    for line in again.lines_of(made / "searches.jsonl"):
+        if (place := again.ROWS.get((line["paper"], line["searcher"]))) is not None:
+            ours.setdefault(place, []).append(MADE_AGAIN)
+    which = json.loads((made / "cells.json").read_text()) if (made / "cells.json").exists() else {}
     rows = sum(len(table["rows"]) for table in tables)
     text = [
         "# Published tables beside ours",
@@ -93,34 +103,46 @@ def page(tables: Sequence[Mapping[str, Any]], entries: Sequence[Mapping[str, Any
         "the published figures was measured here**; *read in* says where each comes from, and whatever is not code is "
         f"unverified. Of {rows} rows {len(ours)} have a figure of ours, with what differs from the published protocol.",
         "",
-        "Made by `python results/published.py` from [published.toml](published.toml) and "
-        "[published.json](published.json).",
+        "Made by `python results/published/make.py`; the page alone by `page.py`, from "
+        "[published.toml](published.toml), [published.json](published.json) and the `.jsonl` files beside them.",
+        "",
+        "## Made again from the benchmark's table alone",
+        *again.searches(made, tables),
+        "",
+        "### Evolution's deviation on CIFAR-10 (0.30 is printed): what might explain it",
+        *again.evolution(made),
+        "",
+        "### How what is cheap to know ranks with test accuracy after 200 epochs",
+        *again.correlations(made),
     ]
     for table in tables:
         text += ["", f"## {table['title']}", "", f"{table['source']}."]
         if "note" in table:
             text[-1] += f" {table['note']}"
-        text += [
-            "",
-            f"| | {' | '.join(table['columns'])} | read in | ours |",
-            "|---" * (len(table["columns"]) + 3) + "|",
-        ]
+        cell = which.get(table["id"], {})
+        columns = [*table["columns"], "read in", *(["which cell"] if cell else []), "ours"]
+        text += ["", f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
         for name, *values in table["rows"]:
             read = READ[table.get("tags", {}).get(name, table["tag"])]
             own = "<br>".join(ours.get((table["id"], name), [MISSING]))
-            text.append(f"| {' | '.join([name, *values, read, own])} |")
+            text.append(f"| {' | '.join([name, *values, read, *([cell.get(name, '')] if cell else []), own])} |")
+    if which:
+        text += ["", "*Which cell*: the one of the benchmark whose figures equal all the printed ones, by its official "
+                 "index; how they came to be equal it does not say."]  # fmt: skip
     return "\n".join(text) + "\n"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=HERE / "published.md")
-    out = parser.parse_args().out
-    tables = tomllib.loads((HERE / "published.toml").read_text())["table"]
+def tables() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = tomllib.loads((HERE / "published.toml").read_text())["table"]
+    return found
+
+
+def write() -> None:
+    """The page, beside this file."""
     entries = json.loads((HERE / "published.json").read_text())
-    out.write_text(page(tables, entries, HERE))
-    print(f"written: {out}")
+    (HERE / "published.md").write_text(page(tables(), entries, RESULTS))
+    print(f"written: {HERE / 'published.md'}")
 
 
 if __name__ == "__main__":
-    main()
+    write()

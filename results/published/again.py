@@ -1,0 +1,152 @@
+"""The part of the published page that is made again from tables alone: searches, evolution's deviation, correlations.
+
+A printed mean is *inside* where ours is within half a deviation of it: the printed one, or where none is printed ours.
+The band was set before the figures were looked at.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchbed.tables import Table, whois
+
+BAND = 0.5  # deviations
+ROWS = {  # (paper, our searcher) -> (table of published.toml, row)
+    ("nb201", "random-search"): ("nb201", "RS"),
+    ("nb201", "regularised-evolution"): ("nb201", "REA"),
+    ("nb201", "reinforce-search"): ("nb201", "REINFORCE"),
+    ("nats", "random-search"): ("nats", "RANDOM"),
+    ("nats", "regularised-evolution"): ("nats", "REA"),
+    ("nats", "reinforce-search"): ("nats", "REINFORCE"),
+}
+SHORT = {"cifar10": "C10", "cifar100": "C100", "imagenet16-120": "I16"}
+TITLES = {
+    "nb201": "NAS-Bench-201's protocol: searched on CIFAR-10 in 12,000 simulated seconds",
+    "nats": "NATS-Bench's protocol: searched on each data set, in 20,000, 40,000 and 120,000 simulated seconds",
+}
+SPLITS = ("valid", "test")
+
+
+def lines_of(file: Path) -> list[dict[str, Any]]:
+    """The lines of a file, without the one of conditions; none where it is not made yet."""
+    if not file.exists():
+        return []
+    return [line for line in map(json.loads, file.read_text().splitlines()) if "conditions" not in line]
+
+
+def conditions_of(file: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(file.read_text().splitlines()[-1])["conditions"]
+    return found
+
+
+def number(printed: str) -> tuple[float, float | None] | None:
+    """(mean, deviation) of '93.92+-0.30'; None of what is no figure."""
+    found = re.fullmatch(r"(\d+\.\d+)(?:\+-(\d*\.?\d+))?", printed)
+    return None if found is None else (float(found[1]), None if found[2] is None else float(found[2]))
+
+
+def verdict(printed: str, ours: Mapping[str, float]) -> str:
+    """'inside', 'outside', or '' where nothing is printed."""
+    if (read := number(printed)) is None:
+        return ""
+    mean, deviation = read
+    return "inside" if abs(ours["mean"] - mean) <= BAND * (deviation or ours["deviation"]) else "outside"
+
+
+def printed_figures(tables: Sequence[Mapping[str, Any]], paper: str, searcher: str) -> dict[str, str]:
+    """By 'cifar10 test' and so on what a paper prints of a searcher; empty where it has no such row."""
+    place = ROWS.get((paper, searcher))
+    if place is None:
+        return {}
+    table = next(table for table in tables if table["id"] == place[0])
+    row = next(row for row in table["rows"] if row[0] == place[1])
+    by_column = dict(zip(table["columns"], row[1:], strict=True))
+    pairs = ((f"{dataset} {split}", f"{short} {split}") for dataset, short in SHORT.items() for split in SPLITS)
+    return {name: by_column[column] for name, column in pairs if column in by_column}
+
+
+def searches(folder: Path, tables: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A table a protocol: a row a searcher and a figure, the printed one, ours and whether it is inside."""
+    lines, text = lines_of(folder / "searches.jsonl"), []
+    counts = {"inside": 0, "outside": 0}
+    for paper, title in TITLES.items():
+        own = [line for line in lines if line["paper"] == paper]
+        if not own:
+            continue
+        text += ["", f"### {title}", "", "| searcher | figure | printed | ours: mean ± deviation | 95 % interval | |",
+                 "|---|---|---|---|---|---|"]  # fmt: skip
+        for line in own:
+            printed = printed_figures(tables, paper, line["searcher"])
+            for figure, ours in line["figures"].items():
+                said = verdict(printed.get(figure, "-"), ours)
+                counts[said] = counts.get(said, 0) + 1
+                text.append(f"| {line['searcher']} | {figure} | {printed.get(figure, '-').replace('+-', ' ± ')} | "
+                            f"{ours['mean']:.2f} ± {ours['deviation']:.2f} | {ours['low']:.2f} to {ours['high']:.2f} | "
+                            f"{said or 'not printed'} |")  # fmt: skip
+    if not text:
+        return ["", "Not made yet."]
+    of = conditions_of(folder / "searches.jsonl")
+    where = f"{of['machine']['processor']}, {of['machine']['device']}, commit {str(of['commit'])[:7]}"
+    about = (
+        f"{of['seeds']} seeds each, evaluations by 12 epochs, table {of['table'][:16]}; {where}. *Inside*: our mean "
+        f"is within half a deviation of the printed one ({counts['inside']} figures inside, {counts['outside']} "
+        "outside). The papers' searches read single trainings of the official file and add a validation pass to the "
+        "clock; the public exports hold means and training seconds alone."
+    )
+    return ["", about, *text]
+
+
+def evolution(folder: Path) -> list[str]:
+    """The noise of one training, and what it and the stopping rule do to means and deviations."""
+    lines = lines_of(folder / "evolution.jsonl")
+    if not lines:
+        return ["", "Not made yet."]
+    noise, rows = lines[0]["noise"], lines[1:]
+    head = ("searcher", "noise of one training", "rule of January 2020", "test, %", "deviation's 95 % interval",
+            "below 93 %", "evaluations")  # fmt: skip
+    text = ["", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for row in rows:
+        low, high = row["spread of the deviation"]
+        said = ["yes" if row[key] else "no" for key in ("noise of one training", "rule of January 2020")]
+        figures = f"{row['mean']:.2f} ± {row['deviation']:.2f} | {low:.2f} to {high:.2f}"
+        counts = f"{row['below 93']} of {row['n']} | {row['evaluations']:.1f}"
+        text.append(f"| {row['searcher']} | {' | '.join(said)} | {figures} | {counts} |")
+    by_accuracy = ", ".join(f"{n['deviation']:.2f} at {n['mean']:.0f} %" for n in noise)
+    about = (
+        "The papers' scripts read one 12-epoch training of two, the exports their mean. How far one of two is from "
+        "their mean, from cells that compute the same function and were trained apart (CIFAR-10, validation, points): "
+        f"{by_accuracy}. The script of January 2020 looks at the clock after an evaluation, and not at all for "
+        "evolution's first population."
+    )
+    return ["", about, *text]
+
+
+def correlations(folder: Path) -> list[str]:
+    """Kendall and Spearman of what is cheap to know with test accuracy after 200 epochs."""
+    lines = lines_of(folder / "correlations.jsonl")
+    if not lines:
+        return ["", "Not made yet."]
+    head = ("data set", "predictor", "n", "Kendall tau-b", "Spearman", "Kendall in the top 10 %")
+    text = ["", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for line in lines:
+        tau, rho, top = (line[key] for key in ("tau", "rho", "top_tau"))
+        words = (f"{e['value']:.3f} ({e['low']:.3f} to {e['high']:.3f})" for e in (tau, rho, top))
+        text.append(f"| {line['dataset']} | {line['predictor']} | {tau['n']:,} | {' | '.join(words)} |")
+    return text
+
+
+def cells(table: Mapping[str, Any], opened: Table) -> dict[str, str]:
+    """By row of a published table: the cell of the benchmark whose figures equal all the printed ones, or how many have
+    them, or 'none'. Of rows without a deviation, of tables whose columns are the benchmark's."""
+    columns = [i for i, column in enumerate(table["columns"]) if re.fullmatch(r"(C10|C100|I16) (valid|test)", column)]
+    found: dict[str, str] = {}
+    for row in table["rows"]:
+        read = [number(row[1 + i]) for i in columns]
+        figures = [value for value in read if value is not None]
+        if not figures or any((deviation or 0) > 0 for _, deviation in figures):
+            continue
+        held = whois(opened, [f"{mean:.2f}" for mean, _ in figures]).cells
+        found[row[0]] = f"#{held[0].number}" if len(held) == 1 else f"{len(held)} cells" if held else "none"
+    return found
