@@ -28,6 +28,8 @@ MOVED: dict[str, tuple[str, ...]] = {
     "parallel": ("runtime.parallel", "objectives.reader"),
     "pipeline.kept": ("pipeline.saved",),
     "pipeline.upgrade": ("pipeline.record",),
+    "report.analyses": ("report.plots",),
+    "report.critical": ("report.figures",),
     "runtime.segments": ("runtime.stage",),
     "scoring": ("pipeline.score",),
     "search_loop": ("training.search_loop",),

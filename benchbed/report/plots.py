@@ -1,4 +1,7 @@
-"""The studies' figures, as SVG: fronts of cost and accuracy, operations by depth, the preference for skips."""
+"""The studies' figures, as SVG: fronts of cost and accuracy, operations by depth, and DARTS-PT's analyses.
+
+The analyses': the preference for skips, the strength of operations, selectors over a search's training.
+"""
 
 import io
 import math
@@ -11,7 +14,7 @@ from jaxtyping import Float
 from ..space import Space
 from ..stats.interval import Interval
 from ..stats.pareto import front
-from .draw import colours_of
+from .draw import PALETTE, colours_of
 from .saving import empty_figure, save_figure
 
 if TYPE_CHECKING:
@@ -22,6 +25,8 @@ TICKS = 24  # positions with a name under them; of more, only every so many
 OWN, BLIND, DRAWN = "#0072B2", "#D55E00", "#888888"  # of Okabe and Ito's palette
 LETTER, HANDLE, ROW = 0.063, 0.55, 0.16  # inches of a legend: a letter at most, a handle and its gap, a row
 MARGIN = 1.0  # points of accuracy around what is shown
+MOST_COLUMNS = 7  # of panels, an edge each
+COLLAPSED = "#D55E00"
 
 
 class Mark(NamedTuple):
@@ -117,7 +122,7 @@ def preferences_svg(space: Space, panels: Mapping[str, Float[np.ndarray, "P O"]]
     colours = colours_of(space)
     positions = [p.name for p in space.positions]
     wide = min(12.0, max(5.0, 1.6 + 0.42 * len(positions)))
-    figure, all_axes = _figure(len(panels), wide, 1.15 + 1.25 * len(panels))
+    figure, all_axes = _figure(len(panels), wide, 1.15 + 1.25 * len(panels), sharex=True)
     at = np.arange(len(positions))
     for axes, (title, p) in zip(all_axes, panels.items(), strict=True):
         below = np.zeros(len(positions))
@@ -150,17 +155,13 @@ class Panel(NamedTuple):
 def scatters_svg(panels: Sequence[Panel], truth: str) -> bytes:
     """A panel a predictor, in a row of up to three, all against the same truth; the points are one image a panel."""
     columns = min(3, len(panels))
-    rows = math.ceil(len(panels) / columns)
-    figure = empty_figure(3.1 * columns, 0.4 + 2.6 * rows)
-    all_axes = figure.subplots(rows, columns, sharey=True, squeeze=False).flatten()
-    for axes, panel in zip(all_axes, panels, strict=False):
+    high = 0.4 + 2.6 * math.ceil(len(panels) / columns)
+    figure, all_axes = _figure(len(panels), 3.1 * columns, high, columns, sharey=True)
+    for axes, panel in zip(all_axes, panels, strict=True):
         there = np.isfinite(panel.x) & np.isfinite(panel.y)
         axes.scatter(panel.x[there], panel.y[there], s=2, c=OWN, lw=0, alpha=0.3, rasterized=True)
         axes.set_title(panel.title, fontsize=8)
         axes.tick_params(labelsize=7)
-        axes.spines[["top", "right"]].set_visible(False)
-    for axes in all_axes[len(panels) :]:
-        axes.set_visible(False)
     figure.supylabel(truth, fontsize=8)
     return svg_bytes(figure)
 
@@ -177,7 +178,7 @@ def curves_svg(panels: Mapping[str, Sequence[Curve]], axis: str, least: Mapping[
 
     least: by title, the panels on a logarithmic scale and the value at their foot; what is below is not shown.
     """
-    figure, all_axes = _figure(len(panels), 5.6, 0.9 + 2.1 * len(panels))
+    figure, all_axes = _figure(len(panels), 5.6, 0.9 + 2.1 * len(panels), sharex=True)
     for axes, (title, curves) in zip(all_axes, panels.items(), strict=True):
         for curve in curves:
             x, y = [at for at, _ in curve.points], [i.mean for _, i in curve.points]
@@ -188,18 +189,24 @@ def curves_svg(panels: Mapping[str, Sequence[Curve]], axis: str, least: Mapping[
             axes.set_yscale("log")
             axes.set_ylim(bottom=foot)
     all_axes[-1].set_xlabel(axis)
-    handles = all_axes[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    _legend(figure, all_axes[0], 3)
     return svg_bytes(figure)
 
 
-def _figure(rows: int, wide: float, high: float, sharex: bool = True) -> tuple[Any, Sequence[Any]]:
-    """A figure of panels one below the other, and its axes."""
+def _figure(panels: int, wide: float, high: float, columns: int = 1, **how: Any) -> tuple["Figure", list[Any]]:
+    """A figure of panels in rows of so many columns, and their axes; how: of `subplots`, such as sharex."""
     figure = empty_figure(wide, high)
-    axes = figure.subplots(rows, 1, sharex=sharex, squeeze=False)[:, 0]
-    for one in axes:
+    axes = figure.subplots(math.ceil(panels / columns), columns, squeeze=False, **how).flatten()
+    for number, one in enumerate(axes):
         one.spines[["top", "right"]].set_visible(False)
-    return figure, list(axes)
+        one.set_visible(number < panels)
+    return figure, list(axes[:panels])
+
+
+def _legend(figure: "Figure", axes: "Axes", columns: int) -> None:
+    """What one panel shows, below them all."""
+    handles = axes.get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
 
 
 def svg_bytes(figure: "Figure") -> bytes:
@@ -224,7 +231,7 @@ def skip_svg(searches: Sequence[Sequence[Sequence[float]]], edges: Sequence[tupl
     searches: for each, (epoch, gap, accuracy in percent) of its epochs, a point each, later ones darker. edges:
     (foretold, learned) alpha_skip - alpha_conv.
     """
-    figure, (above, below) = _figure(2, 5.6, 6.4, sharex=False)
+    figure, (above, below) = _figure(2, 5.6, 6.4)
     for epochs in searches:
         accuracy, gaps = [a for _, _, a in epochs], [g for _, g, _ in epochs]
         above.plot(accuracy, gaps, lw=0.7, c="0.8", zorder=1)
@@ -238,4 +245,68 @@ def skip_svg(searches: Sequence[Sequence[Sequence[float]]], edges: Sequence[tupl
         below.scatter(*zip(*edges, strict=True), s=16, c=OWN, lw=0, alpha=0.7)
     below.set(xlabel="foretold by the closed form", ylabel="learned alpha(skip) - alpha(conv)")
     below.set_title("every edge and convolution of every search", fontsize=9, loc="left")
+    return svg_bytes(figure)
+
+
+def strength_svg(candidates: Sequence[tuple[str, str, float, float]]) -> bytes:
+    """A panel an edge: every operation's probability against its discretisation accuracy, a point a search.
+
+    candidates: (edge, operation, probability, accuracy minus the mean of that search's edge, in points). An operation
+    has the same colour in all panels, and the panels share the axis of accuracy: edges where the choice matters show.
+    """
+    edges = list(dict.fromkeys(edge for edge, *_ in candidates))
+    names = list(dict.fromkeys(operation for _, operation, *_ in candidates))
+    columns = min(len(edges), 3 if len(edges) <= 9 else MOST_COLUMNS)
+    wide, high = 0.8 + 2.0 * columns, 1.2 + 1.9 * math.ceil(len(edges) / columns)
+    figure, all_axes = _figure(len(edges), wide, high, columns, sharey=True)
+    for axes, edge in zip(all_axes, edges, strict=True):
+        for number, name in enumerate(names):
+            own = [(p, accuracy) for where, what, p, accuracy in candidates if (where, what) == (edge, name)]
+            if own:
+                axes.scatter(*zip(*own, strict=True), s=22, c=PALETTE[number % len(PALETTE)], lw=0, label=name)
+        axes.set_title(edge, fontsize=9, loc="left")
+        axes.axhline(0, lw=0.5, c="0.7", zorder=0)
+        axes.tick_params(labelsize=7)
+        axes.margins(x=0.12)
+        axes.locator_params(axis="x", nbins=4)
+    figure.supxlabel("probability", fontsize=9)
+    figure.supylabel("discretisation accuracy,\nminus the edge's mean", fontsize=8)
+    labelled = {label: h for axes in all_axes for h, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    abreast = max(1, int(wide / 1.5))
+    figure.legend(
+        labelled.values(), labelled.keys(), loc="outside upper left", ncols=abreast, frameon=False, fontsize=8
+    )
+    return svg_bytes(figure)
+
+
+def trajectory_svg(
+    accuracy: Sequence[Curve], free: Mapping[str, Sequence[tuple[float, float]]], threshold: float, collapsed: list[int]
+) -> bytes:
+    """Selectors over the epochs of their searches, and the parameter-free share of the most probable cell below.
+
+    accuracy: a curve a selector, means with their intervals. free: by search, (epoch, share) of its epochs; none where
+    the space does not tell. collapsed: the epochs from which a search's share stays at the threshold or above.
+    """
+    count = 2 if free else 1
+    figure, panels = _figure(count, 6.4, 5.4 if free else 3.8, sharex=True, height_ratios=[3, 2][:count])
+    above, last = panels[0], panels[-1]
+    offsets = np.linspace(-0.5, 0.5, len(accuracy)) * 0.012 if len(accuracy) > 1 else [0.0]
+    span = max((x for curve in accuracy for x, _ in curve.points), default=1.0)
+    for number, (curve, offset) in enumerate(zip(accuracy, offsets, strict=True)):
+        reach = np.array([_reach(i) for _, i in curve.points]).T
+        x, y = [at + offset * span for at, _ in curve.points], [i.mean for _, i in curve.points]
+        colour = PALETTE[number % len(PALETTE)]
+        above.errorbar(x, y, yerr=reach, label=curve.name, c=colour, marker="o", ms=3.5, lw=1.2, capsize=2)
+    above.set_ylabel("test accuracy of the selected, %")
+    for axes in panels:
+        for number, epoch in enumerate(collapsed):
+            axes.axvline(epoch, c=COLLAPSED, lw=0.8, ls=":", label="" if number else "collapse of a search")
+    if free:
+        for points in free.values():
+            last.plot(*zip(*points, strict=True), c="0.5", lw=0.8)
+        last.axhline(threshold, c=COLLAPSED, lw=0.6)
+        last.set(ylim=(-0.03, 1.03), ylabel="parameter-free, argmax")
+    last.set_xlabel("epochs of the search")
+    last.locator_params(axis="x", integer=True)
+    _legend(figure, above, 4)
     return svg_bytes(figure)

@@ -20,9 +20,8 @@ from ..pipeline.history import history
 from ..pipeline.resolve import expand
 from ..pipeline.search import SEARCH_KEYS, run_search
 from ..pipeline.select import run_selection
-from ..report.analyses import trajectory_svg
 from ..report.markdown import in_words, markdown_table
-from ..report.plots import Curve
+from ..report.plots import Curve, trajectory_svg
 from ..runtime.folder import REMADE, Folder, read_json, snapshot_path
 from ..space import Space
 from ..stats.interval import mean_interval

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from benchbed.report.critical import critical_difference_figure
+from benchbed.report.figures import critical_difference_figure
 from benchbed.report.plots import svg_bytes
 from benchbed.stats.ranks import Ranks, ranks
 

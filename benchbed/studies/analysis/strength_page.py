@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...report.analyses import strength_svg
 from ...report.markdown import markdown_table, mean_in_words
+from ...report.plots import strength_svg
 from ...stats.agreement import spearman
 from ...stats.kendall import kendall
 
