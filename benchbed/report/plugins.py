@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from .. import registry
 from ..pipeline.protocol import GENERIC, PRESETS, SMALL, answers, section_of, values_of
@@ -22,10 +22,7 @@ def console() -> Console:
 
 def bare_table(headings: Iterable[str], wraps: Iterable[str] = ()) -> Table:
     """A table without lines. wraps: the columns that may break theirs."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in headings:
-        table.add_column(heading, no_wrap=heading not in wraps)
-    return table
+    return Table(*(Column(h, no_wrap=h not in wraps) for h in headings), box=None, padding=(0, 2, 0, 0))
 
 
 def overview(kinds: list[str]) -> None:

@@ -1,13 +1,13 @@
 """The tables at the end of a run, on the terminal."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from ..pipeline.record import Record
 from ..runtime.typed_command import typed_command
@@ -138,25 +138,11 @@ def grid_summary(records: Sequence[Record], console: Console, full: Mapping[str,
     by_table = all(record.scored_by == "table" for record in records)
     where = records[0].table or {}
     how = f"{where['dataset']} in table {where['name']}" if by_table else "cell trained from scratch"
-    table = Table(title=f"test accuracy in percent, {how}", title_justify="left")
-    for heading in ("searcher", "selector"):
-        table.add_column(heading)
-    regret = ("median regret",) if by_table else ()
-    costs = [r.cost for r in records]
-    paid = (f"{costs[0]['unit']} on {costs[0]['device']}",) if costs[0] else ()
-    for heading in (
-        "seeds",
-        "mean",
-        "deviation",
-        "95 % interval",
-        *regret,
-        *paid,
-        "parameter-free",
-        "search s",
-        "select s",
-        *dict.fromkeys(f.heading for f in full.values()),
-    ):
-        table.add_column(heading, justify="right")
+    regret, priced = ("median regret",) if by_table else (), records[0].cost
+    paid = (f"{priced['unit']} on {priced['device']}",) if priced else ()
+    numbers = ("seeds", "mean", "deviation", "95 % interval", *regret, *paid, "parameter-free", "search s", "select s")
+    extrapolated = dict.fromkeys(f.heading for f in full.values())
+    table = _table(f"test accuracy in percent, {how}", ("searcher", "selector"), (*numbers, *extrapolated))
     for (searcher, selector), group in groups.items():
         i = mean_interval([r.test_accuracy for r in sorted(group, key=lambda r: r.seed)])  # as a report has it
         free = [r.facts["parameter_free"] for r in group if "parameter_free" in r.facts]
@@ -189,15 +175,18 @@ def grid_summary(records: Sequence[Record], console: Console, full: Mapping[str,
         paired_summary(records, console)
 
 
+def _table(title: str, words: Iterable[str], numbers: Iterable[str]) -> Table:
+    """A table without rows, by its columns' headings; numbers stand at the right."""
+    columns = [Column(heading, justify="right") for heading in numbers]
+    return Table(*words, *columns, title=title, title_justify="left")
+
+
 def paired_summary(records: Sequence[Record], console: Console) -> None:
     """The selector named first minus each other one, seed by seed on the same supernet, with a 95 % interval."""
     first = records[0].selector
     accuracy = {(r.searcher, r.selector, r.seed): r.test_accuracy for r in records}
-    table = Table(title=f"{first} minus each other selector, paired by supernet, points", title_justify="left")
-    for heading in ("searcher", "minus"):
-        table.add_column(heading)
-    for heading in ("pairs", "mean", "95 % interval", "wins"):
-        table.add_column(heading, justify="right")
+    title = f"{first} minus each other selector, paired by supernet, points"
+    table = _table(title, ("searcher", "minus"), ("pairs", "mean", "95 % interval", "wins"))
     for searcher in dict.fromkeys(r.searcher for r in records):
         for other in dict.fromkeys(r.selector for r in records if r.selector != first):
             pairs = [

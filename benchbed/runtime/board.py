@@ -101,9 +101,7 @@ class Board:
         return f", about {span(each * self.left / min(self.workers, self.left))} left"
 
     def _table(self) -> Group:
-        table = Table(box=None, padding=(0, 2, 0, 0))
-        for heading in ("worker", "at work on", "since"):
-            table.add_column(heading)
+        table = Table("worker", "at work on", "since", box=None, padding=(0, 2, 0, 0))
         now = time.monotonic()
         for worker, (job, since) in sorted(self._at.items()):
             table.add_row(str(worker), escape(job.words), span(now - since))

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from ..errors import BenchbedError
-from ..runtime.files import one_line, own_tag, toml_text, write_atomic
+from ..report.markdown import write_files
+from ..runtime.files import one_line, toml_text
 from ..tables.figures import in_epochs
 from .options import OBJECTIVES
 from .slots import ERROR, RETRIED, SLOT, STOPPED, SUPERSEDED, Slot
@@ -82,9 +83,9 @@ def print_page(study: Study, slots: Sequence[Slot], trials: Sequence[FrozenTrial
     if not rows:
         return
     title = f"the front, {len(rows)} trials" if several else f"the best {min(len(rows), ROWS)} of {len(rows)}"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for name in ("trial", *study.options.objectives, *study.distributions):
-        table.add_column(name, justify="right")
+    names = ("trial", *study.options.objectives, *study.distributions)
+    columns = [Column(name, justify="right") for name in names]
+    table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
     for trial in rows[:ROWS]:
         values = [f"{value:.6g}" for value in trial.values]
         parameters = [_short(trial.params[name]) for name in study.distributions]
@@ -110,24 +111,18 @@ def claim(study: Study, out: Path) -> None:
 
 def write(study: Study, slots: Sequence[Slot], trials: Sequence[FrozenTrial], out: Path) -> list[Path]:
     """`trials.csv`, `best.toml` where a trial is complete, and of several objectives `front/TRIAL.toml`. The paths."""
-    with one_line(out, "write to"):
-        out.mkdir(parents=True, exist_ok=True)
-    files = {out / "trials.csv": trials_csv(study, trials)}
-    best = ranked(study, slots)
+    files, front, best = {"trials.csv": trials_csv(study, trials)}, {}, ranked(study, slots)
     if best:
-        files[out / "best.toml"] = best_toml(study, best[0], len(best))
+        files["best.toml"] = best_toml(study, best[0], len(best))
     if best and len(study.options.objectives) > 1:
-        with one_line(out / "front", "write to"):
-            (out / "front").mkdir(exist_ok=True)
-        for trial in pareto(study, slots):
-            files[out / "front" / f"{trial.number}.toml"] = best_toml(study, trial, len(best))
-    for path, text in files.items():
-        write_atomic(path, text.encode(), own_tag())
-    for old in set((out / "front").glob("*.toml")) - files.keys():
-        if old.stem.isdecimal():  # a trial that has left the front
+        front = {f"{trial.number}.toml": best_toml(study, trial, len(best)) for trial in pareto(study, slots)}
+        write_files(out / "front", front)
+    write_files(out, files)
+    for old in (out / "front").glob("*.toml"):
+        if old.name not in front and old.stem.isdecimal():  # a trial that has left the front
             with one_line(old, "remove"):
                 old.unlink(missing_ok=True)
-    return list(files)
+    return [*(out / name for name in files), *(out / "front" / name for name in front)]
 
 
 def trials_csv(study: Study, trials: Sequence[FrozenTrial]) -> str:
