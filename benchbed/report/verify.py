@@ -16,7 +16,7 @@ from ..errors import BenchbedError, unknown
 from ..pipeline.budget import repeatable
 from ..pipeline.build import build_parts, check_config, run_id, search_id, space_of, task_of
 from ..pipeline.config import RunConfig
-from ..pipeline.record import GIVEN, RECORD_KEYS, checked, upgraded, upgraded_config
+from ..pipeline.record import GIVEN, RECORD_KEYS, checked, first_wrong, upgraded, upgraded_config
 from ..pipeline.resolve import file_sha256
 from ..pipeline.run import in_json
 from ..pipeline.saved import use_kept
@@ -261,9 +261,7 @@ def _config(path: Path, record: Mapping[str, Any]) -> RunConfig:
     try:
         config = RunConfig.model_validate(upgraded_config(record["config"]))
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise BenchbedError(f"{path} is damaged, or of another version (config.{name}: {first['msg']})") from None
+        raise BenchbedError(f"{path} is damaged, or of another version (config: {first_wrong(error)})") from None
     for kind, plugin in (("searcher", config.searcher), ("selector", config.selector)):
         typed(registry.load(kind, plugin.name).Options, plugin.options, f"{kind} '{plugin.name}'")
     if not repeatable(config.budget):
@@ -291,16 +289,13 @@ def _refuse_changed(path: Path, record: Mapping[str, Any], config: RunConfig, ta
         raise BenchbedError(f"{path} was made with other code or data: changed: {', '.join(changed)}")
     if record.get("seed") != config.seed:
         raise BenchbedError(f"{path} contradicts itself: seed {record.get('seed')}, in its config {config.seed}")
-    if (search := search_id(config, task)) != record["search"]:
-        raise BenchbedError(
-            f"{path} contradicts itself: with its config and this benchbed its search would be {search}, not "
-            f"{record['search']}: the config was edited, or another version made it"
-        )
-    if (run := run_id(config, task)) != record["id"]:
-        raise BenchbedError(
-            f"{path} contradicts itself: with its config and this benchbed the run would be {run}, not {record['id']}: "
-            "the config was edited, or another version made it"
-        )
+    named = (("its search", record["search"], search_id(config, task)), ("the run", record["id"], run_id(config, task)))
+    for what, there, here in named:
+        if there != here:
+            raise BenchbedError(
+                f"{path} contradicts itself: with its config and this benchbed {what} would be {here}, not {there}: "
+                "the config was edited, or another version made it"
+            )
 
 
 def _elsewhere(record: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:

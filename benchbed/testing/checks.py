@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import registry
 from ..errors import BenchbedError
-from ..modifier import Modified, made_of
+from ..modifier import Modified
 from ..searcher import Plugin
 from ..selector import Selector
 from ..space import Space
@@ -15,7 +15,6 @@ from ..tasks.load import maker, place_of
 from ..typed import typed
 from . import searcher_suite, selector_suite, space_suite, study_suite, task_suite
 from .searcher_suite import quick
-from .toys import ToySpace
 
 Check = tuple[str, Callable[[], None]]
 
@@ -83,17 +82,9 @@ def _around_searchers(name: str, given: Mapping[str, Any] | None) -> Iterator[Ch
     own = _checked(modifier, given, name)
     for plugin in registry.plugins("searcher"):
         searcher = registry.load("searcher", plugin.name)
-        if issubclass(searcher, Modified):
-            continue
-        try:
-            modifier.fits(searcher, modifier.Options(**own), ToySpace(), None)
-        except BenchbedError:
-            continue
         options = {**quick(searcher), "modifiers": {name: own}}
-        yield (
-            f"around {plugin.name}",
-            partial(searcher_suite.check_searcher, made_of(searcher, ((name, modifier),)), options),
-        )
+        for both in searcher_suite.around(modifier, [] if issubclass(searcher, Modified) else [searcher], name, own):
+            yield f"around {plugin.name}", partial(searcher_suite.check_searcher, both, options)
 
 
 def outcome(check: Callable[[], None]) -> str | None:

@@ -84,16 +84,21 @@ def _takes(model: type[BaseModel], key: str, value: object) -> bool:
     return True
 
 
-def around(modifier_class: type[Modifier[Any]], searchers: Iterable[SearcherClass]) -> Iterator[type[Modified]]:
-    """The modifier, under its default options, around each of the searchers that it says it fits."""
+def around(
+    modifier_class: type[Modifier[Any]],
+    searchers: Iterable[SearcherClass],
+    name: str = "modifier",
+    given: Mapping[str, Any] | None = None,
+) -> Iterator[type[Modified]]:
+    """The modifier, by its name and under these options, around each of the searchers that it says it fits."""
     for searcher_class in searchers:
-        options = modifier_class.Options()
+        options = modifier_class.Options(**(given or {}))
         try:
             for space in (ToySpace(), ToyCell()):
                 modifier_class.fits(searcher_class, options, space, None)
         except BenchbedError:
             continue
-        yield made_of(searcher_class, (("modifier", modifier_class),))
+        yield made_of(searcher_class, ((name, modifier_class),))
 
 
 def check_modifier(modifier_class: type[Modifier[Any]], searchers: Iterable[SearcherClass]) -> None:

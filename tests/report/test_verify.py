@@ -182,7 +182,7 @@ def test_other_code_data_or_no_search_is_refused(record: Path, monkeypatch: pyte
         verified(record)
     change(record, table=whole["table"])
     change(record, config={**whole["config"], "epochs": "x"})
-    with pytest.raises(BenchbedError, match=r"damaged, or of another version \(config\.epochs"):
+    with pytest.raises(BenchbedError, match=r"damaged, or of another version \(config: epochs"):
         verified(record)
     change(record, config={**whole["config"], "processes": 2})
     with pytest.raises(BenchbedError, match="made by 2 processes"):
