@@ -1,7 +1,7 @@
 """What runs came to, in Python: a sequence of records with a frame, a summary, a paired comparison and plots."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from types import MappingProxyType
@@ -101,9 +101,6 @@ class Results(Sequence[Record]):
 
     def __len__(self) -> int:
         return len(self._records)
-
-    def __iter__(self) -> Iterator[Record]:
-        return iter(self._records)
 
     @property
     def searches(self) -> list[Path]:

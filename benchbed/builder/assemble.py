@@ -29,15 +29,10 @@ UNITS = {
 def write_table(
     spec: Spec, space: Space, task: Task, results: list[dict[str, Any]], headers: list[dict[str, Any]], out: Path
 ) -> None:
-    """Writes the table of the seeds and classes that `spec` names; further results in the folder are left out."""
-    meta, arrays = assemble(spec, space, task, results, headers)
-    store.write(out, meta, arrays, compressed=True)
+    """Writes the table of the seeds and classes that `spec` names; further results in the folder are left out.
 
-
-def assemble(
-    spec: Spec, space: Space, task: Task, results: list[dict[str, Any]], headers: list[dict[str, Any]]
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The metadata and the arrays. Members of a class share accuracies and seconds, and have their own costs."""
+    Members of a class share accuracies and seconds, and have their own costs.
+    """
     groups, shape = classes(space)[: spec.sample], shape_of(space)
     dataset = dataset_of(task.name)
     figures = [Figure(dataset, split, epochs) for epochs in reversed(spec.kept) for split in ("valid", "test")]
@@ -74,7 +69,7 @@ def assemble(
         "made": f"built by benchbed {__version__}",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    return meta, arrays
+    store.write(out, meta, arrays, compressed=True)
 
 
 def _by_seed(

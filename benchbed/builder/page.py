@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..report.draw import draw_cell
-from ..report.saving import save_figure
+from ..report.saving import empty_figure, save_figure
 from ..runtime.files import one_line, write_atomic
 from ..tables.figures import Figure
 from ..tables.table import Table
-from .classes import CellClass, classes
-from .quality import Quality, by_class, quality, seeds_by_class, text
+from .classes import CellClass
+from .quality import Quality, by_class, quality, seeds_by_class, text, trained
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,8 +27,7 @@ def write_page(table: Table, reference: Table | None, file: Path, command: str) 
     """
     found = quality(table, reference)
     figure = Figure(found.dataset, "test", table.full_epochs)
-    flat = table.values(*figure).reshape(-1)
-    groups = [group for group in classes(table.space) if np.isfinite(flat[group.places[0]])]
+    groups = trained(table, figure)
     own = by_class(table, groups, figure)
     with one_line(file.parent, "make"):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -84,10 +83,9 @@ def _picture(
     table: Table, reference: Table | None, groups: list[CellClass], own: np.ndarray, figure: Figure, path: Path
 ) -> None:
     from matplotlib import rc_context
-    from matplotlib.figure import Figure as Canvas
 
     with rc_context({"font.size": 8}):
-        canvas = Canvas(figsize=(10, 7), layout="constrained")
+        canvas = empty_figure(10, 7)
         panels = canvas.subplots(2, 2)
         panels[0, 0].hist(own, bins=60, color="#0072B2")
         panels[0, 0].set(xlabel="test accuracy of a class, %", ylabel="classes", title="distribution")

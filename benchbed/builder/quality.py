@@ -39,6 +39,12 @@ class Quality(NamedTuple):
     chance: float
 
 
+def trained(table: Table, figure: Figure) -> list[CellClass]:
+    """The classes that have the figure."""
+    flat = table.values(*figure).reshape(-1)
+    return [group for group in classes(table.space) if np.isfinite(flat[group.places[0]])]
+
+
 def by_class(table: Table, groups: Sequence[CellClass], figure: Figure) -> np.ndarray:
     """float64 (classes,): the mean accuracy over a class's members."""
     flat = table.values(*figure).reshape(-1)
@@ -94,10 +100,9 @@ def quality(table: Table, reference: Table | None = None, resamples: int = RESAM
     if reference is not None and reference.meta["space"] != table.meta["space"]:
         raise BenchbedError(f"table {reference.name} is of space {reference.meta['space']}, and {table.name} of "
                             f"{table.meta['space']}")  # fmt: skip
-    dataset, everything = table.datasets[0], classes(table.space)
+    dataset = table.datasets[0]
     figure = Figure(dataset, "test", table.full_epochs)
-    flat = table.values(*figure).reshape(-1)
-    groups = [group for group in everything if np.isfinite(flat[group.places[0]])][skip:]
+    groups = trained(table, figure)[skip:]
     own, seeds = by_class(table, groups, figure), seeds_by_class(table, groups, figure)
     agreement = {}
     for other in reference.datasets if reference is not None else ():
@@ -107,12 +112,12 @@ def quality(table: Table, reference: Table | None = None, resamples: int = RESAM
     return Quality(
         dataset=dataset,
         trained=len(groups),
-        whole=len(everything),
+        whole=len(classes(table.space)),
         accuracy=(float(own.min()), float(np.median(own)), float(own.max())),
         between=estimate(between_seeds, seeds, resamples=resamples) if seeds.shape[1] > 1 else None,
         agreement=agreement,
         controls=_controls(table, own, figure),
-        dead=_dead(table, flat),
+        dead=_dead(table, table.values(*figure).reshape(-1)),
         chance=100 / table.meta["classes"],
     )
 

@@ -226,7 +226,7 @@ def query(
         asked = {"table": table.name, "fingerprint": table.fingerprint, "architecture": str(cell)}
         print(json.dumps({**asked, "dataset": dataset, "split": split, "epochs": epochs, **answer._asdict()}, indent=2))
         return
-    count = "number of seeds not recorded" if answer.n_seeds is None else _seeds(answer.n_seeds)
+    count = "number of seeds not recorded" if (n := answer.n_seeds) is None else f"{n} seed{'s' * (n != 1)}"
     print(f"{answer.mean:.4f} %  {Figure(dataset, split, epochs).words}, mean ({count})")
     if answer.seeds:
         each = ", ".join(f"{seed}: {value:.4f}" for seed, value in answer.seeds.items())
@@ -245,10 +245,6 @@ def describe_in(name: str, space: str, cell: "Architecture", as_json: bool) -> d
     if table.meta["space"] != space:
         raise BenchbedError(f"table {name} is of space {table.meta['space']}, and the architecture of {space}")
     return cell_facts(table, cell) if as_json else cell_text(table, cell)
-
-
-def _seeds(count: int) -> str:
-    return "1 seed" if count == 1 else f"{count} seeds"
 
 
 def _imported(table: "Table") -> None:

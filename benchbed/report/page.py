@@ -86,7 +86,7 @@ def _section(part: Part) -> dict[str, Any]:
         "datasets": datasets.rows(part.group),
         "published": published_lines(part),
         "published_cells": CELL_WORDS,
-        "sources": "; ".join(f"({letter}) {source}" for source, letter in letters(part.published).items()),
+        "sources": sources(part.published),
         "figures": [_figure(figure) for figure in part.figures],
     }
 
@@ -94,6 +94,11 @@ def _section(part: Part) -> dict[str, Any]:
 def letters(rows: Sequence[Published]) -> dict[str, str]:
     """A letter for each source, in the order of the rows."""
     return {source: chr(ord("a") + k) for k, source in enumerate(dict.fromkeys(row.source for row in rows))}
+
+
+def sources(rows: Sequence[Published]) -> str:
+    """Each source behind its letter."""
+    return "; ".join(f"({letter}) {source}" for source, letter in letters(rows).items())
 
 
 def published_lines(part: Part) -> list[dict[str, str]]:

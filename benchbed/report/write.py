@@ -12,7 +12,7 @@ from .commands import missing_controls, remake
 from .figures import Figure, figures
 from .groups import groups
 from .markdown import markdown_table, write_files
-from .page import CELL_WORDS, Part, lead, letters, page, published_lines
+from .page import CELL_WORDS, Part, lead, page, published_lines, sources
 from .published import Published, beside
 from .tables import booktabs, caption, frame, in_latex, latex, markdown, noise_line
 
@@ -126,19 +126,15 @@ def _published_rows(part: Part) -> list[list[str]]:
     return [list(line.values()) for line in published_lines(part)]
 
 
-def _sources(rows: Sequence[Published]) -> str:
-    return "; ".join(f"({letter}) {source}" for source, letter in letters(rows).items())
-
-
 def _published_markdown(part: Part) -> list[str]:
-    return [*markdown_table(PUBLISHED_HEAD, _published_rows(part)), "", f"{_sources(part.published)}. {CELL_WORDS}"]
+    return [*markdown_table(PUBLISHED_HEAD, _published_rows(part)), "", f"{sources(part.published)}. {CELL_WORDS}"]
 
 
 def published_latex(part: Part) -> str:
     """The published figures as a booktabs table; the sources in its caption, by letter."""
     lines = [list(map(in_latex, line)) for line in _published_rows(part)]
     words = f"Published on {part.group.space}, {part.group.task}; not made by these runs. "
-    words += f"{_sources(part.published)}. {CELL_WORDS}"
+    words += f"{sources(part.published)}. {CELL_WORDS}"
     return booktabs(PUBLISHED_HEAD, lines, "lrrrrll", words, f"tab:{part.group.slug}-published")
 
 

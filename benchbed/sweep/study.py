@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from .. import registry
 from ..errors import BenchbedError, unknown
 from ..pipeline.config import identity
-from ..pipeline.given import read_configuration
+from ..pipeline.given import read_configuration, seeds_in
 from ..pipeline.many import Run, check_runs, identified, in_words
 from ..pipeline.protocol import Origins, dotted, followed
 from ..pipeline.resolve import PLAIN, SECTIONS, check_sizes, laid_over, resolve, seed_range, with_settings
@@ -139,8 +139,7 @@ def _axes(raw: Mapping[str, Any], grid: Mapping[str, Any]) -> dict[str, list[Any
 
 def _seeds(raw: Mapping[str, Any], given: object) -> Sequence[int]:
     if given is None:
-        raw = followed(raw)
-        return seed_range(str(raw["seeds"])) if "seeds" in raw else [raw.get("seed", 0)]
+        return seeds_in(followed(raw))
     for key in ("seed", "seeds"):
         if key in raw:
             raise BenchbedError(f"'{key}' is given above [grid], which has seeds: keep one of them")

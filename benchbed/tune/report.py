@@ -23,23 +23,22 @@ from .study import Study
 ROWS = 10  # of the printed table
 
 
-def complete(slots: Sequence[Slot]) -> list[FrozenTrial]:
-    """The trials that ran to their end, in the order of their numbers."""
-    found = [slot.done for slot in slots if slot.done is not None and slot.done.state == TrialState.COMPLETE]
-    return sorted(found, key=lambda trial: trial.number)
-
-
 def ranked(study: Study, slots: Sequence[Slot]) -> list[FrozenTrial]:
     """The complete trials, best first by the first objective; ties by the next ones, then the earlier trial."""
-    signs = [-1 if OBJECTIVES[name] == "maximize" else 1 for name in study.options.objectives]
-    return sorted(complete(slots), key=lambda t: ([s * v for s, v in zip(signs, t.values, strict=True)], t.number))
+    done = [slot.done for slot in slots if slot.done is not None and slot.done.state == TrialState.COMPLETE]
+    return sorted(done, key=lambda trial: (_costs(study, trial).tolist(), trial.number))
+
+
+def _costs(study: Study, trial: FrozenTrial) -> np.ndarray:
+    """(objectives,): the less the better."""
+    return np.array([-v if OBJECTIVES[name] == "maximize" else v
+                     for name, v in zip(study.options.objectives, trial.values, strict=True)])  # fmt: skip
 
 
 def pareto(study: Study, slots: Sequence[Slot]) -> list[FrozenTrial]:
     """Of several objectives, the trials that none beats in all."""
-    signs = np.array([-1 if OBJECTIVES[name] == "maximize" else 1 for name in study.options.objectives])
     trials = ranked(study, slots)
-    costs = [signs * np.array(trial.values) for trial in trials]
+    costs = [_costs(study, trial) for trial in trials]
     return [t for t, own in zip(trials, costs, strict=True)
             if not any((other <= own).all() and (other < own).any() for other in costs)]  # fmt: skip
 

@@ -26,9 +26,9 @@ from ..latency.files import UNIT
 from ..latency.penalty import configured
 from ..pipeline.build import check_config
 from ..pipeline.config import RunConfig
-from ..pipeline.given import read_configuration
+from ..pipeline.given import read_configuration, seeds_in
 from ..pipeline.protocol import Origins, dotted, followed
-from ..pipeline.resolve import expand, laid_over, seed_range, with_settings
+from ..pipeline.resolve import expand, laid_over, with_settings
 from ..spaces.load import load_space
 from ..typed import typed
 from .options import FREE, NONE, OBJECTIVES, TuneOptions
@@ -101,7 +101,7 @@ def checked(options: TuneOptions, raw: dict[str, Any]) -> Study:
     """The study of these options on a run's configuration. Raises BenchbedError as `read_study` does."""
     raw = followed(raw)
     searcher, selector = (_single(raw, kind) for kind in ("searcher", "selector"))
-    seeds = list(seed_range(raw["seeds"])) if "seeds" in raw else [raw.get("seed", 0)]
+    seeds = seeds_in(raw)
     base = _checked(raw, searcher, selector, seeds[0])
     distributions = {}
     for name, text in options.space.items():
