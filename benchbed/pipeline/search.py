@@ -29,9 +29,6 @@ REPORT_PATHS = 8  # sampled paths behind the accuracy of an epoch's line
 FINAL_PATHS = 32  # and behind a finished supernet's
 
 
-# -- search --------------------------------------------------------------------------------------------------------
-
-
 def run_search(
     parts: Parts, folder: Folder, reporter: Reporter, snapshots: Collection[int] = (), mixed: bool = False
 ) -> dict[str, Any]:

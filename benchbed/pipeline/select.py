@@ -18,8 +18,6 @@ from .budget import Meter
 from .build import Parts, whole
 from .search import _check_finite, _diverged
 
-# -- selection -----------------------------------------------------------------------------------------------------
-
 
 def run_selection(
     parts: Parts,

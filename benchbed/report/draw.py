@@ -99,9 +99,14 @@ def drawing(arch: Architecture, path: str | Path | None = None, space: Space | N
     space = _space_of(arch) if space is None else space
     if path is not None:
         draw_cell(space, arch, path)
+    return picture(space, arch, "svg").decode()
+
+
+def picture(space: Space, arch: Architecture, ending: str) -> bytes:
+    """What `draw_cell` writes to a file of this ending."""
     out = io.BytesIO()
-    save_figure(_picture(space, arch), out, "svg", "cell", **HOW)
-    return out.getvalue().decode()
+    save_figure(_picture(space, arch), out, ending, "cell", **HOW)
+    return out.getvalue()
 
 
 def _space_of(arch: Architecture) -> Space:

@@ -3,8 +3,6 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,9 +15,9 @@ from ..spaces.load import load_space
 from ..stats.pareto import front
 from ..stats.ranks import Ranks, cliques, ranks
 from .collect import Clock
-from .draw import PALETTE, colours_of, draw_cell, text_drawing
+from .draw import PALETTE, colours_of, picture, text_drawing
 from .groups import Group, Row, slug
-from .plots import legend_below, pdf_bytes, svg_bytes
+from .plots import legend_below, panelled, pdf_bytes, svg_bytes
 from .saving import empty_figure
 
 if TYPE_CHECKING:
@@ -209,11 +207,10 @@ def trajectories(runs: Sequence[Sequence[Epoch]], space: Space) -> "Drawing":
     values = np.array([[e.probabilities for e in run[:epochs]] for run in runs])  # (runs, epochs, P, O)
     count = len(space.positions)
     columns, wide, high = (7, 1.45, 1.15) if count > 12 else (min(3, count), 2.3, 1.6)  # inches a panel
-    rows = math.ceil(count / columns)
-    figure = empty_figure(wide * columns, 0.6 + high * rows)
-    all_axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten()
+    size = wide * columns, 0.6 + high * math.ceil(count / columns)
+    figure, all_axes = panelled(count, *size, columns, sharex=True, sharey=True)
     colours, at, shown = colours_of(space), np.arange(1, epochs + 1), {}
-    for i, (position, axes) in enumerate(zip(space.positions, all_axes, strict=False)):
+    for i, (position, axes) in enumerate(zip(space.positions, all_axes, strict=True)):
         for k, operation in enumerate(position.operations):
             if 1 < len(runs) <= MOST_THIN:
                 axes.plot(at, values[:, :, i, k].T, c=colours[operation], lw=0.4, alpha=0.35)
@@ -222,8 +219,6 @@ def trajectories(runs: Sequence[Sequence[Epoch]], space: Space) -> "Drawing":
         _tidy(axes)
         axes.set_ylim(0, 1)
         axes.xaxis.get_major_locator().set_params(integer=True)
-    for axes in all_axes[count:]:
-        axes.set_visible(False)
     figure.supxlabel("epoch", fontsize=8)
     figure.supylabel("probability", fontsize=8)
     figure.legend(shown.values(), shown.keys(), loc="outside upper center", ncols=5, frameon=False, fontsize=8)
@@ -248,11 +243,7 @@ def _cells(group: Group, space: Space) -> list[Figure]:
             found.append(Figure(name, "cell", caption, text=f"not drawn: {error}"))
             continue
         try:
-            with TemporaryDirectory() as scratch:
-                files = {ending: Path(scratch) / f"cell.{ending}" for ending in ("svg", "pdf")}
-                for file in files.values():
-                    draw_cell(space, arch, file)
-                found.append(Figure(name, "cell", caption, files["svg"].read_bytes(), files["pdf"].read_bytes()))
+            found.append(Figure(name, "cell", caption, picture(space, arch, "svg"), picture(space, arch, "pdf")))
         except BenchbedError:  # positions that are no graph: listed
             found.append(Figure(name, "cell", caption, text=text_drawing(space, arch)))
     return found

@@ -52,7 +52,7 @@ def front_svg(
     axis: the cost's words. found: every search of the sweep. drawn: the random architectures. whole: all
     architectures, whose front is then drawn as a line; None where they are not known.
     """
-    figure, (axes,) = _figure(1, 6.4, 4.4)
+    figure, (axes,) = panelled(1, 6.4, 4.4)
     if whole is not None:
         best = front(whole.cost, whole.accuracy)
         count = len(whole.cost)
@@ -122,7 +122,7 @@ def preferences_svg(space: Space, panels: Mapping[str, Float[np.ndarray, "P O"]]
     colours = colours_of(space)
     positions = [p.name for p in space.positions]
     wide = min(12.0, max(5.0, 1.6 + 0.42 * len(positions)))
-    figure, all_axes = _figure(len(panels), wide, 1.15 + 1.25 * len(panels), sharex=True)
+    figure, all_axes = panelled(len(panels), wide, 1.15 + 1.25 * len(panels), sharex=True)
     at = np.arange(len(positions))
     for axes, (title, p) in zip(all_axes, panels.items(), strict=True):
         below = np.zeros(len(positions))
@@ -156,7 +156,7 @@ def scatters_svg(panels: Sequence[Panel], truth: str) -> bytes:
     """A panel a predictor, in a row of up to three, all against the same truth; the points are one image a panel."""
     columns = min(3, len(panels))
     high = 0.4 + 2.6 * math.ceil(len(panels) / columns)
-    figure, all_axes = _figure(len(panels), 3.1 * columns, high, columns, sharey=True)
+    figure, all_axes = panelled(len(panels), 3.1 * columns, high, columns, sharey=True)
     for axes, panel in zip(all_axes, panels, strict=True):
         there = np.isfinite(panel.x) & np.isfinite(panel.y)
         axes.scatter(panel.x[there], panel.y[there], s=2, c=OWN, lw=0, alpha=0.3, rasterized=True)
@@ -178,7 +178,7 @@ def curves_svg(panels: Mapping[str, Sequence[Curve]], axis: str, least: Mapping[
 
     least: by title, the panels on a logarithmic scale and the value at their foot; what is below is not shown.
     """
-    figure, all_axes = _figure(len(panels), 5.6, 0.9 + 2.1 * len(panels), sharex=True)
+    figure, all_axes = panelled(len(panels), 5.6, 0.9 + 2.1 * len(panels), sharex=True)
     for axes, (title, curves) in zip(all_axes, panels.items(), strict=True):
         for curve in curves:
             x, y = [at for at, _ in curve.points], [i.mean for _, i in curve.points]
@@ -193,7 +193,7 @@ def curves_svg(panels: Mapping[str, Sequence[Curve]], axis: str, least: Mapping[
     return svg_bytes(figure)
 
 
-def _figure(panels: int, wide: float, high: float, columns: int = 1, **how: Any) -> tuple["Figure", list[Any]]:
+def panelled(panels: int, wide: float, high: float, columns: int = 1, **how: Any) -> tuple["Figure", list[Any]]:
     """A figure of panels in rows of so many columns, and their axes; how: of `subplots`, such as sharex."""
     figure = empty_figure(wide, high)
     axes = figure.subplots(math.ceil(panels / columns), columns, squeeze=False, **how).flatten()
@@ -231,7 +231,7 @@ def skip_svg(searches: Sequence[Sequence[Sequence[float]]], edges: Sequence[tupl
     searches: for each, (epoch, gap, accuracy in percent) of its epochs, a point each, later ones darker. edges:
     (foretold, learned) alpha_skip - alpha_conv.
     """
-    figure, (above, below) = _figure(2, 5.6, 6.4)
+    figure, (above, below) = panelled(2, 5.6, 6.4)
     for epochs in searches:
         accuracy, gaps = [a for _, _, a in epochs], [g for _, g, _ in epochs]
         above.plot(accuracy, gaps, lw=0.7, c="0.8", zorder=1)
@@ -258,7 +258,7 @@ def strength_svg(candidates: Sequence[tuple[str, str, float, float]]) -> bytes:
     names = list(dict.fromkeys(operation for _, operation, *_ in candidates))
     columns = min(len(edges), 3 if len(edges) <= 9 else MOST_COLUMNS)
     wide, high = 0.8 + 2.0 * columns, 1.2 + 1.9 * math.ceil(len(edges) / columns)
-    figure, all_axes = _figure(len(edges), wide, high, columns, sharey=True)
+    figure, all_axes = panelled(len(edges), wide, high, columns, sharey=True)
     for axes, edge in zip(all_axes, edges, strict=True):
         for number, name in enumerate(names):
             own = [(p, accuracy) for where, what, p, accuracy in candidates if (where, what) == (edge, name)]
@@ -288,7 +288,7 @@ def trajectory_svg(
     the space does not tell. collapsed: the epochs from which a search's share stays at the threshold or above.
     """
     count = 2 if free else 1
-    figure, panels = _figure(count, 6.4, 5.4 if free else 3.8, sharex=True, height_ratios=[3, 2][:count])
+    figure, panels = panelled(count, 6.4, 5.4 if free else 3.8, sharex=True, height_ratios=[3, 2][:count])
     above, last = panels[0], panels[-1]
     offsets = np.linspace(-0.5, 0.5, len(accuracy)) * 0.012 if len(accuracy) > 1 else [0.0]
     span = max((x for curve in accuracy for x, _ in curve.points), default=1.0)

@@ -13,7 +13,7 @@ from .figures import Figure, figures
 from .groups import groups
 from .markdown import markdown_table, write_files
 from .page import CELL_WORDS, Part, lead, page, published_lines, sources
-from .published import Published, beside
+from .published import beside
 from .tables import booktabs, caption, frame, in_latex, latex, markdown, noise_line
 
 LISTED = "files.txt"  # what the report consists of, so that the next one into the folder can remove what it lacks

@@ -185,10 +185,7 @@ def check_decisions_stand(make: MakeSelector) -> None:
         selector, before = make(bench.space), through_file(bench.state())
         selection = bench.run(selector)
         if selector.trials:
-            after = bench.state()
-            for tree in (before, after):
-                tree["streams"].pop("selection", None)
-            require_same(after, before, "what a selector of trials tuned changed")
+            _same_but_draws(bench.state(), before, "what a selector of trials tuned changed")
             continue
         final = torch.from_numpy(bench.space.gates(selection.architecture))
         droppable = torch.tensor([p.droppable for p in bench.space.positions])
@@ -225,10 +222,7 @@ def check_draws_from_its_own_stream(make: MakeSelector) -> None:
         selector = make(bench.space)
         for _ in range(selector.steps(bench.space)):
             selector.step(context)
-        after = bench.state()
-        for tree in (before, after):
-            tree["streams"].pop("selection", None)
-        require_same(after, before, "the searcher, the objective or another stream changed")
+        _same_but_draws(bench.state(), before, "the searcher, the objective or another stream changed")
         # the standard library's own generator is left out: a run-time type checker may draw from it
         require_same(_global_generators(), world, "a global random generator changed")
 
@@ -257,6 +251,13 @@ def _same(one: Selection, two: Selection, what: str) -> None:
     require(one.architecture == two.architecture, f"{what}: {one.architecture} and {two.architecture}")
     require(bool(np.array_equal(one.scores, two.scores, equal_nan=True)), f"{what} differ in their scores")
     require(one.notes == two.notes, f"{what} differ in their notes")
+
+
+def _same_but_draws(after: Tree, before: Tree, text: str) -> None:
+    """But for the stream of the selection's own draws."""
+    for tree in (before, after):
+        tree["streams"].pop("selection", None)
+    require_same(after, before, text)
 
 
 def _global_generators() -> list[Any]:
