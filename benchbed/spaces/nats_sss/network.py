@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ...errors import BenchbedError
 from ..nb201.network import conv_bn
-from .space import BLOCKS, CANDIDATES
+from .space import BLOCKS, CANDIDATES, CHANNELS
 
 
 class Cell(nn.Module):
@@ -54,18 +54,18 @@ class Reduction(nn.Module):
 class NatsSssNetwork(nn.Module):
     """Images (n, in_channels, h, w) to logits (n, classes).
 
-    `choices`: the width of each of the five layers, as numbers of the candidates 8, 16, ..., 64. Raises BenchbedError
-    where a choice is no candidate or a size is not positive.
+    `choices`: the width of each of the five layers, as numbers of the candidates C, 2 C, ..., 8 C; `channels` is C
+    (8 in the benchmark). Raises BenchbedError where a choice is no candidate or a size is not positive.
     """
 
-    def __init__(self, choices: tuple[int, ...], classes: int = 10, in_channels: int = 3):
+    def __init__(self, choices: tuple[int, ...], channels: int = CHANNELS, classes: int = 10, in_channels: int = 3):
         super().__init__()
-        for name, value in {"classes": classes, "in_channels": in_channels}.items():
+        for name, value in {"channels": channels, "classes": classes, "in_channels": in_channels}.items():
             if value < 1:
                 raise BenchbedError(f"{name} of {value}: a network of nats-sss needs at least 1")
         if len(choices) != len(BLOCKS) or not all(0 <= k < len(CANDIDATES) for k in choices):
             raise BenchbedError(f"choices {tuple(choices)} name no network of nats-sss: five numbers from 0 to 7")
-        widths = [CANDIDATES[k] for k in choices]
+        widths = [channels * (k + 1) for k in choices]
         self.stem = conv_bn(in_channels, widths[0], 3)
         blocks: list[nn.Module] = []
         for block, before, width in zip(BLOCKS, [widths[0], *widths], widths, strict=False):

@@ -18,7 +18,8 @@ import numpy as np
 from ...errors import BenchbedError
 from ...space import Architecture, Layer, Position, Space
 
-CANDIDATES = (8, 16, 24, 32, 40, 48, 56, 64)  # channels
+CHANNELS = 8  # C of the published networks: the narrowest width, and the step from one candidate to the next
+CANDIDATES = tuple(range(CHANNELS, 8 * CHANNELS + 1, CHANNELS))  # channels
 OPERATIONS = tuple(map(str, CANDIDATES))
 SEPARATOR = ":"  # between the widths of a string
 # of every cell, in NAS-Bench-201's notation
@@ -43,12 +44,16 @@ BLOCKS = (
 
 
 class NatsSss(Space):
-    """The widths of NATS-Bench's size space, written as in its files: `64:64:64:64:64`, from the image on."""
+    """The widths of NATS-Bench's size space, written as in its files: `64:64:64:64:64`, from the image on.
+
+    `channels`, which sizes supernets and scored networks, is C: they have C channels where the string says 8, 2 C where
+    it says 16. Of the published networks C is 8.
+    """
 
     positions = tuple(Position(block.name, OPERATIONS, (True,) * len(OPERATIONS)) for block in BLOCKS)
     supernet = "benchbed.spaces.nats_sss.supernet:NatsSssSupernet"
     network = "benchbed.spaces.nats_sss.network:NatsSssNetwork"
-    sized_by = ()
+    sized_by = ("channels",)
 
     def parse(self, text: str) -> Architecture:
         """The network of an official string, and of nothing else. Raises BenchbedError that names the wrong width."""
@@ -117,33 +122,33 @@ def all_strings() -> list[str]:
     return [SEPARATOR.join(widths) for widths in product(OPERATIONS, repeat=len(BLOCKS))]
 
 
-def widths_of(arch: Architecture) -> tuple[int, ...]:
-    """The channels of each of the five layers."""
-    return tuple(CANDIDATES[k] for k in arch.choices)
+def widths_of(arch: Architecture, channels: int = CHANNELS) -> tuple[int, ...]:
+    """The channels of each of the five layers, where the narrowest candidate has so many."""
+    return tuple(channels * (k + 1) for k in arch.choices)
 
 
-def parameters(arch: Architecture, classes: int = 10, in_channels: int = 3) -> int:
+def parameters(arch: Architecture, channels: int = CHANNELS, classes: int = 10, in_channels: int = 3) -> int:
     """Trainable parameters of the network, as the benchmark records them.
 
     Convolutions have no bias, batch norms are affine (2 a channel), a block's shortcut is a bare 1x1 convolution; a
     cell's skip connection is a 1x1 convolution with batch norm where the width changes, and nothing where it does not.
     Raises BenchbedError where an argument is below 1.
     """
-    _check_positive(classes=classes, in_channels=in_channels)
-    return int(count_parameters(widths_of(arch), classes, in_channels))
+    _check_positive(channels=channels, classes=classes, in_channels=in_channels)
+    return int(count_parameters(widths_of(arch, channels), classes, in_channels))
 
 
-def flops(arch: Architecture, classes: int = 10, in_channels: int = 3, size: int = 32) -> int:
+def flops(arch: Architecture, channels: int = CHANNELS, classes: int = 10, in_channels: int = 3, size: int = 32) -> int:
     """Cost of one image of `size` x `size` pixels by the benchmark's convention; its files give it in millions.
 
     The multiply-accumulates of all convolutions and of the linear layer, plus one for each bias of the latter; batch
     norm, activation, pooling and sums are free. Raises BenchbedError where an argument is below 1, or where `size`,
     which the network halves twice, is no multiple of 4.
     """
-    _check_positive(classes=classes, in_channels=in_channels, size=size)
+    _check_positive(channels=channels, classes=classes, in_channels=in_channels, size=size)
     if size % 4:
         raise BenchbedError(f"nats-sss image size {size} is no multiple of 4: the network halves it twice")
-    return int(count_flops(widths_of(arch), classes, in_channels, size))
+    return int(count_flops(widths_of(arch, channels), classes, in_channels, size))
 
 
 def count_parameters(widths: Sequence[Any] | np.ndarray, classes: int, in_channels: int) -> Any:

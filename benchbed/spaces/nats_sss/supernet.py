@@ -1,10 +1,11 @@
-"""The supernet of NATS-Bench's size space: every layer at 64 channels, a width is a mask over them.
+"""The supernet of NATS-Bench's size space: every layer at its widest, a width is a mask over that.
 
-Width w of a layer keeps the first w of its 64 channels and zeroes the others: FBNetV2's channel masking (Wan et al.,
-CVPR 2020: candidates share one layer, and their mixture is that layer times the mixture of their masks), which
-AutoDL-Projects has as `mask_gumbel` in `generic_size_tiny_cell_model.py` (at f46486e). So the mixture of a row of gates
-costs one multiplication by 64 numbers, no candidate has weights of its own, and channel c flows with the sum of the
-gates of all widths above c. (TAS, Dong and Yang, NeurIPS 2019, instead interpolates two sampled widths to one size.)
+Width w of a layer keeps the first w of its 8 C channels (64 in the benchmark) and zeroes the others: FBNetV2's channel
+masking (Wan et al., CVPR 2020: candidates share one layer, and their mixture is that layer times the mixture of their
+masks), which AutoDL-Projects has as `mask_gumbel` in `generic_size_tiny_cell_model.py` (at f46486e). So the mixture of
+a row of gates costs one multiplication a channel, no candidate has weights of its own, and channel c flows with the sum
+of the gates of all widths above c. (TAS, Dong and Yang, NeurIPS 2019, instead interpolates two sampled widths to one
+size.)
 
 Two decisions are ours. The mask also lies on the nodes inside a layer and on the stem, which has the first width: at
 one-hot gates this is then the discrete network with the first channels of these weights. And a skip connection is the
@@ -24,18 +25,16 @@ from ...layers.mixed import Candidate, Echo, echo, ones
 from ...layers.plan import Plan, Run
 from ...supernet import Supernet
 from ..nb201.supernet import BatchNorm
-from .space import BLOCKS, CANDIDATES
-
-WIDEST = max(CANDIDATES)
+from .space import BLOCKS, CANDIDATES, CHANNELS
 
 
 class ConvBN(nn.Module):
     """Convolution without bias, padded to keep the size at stride 1, then batch norm."""
 
-    def __init__(self, in_channels: int, kernel: int, stride: int = 1):
+    def __init__(self, in_channels: int, channels: int, kernel: int, stride: int = 1):
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, WIDEST, kernel, stride, kernel // 2, bias=False)
-        self.norm = BatchNorm(WIDEST)
+        self.conv = nn.Conv2d(in_channels, channels, kernel, stride, kernel // 2, bias=False)
+        self.norm = BatchNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.norm(self.conv(x))
@@ -46,14 +45,14 @@ class Widths:
     """The mixture of the widths of one layer in one forward pass: a row of gates, and what the plan says of it."""
 
     def __init__(self, masks: Tensor, gates: Sequence[Tensor], row: Sequence[tuple[int, Run]]):
-        """masks: (8, 64), a row a width; gates: one scalar tensor a width."""
+        """masks: (8, channels), a row a width; gates: one scalar tensor a width."""
         # in the gates' type: a scalar times a mask of lower precision would be rounded to that
         self.masks, self.gates, self.row = masks.to(gates[0].dtype), gates, row
         self.flowing = self._sum(Run.UNIT, Run.GATED)
         self.probed = self._sum(Run.PROBED)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """x (n, 64, h, w), each channel times the gates of the widths that keep it."""
+        """x (n, channels, h, w), each channel times the gates of the widths that keep it."""
         total = torch.zeros_like(x) if self.flowing is None else x * _channels(self.flowing, x)
         if self.probed is not None:  # its gates are 0, so that this adds nothing and passes nothing to x
             total = total + x.detach() * _channels(self.probed, x)
@@ -63,7 +62,7 @@ class Widths:
         return echo(total, echoes)
 
     def _sum(self, *hows: Run) -> Tensor | None:
-        """(64,): the sum of masks times gates over the widths that run so; None where there is none."""
+        """(channels,): the sum of masks times gates over the widths that run so; None where there is none."""
         terms = [
             self.masks[k] if how is Run.UNIT else self.gates[k] * self.masks[k] for k, how in self.row if how in hows
         ]
@@ -75,16 +74,17 @@ class Widths:
 
 
 def _channels(factors: Tensor, x: Tensor) -> Tensor:
-    """Factors (64,) in the type of x, to be multiplied with it."""
+    """Factors (channels,) in the type of x, to be multiplied with it."""
     return factors.to(x.dtype).view(1, -1, 1, 1)
 
 
 class CellSupernet(nn.Module):
-    """The fixed cell at 64 channels; `widths` lies on each of its nodes."""
+    """The fixed cell at its widest; `widths` lies on each of its nodes."""
 
-    def __init__(self) -> None:
+    def __init__(self, widest: int) -> None:
         super().__init__()
-        self.conv_01, self.conv_02, self.conv_12, self.conv_13, self.conv_23 = (ConvBN(WIDEST, 3) for _ in range(5))
+        convs = (ConvBN(widest, widest, 3) for _ in range(5))
+        self.conv_01, self.conv_02, self.conv_12, self.conv_13, self.conv_23 = convs
 
     def forward(self, x: Tensor, widths: Widths) -> Tensor:
         relu = F.relu(x)
@@ -94,12 +94,12 @@ class CellSupernet(nn.Module):
 
 
 class ReductionSupernet(nn.Module):
-    """The residual block of stride 2 at 64 channels; `widths` lies on both of its convolutions."""
+    """The residual block of stride 2 at its widest; `widths` lies on both of its convolutions."""
 
-    def __init__(self) -> None:
+    def __init__(self, widest: int) -> None:
         super().__init__()
-        self.conv_a, self.conv_b = ConvBN(WIDEST, 3, stride=2), ConvBN(WIDEST, 3)
-        self.shortcut = nn.Conv2d(WIDEST, WIDEST, 1, bias=False)
+        self.conv_a, self.conv_b = ConvBN(widest, widest, 3, stride=2), ConvBN(widest, widest, 3)
+        self.shortcut = nn.Conv2d(widest, widest, 1, bias=False)
 
     def forward(self, x: Tensor, widths: Widths) -> Tensor:
         residual = self.conv_b(F.relu(widths(self.conv_a(F.relu(x)))))
@@ -111,14 +111,16 @@ class NatsSssSupernet(Supernet):
 
     masks: Tensor
 
-    def __init__(self, classes: int = 10, in_channels: int = 3):
+    def __init__(self, channels: int = CHANNELS, classes: int = 10, in_channels: int = 3):
         super().__init__()
-        self.stem = ConvBN(in_channels, 3)
-        self.blocks = nn.ModuleList(ReductionSupernet() if block.reduces else CellSupernet() for block in BLOCKS)
-        self.last_norm = BatchNorm(WIDEST)
-        self.classifier = nn.Linear(WIDEST, classes)
-        masks = torch.arange(WIDEST)[None] < torch.tensor(CANDIDATES)[:, None]
-        self.register_buffer("masks", masks.float(), persistent=False)
+        widths = torch.arange(1, len(CANDIDATES) + 1) * channels
+        widest = int(widths[-1])
+        self.stem = ConvBN(in_channels, widest, 3)
+        kinds = (ReductionSupernet if block.reduces else CellSupernet for block in BLOCKS)
+        self.blocks = nn.ModuleList(kind(widest) for kind in kinds)
+        self.last_norm = BatchNorm(widest)
+        self.classifier = nn.Linear(widest, classes)
+        self.register_buffer("masks", (torch.arange(widest)[None] < widths[:, None]).float(), persistent=False)
 
     def forward(
         self, images: Float[Tensor, "n c h w"], gates: Float[Tensor, "P O"], plan: Plan

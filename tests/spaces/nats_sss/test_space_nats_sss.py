@@ -65,15 +65,15 @@ def test_counts_are_those_of_the_official_network(text: str, params: int, macs: 
 def test_counts_are_those_of_the_archive_on_every_data_set(index: int, text: str, counts: dict) -> None:
     arch = NatsSss().parse(text)
     for (classes, size), wanted in counts.items():
-        assert (parameters(arch, classes), flops(arch, classes, size=size)) == wanted
+        assert (parameters(arch, classes=classes), flops(arch, classes=classes, size=size)) == wanted
 
 
 def test_counts_of_arrays_are_those_of_each_network() -> None:
     rng = np.random.default_rng(0)
     drawn = [NatsSss().random(rng) for _ in range(200)]
     widths = np.array([widths_of(a) for a in drawn]).T
-    assert count_parameters(widths, 120, 3).tolist() == [parameters(a, 120) for a in drawn]
-    assert count_flops(widths, 120, 3, 16).tolist() == [flops(a, 120, size=16) for a in drawn]
+    assert count_parameters(widths, 120, 3).tolist() == [parameters(a, classes=120) for a in drawn]
+    assert count_flops(widths, 120, 3, 16).tolist() == [flops(a, classes=120, size=16) for a in drawn]
 
 
 @pytest.mark.parametrize(
@@ -103,6 +103,8 @@ def test_other_choices_and_sizes_are_refused() -> None:
         NatsSss().architecture_of((0,) * 6)
     with pytest.raises(BenchbedError, match="image size 30 is no multiple of 4"):
         flops(arch, size=30)
+    with pytest.raises(BenchbedError, match="channels=0, expected a positive integer"):
+        parameters(arch, channels=0)
     with pytest.raises(BenchbedError, match="classes=0, expected a positive integer"):
         parameters(arch, classes=0)
 

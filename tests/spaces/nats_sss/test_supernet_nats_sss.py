@@ -7,15 +7,17 @@ from torch.nn import functional as F
 
 from benchbed.layers.plan import Run, plan
 from benchbed.spaces.nats_sss.network import Cell, NatsSssNetwork
-from benchbed.spaces.nats_sss.space import CANDIDATES, NatsSss
+from benchbed.spaces.nats_sss.space import NatsSss
 from benchbed.spaces.nats_sss.supernet import CellSupernet, NatsSssSupernet, Widths
 
+C = 3
+WIDTHS = [C * k for k in range(1, 9)]
 ALL = torch.ones(5, 8, dtype=torch.bool)
 
 
 def supernet() -> NatsSssSupernet:
     torch.manual_seed(0)
-    network = NatsSssSupernet(classes=4).double()
+    network = NatsSssSupernet(channels=C, classes=4).double()
     with torch.no_grad():
         for weight in network.parameters():
             if weight.ndim == 1:
@@ -28,7 +30,7 @@ def images() -> Tensor:
 
 
 class Fit(nn.Module):
-    """What the identity on 64 channels is to a cell whose width changes: channels are cut off, or zeros follow."""
+    """What the identity on all channels is to a cell whose width changes: channels are cut off, or zeros follow."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -40,7 +42,7 @@ class Fit(nn.Module):
 
 def copied(network: NatsSssSupernet, choices: tuple[int, ...]) -> NatsSssNetwork:
     """The discrete network with the first channels of the supernet's weights."""
-    discrete = NatsSssNetwork(choices, classes=4).double().train()
+    discrete = NatsSssNetwork(choices, channels=C, classes=4).double().train()
     pairs = [(discrete.stem, network.stem)]
     for theirs, ours, k in zip(discrete.blocks, network.blocks, choices, strict=True):
         names = (
@@ -50,7 +52,7 @@ def copied(network: NatsSssSupernet, choices: tuple[int, ...]) -> NatsSssNetwork
         )
         pairs += [(getattr(theirs, name), getattr(ours, name)) for name in names]
         if isinstance(theirs, Cell):
-            theirs.skip = Fit(CANDIDATES[k])
+            theirs.skip = Fit(C * (k + 1))
         else:
             pairs.append((theirs.shortcut, ours.shortcut))
     pairs += [(discrete.last_bn, network.last_norm), (discrete.classifier, network.classifier)]
@@ -73,7 +75,7 @@ def written_out(network: NatsSssSupernet, x: Tensor, gates: Tensor) -> Tensor:
     """Every width of every layer by itself, times its gate, wherever the layer has a node."""
 
     def mixture(x: Tensor, row: Tensor) -> Tensor:
-        kept = [F.pad(x[:, :width], (0, 0, 0, 0, 0, 64 - width)) for width in CANDIDATES]
+        kept = [F.pad(x[:, :width], (0, 0, 0, 0, 0, 8 * C - width)) for width in WIDTHS]
         return torch.stack([gate * each for gate, each in zip(row, kept, strict=True)]).sum(0)
 
     x = mixture(network.stem(x), gates[0])
@@ -113,8 +115,8 @@ def test_a_channel_flows_with_the_gates_of_all_widths_above_it() -> None:
     network = supernet()
     row = torch.arange(1.0, 9.0).double()
     widths = Widths(network.masks, row.unbind(), plan(row[None])[0])
-    flowing = widths(torch.ones(1, 64, 2, 2).double())[0, :, 0, 0]
-    wanted = [float(row[c // 8 :].sum()) for c in range(64)]
+    flowing = widths(torch.ones(1, 8 * C, 2, 2).double())[0, :, 0, 0]
+    wanted = [float(row[c // C :].sum()) for c in range(8 * C)]
     assert flowing.tolist() == wanted
 
 
@@ -122,8 +124,8 @@ def test_one_taken_for_ones_gets_the_whole_gradient() -> None:
     network = supernet()
     gates = mixtures()["one-hot"][0].clone().requires_grad_()
     steps = tuple((k, Run.UNIT if k == 7 else Run.ONES) for k in range(8))
-    x = torch.randn(2, 64, 2, 2).double()
-    weight = torch.randn(2, 64, 2, 2).double()
+    x = torch.randn(2, 8 * C, 2, 2).double()
+    weight = torch.randn(2, 8 * C, 2, 2).double()
     (Widths(network.masks, gates.unbind(), steps)(x) * weight).sum().backward()
     torch.testing.assert_close(gates.grad[:7], weight.sum().expand(7))
 
