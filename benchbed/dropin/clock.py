@@ -39,7 +39,7 @@ class MeanClock:
         epochs = whole if iepoch is None else iepoch + 1
         try:
             accuracy = float(self.table.query(results.arch_str, *Figure(name, "valid", whole)))
-            seconds = float(self._column(name, epochs)[results.place])
+            seconds = float(self._column(name, epochs, whole)[results.place])
         except BenchbedError as error:
             raise DropinError(str(error)) from None
         if seconds != seconds:
@@ -48,19 +48,19 @@ class MeanClock:
             self._say_early(dataset, whole)
         return Simulated(accuracy, results.get_compute_costs(dataset).get("latency"), seconds)
 
-    def _column(self, name: str, epochs: int) -> np.ndarray:
-        """float64 (n,): the seconds of so many epochs, by place; what they are is said when first asked for."""
+    def _column(self, name: str, epochs: int, whole: int) -> np.ndarray:
+        """float64 (n,): the seconds of so many epochs of a `whole`, by place; what they are is said on first use."""
         key = (name, epochs)
         if key not in self._seconds:
-            values, figure, share = training_seconds(self.table, name, epochs)
-            of = "" if share == 1 else f"{epochs}/{figure.epochs} of "
+            figure = training_seconds(self.table, name, whole).figure
+            of = "" if figure.epochs == whole else f"{whole}/{figure.epochs} of "
             latency = "" if f"latency/{name}" in self.table.arrays else "; it has no latency, which is None"
             said = (
                 f"table {self.table.name} holds means over seeds, and simulate_train_eval on {name} answers with them; "
                 f"its seconds are {of}those of training for {in_epochs(figure.epochs)}, without validation{latency}"
             )
             say_once(f"clock {self.table.fingerprint} {name}", said)
-            self._seconds[key] = values.reshape(-1)
+            self._seconds[key] = training_seconds(self.table, name, epochs).values.reshape(-1)
         return self._seconds[key]
 
     def _say_early(self, dataset: str, whole: int) -> None:
