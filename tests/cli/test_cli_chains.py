@@ -13,6 +13,7 @@ Command = Callable[..., Any]
 # by space: its options, those of a tiny supernet and score, and an operation that every position has
 SPACES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "macro": ({}, {"supernet.channels": 2, "scoring.channels": 2}, "k3e3"),
+    "nats-sss": ({}, {"supernet.channels": 1, "scoring.channels": 1}, "w8"),
     "nb201-untied": ({"cells": 1}, {"supernet.channels": 2, "scoring.channels": 2}, "nor_conv_1x1"),
     "proxyless-cifar": ({"start": 4, "widening": 3}, {}, "sep3"),
 }
@@ -84,7 +85,7 @@ def test_the_small_preset_of_a_run_takes_the_small_spaces(command: Command, flag
 def test_the_paper_preset_takes_the_published_width():
     from benchbed.pipeline.resolve import resolve
 
-    for space, channels in (("macro", 32), ("nb201", 16), ("nb201-untied", 16)):
+    for space, channels in (("macro", 32), ("nats-sss", 8), ("nb201", 16), ("nb201-untied", 16)):
         config = resolve({"space": space, "protocol": "generic-paper"}, "proxyless", "magnitude", 0)
         assert config.supernet is not None
         assert config.scoring is not None
@@ -98,6 +99,8 @@ def test_the_paper_preset_takes_the_published_width():
     ("space", "extra", "words"),
     [
         ("macro", ["--set=supernet.cells=2"], "networks of space 'macro' are sized by channels and its space_options"),
+        ("nats-sss", ["--set=scoring.cells=2"], "networks of space 'nats-sss' are sized by channels"),
+        ("nats-sss", ["--latency=macs", "--target-ms=1"], "cost 'flops' of nats-sss: it does not add up over widths"),
         ("nb201-untied", ["--set=scoring.cells=2"], "sized by channels and its space_options"),
         ("nb201-untied", ["--set=space_options.cells=0"], "space option cells = 0: expected a whole number from 1"),
         ("proxyless-cifar", ["--set=supernet.channels=4"], "'proxyless-cifar' are sized by its space_options"),

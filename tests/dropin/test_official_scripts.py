@@ -311,3 +311,21 @@ def test_random_search_visits_as_many_as_a_study_would(official: Any, csv_table:
     last = TableObjective.of(csv_table, "cifar10").evaluate(csv_table.space.parse(texts[-1]), 12).seconds
     assert int(visited[0]) == len(texts) == len(own.trials) + 1
     assert f"{own.seconds + last:.1f}" == visited[1]
+
+
+@pytest.mark.slow
+def test_nats_bench_s_own_tests_pass(
+    nats_size_sample: Any, nats_table: Table, child_env: dict[str, str], tmp_path: Path
+) -> None:
+    """tests/api_test.py of D-X-Y/NATS-Bench, of both spaces, on the sample that lies beside it."""
+    tests = Path(os.environ["BENCHBED_ORIGINALS"]) / "NATS-Bench" / "tests" / "api_test.py"
+    files = [str(table._arrays.path) for table in (nats_table, nats_size_sample.ours.table)]
+    code = (
+        f"import sys\nfrom benchbed.dropin import install\ninstall(*{files})\nimport pytest\n"
+        f"sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', '--rootdir', {str(tmp_path)!r}, {str(tests)!r}]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=child_env, capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "8 passed" in done.stdout

@@ -20,7 +20,8 @@ from ...space import Architecture, Layer, Position, Space
 
 CHANNELS = 8  # C of the published networks: the narrowest width, and the step from one candidate to the next
 CANDIDATES = tuple(range(CHANNELS, 8 * CHANNELS + 1, CHANNELS))  # channels
-OPERATIONS = tuple(map(str, CANDIDATES))
+WIDTHS = tuple(map(str, CANDIDATES))  # as strings of networks have them
+OPERATIONS = tuple(f"w{width}" for width in WIDTHS)  # no bare numbers, which no option of a selector takes for a name
 SEPARATOR = ":"  # between the widths of a string
 # of every cell, in NAS-Bench-201's notation
 CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
@@ -63,12 +64,12 @@ class NatsSss(Space):
             counted = f"{len(widths)} width{'s' * (len(widths) != 1)}"
             raise BenchbedError(f"nats-sss architecture {shown}: {counted} where five are expected, such as {FORM}")
         for block, width in zip(BLOCKS, widths, strict=True):
-            if width not in OPERATIONS:
-                known = ", ".join(OPERATIONS)
+            if width not in WIDTHS:
+                known = ", ".join(WIDTHS)
                 raise BenchbedError(
                     f"nats-sss architecture {shown}: width {width!r} of {block.name} is not one of {known}"
                 )
-        return self.architecture_of(tuple(OPERATIONS.index(width) for width in widths))
+        return self.architecture_of(tuple(WIDTHS.index(width) for width in widths))
 
     def architecture_of(self, choices: tuple[int, ...]) -> Architecture:
         """The network whose i-th width is the candidate number `choices[i]`.
@@ -80,7 +81,7 @@ class NatsSss(Space):
         for block, k in zip(BLOCKS, choices, strict=True):
             if not 0 <= k < len(CANDIDATES):
                 raise BenchbedError(f"nats-sss width of {block.name}: candidate number {k} is not one of 0 to 7")
-        return Architecture(SEPARATOR.join(OPERATIONS[k] for k in choices), choices)
+        return Architecture(SEPARATOR.join(WIDTHS[k] for k in choices), choices)
 
     def canonical(self, arch: Architecture) -> str:
         """The string itself: no two networks of different widths are one function. 32,768 values."""
@@ -100,7 +101,7 @@ class NatsSss(Space):
         found, size = [], 32
         for block, width in zip(BLOCKS, widths_of(arch), strict=True):
             size = size // 2 if block.reduces else size
-            found.append(Layer(block.name, str(width), width, size))
+            found.append(Layer(block.name, f"w{width}", width, size))
         return tuple(found)
 
     def unit_costs(self, kind: str) -> tuple[float, np.ndarray]:
@@ -119,7 +120,7 @@ def all_architectures() -> Iterator[Architecture]:
 
 def all_strings() -> list[str]:
     """The strings of `all_architectures`, in its order, in milliseconds."""
-    return [SEPARATOR.join(widths) for widths in product(OPERATIONS, repeat=len(BLOCKS))]
+    return [SEPARATOR.join(widths) for widths in product(WIDTHS, repeat=len(BLOCKS))]
 
 
 def widths_of(arch: Architecture, channels: int = CHANNELS) -> tuple[int, ...]:
