@@ -81,15 +81,7 @@ def measure(
         raise BenchbedError(f"--threads {threads}: this machine has {cores} cores, and more threads only wait")
     recipe = Recipe(pick_device(device), batch, threads, repeats)
     with Reporter(quiet) as reporter:
-        begun: list[int] = []
-
-        def progress(done: int, total: int, key: str) -> None:
-            if not begun:
-                begun.append(total)
-                reporter.begin("measuring", total, done)
-            reporter.advance(done, key)
-
-        tree = make(where, space, options, recipe, out, force, progress)
+        tree = make(where, space, options, recipe, out, force, reporter.counted("measuring"))
     if not quiet:
         print(f"{len(tree['entries'])} keys measured on {tree['device_name']}, batch {batch}: {out}")
         show(space, str(out), settings, images, classes)

@@ -63,17 +63,10 @@ def import_(
     from ..tables.importing import import_table
 
     with Reporter() as reporter:
-        begun: list[int] = []
-
-        def progress(done: int, total: int) -> None:
-            if not begun:
-                begun.append(total)
-                reporter.begin("reading cells", total)
-            reporter.advance(done)
-
         table = import_table(
-            paths, name, space=space, force=force, verify=not no_verify, partial=partial, progress=progress
-        )
+            paths, name, space=space, force=force, verify=not no_verify, partial=partial,
+            progress=reporter.counted("reading cells"),
+        )  # fmt: skip
     _imported(table)
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -52,6 +51,11 @@ class OnTask(BaseModel):
     task_options: dict[str, Any] = {}
     data: str | None = None  # the folder of a published data set, absolute
     splits: str | None = None  # the folder of NAS-Bench-201's split files, absolute
+
+    def space_key(self) -> str:
+        """The space by name and options, and by content where it is a user's own."""
+        text = json.dumps(self.space_options, sort_keys=True) if self.space_options else None
+        return " ".join(part for part in (self.space, self.space_sha256, text) if part)
 
     def load_space(self) -> Space:
         return load_space(self.space, self.space_options)
@@ -103,16 +107,6 @@ class RunConfig(OnTask):
         assert self.scoring is not None
         shared = {"processes": self.processes} if self.processes > 1 else {}
         return self.scoring.model_dump() | shared
-
-    def space_key(self) -> str:
-        """The space by name and options, and by content where it is a user's own."""
-        return key_of_space(self.space, self.space_sha256, self.space_options)
-
-
-def key_of_space(name: str, sha256: str | None, options: Mapping[str, Any]) -> str:
-    """A space by name and options, and by content where it is a user's own."""
-    text = json.dumps(options, sort_keys=True) if options else None
-    return " ".join(part for part in (name, sha256, text) if part)
 
 
 def identity(readable: str, *parts: object) -> str:

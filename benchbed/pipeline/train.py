@@ -22,7 +22,7 @@ from ..training.cell import check_learnable, training_of
 from ..training.evaluate import Accuracies, accuracies
 from ..training.train import Training, train_on
 from ..typed import typed
-from .config import OnTask, ScoringOptions, identity, key_of_space
+from .config import OnTask, ScoringOptions, identity
 from .dry import IMAGES
 from .protocol import PRESETS, answers, chosen, followed, origins_of, renamed, section_of, values_of
 from .resolve import check_sizes, file_sha256
@@ -51,8 +51,15 @@ class TrainConfig(OnTask):
 
     def id(self, task: Task) -> str:
         """The name of the training's folder."""
-        space = key_of_space(self.space, self.space_sha256, self.space_options)
-        key = [space, task.name, task.fingerprint, self.arch, self.scoring.model_dump(), self.seed, self.processes]
+        key = [
+            self.space_key(),
+            task.name,
+            task.fingerprint,
+            self.arch,
+            self.scoring.model_dump(),
+            self.seed,
+            self.processes,
+        ]
         return identity(f"train-{self.space}-{task.name}-s{self.seed}", key)
 
 

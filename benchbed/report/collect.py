@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ..errors import BenchbedError
 from ..pipeline.history import Epoch, history
 from ..pipeline.record import GIVEN, Record, amount
-from ..runtime.failures import failures, lost_failures
+from ..runtime.failures import failures
 from ..runtime.files import read_toml
 from ..runtime.folder import REMADE, read_json
 
@@ -100,8 +100,9 @@ def _failed(place: Path, finished: set[str]) -> list[str]:
 
     finished: the runs that have a record; a damaged one has had its line.
     """
-    last, lost = {failure.run: failure for failure in failures(place)}, lost_failures(place)
-    lines = [f"{run} failed: {failure.reason}" for run, failure in last.items() if run not in finished]
+    found, lost = failures(place)
+    last = {failure.run: failure.reason for failure in found}
+    lines = [f"{run} failed: {reason}" for run, reason in last.items() if run not in finished]
     return [*lines, *([lost] if lost else [])]
 
 

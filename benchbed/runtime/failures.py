@@ -26,17 +26,11 @@ def note_failure(out: Path, failure: Failure, details: str = "") -> None:
         file.write(json.dumps(line) + "\n")
 
 
-def failures(out: Path) -> list[Failure]:
-    """Every failure that can be read, oldest first."""
-    return _read_failures(out)[0]
+def failures(out: Path) -> tuple[list[Failure], str | None]:
+    """Every failure that can be read, oldest first; and one line where some were noted that no longer can be.
 
-
-def lost_failures(out: Path) -> str | None:
-    """One line where failures were noted that can no longer be read; a last line that a kill has torn is none."""
-    return _read_failures(out)[1]
-
-
-def _read_failures(out: Path) -> tuple[list[Failure], str | None]:
+    A last line that a kill has torn is none.
+    """
     path = out / "failures.jsonl"
     if not path.exists():
         return [], None

@@ -19,7 +19,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from ..errors import BenchbedError
-from .folder import Folder, Tree
+from .folder import Folder
 from .machine import pick_device
 
 T = TypeVar("T")
@@ -151,23 +151,16 @@ class SharedFolder(Folder):
     def record(self) -> dict[str, Any] | None:
         return self.group.from_leader(lambda: super(SharedFolder, self).record)
 
-    def load(self) -> Tree | None:
-        return self.group.from_leader(lambda: super(SharedFolder, self).load())
 
-    def clear(self) -> None:
-        self.group.from_leader(lambda: super(SharedFolder, self).clear())
+def _by_leader(method: Callable[..., T]) -> Callable[..., T]:
+    def call(self: SharedFolder, *given: object) -> T:
+        return self.group.from_leader(lambda: method(self, *given))
 
-    def finish(self, record: dict[str, Any]) -> None:
-        self.group.from_leader(lambda: super(SharedFolder, self).finish(record))
+    return call
 
-    def log(self, values: dict[str, Any]) -> None:
-        self.group.from_leader(lambda: super(SharedFolder, self).log(values))
 
-    def save(self, tree: Tree) -> None:
-        self.group.from_leader(lambda: super(SharedFolder, self).save(tree))
-
-    def keep(self, epoch: int) -> None:
-        self.group.from_leader(lambda: super(SharedFolder, self).keep(epoch))
+for _name in ("load", "clear", "finish", "log", "save", "keep"):
+    setattr(SharedFolder, _name, _by_leader(getattr(Folder, _name)))
 
 
 def started() -> Group:

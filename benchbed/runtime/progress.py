@@ -71,6 +71,18 @@ class Reporter:
             self._shown = now
             self._bar.update(self._task, completed=done, status=status)
 
+    def counted(self, stage: str) -> Callable[..., None]:
+        """What takes (done, total, status) of a stage, which begins with the first call."""
+        begun: list[int] = []
+
+        def progress(done: int, total: int, status: str = "") -> None:
+            if not begun:
+                begun.append(total)
+                self.begin(stage, total, done)
+            self.advance(done, status)
+
+        return progress
+
     def epoch(self, line: dict[str, Any]) -> None:
         """An epoch of a search is over and saved; `line` is its line of the history. For whoever watches: no output."""
         self._told(line)

@@ -127,7 +127,7 @@ def standing(out: Path, runs: list[dict[str, Any]], look_for_work: bool = True) 
         except BenchbedError as error:
             damaged[run["id"]] = str(error)
     ids = {run["id"] for run in runs}
-    failed = {f.run: f for f in failures(out) if f.run in ids and f.run not in records}
+    failed = {f.run: f for f in failures(out)[0] if f.run in ids and f.run not in records}
     return Standing(runs, records, damaged, failed, at_work)
 
 

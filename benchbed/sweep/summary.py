@@ -8,7 +8,7 @@ from ..pipeline.many import Run, in_words
 from ..pipeline.record import Record
 from ..report.plugins import console
 from ..report.terminal import grid_summary
-from ..runtime.failures import lost_failures
+from ..runtime.failures import failures
 from ..runtime.typed_command import typed_command
 from .state import Standing, mixed_versions, saved_runs, standing
 from .study import Study, place
@@ -43,7 +43,7 @@ def status_lines(saved: Mapping[str, Any], now: Standing, out: Path) -> list[str
             lines.append(f"failed: {id_}: {failure.reason} (tried {failure.attempts} times)")
     if (mixed := mixed_versions(now.records.values())) is not None:
         lines.append(f"warning: {mixed}")
-    if (lost := lost_failures(out)) is not None:
+    if (lost := failures(out)[1]) is not None:
         lines.append(f"warning: {lost}")
     return lines
 

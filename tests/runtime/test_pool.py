@@ -84,7 +84,7 @@ def test_without_retries_it_fails_and_the_others_are_made(tmp_path: Path) -> Non
     payloads = toys("dies", None, "refused", "crashes")
     with pytest.raises(BenchbedError, match=r"^failed: toy-.*, and 2 more in .*failures\.jsonl"):
         jobs_of(CALL, payloads, tmp_path, Pool(workers=2, retries=0), "cpu")
-    reasons = {failure.run: failure.reason for failure in failures(tmp_path)}
+    reasons = {failure.run: failure.reason for failure in failures(tmp_path)[0]}
     names = [job_id(CALL, payload) for payload in payloads]
     assert reasons.keys() == {names[0], names[2], names[3]}
     assert reasons[names[0]] == "its worker died (signal 9)"

@@ -10,7 +10,7 @@ import pytest
 
 from benchbed.errors import BenchbedError
 from benchbed.pipeline.record import Record
-from benchbed.runtime.failures import Failure, failures, lost_failures, note_failure
+from benchbed.runtime.failures import Failure, failures, note_failure
 from benchbed.runtime.folder import Folder
 from benchbed.sweep.state import claim, mixed_versions, read_study_file, saved_runs, standing
 from benchbed.sweep.study import Study, expand_study
@@ -122,14 +122,14 @@ def test_standing(tmp_path: Path, study: Callable[[str], Study]) -> None:
 
 def test_failures_that_cannot_be_read_are_said_to_be_lost(tmp_path: Path, study: Callable[[str], Study]) -> None:
     note_failure(tmp_path, Failure("a", "no luck", 3))
-    assert lost_failures(tmp_path) is None
+    assert failures(tmp_path)[1] is None
     path, whole = tmp_path / "failures.jsonl", (tmp_path / "failures.jsonl").read_text()
     for line in ("garbage\n", '{"run": "b", "reason": null, "attempts": 1}\n', "[]\n"):
         path.write_text(line + whole)
-        assert lost_failures(tmp_path) == (
-            f"{path} is damaged (line 1): a failure is lost; its run counts as left, and is made again"
+        assert failures(tmp_path) == (
+            [Failure("a", "no luck", 3)],
+            f"{path} is damaged (line 1): a failure is lost; its run counts as left, and is made again",
         )
-        assert failures(tmp_path) == [Failure("a", "no luck", 3)]
     found = study("0:1")
     shown = status_lines({"name": "s", "runs": saved_runs(found.runs)}, standing(tmp_path, []), tmp_path)
     assert shown[-1].startswith(f"warning: {path} is damaged")
