@@ -102,21 +102,18 @@ def _train(spec: Spec, store: JobStore, left: list[Job], total: int, pool: Pool,
     parts = [PoolJob(f"{j.seed} {j.cell}", f"{j.seed} {j.cell}", payload | j._asdict(), j.cell) for j in left]
     meter = _Meter(spec, store, len(left), total, reporter)
     if pool.here:
-        return _here(parts, meter, Place(store.path, spec.device, reporter.line))
+        place = Place(store.path, spec.device, reporter.line)
+        try:
+            with threads(None):  # afterwards as many as before
+                for part in parts:
+                    meter.done(part, 0.0, make(part.payload, place))
+                    meter.show()
+        finally:
+            ready.cache_clear()
+        return
     workers = None if pool.workers is None else min(pool.workers, len(parts))
     executor, size = hired(MAKE, store.path, pool._replace(workers=workers), spec.device)
     Scheduler(executor, size, meter, pool.retries, pool.stall).run(parts)
-
-
-def _here(parts: list[PoolJob], meter: "_Meter", place: Place) -> None:
-    """Makes the jobs in this process, whose threads are afterwards what they were."""
-    try:
-        with threads(None):
-            for part in parts:
-                meter.done(part, 0.0, make(part.payload, place))
-                meter.show()
-    finally:
-        ready.cache_clear()
 
 
 class _Meter(Board):

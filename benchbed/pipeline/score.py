@@ -25,11 +25,6 @@ from .config import RunConfig, identity
 SCORE_KEYS = ("valid_accuracy", "test_accuracy", "seconds", "peak_memory_bytes")
 
 
-def score_id(config: RunConfig, task: Task, architecture: Architecture) -> str:
-    key = [config.space_key(), task.name, task.fingerprint, str(architecture), config.scoring_key(), config.seed]
-    return identity(f"{config.space}-{task.name}-s{config.seed}", key)
-
-
 def score(
     config: RunConfig,
     space: Space,
@@ -75,7 +70,9 @@ def trained(
     config: RunConfig, space: Space, task: Task, selection: Selection, options: RunOptions, redone: set[Path]
 ) -> dict[str, Any]:
     """The chosen architecture's figures, trained from scratch as the run's are, or found trained before."""
-    path = options.out / "scores" / score_id(config, task, selection.architecture)
+    chosen, seed = str(selection.architecture), config.seed
+    key = [config.space_key(), task.name, task.fingerprint, chosen, config.scoring_key(), seed]
+    path = options.out / "scores" / identity(f"{config.space}-{task.name}-s{seed}", key)
     fresh = options.force and path not in redone
     redone.add(path)
     with options.group.folder(path, SCORE_KEYS, wait=True) as folder:

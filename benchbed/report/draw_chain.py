@@ -52,7 +52,8 @@ def chain_figure(layers: Sequence[Layer], colours: Mapping[str, str], absent: Se
     for layer, left in zip(layers, at, strict=True):
         gone = layer.operation in absent
         colour = colours.get(layer.operation, "#555555")
-        tall = 0.24 if gone else 0.5 + 0.08 * _kernel(layer.operation)
+        kernel = next((int(c) for c in layer.operation if c.isdigit()), 1)  # the first digit, in every chain here
+        tall = 0.24 if gone else 0.5 + 0.08 * kernel
         axes.add_patch(
             FancyBboxPatch(
                 (left, -tall / 2), wide, tall, boxstyle="round,pad=0,rounding_size=0.05", facecolor="white",
@@ -73,8 +74,3 @@ def chain_figure(layers: Sequence[Layer], colours: Mapping[str, str], absent: Se
         shape = f"{last.width}\n{last.size}x{last.size}"
         axes.text(middle, -0.72, shape, ha="center", va="center", fontsize=6, color="#555555")
     return figure
-
-
-def _kernel(operation: str) -> int:
-    """The first digit of an operation's name, which is its kernel in every chain here; 1 where it has none."""
-    return next((int(c) for c in operation if c.isdigit()), 1)

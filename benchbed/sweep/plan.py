@@ -89,7 +89,10 @@ def plan(study: Study, records: Mapping[str, Record], workers: int, out: Path | 
             f"time: about {span(seconds)} with one worker{together}; {how}",
             f"memory: at least {peak:.1f} GiB a worker{f', {peak * crew:.1f} with {crew}' if crew > 1 else ''}",
         ]
-    lines += [f"asked for a run: {_asked(study)}", *seeds_in_words(study, records)]
+    needs = study.needs
+    asked = [f"{needs.cpus} thread{'s' if needs.cpus > 1 else ''}", *([f"{needs.gpus:g} GPUs"] if needs.gpus else [])]
+    asked += [f"{needs.memory_gb:g} GB"] if needs.memory_gb else []
+    lines += [f"asked for a run: {', '.join(asked)}", *seeds_in_words(study, records)]
     return Plan(total, len(study.runs), more, len(left), seconds / 3600, peak, lines)
 
 
@@ -103,13 +106,6 @@ def counts(study: Study, runs: Sequence[Run]) -> str:
 def _method(run_: Run) -> Key:
     """What runs that cost the same share: everything but the seed."""
     return tuple((key, str(value)) for key, value in run_.point.items() if key != "seed")
-
-
-def _asked(study: Study) -> str:
-    needs = study.needs
-    asked = [f"{needs.cpus} thread{'s' if needs.cpus > 1 else ''}", *([f"{needs.gpus:g} GPUs"] if needs.gpus else [])]
-    asked += [f"{needs.memory_gb:g} GB"] if needs.memory_gb else []
-    return ", ".join(asked)
 
 
 def _known(study: Study, records: Mapping[str, Record]) -> dict[Key, Cost]:

@@ -136,7 +136,11 @@ class FileLock(BaseJournalFileLock):
         handle = open_lock(self.file)
         try:
             lock(handle)
-            _mend(handle)
+            end = size = os.fstat(handle).st_size
+            while end and os.pread(handle, 1, end - 1) != b"\n":
+                end -= 1
+            if end < size:
+                os.ftruncate(handle, end)
         except BaseException:
             os.close(handle)
             raise
@@ -145,14 +149,6 @@ class FileLock(BaseJournalFileLock):
 
     def release(self) -> None:
         os.close(self._held)
-
-
-def _mend(handle: int) -> None:
-    end = size = os.fstat(handle).st_size
-    while end and os.pread(handle, 1, end - 1) != b"\n":
-        end -= 1
-    if end < size:
-        os.ftruncate(handle, end)
 
 
 # -- a database --------------------------------------------------------------------------------------------------------
