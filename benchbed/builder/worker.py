@@ -52,13 +52,17 @@ def train(spec: Spec, space: Space, task: Task, test: AnySplit, cell: Architectu
     return {**measured[-1], **({"epochs": measured} if spec.every_epoch else {})}
 
 
+def on_device(task: Task, device: torch.device) -> Task:
+    """The task with its images on the device, where they are copied once."""
+    return replace(task, train=task.train.to(device), valid=task.valid.to(device))
+
+
 @lru_cache(maxsize=1)
 def ready(text: str) -> tuple[Spec, Space, Task, AnySplit]:
     """What all jobs of a build share, once a process; of the specification as JSON."""
     spec = Spec.model_validate_json(text)
     device, task = pick_device(spec.device), spec.load_task()
-    there = replace(task, train=task.train.to(device), valid=task.valid.to(device))  # images are copied once
-    return spec, spec.load_space(), there, task.seal.open(EVERY).to(device)
+    return spec, spec.load_space(), on_device(task, device), task.seal.open(EVERY).to(device)
 
 
 def make(payload: dict[str, Any], place: Place) -> dict[str, Any]:
