@@ -6,8 +6,9 @@ import site
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 OURS = __name__.partition(".")[0]
@@ -65,7 +66,9 @@ def _files(name: str, own: str | None) -> Iterator[tuple[str, Path]]:
     top, *rest = name.split(".")
     if top == OURS or top in sys.stdlib_module_names:
         return
-    spec, at = _top(top), top
+    spec, at = None, top
+    with suppress(ImportError, ValueError):  # of a module that was made by hand, and is of no file
+        spec = importlib.util.find_spec(top)
     while spec is not None:
         if spec.has_location and spec.origin is not None:
             path = Path(spec.origin).resolve()
@@ -76,13 +79,6 @@ def _files(name: str, own: str | None) -> Iterator[tuple[str, Path]]:
             return
         at = f"{at}.{rest[0]}"
         spec, rest = PathFinder.find_spec(at, list(spec.submodule_search_locations)), rest[1:]
-
-
-def _top(name: str) -> ModuleSpec | None:
-    try:
-        return importlib.util.find_spec(name)
-    except (ImportError, ValueError):  # of a module that was made by hand, and is of no file
-        return None
 
 
 @cache
