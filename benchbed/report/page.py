@@ -115,7 +115,7 @@ def _published(row: Published, cell: str, rows: Sequence[Published]) -> dict[str
         "valid": "" if row.valid is None else f"{row.valid:.2f}",
         "cell": cell,
         "seconds": "" if row.seconds is None else brief(row.seconds),
-        "status": "published" if row.verified else "published, unverified",
+        "status": "published" if row.verified else "published, second-hand",
         "source": letters(rows)[row.source],
     }
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from .groups import Group
 
-UNVERIFIED = ("P", "M", "T")  # provenance tags of figures that were not checked against the publication
+SECOND_HAND = "T"  # the tag of figures that were read in a table of another paper
 OF_TABLE = {"imagenet16": "imagenet16-120"}  # a task's name where a table's data set has another
 
 
@@ -23,7 +23,7 @@ class Published(NamedTuple):
 
     @property
     def verified(self) -> bool:
-        return self.tag not in UNVERIFIED
+        return self.tag != SECOND_HAND
 
 
 def beside(group: Group) -> list[Published]:

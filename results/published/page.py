@@ -29,9 +29,9 @@ from benchbed.stats.interval import mean_interval
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent
 READ = {
-    "P": "paper, unverified",
-    "M": "memory, unverified",
-    "T": "second-hand, unverified",
+    "S": "the paper's double-blind submission",
+    "F": "pictures of the paper's tables",
+    "T": "second-hand",
     "C": "code or README",
 }
 MISSING = "not run yet"
@@ -100,8 +100,8 @@ def page(
         "# Published tables beside ours",
         "",
         "The figures of the DARTS-PT and ProxylessNAS papers, and of the tables that they are read beside. **None of "
-        "the published figures was measured here**; *read in* says where each comes from, and whatever is not code is "
-        f"unverified. Of {rows} rows {len(ours)} have a figure of ours, with what differs from the published protocol.",
+        "the published figures was measured here**; *read in* says in what text their digits were "
+        f"checked. Of {rows} rows {len(ours)} have a figure of ours, with what differs from the published protocol.",
         "",
         "Made by `python results/published/make.py`; the page alone by `page.py`, from "
         "[published.toml](published.toml), [published.json](published.json) and the `.jsonl` files beside them.",

@@ -82,7 +82,7 @@ def test_a_browser_finds_tables_and_figures_and_asks_for_nothing(written: Path, 
     drawn = {file.stem for file in (written / "figures").glob("*.svg")}
     assert found.pictures == dict.fromkeys(drawn, 1)
     assert "best" in document
-    assert "published, unverified" in document
+    assert "published, second-hand" in document
 
 
 def test_the_browser_would_have_seen_a_request(written: Path, tmp_path: Path) -> None:
