@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from benchbed.pipeline import search as search_module
+from benchbed.pipeline.history import history
 from benchbed.runtime.folder import Folder
 
 GOOD = ("--searcher", "random", "--selector", "magnitude")
@@ -87,7 +88,6 @@ def test_a_folder_that_another_process_holds(
             for stage in ("searches/*", "random-*", "scores/*")
             for name in ("checkpoint.pt", "record.json")
         ),
-        *((stage, "history.jsonl") for stage in ("searches/*", "scores/*")),  # magnitude logs no decision
     ],
 )
 def test_damaged_files(
@@ -108,6 +108,31 @@ def test_damaged_files(
     line = refused(*finished_run, "--out", out)
     assert str(file) in line
     assert "--force" in line
+
+
+@pytest.mark.parametrize("left", [None, b"", bytes(200), b'{"epoch": 1, "acc'])
+@pytest.mark.parametrize("stage", ["searches/*", "scores/*"])
+def test_a_damaged_history_is_made_again(
+    finished: Path, command: Any, tmp_path: Path, finished_run: list[str], stage: str, left: bytes | None
+) -> None:
+    """The checkpoint holds it: the stage goes on, and a report of a finished search draws its curve."""
+    out = tmp_path / "out"
+    shutil.copytree(finished, out)
+    (file,) = out.glob(f"{stage}/history.jsonl")
+    whole = file.read_bytes()
+    for is_finished in (True, False):
+        if left is None:
+            file.unlink(missing_ok=True)
+        else:
+            file.write_bytes(left)
+        if is_finished:
+            assert history(file) if stage == "searches/*" else True
+            continue
+        (file.parent / "record.json").unlink()
+        (run,) = out.glob("random-*")
+        (run / "record.json").unlink()
+        assert command(*finished_run, "--out", out).status == 0
+        assert file.read_bytes() == whole
 
 
 def test_what_a_damaged_checkpoint_says_can_be_done(

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from ..errors import BenchbedError
 from ..runtime.digest import first_difference
-from ..runtime.files import one_line, own_tag, write_atomic
+from ..runtime.files import append_line, make_folder, one_line, own_tag, write_atomic
 from ..runtime.folder import read_json
 from ..runtime.lock import lock, open_lock
 
@@ -48,7 +48,7 @@ class JobStore:
         self._own = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self._written, self._header = 0, dict[str, Any]()
         with one_line(path, "make"):
-            (path / "shards").mkdir(parents=True, exist_ok=True)
+            make_folder(path / "shards")
         file = path / "build.json"
         if not file.exists():
             if self.shards():
@@ -80,10 +80,8 @@ class JobStore:
         number, first = divmod(self._written, SHARD)
         lines = [{"header": header}] if first == 0 or header != self._header else []
         path = self.path / "shards" / f"{self._own}-{number:03d}.jsonl"
-        with one_line(path, "write"), open(path, "a") as file:
-            file.write("".join(_line(value) for value in [*lines, {**job._asdict(), **result}]))
-            file.flush()
-            os.fsync(file.fileno())
+        with one_line(path, "write"):
+            append_line(path, "".join(_line(value) for value in [*lines, {**job._asdict(), **result}]))
         self._written, self._header = self._written + 1, header
 
     def shards(self) -> list[Path]:

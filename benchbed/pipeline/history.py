@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import BenchbedError
+from ..runtime.folder import load_checkpoint
 from .record import amount
 
 
@@ -19,13 +20,32 @@ class Epoch(NamedTuple):
 
 
 def history(path: Path) -> list[Epoch]:
-    """The epochs of a search. Raises BenchbedError, naming the line, where it is damaged or missing."""
+    """The epochs of a search; from its checkpoint, which holds the same text, where the file is damaged or missing.
+
+    Raises BenchbedError, naming the file's line, where neither can be read.
+    """
     try:
-        lines = path.read_text().splitlines()
+        return _epochs(path, _text(path))
+    except BenchbedError:
+        try:
+            kept = load_checkpoint(path.with_name("checkpoint.pt"))["history"]
+        except BenchbedError:
+            kept = None
+        if not isinstance(kept, str):
+            raise
+    return _epochs(path, kept)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise BenchbedError(f"cannot read {path}: {getattr(error, 'strerror', None) or 'no text'}") from None
+
+
+def _epochs(path: Path, text: str) -> list[Epoch]:
     epochs: list[Epoch] = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(text.splitlines(), 1):
         try:
             raw = json.loads(line)
             if "epoch" in raw:  # whatever else a search may note between its epochs

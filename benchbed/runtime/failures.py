@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from .files import one_line
+from .files import append_line, make_folder, one_line
 
 
 class Failure(NamedTuple):
@@ -21,9 +21,8 @@ def note_failure(out: Path, failure: Failure, details: str = "") -> None:
     line = {**failure._asdict(), "time": round(time.time()), **({"details": details} if details else {})}
     path = out / "failures.jsonl"
     with one_line(path, "write"):
-        out.mkdir(parents=True, exist_ok=True)
-    with one_line(path, "write"), open(path, "a") as file:
-        file.write(json.dumps(line) + "\n")
+        make_folder(out)
+        append_line(path, json.dumps(line) + "\n")
 
 
 def failures(out: Path) -> tuple[list[Failure], str | None]:

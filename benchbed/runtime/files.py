@@ -42,6 +42,8 @@ def write_atomic(path: Path, data: bytes, tag: str = "") -> None:
 def atomic(path: Path, tag: str = "") -> Iterator[IO[bytes]]:
     """A file to write to, under a temporary name beside `path`; then syncs, renames. On any failure nothing is left.
 
+    What it returned from survives a power cut: the data is synced before the name refers to it, the folder after.
+
     A link is followed; what is there and no regular file, such as a device or a folder, is refused with BenchbedError.
     The temporary name is always the same, so that the next write also clears what a killed one left; the caller
     holds the folder's lock, or gives a `tag` that no other writer of this path has.
@@ -57,10 +59,40 @@ def atomic(path: Path, tag: str = "") -> Iterator[IO[bytes]]:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
+            sync_folder(path.parent)
         except BaseException:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
+
+
+def sync_folder(path: Path) -> None:
+    """Makes the names in a folder survive a power cut, where the file system can."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems refuse, and sync names by themselves
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def make_folder(path: Path) -> None:
+    """Makes the folder and those above it, and their names survive a power cut. Raises OSError."""
+    missing = [p for p in (path, *path.parents) if not p.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for made in missing:
+        sync_folder(made.parent)
+
+
+def append_line(path: Path, text: str) -> None:
+    """Appends to a file, which survives a power cut from then on. Raises OSError."""
+    is_new = not path.exists()
+    with open(path, "a") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    if is_new:
+        sync_folder(path.parent)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """The folder of one stage of a run: a lock, a history, a checkpoint, and last a record.
 
-`history.jsonl` gets a line per epoch or decision, appended and flushed. `checkpoint.pt` is replaced atomically and
-holds the history's length, so that a stage killed between the two resumes with a history that fits. `record.json` is
-written last, under a temporary name, and renamed: a record that exists is whole. `snapshots/` holds earlier
-checkpoints, where a search was asked to keep some.
+`history.jsonl` gets a line per epoch or decision, appended and flushed. `checkpoint.pt` is replaced atomically, synced,
+and holds all of the history's text, so that a stage goes on with a history that fits after a kill or a power cut: the
+file is a view of it. `record.json` is written last, when the history is synced, under a temporary name, and renamed: a
+record that exists is whole. `snapshots/` holds earlier checkpoints, where a search was asked to keep some.
 """
 
 import io
@@ -18,7 +18,7 @@ from typing import IO, Any
 import torch
 
 from ..errors import BenchbedError
-from .files import one_line, write_atomic
+from .files import one_line, sync_folder, write_atomic
 from .lock import lock, open_lock
 
 Tree = dict[str, Any]  # tensors, numbers, strings, lists, dicts: what torch.load(weights_only=True) gives back
@@ -90,6 +90,8 @@ class Folder:
                 if os.path.samestat(os.fstat(file.fileno()), os.stat(self.path / ".lock")):
                     break
             file.close()  # whoever held it removed the folder meanwhile
+        for made in self._made:
+            sync_folder(made.parent)
         self._lock = file
         file.truncate(0)
         file.write(str(os.getpid()))
@@ -129,6 +131,9 @@ class Folder:
         return read_json(path, self.needed, self.again) if path.exists() else None
 
     def finish(self, record: dict[str, Any]) -> None:
+        """Writes the record; what it stands for is on the disk before."""
+        with one_line(self.path, "write"), suppress(FileNotFoundError), open(self.path / "history.jsonl", "rb") as file:
+            os.fsync(file.fileno())
         write_json(self.path / "record.json", record)
 
     def log(self, values: dict[str, Any]) -> None:
@@ -139,10 +144,11 @@ class Folder:
             file.flush()
 
     def save(self, tree: Tree) -> None:
-        """Replaces the checkpoint; it remembers how long the history is now."""
+        """Replaces the checkpoint, which holds the history too."""
         history, buffer = self.path / "history.jsonl", io.BytesIO()
-        length = history.stat().st_size if history.exists() else 0
-        torch.save({"history": length, "tree": tree}, buffer)
+        with one_line(history, "read"):
+            text = history.read_text() if history.exists() else ""
+        torch.save({"history": text, "tree": tree}, buffer)
         write_atomic(self.path / "checkpoint.pt", buffer.getvalue())
 
     def keep(self, epoch: int) -> None:
@@ -154,21 +160,24 @@ class Folder:
         write_atomic(path, data)
 
     def load(self) -> Tree | None:
-        """The checkpoint's tree, or None; cuts the history back to the moment of the checkpoint."""
+        """The checkpoint's tree, or None; the history becomes again what it was at the checkpoint's moment."""
         path, history = self.path / "checkpoint.pt", self.path / "history.jsonl"
         with one_line(history, "write"):
             if not path.exists():
                 history.unlink(missing_ok=True)
                 return None
             saved = load_checkpoint(path)
-            length = history.stat().st_size if history.exists() else 0
-            if length < saved["history"]:
-                raise BenchbedError(
-                    f"{history} is damaged ({length} bytes where the checkpoint knows {saved['history']}): "
-                    f"remove it and checkpoint.pt, or run again with --force"
-                )
-            if length:
-                os.truncate(history, saved["history"])
+            known, there = saved["history"], history.read_bytes() if history.exists() else b""
+            if isinstance(known, int):  # of before 2026-12: its length alone
+                if len(there) < known:
+                    raise BenchbedError(
+                        f"{history} is damaged ({len(there)} bytes where the checkpoint knows {known}): "
+                        f"remove it and checkpoint.pt, or run again with --force"
+                    )
+                if there:
+                    os.truncate(history, known)
+            elif there != known.encode():
+                write_atomic(history, known.encode())
         tree: Tree = saved["tree"]
         return tree
 
@@ -179,7 +188,7 @@ def snapshot_path(search: Path, epoch: int) -> Path:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """{'history': bytes, 'tree': ...}. Raises BenchbedError if the file is damaged or missing."""
+    """{'history': its text, of older ones its length; 'tree': ...}. Raises BenchbedError if it is damaged or missing."""
     if not path.exists():
         raise damaged(path)
     with one_line(path, "read"):
@@ -189,7 +198,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             if (bad := archive.testzip()) is not None:
                 raise zipfile.BadZipFile(f"the checksum of {bad} does not match")
         saved = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-        if type(saved["history"]) is not int or not isinstance(saved["tree"], dict):
+        if type(saved["history"]) not in (int, str) or not isinstance(saved["tree"], dict):
             raise TypeError("its history or tree is of another type")
         return {"history": saved["history"], "tree": saved["tree"]}
     except Exception as error:  # a damaged pickle can fail in any way

@@ -17,7 +17,7 @@ from ..errors import BenchbedError
 from ..pipeline.many import Run, in_words, record_of
 from ..pipeline.record import Record
 from ..runtime.failures import Failure, failures
-from ..runtime.files import one_line, own_tag, write_atomic
+from ..runtime.files import make_folder, one_line, own_tag, write_atomic
 from ..runtime.folder import read_json
 from ..runtime.lock import held
 from ..runtime.machine import versions
@@ -49,7 +49,7 @@ def claim(out: Path, study: Study, extend: bool = False) -> None:
     extend: a study that holds every run of the folder's own takes it over.
     """
     with one_line(out, "write to"):
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
     path = out / "study.json"
     if path.exists():
         saved = read_study_file(out)

@@ -61,19 +61,40 @@ def test_history_without_a_checkpoint_begins_again(tmp_path: Path) -> None:
     assert not (tmp_path / "history.jsonl").exists()
 
 
-@pytest.mark.parametrize("left", [None, b'{"epo'])
-def test_a_history_shorter_than_its_checkpoint_is_refused(tmp_path: Path, left: bytes | None) -> None:
+@pytest.mark.parametrize("left", [None, b"", b'{"epo', b'{"epoch": 1}\n{"epoch": 2}\n', bytes(13)])
+def test_the_history_is_made_again_from_the_checkpoint(tmp_path: Path, left: bytes | None) -> None:
+    """Whatever a power cut has left of it."""
     history = tmp_path / "history.jsonl"
     with Folder(tmp_path) as folder:
         folder.log({"epoch": 1})
-        folder.save({})
+        folder.save({"a": 1})
+    if left is None:
+        history.unlink()
+    else:
+        history.write_bytes(left)
+    with Folder(tmp_path) as folder:
+        assert folder.load() == {"a": 1}
+    assert history.read_text() == '{"epoch": 1}\n'
+
+
+@pytest.mark.parametrize("left", [None, b'{"epo'])
+def test_a_history_shorter_than_an_older_checkpoint_says_is_refused(tmp_path: Path, left: bytes | None) -> None:
+    """Checkpoints from before they held the history know its length alone."""
+    history = tmp_path / "history.jsonl"
+    with Folder(tmp_path) as folder:
+        folder.log({"epoch": 1})
+    torch.save({"history": 13, "tree": {}}, tmp_path / "checkpoint.pt")
+    with Folder(tmp_path) as folder:
+        folder.log({"epoch": 2})
+        assert folder.load() == {}
+    assert history.read_text() == '{"epoch": 1}\n'
     if left is None:
         history.unlink()
     else:
         history.write_bytes(left)
     with Folder(tmp_path) as folder, pytest.raises(BenchbedError, match=r"history.jsonl is damaged .*--force"):
         folder.load()
-    assert left is None or history.read_bytes() == left  # not filled up with zeros
+    assert (history.read_bytes() if history.exists() else None) == left  # not filled up with zeros
 
 
 def test_clear_forgets_everything_but_the_lock_and_configuration(tmp_path: Path) -> None:
@@ -115,7 +136,7 @@ def test_any_damage_to_a_checkpoint_is_seen(tmp_path: Path) -> None:
             refused += 1
         else:
             assert torch.equal(found["tree"]["w"], tree["w"])
-            assert (found["tree"]["names"], found["history"]) == (tree["names"], 0)
+            assert (found["tree"]["names"], found["history"]) == (tree["names"], "")
     assert refused > 150
 
 
