@@ -9,6 +9,7 @@ from ..errors import BenchbedError
 from ..tables import store
 from ..tables.figures import DATASETS, Figure, refusal
 from ..tables.table import Table
+from ..tables.trusted import trusted
 
 DEFAULT_TABLE = "nb201"  # of the table objective, where no other is named
 # (space, task) -> the table that scores where nothing else is asked for, if this benchbed comes with it.
@@ -29,8 +30,8 @@ class TableConfig(BaseModel):
         return ["table", self.fingerprint, self.dataset]
 
     def open(self) -> Table:
-        """The table. Raises BenchbedError if it is no longer the one that the run was configured with."""
-        table = Table.open(self.name)
+        """The table, whole. Raises BenchbedError if it is no longer the one that the run was configured with."""
+        table = trusted(self.name)
         if table.fingerprint != self.fingerprint:
             raise BenchbedError(f"table {self.name} is not what it was when the run began: start the command again")
         return table
@@ -54,7 +55,7 @@ def table_config(raw: Mapping[str, Any], objective: str, space: str) -> TableCon
         if len(known) != 1:
             raise BenchbedError(f"table '{name}' needs a data set: add --dataset {'|'.join(known)}")
         (dataset,) = known
-    table = Table.open(name)
+    table = trusted(name)
     if table.meta["space"] != space:
         raise BenchbedError(f"table {name} is of the space {table.meta['space']}: it cannot score space '{space}'")
     for split in ("valid", "test"):

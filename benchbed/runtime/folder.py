@@ -188,7 +188,7 @@ def snapshot_path(search: Path, epoch: int) -> Path:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """{'history': its text, of older ones its length; 'tree': ...}. Raises BenchbedError if it is damaged or missing."""
+    """{'history': its text (older: its length), 'tree': ...}. Raises BenchbedError if it is damaged or missing."""
     if not path.exists():
         raise damaged(path)
     with one_line(path, "read"):

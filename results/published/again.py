@@ -89,9 +89,9 @@ def searches(folder: Path, tables: Sequence[Mapping[str, Any]]) -> list[str]:
     about = (
         f"{of['seeds']} seeds each, evaluations by 12 epochs, table {of['table'][:16]}; {where}. *Inside*: our mean "
         f"is within half a deviation of the printed one ({counts['inside']} figures inside, {counts['outside']} "
-        "outside); NATS-Bench's own figures could not be read, and stand nowhere here. The papers' searches read single "
-        "trainings of the official file and add a validation pass to the clock; the public exports hold means and "
-        "training seconds alone."
+        "outside); NATS-Bench's own figures could not be read, and stand nowhere here. The papers' searches read "
+        "single trainings of the official file and add a validation pass to the clock; the public exports hold means "
+        "and training seconds alone."
     )
     return ["", about, *text]
 
