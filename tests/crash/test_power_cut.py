@@ -43,7 +43,6 @@ searcher = "darts"
 selector = "magnitude"
 [tune]
 trials = 3
-storage = "journal:{out}/tune.log"
 [tune.space]
 "searcher.alpha_lr" = [0.01, 0.1]
 """
@@ -56,13 +55,11 @@ class Case(NamedTuple):
     kept: tuple[str, ...]
 
 
-def _study(text: str) -> Callable[[Path, Path], Path]:
-    def write(place: Path, out: Path) -> Path:
-        file = place / f"study-{out.parent.name}.toml"
-        file.write_text(text.replace("{out}", str(out)))
-        return file
-
-    return write
+def _study(text: str, place: Path) -> str:
+    """A study's file, which every start of the command is given."""
+    file = place / "study.toml"
+    file.write_text(text)
+    return str(file)
 
 
 CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|none~2|"
@@ -85,11 +82,11 @@ def _train(place: Path, out: Path) -> list[str]:
 
 
 def _sweep(place: Path, out: Path) -> list[str]:
-    return ["sweep", str(_study(GRID)(place, out)), "--out", str(out), "--quiet"]
+    return ["sweep", _study(GRID, place), "--out", str(out), "--quiet"]
 
 
 def _tune(place: Path, out: Path) -> list[str]:
-    return ["tune", str(_study(TUNE)(place, out)), "--out", str(out), "--quiet"]
+    return ["tune", _study(TUNE, place), "--storage", f"journal:{out / 'tune.log'}", "--out", str(out), "--quiet"]
 
 
 def _build(place: Path, out: Path) -> list[str]:
