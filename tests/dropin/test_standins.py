@@ -203,6 +203,31 @@ def test_what_is_refused_is_one_line_with_the_scripts(
     assert refusal.endswith("script.py, line 3)")
 
 
+def test_a_second_table_answers_the_size_space(python: Any, script: Any, nats_table: Table, size_table: Table) -> None:
+    file = script(
+        "from nats_bench import create\n"
+        "for space in ('tss', 'sss'):\n"
+        "    api = create(None, space, fast_mode=True, verbose=False)\n"
+        "    print(space, len(api), api[284], api.get_cost_info(284, 'cifar10', '12')['params'])\n"
+    )
+    tables = [word for table in (nats_table, size_table) for word in ("--table", file_of(table))]
+    done = python("-m", "benchbed.dropin", *tables, file)
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[:2] for line in done.stdout.splitlines()] == [["tss", "15625"], ["sss", "32768"]]
+    assert done.stderr == "".join(
+        f"benchbed: nats_bench is answered by table {t.name}\n" for t in (nats_table, size_table)
+    )
+    twice = python("-m", "benchbed.dropin", *tables, "--table", file_of(size_table), file)
+    assert (twice.returncode, twice.stdout) == (2, "")
+    assert twice.stderr.startswith(
+        f"benchbed: tables {size_table.name} and {size_table.name} are both of space nats-sss"
+    )
+    alone = python("-m", "benchbed.dropin", *tables[2:], file)
+    assert "no table of NAS-Bench-201 is given" in alone.stderr
+    assert "unknown table 'nb201'" in alone.stderr
+    assert alone.stderr.count("\n") == 1
+
+
 def test_bad_arguments_are_one_line(python: Any, script: Any, tmp_path: Path, nats_table: Table) -> None:
     file = script("print('ran')\n")
     (tmp_path / "bad.npz").write_bytes(file_of(nats_table).read_bytes()[:5000])
