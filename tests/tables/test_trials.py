@@ -293,6 +293,7 @@ def test_two_sources_of_single_trainings_do_not_mix(shared_data: Path, meta_arch
     assert not home.exists()
 
 
+@pytest.mark.usefixtures("unchecked")  # which number the check of types looks at is chance
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -306,7 +307,7 @@ def test_two_sources_of_single_trainings_do_not_mix(shared_data: Path, meta_arch
     ],
 )
 def test_numbers_that_a_table_cannot_hold_are_refused(
-    nats_cells: dict[int, Any], meta_archs: list[str], tmp_path: Path, home: Path, change: Any, said: str, unchecked: None
+    nats_cells: dict[int, Any], meta_archs: list[str], tmp_path: Path, home: Path, change: Any, said: str
 ) -> None:
     cell = copy.deepcopy(nats_cells[11])
     change(cell["200"]["all_results"]["cifar100", 777])
