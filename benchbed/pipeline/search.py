@@ -1,6 +1,6 @@
 """The first stage of a run, in a folder of its own and resumable: the supernet or the table is searched."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -62,31 +62,44 @@ def run_search(
             _check_finite(parts, f"epoch {epoch + 1}")
         except NonFiniteLoss as error:
             raise _diverged(error, parts, folder) from None
-        shown = None if config.supernet is None else config.supernet.history_images
-        shown = None if shown is None else min(shown, parts.objective.validation_images)
-        accuracy = stage.timed(partial(supernet_accuracy, parts, parts.searcher.evaluation, REPORT_PATHS, shown))
-        line = {
-            "epoch": epoch + 1,
-            **means,
-            "accuracy": accuracy,
-            **({} if shown is None else {"accuracy_images": shown}),
-            **parts.expected_cost(),
-            **parts.searcher.progress(),
-            "architecture": str(argmax_architecture(parts)),
-            "probabilities": [[round(x, 6) for x in row] for row in parts.searcher.probabilities().tolist()],
-            "seconds": stage.seconds,
-        }
+        line = _line(parts, stage, epoch + 1, means)
         stage.reached(done)
         stage.save({"epochs": done, "parts": parts.state(), **meter.spent()}, line)
         reporter.epoch(line)
         reporter.line(
-            f"epoch {epoch + 1:>3}/{epochs}  loss {means['loss']:.3f}  accuracy {accuracy:5.2f} %  "
+            f"epoch {epoch + 1:>3}/{epochs}  loss {means['loss']:.3f}  accuracy {line['accuracy']:5.2f} %  "
             f"{stage.seconds:5.0f} s  {line['architecture']}"
         )
     if meter.limit is not None and meter.steps < epochs * total and config.foreign is None:
         reporter.line(f"search {config.searcher.name}: cut in epoch {done} of {epochs}, budget {meter.limit} is spent")
+    record = _record(parts, stage, meter)
+    folder.finish(record)
+    return record
+
+
+def _line(parts: Parts, stage: Stage, epoch: int, means: Mapping[str, float]) -> dict[str, Any]:
+    """An epoch's line of the history; the accuracy is taken now, and is in the stage's seconds."""
+    supernet = parts.config.supernet
+    shown = None if supernet is None else supernet.history_images
+    shown = None if shown is None else min(shown, parts.objective.validation_images)
+    accuracy = stage.timed(partial(supernet_accuracy, parts, parts.searcher.evaluation, REPORT_PATHS, shown))
+    return {
+        "epoch": epoch,
+        **means,
+        "accuracy": accuracy,
+        **({} if shown is None else {"accuracy_images": shown}),
+        **parts.expected_cost(),
+        **parts.searcher.progress(),
+        "architecture": str(argmax_architecture(parts)),
+        "probabilities": [[round(x, 6) for x in row] for row in parts.searcher.probabilities().tolist()],
+        "seconds": stage.seconds,
+    }
+
+
+def _record(parts: Parts, stage: Stage, meter: Meter) -> dict[str, Any]:
+    """What a finished search keeps."""
     record = {
-        "config": config.search_key(),
+        "config": parts.config.search_key(),
         "supernet_accuracy": supernet_accuracy(parts, parts.searcher.evaluation, FINAL_PATHS),
         "supernet_mixture_accuracy": supernet_accuracy(parts, "mixture", 1),
         "supernet_sampled_accuracy": supernet_accuracy(parts, "sampled", FINAL_PATHS),
@@ -103,7 +116,6 @@ def run_search(
         record["skipped"] = broken
     if curve := parts.searcher.anytime():
         record["anytime"] = [list(point) for point in curve]
-    folder.finish(record)
     return record
 
 
