@@ -63,13 +63,14 @@ def test_every_image_goes_on(
     with mounted(disk, tmp_path / "mount") as at:
         env = {**child_env, "OMP_NUM_THREADS": str(torch.get_num_threads())}
         words = [sys.executable, "-m", "benchbed", *case.arguments(tmp_path, at / "out")]
-        child = subprocess.Popen(words, cwd=tmp_path, env=env, start_new_session=True, stderr=subprocess.PIPE)
-        while child.poll() is None:
-            if (at / "out").exists() and len(images) < count:
-                time.sleep(float(rng.exponential(0.1)))
-                images.append(_image(child, disk, tmp_path / f"cut-{len(images)}.img"))
-            time.sleep(0.002)
-        assert child.returncode == 0, child.stderr.read().decode() if child.stderr else ""
+        with (tmp_path / "said").open("w") as said:
+            child = subprocess.Popen(words, cwd=tmp_path, env=env, start_new_session=True, stdout=said, stderr=said)
+            while child.poll() is None:
+                if (at / "out").exists() and len(images) < count:
+                    time.sleep(float(rng.exponential(0.1)))
+                    images.append(_image(child, disk, tmp_path / f"cut-{len(images)}.img"))
+                time.sleep(0.002)
+        assert child.returncode == 0, (tmp_path / "said").read_text()
         images.append(_image(None, disk, tmp_path / "end.img"))  # the command has ended: what it said is there
         wanted = left(at / "out")
     assert len(images) > 2, "the command was too quick for images"
