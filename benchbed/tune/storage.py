@@ -22,7 +22,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, make_url
 
 from ..errors import BenchbedError
-from ..runtime.files import one_line
+from ..runtime.files import append_line, make_folder, one_line
 from ..runtime.lock import lock, open_lock
 from .samplers import experimental
 
@@ -105,9 +105,8 @@ def _journal(file: Path) -> BaseStorage:
     if not file.name:
         raise BenchbedError("tune: storage 'journal:' names no file: expected journal:FILE")
     with one_line(file, "write to"):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with open(file, "ab"):
-            pass
+        make_folder(file.parent)
+        append_line(file, "")  # its name outlives a power cut; Optuna syncs what it appends
     try:
         with open(file, "rb") as opened:  # Optuna reads over a last line that it cannot parse, until another follows
             first = opened.readline()

@@ -66,7 +66,7 @@ def test_the_headline(published: ModuleType) -> None:
 
 
 def test_our_cell_is_the_mean_of_its_lines(published: ModuleType, results: Callable[..., Any], tmp_path: Path) -> None:
-    page = published.page(TABLES, [results([80.0, 90.0, 91.0])], tmp_path)
+    page = published.page(TABLES, [results([80.0, 90.0, 91.0])], tmp_path, tmp_path)
     (row,) = [line for line in page.splitlines() if line.startswith("| DARTS+PT | 11.89")]
     assert "**87.00** (80.00 to" in row
     assert "3 seeds; as published; us, abacus, cpu, commit 0123456 ([page](../r.md))" in row
@@ -74,7 +74,7 @@ def test_our_cell_is_the_mean_of_its_lines(published: ModuleType, results: Calla
     rows = sum(len(table["rows"]) for table in TABLES)
     assert page.count("| not run yet |") == rows - 1
     assert f"Of {rows} rows 1 have" in page
-    one = published.page(TABLES, [results([80.0])], tmp_path)
+    one = published.page(TABLES, [results([80.0])], tmp_path, tmp_path)
     assert "**80.00**, 1 seed; as published" in one, "no interval of a single seed"
 
 
