@@ -169,11 +169,16 @@ def score(
     place = Path(out or "runs").absolute()
     if isinstance(results, str | Path):
         found = score_file(Path(results), str(table), dataset, place)
+    elif not hasattr(results, "to_csv"):
+        raise BenchbedError(f"results of type {type(results).__name__}: expected a CSV file or a pandas frame")
     else:
         with TemporaryDirectory(prefix="benchbed-score-") as scratch:
-            file = Path(scratch) / "results.csv"
+            file = Path(scratch) / "frame.csv"
             results.to_csv(file, index=False)
-            found = score_file(file, str(table), dataset, place)
+            try:
+                found = score_file(file, str(table), dataset, place)
+            except BenchbedError as error:
+                raise BenchbedError(str(error).replace(str(file), "the frame, written as CSV,")) from None
     ignored = [f"columns that are not read: {', '.join(found.ignored)}"] if found.ignored else []
     return Results(found.records, place, ignored)
 

@@ -23,6 +23,7 @@ from .tune import tune
 if TYPE_CHECKING:
     from ..results import Results
 
+GO_ON = ("run", "select", "train", "sweep", "tune", "study")  # commands that keep what they have done
 INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT
 
 app = typer.Typer(
@@ -268,7 +269,9 @@ def main() -> None:
         usage = getattr(error, "format_message", None)  # of the command-line parser; any other error is a bug
         _end(usage() if usage else _plugin_fault(error), 2)
     if status == INTERRUPTED:
-        _end("interrupted: everything up to the last finished epoch or decision is kept; the same command goes on", 130)
+        goes_on = sys.argv[1:2] in ([name] for name in GO_ON) or sys.argv[1:3] == ["table", "build"]
+        kept = ": everything up to the last finished epoch or decision is kept; the same command goes on"
+        _end(f"interrupted{kept if goes_on else ''}", INTERRUPTED)
     sys.exit(status if isinstance(status, int) else 0)
 
 

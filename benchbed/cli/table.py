@@ -89,12 +89,12 @@ def export(
     force: Force = False,
 ) -> None:
     """Write a table to a CSV file, which imports again: column arch, a column a figure, and what else there is."""
-    from ..tables import Table
     from ..tables.show import to_csv
+    from ..tables.trusted import trusted
 
     if file.exists() and not force:
         raise BenchbedError(f"{file} is there already: give another name, or --force to replace it")
-    print(f"{to_csv(Table.open(name), file):,} cells written to {file}")
+    print(f"{to_csv(trusted(name), file):,} cells written to {file}")
 
 
 @table_app.command()
@@ -156,9 +156,10 @@ def quality(
     from ..builder.page import write_page
     from ..builder.quality import quality as measure
     from ..builder.quality import text
-    from ..tables import Table, store
+    from ..tables import store
+    from ..tables.trusted import trusted
 
-    table, other = Table.open(name), None if reference is None else Table.open(reference)
+    table, other = trusted(name), None if reference is None else trusted(reference)
     if page is None:
         found = measure(table, other)
     else:
@@ -182,18 +183,18 @@ def whois(
     as_json: Json = False,
 ) -> None:
     """Which cells have these figures: `table whois 91.55 94.36 73.49 --table nb201`; or none, and the nearest."""
-    from ..tables import Table
     from ..tables.inverse import text
     from ..tables.inverse import whois as find
+    from ..tables.trusted import trusted
 
-    opened = Table.open(table)
+    opened = trusted(table)
     found = find(opened, figures, epochs, tolerance)
     if not as_json:
         return print(text(found, opened.name, most))
     cells = [
         {"architecture": str(c.architecture), "index": c.number, "equal": c.equal,
          "figures": [{"dataset": f.dataset, "split": f.split, "epochs": f.epochs, "value": v} for f, v in c.figures]}
-        for c in (found.cells or found.nearest)
+        for c in (found.cells or found.nearest[:most])
     ]  # fmt: skip
     print(json.dumps({"table": opened.name, "asked": [g.text for g in found.given], "cells": len(found.cells),
                       "found" if found.cells else "nearest": cells}, indent=2))  # fmt: skip
@@ -209,11 +210,12 @@ def query(
     as_json: Json = False,
 ) -> None:
     """One architecture's accuracy in a table: mean over seeds, their number, their spread."""
-    from ..tables import Table
     from ..tables.figures import Figure
+    from ..tables.notations import native
+    from ..tables.trusted import trusted
 
-    table = Table.open(name)
-    cell = table.space.parse(arch.strip())
+    table = trusted(name)
+    _, cell = table.space.resolve(native(arch.strip(), table.space))
     answer = table.answer(cell, dataset, split, epochs)
     if as_json:
         asked = {"table": table.name, "fingerprint": table.fingerprint, "architecture": str(cell)}
@@ -231,10 +233,10 @@ def query(
 
 def describe_in(name: str, space: str, cell: "Architecture", as_json: bool) -> dict[str, Any] | str:
     """What `describe` adds: the cell in a table and its neighbours, as JSON facts or as text."""
-    from ..tables import Table
     from ..tables.show import cell_facts, cell_text
+    from ..tables.trusted import trusted
 
-    table = Table.open(name)
+    table = trusted(name)
     if table.meta["space"] != space:
         raise BenchbedError(f"table {name} is of space {table.meta['space']}, and the architecture of {space}")
     return cell_facts(table, cell) if as_json else cell_text(table, cell)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import BenchbedError
 from ..space import Space
-from ..tables.table import Table
+from ..tables.trusted import trusted
 from .costs import AdditiveCost, WholeCost
 from .files import UNIT, read_entries, read_whole
 from .layout import Layout, layout_of
@@ -77,7 +77,7 @@ def _further(source: str, space: Space, name: str) -> WholeCost:
     where, colon, figure = source.removeprefix("table:").rpartition(":")
     if not colon:
         raise BenchbedError(f"cost '{source}': expected table:NAME:FIGURE, such as table:nb201:pixel3_latency")
-    table = Table.open(where)
+    table = trusted(where)
     if table.meta["space"] != name:
         raise BenchbedError(f"cost '{source}': table {table.name} is of space '{table.meta['space']}', not '{name}'")
     values = table.further(figure)

@@ -19,6 +19,7 @@ from ..space import Architecture
 from ..tables.csv_reader import Sheet
 from ..tables.notations import KEYS, native
 from ..tables.table import Table
+from ..tables.trusted import trusted
 from .config import identity
 from .record import GIVEN, UNKNOWN_SECONDS, Record
 from .score import TABLE_KEYS, scored_in
@@ -85,7 +86,7 @@ def score_file(file: Path, table: str, dataset: str | None, out: Path) -> Scored
     Raises BenchbedError for a bad file or table, and for an architecture that the table lacks, before anything is
     written.
     """
-    opened = Table.open(table)
+    opened = trusted(table)
     raw = {"table": table, **({} if dataset is None else {"dataset": dataset})}
     config = table_config(raw, "supernet", opened.meta["space"])
     assert config is not None

@@ -66,7 +66,15 @@ def table_config(raw: Mapping[str, Any], objective: str, space: str) -> TableCon
     return TableConfig(name=where, dataset=dataset, fingerprint=table.fingerprint)
 
 
-def gaps_of(config: TableConfig | None) -> str | None:
+def climbed(config: TableConfig | None, figure: str | None) -> str | None:
+    """What is to be known before a search on a further figure, else None."""
+    if config is None or figure is None:
+        return None
+    values = config.open().further(figure)
+    return f"figure '{figure}' goes from {values.min():g} to {values.max():g}: higher counts as better"
+
+
+def gaps_of(config: TableConfig | None, figure: str | None = None) -> str | None:
     """What is to be known before a search that a table with gaps scores, else None. Reads no test accuracy."""
     if config is None:
         return None

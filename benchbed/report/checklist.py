@@ -8,6 +8,7 @@ be the author's to answer, never guessed.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ..pipeline.record import GIVEN
 from .collect import Collection
 from .groups import RANDOM_SEARCH, Group
 
@@ -28,8 +29,24 @@ RELEASE, COMPARE, DETAILS = "Releasing code", "Comparing methods", "Reporting de
 
 
 def checklist(found: Collection, groups: Sequence[Group]) -> list[Item]:
-    """Every item, in the order of the publication."""
-    return [*_release(found), *_compare(found, groups), *_details(found)]
+    """Every item, in the order of the publication.
+
+    Of results that were read from a file nothing is known but what the file says: where there are some, no answer is a
+    whole yes.
+    """
+    ours = found._replace(records=[record for record in found.records if record.objective != GIVEN])
+    given = len(found.records) - len(ours.records)
+    if not given:
+        return [*_release(found), *_compare(found, groups), *_details(found)]
+    words = f"of {given} result(s) from a file nothing is known"
+    if not ours.records:
+        named = [*_release(found), *_compare(found, groups), *_details(found)]
+        return [item._replace(answer=OPEN, because=words) for item in named]
+    items = [*_release(ours), *_compare(ours, groups), *_details(ours)]
+    return [
+        item._replace(answer=PARTLY if item.answer == YES else item.answer, because=f"{item.because}; {words}")
+        for item in items
+    ]
 
 
 def _release(found: Collection) -> list[Item]:

@@ -10,7 +10,7 @@ from ..pipeline.again import as_given
 from ..pipeline.record import GIVEN, Record
 from ..runtime.files import toml_text
 from ..spaces.load import load_space
-from .groups import CONSTANT, RANDOM_SEARCH, UNIFORM, Group, Row, slug
+from .groups import CONSTANT, PURE_RANDOM, RANDOM_SEARCH, UNIFORM, Group, Row, slug
 
 LIKED = ("nor_conv_3x3", "sep_conv_3x3", "conv_3x3")  # the operation of a constant cell, where a space has it
 IDLE = ("none", "zero", "identity", "skip_connect", "noise")
@@ -48,9 +48,7 @@ def missing_controls(group: Group, place: Path, folder: Path) -> list[tuple[str,
     """
     there, model = {row.control for row in group.rows}, _model(group)
     if model is None:
-        lacking = {RANDOM_SEARCH: "random search at equal cost", CONSTANT: "a constant cell"}
-        return [(f"{words}: run any searcher with it, no run here is benchbed's", None)
-                for control, words in lacking.items() if control not in there]  # fmt: skip
+        return _for_others(group, place, folder)
     one, seeds = model.records[0], list(model.seeds)
     found: list[tuple[str, Command | None]] = []
     if RANDOM_SEARCH not in there:
@@ -68,6 +66,28 @@ def missing_controls(group: Group, place: Path, folder: Path) -> list[tuple[str,
             }
             words = f"the constant cell ({operation} everywhere)"
             found.append((words, _command(given, seeds, folder, f"{group.slug}-control-constant")))
+    return found
+
+
+def _for_others(group: Group, place: Path, folder: Path) -> list[tuple[str, Command | None]]:
+    """The controls of a group in which no run is benchbed's: on its table, by a random search of the dearest's cost."""
+    there, one = {row.control for row in group.rows}, group.rows[0].records[0]
+    seeds = sorted({record.seed for record in group.records})
+    table = {"table": one.config["table"]["name"], "dataset": one.config["table"]["dataset"]}
+    given = {"space": group.space, "objective": "table", **table, "out": str(place)}
+    found: list[tuple[str, Command | None]] = []
+    costs = [seconds for row in group.rows if (seconds := row.search_seconds()) > 0]  # NaN: not known
+    if RANDOM_SEARCH not in there and costs:
+        budget = {"searcher": {"name": PURE_RANDOM[0], "budget": max(costs)}, "selector": {"name": "magnitude"}}
+        words = f"random search on the table for {max(costs):,.0f} s, what the dearest method took"
+        found.append((words, _command(given | budget, seeds, folder, f"{group.slug}-control-random")))
+    elif RANDOM_SEARCH not in there:
+        found.append(("random search at equal cost: no method's seconds are known", None))
+    operation = constant_operation(group.space, group.space_options)
+    if CONSTANT not in there and operation is not None:
+        cell = {"searcher": {"name": UNIFORM}, "selector": {"name": "constant", "operation": operation}, "epochs": 1}
+        command = _command(given | cell, seeds, folder, f"{group.slug}-control-constant")
+        found.append((f"the constant cell ({operation} everywhere)", command))
     return found
 
 

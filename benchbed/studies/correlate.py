@@ -25,6 +25,7 @@ from ..stats.kendall import kendall
 from ..study import Files, Job, Lab, Records, Several, Study, StudyOptions, finished, last_probabilities
 from ..tables.figures import Figure
 from ..tables.table import Table
+from ..tables.trusted import trusted
 
 FORMS = ("params", "flops", "figure:NAME", "SPLIT@EPOCHS", "DATASET/SPLIT@EPOCHS", "TABLE:DATASET/SPLIT@EPOCHS",
          "alpha:SEARCH", "scores:RUN", "supernet:SEARCH", "supernet:SEARCH@N")  # fmt: skip
@@ -60,7 +61,7 @@ class Truth(NamedTuple):
 
 def truth_of(table: str, dataset: str) -> Truth:
     """The data set's test accuracies after the table's full training. Raises BenchbedError where there are none."""
-    opened = Table.open(table)
+    opened = trusted(table)
     figure = Figure(dataset, "test", opened.full_epochs)
     return Truth(opened, figure, opened.values(*figure).reshape(-1))
 
@@ -106,7 +107,7 @@ def _content(text: str) -> list[str]:
     if form in ("alpha", "scores", "supernet"):
         files = [Path(re.sub(r"@\d+$", "", rest)) / name for name in ("record.json", "history.jsonl")]
         return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.exists()]
-    return [Table.open(form).fingerprint] if rest and _FIGURE.fullmatch(rest) else []
+    return [trusted(form).fingerprint] if rest and _FIGURE.fullmatch(rest) else []
 
 
 def predictor(text: str, truth: Truth) -> np.ndarray:
@@ -129,7 +130,7 @@ def predictor(text: str, truth: Truth) -> np.ndarray:
     found = _FIGURE.fullmatch(rest if colon else text)
     if found is None:
         raise unknown("predictor", text, FORMS)
-    other = Table.open(form) if colon else table
+    other = trusted(form) if colon else table
     if other.meta["space"] != table.meta["space"]:
         raise BenchbedError(f"predictor '{text}': table {other.name} is of space {other.meta['space']}, the truth of "
                             f"{table.meta['space']}")  # fmt: skip

@@ -28,7 +28,7 @@ from ..stats.interval import Interval
 from ..streams import Streams
 from ..study import Comma, Distinct, Files, Job, Lab, Records, Seeds, Several, Study, StudyOptions, named_options
 from ..tables.figures import in_epochs
-from ..tables.table import Table
+from ..tables.trusted import trusted
 from ..typed import typed
 
 DESCENT_LR = 0.05  # Adam's, of the exact descent: the searchers' preset 'table'
@@ -145,7 +145,7 @@ class EstimatorsStudy(Study[Options]):
     few: ClassVar[dict[str, Any]] = {"draws": 2}
 
     def check(self) -> None:
-        opened = Table.open(self.options.table)
+        opened = trusted(self.options.table)
         space = TableObjective.of(opened, self.options.dataset).space
         for text in self.options.estimator:
             made(parse_estimator(text), space, 0)
@@ -157,7 +157,7 @@ class EstimatorsStudy(Study[Options]):
 
     @classmethod
     def measure(cls, lab: Lab, job: Job) -> dict[str, Any]:
-        opened = Table.open(job["table"])
+        opened = trusted(job["table"])
         objective = TableObjective.of(opened, job["dataset"])
         estimators, findings, sure = [parse_estimator(text) for text in job["estimator"]], [], []
         words = f"{job['dataset']} validation accuracy after {in_epochs(opened.full_epochs)} in table {opened.name}"

@@ -26,6 +26,7 @@ from ..streams import Streams
 from ..study import Files, Job, Lab, Records, Seeds, Several, Study, StudyOptions, named_options
 from ..tables.score import Ceiling, ceiling
 from ..tables.table import Table
+from ..tables.trusted import trusted
 from ..typed import typed
 
 WHOLE = Clock(0, 0, 1, 1)  # one step, which is all of the budget
@@ -99,7 +100,7 @@ def parse_entry(text: str, shared: Mapping[str, Any]) -> Entry:
 
 def only_fidelity(table: str, dataset: str) -> int | None:
     """The number of epochs of the table's validation accuracies where there is one number alone; None for several."""
-    found = Table.open(table).epochs(dataset, "valid")
+    found = trusted(table).epochs(dataset, "valid")
     return found[0] if len(found) == 1 else None
 
 
@@ -133,7 +134,7 @@ class TabularStudy(Study[Options]):
 
     def check(self) -> None:
         options = self.options
-        self.table = Table.open(options.table)
+        self.table = trusted(options.table)
         objective = TableObjective.of(self.table, options.dataset)
         lone = only_fidelity(options.table, options.dataset) if options.fidelity is None else options.fidelity
         shared = {key: v for key, v in (("budget", options.budget), ("fidelity", lone)) if v is not None}
@@ -150,7 +151,7 @@ class TabularStudy(Study[Options]):
 
     @classmethod
     def measure(cls, lab: Lab, job: Job) -> dict[str, Any]:
-        entry, objective = Entry(**job["entry"]), TableObjective.of(Table.open(job["table"]), job["dataset"])
+        entry, objective = Entry(**job["entry"]), TableObjective.of(trusted(job["table"]), job["dataset"])
         began = time.process_time()
         found = [search(entry, objective, seed)._asdict() for seed in job["seeds"]]
         return {"searches": found, "cpu": time.process_time() - began}

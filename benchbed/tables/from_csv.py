@@ -63,12 +63,14 @@ def read_csv(path: Path, draft: Draft, partial: bool) -> None:
         if (figure := figure_named(name)) is not None:
             draft.add(f"accuracy/{figure}", places, _accuracies(sheet, name, partial), source)
         elif not _other(sheet, name, places, draft, figures, partial):
-            if sheet.is_numeric(name) and "/" not in name:
+            if sheet.is_numeric(name) and name.strip() and "/" not in name:
                 draft.add(f"{FURTHER}{name}", places, sheet.numbers(name, gaps=True), source)
             else:
                 ignored.append(name)
     if ignored:
-        draft.notes.append(f"{source}: columns that are no numbers and not imported: {', '.join(ignored)}")
+        names = ", ".join(map(repr, ignored))
+        why = "a field is no number, or the name is empty or has a '/'"
+        draft.notes.append(f"{source}: columns that are not imported ({why}): {names}")
 
 
 def _refuse_gaps(path: Path, places: np.ndarray, draft: Draft) -> None:
@@ -93,18 +95,33 @@ def _places(sheet: Sheet, draft: Draft) -> np.ndarray:
     key = next(name for name in KEYS if name in sheet.header)
     texts = sheet.text(key)
     places = draft.places(texts, sheet.where)
-    columns = [sheet.text(name) for name in sheet.header if name not in KEYS]
+    for other in (name for name in KEYS if name in sheet.header and name != key):
+        apart = np.flatnonzero(draft.places(sheet.text(other), sheet.where) != places)
+        if apart.size:
+            raise BenchbedError(f"{sheet.where(int(apart[0]))}: columns {key} and {other} name different architectures")
+    columns = {name: sheet.text(name) for name in sheet.header if name not in KEYS}
     at: dict[int, int] = {}
     for i, place in enumerate(places.tolist()):
         earlier = at.setdefault(place, i)
-        if earlier != i and any(fields[i] != fields[earlier] for fields in columns):
-            same = "is" if texts[i] == texts[earlier] else "computes what the one does that is"
-            raise BenchbedError(f"{sheet.where(i)}: {texts[i][:200]} {same} on line {sheet.lines[earlier]} already, "
-                                "with other figures")  # fmt: skip
+        for name, fields in columns.items() if earlier != i else ():
+            if not _alike(fields[i], fields[earlier]):
+                same = "is" if texts[i] == texts[earlier] else "computes what the one does that is"
+                raise BenchbedError(
+                    f"{sheet.where(i)}: {texts[i][:200]} {same} on line {sheet.lines[earlier]} already, with other "
+                    f"figures ({name}: {fields[earlier][:30]} and {fields[i][:30]})"
+                )
     if len(at) < len(places):
         draft.notes.append(f"{sheet.path.name}: {len(places) - len(at):,} rows repeat another one and count once")
         sheet.keep(list(at.values()))
     return np.array(list(at), dtype=np.intp)
+
+
+def _alike(a: str, b: str) -> bool:
+    """Whether two fields say the same: the same text, or the same number."""
+    try:
+        return a == b or float(a) == float(b)
+    except ValueError:
+        return False
 
 
 def _in_index_order(sheet: Sheet, places: np.ndarray) -> np.ndarray:
@@ -116,9 +133,15 @@ def _in_index_order(sheet: Sheet, places: np.ndarray) -> np.ndarray:
 
 def _accuracies(sheet: Sheet, name: str, partial: bool) -> np.ndarray:
     values = sheet.numbers(name, gaps=partial)
-    check_percent(values, str(sheet.path), name)
-    if not partial and values.max() <= 1:
-        raise BenchbedError(f"{sheet.path}: {name} goes up to {values.max():g}: accuracies are read in percent")
+    if np.isnan(values).all():
+        raise BenchbedError(f"{sheet.path}: {name} holds no number")
+    if (wrong := np.flatnonzero((values < 0) | (values > 100))).size:
+        i = int(wrong[0])
+        raise BenchbedError(
+            f"{sheet.where(i)}: {name} holds {values[i]:g}, which is no percentage: expected a number from 0 to 100"
+        )
+    if 0 < np.nanmax(values) <= 1:
+        raise BenchbedError(f"{sheet.path}: {name} goes up to {np.nanmax(values):g}: accuracies are read in percent")
     return values
 
 
@@ -147,12 +170,16 @@ def _other(sheet: Sheet, name: str, places: np.ndarray, draft: Draft, figures: l
     if name in _COUNTS:
         _add_counts(draft, [f for f in figures if _COUNTS[name](f)], places, _counts(sheet, name), source)
     elif found := _SECONDS.fullmatch(name):
-        run = (dataset_named(found[1]), int(found[2]))
+        run, used = (dataset_named(found[1]), int(found[2])), False
         for figure in figures:
             # the run on all images, which has no column
             longer = draft.name == "nb201" and figure.dataset == "cifar10" and figure.split != "valid"
             if (figure.dataset, figure.epochs) == run and not longer:
                 draft.add(f"seconds/{figure}", places, _positive(sheet, name, partial), source)
+                used = True
+        if not used:
+            half = " of the run on half of the images" if draft.name == "nb201" and run[0] == "cifar10" else ""
+            draft.notes.append(f"{source}: {name} is not imported: the file has no figure{half} that it is the time of")
     elif found := _COST.fullmatch(name):
         _add_cost(sheet, name, dataset_named(found[1]), found[2], places, draft, partial)
     elif (found := _OF_FIGURE.fullmatch(name)) and (of := figure_named(found[1])) in figures:

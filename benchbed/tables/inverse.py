@@ -7,6 +7,7 @@ the given ones, each to the decimals that it is printed with, and nothing about 
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from math import isfinite
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -67,13 +68,15 @@ def given_figure(figure: str | float, tolerance: float | None = None) -> Given:
 
 
 def whois(
-    table: Table, figures: Sequence[str | float], epochs: int | None = None, tolerance: float | None = None
+    table: Table | str | Path, figures: Sequence[str | float], epochs: int | None = None, tolerance: float | None = None
 ) -> Found:
     """The cells of which each given accuracy is another figure, in whatever order they are given.
 
-    epochs: of the trainings, the full ones by default. tolerance: in points, in place of half of a figure's last
-    decimal. Raises BenchbedError for no figure or too many, one that is none, and epochs that the table does not have.
+    table: or its name, or its file. epochs: of the trainings, the full ones by default. tolerance: in points, in place
+    of half of a figure's last decimal. Raises BenchbedError for no figure or too many, one that is none, and epochs
+    that the table does not have.
     """
+    table = table if isinstance(table, Table) else Table.open(table)
     if tolerance is not None and not (isfinite(tolerance) and tolerance >= 0):
         raise BenchbedError(f"--tolerance {tolerance:g}: expected points of accuracy, at least 0")
     given = tuple(given_figure(figure, tolerance) for figure in figures)
@@ -159,7 +162,7 @@ def text(found: Found, table: str, most: int = 10) -> str:
             lines.append(f"and {count - most:,} more: --most {count} shows all, another figure leaves fewer")
     else:
         lines = [f"no cell of table {table} has {asked}; the nearest:"]
-        lines += [line for cell in found.nearest for line in _lines(found, cell)]
+        lines += [line for cell in found.nearest[:most] for line in _lines(found, cell)]
     return "\n".join([*lines, "", "That figures are equal says nothing about how they came to be so."])
 
 

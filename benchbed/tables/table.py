@@ -86,7 +86,12 @@ class Table:
             from ..spaces.nb201.space import NB201
 
             return NB201()
-        loaded: Space = import_module("benchbed.registry").load("space", name)()
+        try:
+            loaded: Space = import_module("benchbed.registry").load("space", name)()
+        except BenchbedError:
+            raise BenchbedError(
+                f"table {self.name} is of space '{name}', a plug-in that is not known here: add --plugin FILE"
+            ) from None
         return loaded
 
     @cached_property

@@ -1,6 +1,7 @@
 """Whether a table's content is what its fingerprint says, looked at once for a file as long as it stays the same.
 
-What is known is kept beside the imported tables, in `checked.json`: path, inode, size and time of the last change.
+Once a process; of large files (single trainings are gigabytes) what is known is kept beside the imported tables, in
+`checked.json`: path, inode, size and time of the last change.
 """
 
 import json
@@ -13,6 +14,7 @@ from . import store
 from .table import Table
 
 CHECKED = "checked.json"
+LARGE = 1 << 26  # bytes of a file that is remembered: 64 MB take a tenth of a second
 _MOST = 200  # files that are remembered
 _here: set[str] = set()  # what this process has looked at
 
@@ -21,8 +23,8 @@ def trusted(name: str | Path) -> Table:
     """The table, whole. Raises BenchbedError where its content was changed after it was made, and as `Table.open`."""
     table = Table.open(name)
     _, path = store.find(name)
-    key = _key(path, table.fingerprint)
-    if key in _here or key in _known():
+    key, is_large = _key(path, table.fingerprint), path.stat().st_size >= LARGE
+    if key in _here or (is_large and key in _known()):
         return table
     if not table.is_whole():
         raise BenchbedError(
@@ -30,7 +32,8 @@ def trusted(name: str | Path) -> Table:
             "of: it was changed after it was made; import its source again with 'table import --force'"
         )
     _here.add(key)
-    _remember(key)
+    if is_large:
+        _remember(key)
     return table
 
 

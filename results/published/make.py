@@ -24,10 +24,12 @@ from again import cells
 from evolution import explanations
 
 from benchbed.errors import BenchbedError
+from benchbed.pipeline.resolve import seed_range
 from benchbed.runtime.machine import made_with
 from benchbed.stats.interval import mean_interval
 from benchbed.studies.correlate import agreement, predictor, truth_of
 from benchbed.tables import Table
+from benchbed.tables.trusted import trusted
 
 HERE = Path(__file__).resolve().parent
 SEARCHERS = ("random-search", "regularised-evolution", "reinforce-search", "local-search", "optuna:sampler=tpe")
@@ -67,7 +69,13 @@ def main() -> None:
     parser.add_argument("--page-alone", action="store_true", help="compute nothing")
     given = parser.parse_args()
     if not given.page_alone:
-        table = Table.open(given.table)
+        try:
+            seed_range(f"0:{given.seeds}")
+            table = trusted(given.table)
+        except BenchbedError as error:
+            raise SystemExit(f"make.py: {error}") from None
+        if table.meta["space"] != "nb201":
+            raise SystemExit(f"make.py: table {given.table} is of space '{table.meta['space']}', expected nb201")
         conditions = made_with(torch.device("cpu")) | {"table": table.fingerprint, "seeds": given.seeds}
         write("searches.jsonl", [line for p in PROTOCOLS for line in searches(p, table, given)], conditions)
         write("correlations.jsonl", correlations(table), conditions)
@@ -89,7 +97,10 @@ def searches(of: Protocol, table: Table, given: argparse.Namespace) -> list[dict
     words = ["study", "tabular", "--table", given.table, "--dataset", of.dataset, "--budget", str(of.budget),
              "--seeds", f"0:{given.seeds}", "--workers", str(given.workers), "--out", str(out)]  # fmt: skip
     words += [word for searcher in SEARCHERS for word in ("--searcher", searcher)]
-    subprocess.run([sys.executable, "-m", "benchbed", *words], check=True, stdout=subprocess.DEVNULL)
+    print(f"searches by {of.paper}'s budget on {of.dataset}", file=sys.stderr, flush=True)
+    done = subprocess.run([sys.executable, "-m", "benchbed", *words], stdout=subprocess.DEVNULL)
+    if done.returncode != 0:
+        raise SystemExit(done.returncode)
     runs = [json.loads(line) for line in (out / "tabular.jsonl").read_text().splitlines()]
     datasets = [of.dataset] if of.paper == "nats" else list(table.datasets)
     lines = []

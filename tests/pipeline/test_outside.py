@@ -122,3 +122,26 @@ def test_columns_tables_and_data_sets_that_there_are_not(rows: Callable[..., Pat
         assert done.status == 2
         assert said in done.err
         assert done.err.count("\n") == 1
+
+
+def test_a_report_of_theirs_alone_claims_nothing_and_adds_the_controls(
+    rows: Callable[..., Path], command: Command
+) -> None:
+    command("score", rows(*((TEXTS[4000 + s], "m", s, 60) for s in range(3))), "--table", "nb201-digits")
+    assert command("report", "runs").status == 0
+    page = Path("runs/report/report.md").read_text()
+    assert page.count("not known from the records | of 3 result(s) from a file nothing is known") == 16
+    assert "| yes |" not in page
+    lines = [line for line in page.splitlines() if line.startswith("Control missing")]
+    assert "random search on the table for 60 s, what the dearest method took" in lines[0]
+    assert "the constant cell (nor_conv_3x3 everywhere)" in lines[1]
+    added = lines[1].partition("`python -m benchbed ")[2].rstrip("`")
+    assert command(*added.split(), "--quiet").status == 0
+    assert "2 rows" in command("report", "runs").out
+
+
+def test_what_is_no_frame(tmp_path: Path) -> None:
+    with pytest.raises(BenchbedError, match="results of type list: expected a CSV file or a pandas frame"):
+        benchbed.score([1, 2], "nb201-digits")  # type: ignore[arg-type]
+    with pytest.raises(BenchbedError, match=r"^the frame, written as CSV, has no column method"):
+        benchbed.score(pd.DataFrame({"arch": TEXTS[:1]}), "nb201-digits", out=tmp_path)

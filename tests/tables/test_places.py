@@ -244,3 +244,49 @@ def test_a_bad_json_file(content: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(BenchbedError, match=said) as refused:
         import_table([accuracies, tmp_path / "net.json"], "x", partial=True)
     assert "\n" not in str(refused.value)
+
+
+# -- what a stranger met -----------------------------------------------------------------------------------------------
+
+
+def _own(tmp_path: Path, text: str) -> Path:
+    (tmp_path / "own.csv").write_text(text)
+    return tmp_path / "own.csv"
+
+
+def test_an_empty_column_of_accuracies_leaves_no_table(tmp_path: Path, home: Path) -> None:
+    with pytest.raises(BenchbedError, match=r"own.csv: cifar10_test_200 holds no number"):
+        import_table([_own(tmp_path, f"arch,cifar10_test_200\n{all_strings()[0]},\n")], "own", partial=True)
+    assert not home.exists()
+
+
+def test_the_same_numbers_written_otherwise_are_the_same(tmp_path: Path) -> None:
+    a = all_strings()[0]
+    table = import_table([_own(tmp_path, f"arch,cifar10_test_200\n{a},90\n{a},90.00\n")], "own", partial=True)
+    assert table.query(a, "cifar10", "test", 200) == 90
+    with pytest.raises(BenchbedError, match=r"with other figures \(cifar10_test_200: 90 and 91\)"):
+        import_table([_own(tmp_path, f"arch,cifar10_test_200\n{a},90\n{a},91\n")], "no", partial=True)
+
+
+def test_two_columns_that_name_different_architectures(tmp_path: Path) -> None:
+    a, b = all_strings()[:2]
+    with pytest.raises(BenchbedError, match=r"own.csv line 2: columns arch and arch_str name different architectures"):
+        import_table([_own(tmp_path, f"arch,arch_str,cifar10_test_200\n{a},{b},90\n")], "no", partial=True)
+
+
+def test_what_is_not_imported_is_said(tmp_path: Path) -> None:
+    text = f",arch,cifar10_test_200,cifar10_train_seconds_200,a/b,who\n0,{all_strings()[0]},90,5,1,me\n"
+    notes = import_table([_own(tmp_path, text)], "own", partial=True).meta["notes"]
+    assert any("cifar10_train_seconds_200 is not imported: the file has no figure" in note for note in notes)
+    assert any("columns that are not imported" in note and "'', 'a/b', 'who'" in note for note in notes)
+
+
+def test_a_table_of_a_plugin_that_is_not_given_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_USER_FILES", {})
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(OWN)
+    registry.add_file(plugin)
+    import_table([write(tmp_path / "whole.csv", Grid(load_space("mine")).strings)], "whole", space="mine")
+    monkeypatch.setattr(registry, "_USER_FILES", {})
+    with pytest.raises(BenchbedError, match="of space 'mine', a plug-in that is not known here: add --pl"):
+        Table.open("whole").best("svhn", "test", 600)
