@@ -140,8 +140,8 @@ def correlations(folder: Path) -> list[str]:
     head = ("data set", "predictor", "n", "Kendall tau-b", "Spearman", "Kendall in the top 10 %")
     about = (
         "Kendall's tau-b and Spearman's rho over all cells, with 95 % bootstrap intervals; `figure:` names a column of "
-        "HW-NAS-Bench, of Jung et al.'s robust accuracies, or few-shot-NAS' accuracies by one supernet. No printed figure "
-        "of these pairs could be read in a paper's text, so none stands beside them."
+        "HW-NAS-Bench, of Jung et al.'s robust accuracies, or few-shot-NAS' accuracies by one supernet. No printed "
+        "figure of these pairs could be read in a paper's text, so none stands beside them."
     )
     text = ["", about, "", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for line in lines:
