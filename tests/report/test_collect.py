@@ -136,7 +136,10 @@ def test_records_of_two_versions_are_said_to_be_mixed_and_all_reported(runs: Pat
 @pytest.mark.parametrize("text", ["", "{", '{"epoch": 1}\n', '{"epoch": 1, "seconds": 1, "accuracy": "x"}\n'])
 def test_a_damaged_history_is_named_and_costs_its_curve_only(runs: Path, text: str) -> None:
     path = min(runs.glob("searches/*/history.jsonl"))
+    whole = collect(runs).histories[path.parent.name]
     path.write_text(text)
+    assert collect(runs).histories[path.parent.name] == whole  # from the checkpoint, which holds it too
+    path.with_name("checkpoint.pt").unlink()
     found = collect(runs)
     assert len(found.records) == 12
     assert path.parent.name not in found.histories
