@@ -190,7 +190,7 @@ def _resume(
 def test_a_run_survives_a_power_cut_anywhere(
     strace: None, tmp_path: Path, tiny_file: Path, child_env: dict[str, str], command: Command
 ) -> None:
-    go_through("run", 8, tmp_path, tiny_file, child_env, command)
+    go_through("run", 4, tmp_path, tiny_file, child_env, command)
 
 
 @pytest.mark.slow
