@@ -103,7 +103,7 @@ def page(
         "the published figures was measured here**; *read in* says in what text their digits were "
         f"checked. Of {rows} rows {len(ours)} have a figure of ours, with what differs from the published protocol.",
         "",
-        "Made by `python results/published/make.py`; the page alone by `page.py`, from "
+        "Made by `python results/published/make.py` (12 minutes on two cores); the page alone by `page.py`, from "
         "[published.toml](published.toml), [published.json](published.json) and the `.jsonl` files beside them.",
         "",
         "## Made again from the benchmark's table alone",
