@@ -25,18 +25,7 @@ from benchbed.pipeline.run import run_all
 from benchbed.runtime.folder import Folder, load_checkpoint
 from benchbed.runtime.options import RunOptions
 
-CHANGES = {"seconds", "peak_memory_bytes", "versions", "commit", "machine", "finished", "segments"}
-
-
-def steady(value: Any) -> Any:
-    """A record, history line or checkpoint without what may differ; tensors as bytes, to be compared bit for bit."""
-    if isinstance(value, dict):
-        return {key: steady(v) for key, v in value.items() if key not in CHANGES}
-    if isinstance(value, list | tuple):
-        return [steady(v) for v in value]
-    if isinstance(value, torch.Tensor):
-        return str(value.dtype), tuple(value.shape), value.contiguous().numpy().tobytes()
-    return value
+from .steady import steady
 
 
 def left(out: Path) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from .saved import keep_plugins
 from .score import TABLE_KEYS, score_by_table, trained
 from .search import SEARCH_KEYS, run_search
 from .select import run_selection
-from .tables import climbed, gaps_of
+from .tables import known_before
 
 
 def run_all(configs: list[RunConfig], options: RunOptions) -> list[Record]:
@@ -87,7 +87,7 @@ def run(
             return record
         parts = build(config, task, options.device, group)
         check_objective(parts)
-        if (known := (gaps_of if config.objective != "table" else climbed)(config.table, config.figure)) is not None:
+        if (known := known_before(config.table, config.objective, config.figure)) is not None:
             reporter.line(known)
         with group.folder(search_path, SEARCH_KEYS, options.wait) as search_folder:
             if options.force:  # both locks are held: nothing is thrown away for a run that is then refused

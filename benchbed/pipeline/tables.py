@@ -66,19 +66,17 @@ def table_config(raw: Mapping[str, Any], objective: str, space: str) -> TableCon
     return TableConfig(name=where, dataset=dataset, fingerprint=table.fingerprint)
 
 
-def climbed(config: TableConfig | None, figure: str | None) -> str | None:
-    """What is to be known before a search on a further figure, else None."""
-    if config is None or figure is None:
-        return None
-    values = config.open().further(figure)
-    return f"figure '{figure}' goes from {values.min():g} to {values.max():g}: higher counts as better"
-
-
-def gaps_of(config: TableConfig | None, figure: str | None = None) -> str | None:
-    """What is to be known before a search that a table with gaps scores, else None. Reads no test accuracy."""
+def known_before(config: TableConfig | None, objective: str, figure: str | None) -> str | None:
+    """What is to be known before a search, else None: what it climbs where that is a further figure, or that the table
+    that will score has gaps. Reads no test accuracy."""
     if config is None:
         return None
     table = config.open()
+    if figure is not None:
+        values = table.further(figure)
+        return f"figure '{figure}' goes from {values.min():g} to {values.max():g}: higher counts as better"
+    if objective == "table":  # which has none
+        return None
     gaps = table.gaps(config.dataset, "valid", table.full_epochs)
     return None if gaps is None else f"table {table.name} {gaps}: another one that is chosen has no score"
 

@@ -1,9 +1,12 @@
 """Which cell of the table that scored: of rows that always end at one, of published figures; and what is the most."""
 
+import numpy as np
+
 from ..errors import BenchbedError
-from ..tables.inverse import whois
+from ..tables.inverse import equal_to, given_figure
 from ..tables.score import Ceiling, ceiling
 from ..tables.table import Table
+from ..tables.trusted import trusted
 from .groups import Group, Row
 from .published import Published
 
@@ -14,7 +17,7 @@ def table_of(group: Group) -> Table | None:
         return None
     said = group.records[0].config.get("table") or {}
     try:
-        table = Table.open(said["name"])
+        table = trusted(said["name"])
         return table if table.fingerprint == said.get("fingerprint") else None
     except (BenchbedError, KeyError):
         return None
@@ -35,15 +38,15 @@ def cell_of_published(row: Published, table: Table | None, dataset: str) -> str:
     """
     if table is None or table.order is None or (row.deviation or 0) > 0:
         return ""
-    asked = [f"{value:.2f}" for value in (row.valid, row.test) if value is not None]
-    cells = [
-        cell
-        for cell in whois(table, asked).cells
-        if all(f.dataset == dataset for f, _ in cell.figures) and cell.figures[-1][0].split == "test"
-    ]
-    if len(cells) == 1:
-        return f"#{cells[0].number}"
-    return f"{len(cells)} cells" if cells else "none"
+    there = np.ones(len(table.places), dtype=bool)
+    for split, value in (("valid", row.valid), ("test", row.test)):
+        if value is not None:
+            asked = given_figure(f"{value:.2f}")
+            there &= equal_to(asked, table.values(dataset, split, table.full_epochs).reshape(-1))
+    places = np.flatnonzero(there)
+    if len(places) == 1:
+        return f"#{table.index(table.places.architecture(int(places[0])))}"
+    return f"{len(places)} cells" if len(places) else "none"
 
 
 def ceilings(group: Group, table: Table | None) -> list[Ceiling]:

@@ -16,6 +16,7 @@ from ..errors import BenchbedError
 from ..space import Architecture
 from .figures import Figure
 from .table import Table
+from .trusted import trusted
 
 MOST_FIGURES = 8  # of a question: more than a benchmark of three data sets has for one cell
 NEAREST = 3  # cells that are named where none has all figures
@@ -67,6 +68,12 @@ def given_figure(figure: str | float, tolerance: float | None = None) -> Given:
     return Given(text, value, 0.5 * 10.0 ** min(exponent, 0) if tolerance is None else tolerance)
 
 
+def equal_to(given: Given, values: np.ndarray) -> np.ndarray:
+    """bool: which values, in percent, the figure may have been written for; a missing one is none."""
+    close: np.ndarray = np.abs(values - given.value) <= given.tolerance + _SLACK
+    return close
+
+
 def whois(
     table: Table | str | Path, figures: Sequence[str | float], epochs: int | None = None, tolerance: float | None = None
 ) -> Found:
@@ -76,7 +83,7 @@ def whois(
     of half of a figure's last decimal. Raises BenchbedError for no figure or too many, one that is none, and epochs
     that the table does not have.
     """
-    table = table if isinstance(table, Table) else Table.open(table)
+    table = table if isinstance(table, Table) else trusted(table)
     if tolerance is not None and not (isfinite(tolerance) and tolerance >= 0):
         raise BenchbedError(f"--tolerance {tolerance:g}: expected points of accuracy, at least 0")
     given = tuple(given_figure(figure, tolerance) for figure in figures)

@@ -22,14 +22,19 @@ ROWS = "architectures"  # the array that holds a list's strings, in UTF-8
 
 
 class Places(ABC):
-    """shape: of an array with one entry an architecture. `strings` are native ones, by place."""
+    """shape: of an array with one entry an architecture. missing: how many architectures of the space have no place."""
 
     space: Space
     shape: tuple[int, ...]
-    strings: list[str]
+    missing: int = 0
 
     def __len__(self) -> int:
         return math.prod(self.shape)
+
+    @property
+    @abstractmethod
+    def strings(self) -> list[str]:
+        """The native strings, by place."""
 
     @abstractmethod
     def of(self, architecture: Architecture) -> int:
@@ -50,11 +55,6 @@ class Places(ABC):
     def choices(self) -> np.ndarray:
         """int16 (n, P): the operation numbers of every architecture, by place; -1 where a position is dropped."""
 
-    @property
-    def missing(self) -> int:
-        """How many architectures of the space have no place."""
-        return self.space.size() - len(self) if isinstance(self, Listed) else 0
-
 
 class Grid(Places):
     """Every architecture of a space without dropped positions."""
@@ -65,7 +65,7 @@ class Grid(Places):
         self._strides = np.cumprod((1, *reversed(self.shape[1:])))[::-1].astype(np.intp)
 
     @cached_property
-    def strings(self) -> list[str]:  # type: ignore[override]
+    def strings(self) -> list[str]:
         from ..spaces.nb201.space import NB201, all_strings
 
         if type(self.space) is NB201:
@@ -97,11 +97,16 @@ class Listed(Places):
 
     def __init__(self, space: Space, strings: Sequence[str]) -> None:
         """Raises BenchbedError for a string that is none of the space, or computes what an earlier one does."""
-        self.space, self.strings, self.shape = space, list(strings), (len(strings),)
-        self._architectures = [space.parse(text) for text in self.strings]
+        self.space, self.shape, self.missing = space, (len(strings),), space.size() - len(strings)
+        self._strings = list(strings)
+        self._architectures = [space.parse(text) for text in strings]
         self._at: dict[Hashable, int] = {space.canonical(one): i for i, one in enumerate(self._architectures)}
-        if len(self._at) < len(self.strings):
+        if len(self._at) < len(strings):
             raise BenchbedError("two of the table's architectures are the same")
+
+    @property
+    def strings(self) -> list[str]:
+        return self._strings
 
     def of(self, architecture: Architecture) -> int:
         return self._at.get(self.space.canonical(architecture), -1)

@@ -127,7 +127,7 @@ def _found(rows: Sequence[Mapping[str, Any]], printed: float = 0.30) -> str:
     if min(lows) > printed:
         return (
             f"Neither brings evolution's deviation to the printed {printed:.2f}: every interval lies above it. The "
-            "version of the file behind the paper remains as a cause that is not tried."
+            "version of the file behind the paper remains as a cause that was not tried."
         )
     return f"One of the intervals of evolution's deviation holds the printed {printed:.2f}."
 

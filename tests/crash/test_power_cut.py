@@ -20,11 +20,11 @@ import torch
 
 from benchbed.runtime.folder import load_checkpoint
 
+from ..steady import CHANGES, steady
 from .disk import KINDS, Disk, record, states
 
 Command = Callable[..., Any]
-CHANGES = {"seconds", "peak_memory_bytes", "versions", "commit", "machine", "finished", "segments", "started", "date",
-           "made_with", "time", "cpu"}  # fmt: skip
+ALSO = CHANGES | {"started", "date", "made_with", "time", "cpu"}
 TABLE = ("--objective", "table", "--table", "nb201-digits", "--epochs", "3", "--quiet")
 GRID = """
 objective = "table"
@@ -119,28 +119,17 @@ def strace(tmp_path_factory: pytest.TempPathFactory) -> None:
         pytest.skip(f"strace may not trace here: {done.stderr.strip()[:100]}")
 
 
-def steady(value: Any) -> Any:
-    """Without what differs from run to run; tensors as bytes."""
-    if isinstance(value, dict):
-        return {key: steady(v) for key, v in value.items() if key not in CHANGES}
-    if isinstance(value, list | tuple):
-        return [steady(v) for v in value]
-    if isinstance(value, torch.Tensor):
-        return str(value.dtype), tuple(value.shape), value.contiguous().numpy().tobytes()
-    return value
-
-
 def left(out: Path) -> dict[str, Any]:
     """The results below a folder: records, histories and last states by name; of tables the figures."""
     found: dict[str, Any] = {}
     for path in sorted(p for p in out.rglob("*") if p.is_file()):
         name = path.relative_to(out).as_posix()
         if path.name in ("record.json", "study.json"):
-            found[name] = steady(json.loads(path.read_text()))
+            found[name] = steady(json.loads(path.read_text()), ALSO)
         elif path.name == "history.jsonl":
-            found[name] = [steady(json.loads(line)) for line in path.read_text().splitlines()]
+            found[name] = [steady(json.loads(line), ALSO) for line in path.read_text().splitlines()]
         elif path.name == "checkpoint.pt":
-            found[name] = steady(load_checkpoint(path)["tree"])
+            found[name] = steady(load_checkpoint(path)["tree"], ALSO)
         elif path.suffix == ".npz" and ".build" not in name:
             with np.load(path) as table:
                 found[name] = {key: table[key].tobytes() for key in table if key.startswith("accuracy")}

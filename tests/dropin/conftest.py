@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import torch
 
@@ -20,6 +21,27 @@ from benchbed.tables import Table
 from benchbed.tables.importing import import_table
 
 Records = dict[int, dict[str, Any]]  # by official index: {'12': record, '200': record}
+
+
+def outcome(call: Callable[[], Any]) -> tuple[str, Any]:
+    """What a call gives, or what it raises; Python's `random` begins anew."""
+    random.seed(3)
+    try:
+        return "value", call()
+    except Exception as error:
+        return "raised", error
+
+
+def same(theirs: Any, ours: Any, ordered: bool = True) -> bool:
+    """Equal to the last bit, and of the same type all the way down."""
+    if isinstance(theirs, dict):
+        keys = list(theirs) == list(ours) if ordered else theirs.keys() == ours.keys()
+        return keys and all(same(v, ours[k], ordered) for k, v in theirs.items())
+    if isinstance(theirs, list | tuple):
+        return len(theirs) == len(ours) and all(same(a, b, ordered) for a, b in zip(theirs, ours, strict=True))
+    if isinstance(theirs, np.ndarray):
+        return theirs.dtype == ours.dtype and np.array_equal(theirs, ours)
+    return type(theirs) is type(ours) and theirs == ours
 
 
 class Pair(NamedTuple):

@@ -4,14 +4,13 @@ Where the two differ on purpose, see test_deviations.
 """
 
 import copy
-import random
-from collections.abc import Callable
 from functools import partial
 from itertools import product
 from typing import Any
 
-import numpy as np
 import pytest
+
+from .conftest import outcome, same
 
 REAL = (0, 11, 284)
 CELLS = (*REAL, 3, 7, 500, 1462, 9930, 15624)
@@ -26,27 +25,6 @@ pytestmark = pytest.mark.usefixtures("unchecked")
 @pytest.fixture(params=PACKAGES)
 def pair(request: pytest.FixtureRequest) -> Any:
     return request.getfixturevalue(request.param)
-
-
-def outcome(call: Callable[[], Any]) -> tuple[str, Any]:
-    """What a call gives, or what it raises; Python's `random` begins anew."""
-    random.seed(3)
-    try:
-        return "value", call()
-    except Exception as error:
-        return "raised", error
-
-
-def same(theirs: Any, ours: Any, ordered: bool = True) -> bool:
-    """Equal to the last bit, and of the same type all the way down."""
-    if isinstance(theirs, dict):
-        keys = list(theirs) == list(ours) if ordered else theirs.keys() == ours.keys()
-        return keys and all(same(v, ours[k], ordered) for k, v in theirs.items())
-    if isinstance(theirs, list | tuple):
-        return len(theirs) == len(ours) and all(same(a, b, ordered) for a, b in zip(theirs, ours, strict=True))
-    if isinstance(theirs, np.ndarray):
-        return theirs.dtype == ours.dtype and np.array_equal(theirs, ours)
-    return type(theirs) is type(ours) and theirs == ours
 
 
 def agree(pair: Any, method: str, *arguments: Any, **named: Any) -> str:

@@ -1,11 +1,11 @@
 """NATS-Bench's size space: the drop-in against the package, on networks written here and on the official sample."""
 
-import random
-from collections.abc import Callable
 from itertools import product
 from typing import Any
 
 import pytest
+
+from .conftest import outcome, same
 
 DATASETS = ("cifar10-valid", "cifar10", "cifar100", "ImageNet16-120")
 HPS = ("01", "12", "90")
@@ -22,24 +22,6 @@ def pair(request: pytest.FixtureRequest) -> Any:
 @pytest.fixture
 def indexes(pair: Any) -> list[int]:
     return sorted(pair.ours.evaluated_indexes)
-
-
-def outcome(call: Callable[[], Any]) -> tuple[str, Any]:
-    """What a call gives, or what it raises; Python's `random` begins anew."""
-    random.seed(3)
-    try:
-        return "value", call()
-    except Exception as error:
-        return "raised", error
-
-
-def same(theirs: Any, ours: Any) -> bool:
-    """Equal to the last bit, and of the same type all the way down; of a dict also in the same order."""
-    if isinstance(theirs, dict):
-        return list(theirs) == list(ours) and all(same(theirs[key], ours[key]) for key in theirs)
-    if isinstance(theirs, list | tuple):
-        return len(theirs) == len(ours) and all(map(same, theirs, ours))
-    return type(theirs) is type(ours) and theirs == ours
 
 
 def agree(pair: Any, method: str, *arguments: Any, **named: Any) -> str:
