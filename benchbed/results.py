@@ -1,5 +1,6 @@
 """What runs came to, in Python: a sequence of records with a frame, a summary, a paired comparison and plots."""
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
@@ -35,7 +36,9 @@ class Comparison(NamedTuple):
 
     n: pairs; mean, low, high: of the difference and its 95 % interval (`benchbed.stats.interval.mean_interval`), in the
     figure's unit; p: paired permutation test, p_rank: Wilcoxon's signed-rank test, two-sided; delta: Cliff's, from -1
-    to 1; wins: pairs where `a` is greater; differences: by seed.
+    to 1; greater, same, less: the probabilities that `a` is greater or less by more than the rope, or neither, by the
+    Bayesian signed-rank test (`benchbed.stats.bayes.signed_rank`); wins: pairs where `a` is greater; differences: by
+    seed. Of one pair, or of pairs that are all equal, no test says anything: NaN.
     """
 
     a: str
@@ -48,14 +51,24 @@ class Comparison(NamedTuple):
     p: float
     p_rank: float
     delta: float
+    greater: float
+    same: float
+    less: float
     wins: int
     differences: dict[int, float]
 
     def __str__(self) -> str:
         unit = UNITS.get(self.figure, f"points of {self.figure.replace('_', ' ')}")
-        inside = "no interval of one pair" if self.n < 2 else f"95 % interval {self.low:+.2f} to {self.high:+.2f}"
+        said = f"{self.a} minus {self.b}: {self.mean:+.2f} {unit}"
+        if self.n < 2:
+            return f"{said} (one pair: no interval and no test)"
+        if math.isnan(self.p):
+            return f"{said} (equal in all {self.n} pairs: no interval and no test)"
+        flat = math.isnan(self.low)
+        inside = "all differences equal" if flat else f"95 % interval {self.low:+.2f} to {self.high:+.2f}"
         tests = f"{self.n} pairs, {self.wins} won, p = {self.p:.3g} by permutation, {self.p_rank:.3g} by Wilcoxon"
-        return f"{self.a} minus {self.b}: {self.mean:+.2f} {unit} ({inside}; {tests})"
+        rope = f", {self.same:.2f} the same" if self.same else ""
+        return f"{said} ({inside}; {tests}; probability of being greater {self.greater:.2f}{rope})"
 
 
 class Results(Sequence[Record]):
@@ -168,17 +181,25 @@ class Results(Sequence[Record]):
             [name for name in wanted if name in ALWAYS or not (found[name].isna() | (found[name] == "")).all()]
         ]
 
-    def compare(self, a: "str | Results", b: "str | Results", figure: str = "test_accuracy") -> Comparison:
+    def compare(
+        self, a: "str | Results", b: "str | Results", figure: str = "test_accuracy", rope: float = 0.0
+    ) -> Comparison:
         """`a` minus `b`, paired by seed. A side is a searcher, a selector, `"darts x perturb"`, or a Results.
 
-        Raises BenchbedError where a name fits no record, where it fits several of one seed, and without a shared seed.
+        rope: differences up to this, in the figure's unit, are held to be the same by the Bayesian test.
+
+        Raises BenchbedError where a name fits no record, where it fits several of one seed, without a shared seed, and
+        for a rope that is negative.
         """
         from .report.groups import comparable
+        from .stats.bayes import signed_rank
         from .stats.interval import mean_interval
-        from .stats.paired import cliffs_delta, permutation, wilcoxon
+        from .stats.paired import cliffs_delta, differ, permutation, wilcoxon
 
         if figure not in FIGURES:
             raise unknown("figure to compare", figure, FIGURES)
+        if not 0 <= rope < math.inf:
+            raise BenchbedError(f"rope {rope}: expected 0 or more, in the unit of {figure}")
         (one, x), (two, y) = (self._side(side, figure) for side in (a, b))
         kinds = {comparable(record) for record in (*x.values(), *y.values())}
         if len(kinds) > 1:
@@ -192,10 +213,13 @@ class Results(Sequence[Record]):
             )
         u, v = ([float(getattr(side[seed], figure)) for seed in shared] for side in (x, y))
         differences = [p - q for p, q in zip(u, v, strict=True)]
-        i = mean_interval(differences)
+        i, tests = mean_interval(differences), (math.nan,) * 6
+        if i.n > 1 and differ(differences):
+            tests = (permutation(differences).p, wilcoxon(differences).p, cliffs_delta(u, v),
+                     *signed_rank(differences, rope))  # fmt: skip
         return Comparison(
-            one, two, figure, i.n, i.mean, i.low, i.high, permutation(differences).p, wilcoxon(differences).p,
-            cliffs_delta(u, v), sum(d > 0 for d in differences), dict(zip(shared, differences, strict=True)),
+            one, two, figure, i.n, i.mean, i.low, i.high, *tests, sum(d > 0 for d in differences),
+            dict(zip(shared, differences, strict=True)),
         )  # fmt: skip
 
     def _side(self, side: "str | Results", figure: str) -> tuple[str, dict[int, Record]]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from benchbed.report.markdown import in_words
 from benchbed.stats.interval import mean_interval
 from benchbed.stats.paired import permutation
 
@@ -58,7 +59,7 @@ def difference(one: dict[int, dict[str, Any]], other: dict[int, dict[str, Any]])
     """The mean of `one` minus `other` over their seeds, its 95 % interval, and the p of the permutation test."""
     points = [one[seed]["test_accuracy"] - other[seed]["test_accuracy"] for seed in sorted(one)]
     i = mean_interval(points)
-    return f"{i.mean:+.2f} ({i.low:+.2f} to {i.high:+.2f}) | {permutation(points).p:.3f}"
+    return f"{in_words(i, signed=True)} | {permutation(points).p:.3f}"
 
 
 def operations(of_seed: dict[int, dict[str, Any]]) -> str:

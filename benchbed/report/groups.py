@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..pipeline.record import Record
+from ..stats.bayes import signed_rank
 from ..stats.interval import Interval, mean_interval
-from ..stats.paired import holm, permutation
+from ..stats.paired import differ, holm, permutation
 from ..tables.figures import in_epochs
 from .collect import settings
 
@@ -31,7 +32,8 @@ class Row(NamedTuple):
     """One setting: a searcher and a selector with their options, over seeds.
 
     note: the settings in which it differs from other rows of the same two names. control: which control it is, or ''.
-    p: of the paired test against the best row, corrected; NaN for the best itself and where no two seeds are shared.
+    p: of the paired test against the best row, corrected; better: the probability that the best row is better, by the
+    Bayesian signed-rank test; both NaN for the best itself and where no two seeds are shared.
     """
 
     searcher: str
@@ -41,6 +43,7 @@ class Row(NamedTuple):
     records: tuple[Record, ...]  # by seed
     accuracy: Interval
     p: float = math.nan
+    better: float = math.nan
     pairs: int = 0  # seeds shared with the best row
     best: bool = False
 
@@ -281,16 +284,18 @@ def _tested(rows: Sequence[Row]) -> list[Row]:
     """
     best = next((row for row in rows if any(_shared(row, other) for other in rows if other is not row)), rows[0])
     others = [row for row in rows if row is not best]
-    found: dict[int, tuple[float, int]] = {}
+    found: dict[int, tuple[float, float, int]] = {}
     for number, row in enumerate(others):
         shared = _shared(best, row)
         if shared:
             a, b = best.seeds, row.seeds
             differences = [a[s].test_accuracy - b[s].test_accuracy for s in shared]
-            found[number] = (permutation(differences, RESAMPLES).p, len(shared))
-    corrected = dict(zip(found, holm([p for p, _ in found.values()]), strict=True)) if found else {}
+            better = signed_rank(differences).better if differ(differences) else math.nan
+            found[number] = (permutation(differences, RESAMPLES).p, better, len(shared))
+    corrected = dict(zip(found, holm([p for p, *_ in found.values()]), strict=True)) if found else {}
     tested = [
-        row._replace(p=corrected[i], pairs=found[i][1]) if i in corrected else row for i, row in enumerate(others)
+        row._replace(p=corrected[i], better=found[i][1], pairs=found[i][2]) if i in corrected else row
+        for i, row in enumerate(others)
     ]
     tested.insert(rows.index(best), best._replace(best=True))
     return tested

@@ -13,9 +13,9 @@ K = TypeVar("K", bound=Hashable)
 
 
 def in_words(i: Interval, signed: bool = False, digits: int = 2) -> str:
-    """A mean with its 95 % interval, where there is one: `4.21 (3.90 to 4.55)`."""
+    """A mean with its 95 % interval, or why it has none: `4.21 (3.90 to 4.55)`, `4.21 (all equal)`."""
     form = f"{'+' if signed else ''}.{digits}f"
-    return f"{i.mean:{form}}" + (f" ({i.low:{form}} to {i.high:{form}})" if math.isfinite(i.low + i.high) else "")
+    return f"{i.mean:{form}}" + (f" ({i.span(form)})" if i.n > 1 else "")
 
 
 def mean_in_words(values: Iterable[float], signed: bool = False, digits: int = 2) -> str:
@@ -42,7 +42,16 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[s
 
 
 def json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
-    return "".join(json.dumps(row) + "\n" for row in rows)
+    """A line a row; a number that is not there, NaN, is null."""
+    return "".join(json.dumps(_without_nan(row), allow_nan=False) + "\n" for row in rows)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nan(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(one) for one in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def write_files(place: Path, files: Mapping[str, str | bytes]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..pipeline.record import GIVEN
-from ..stats.interval import FEW, FEW_SEEDS
+from ..stats.interval import Interval
 from ..tables.score import Ceiling
 from .groups import LEVEL, RANDOM_SEARCH, RESAMPLES, Group, Row
 from .which import ceilings, cell_of, table_of
@@ -27,7 +27,7 @@ def frame(groups: Iterable[Group], with_ceilings: bool = False) -> "pd.DataFrame
     searcher would end at.
 
     Accuracies, deviation, interval and regret in percent or points, seconds and hours of the search and selection
-    (means), p after Holm against the group's best.
+    (means), p after Holm against the group's best, p_best_better the probability that the best is better.
     """
     import pandas as pd
 
@@ -42,7 +42,7 @@ def frame(groups: Iterable[Group], with_ceilings: bool = False) -> "pd.DataFrame
 
 def _ceiling(of: Ceiling) -> dict[str, Any]:
     """What stands in the row of a ceiling in place of a method's figures."""
-    nothing = dict.fromkeys(("deviation", "low", "high", "p", "median_rank", "cost", "cost_deviation",
+    nothing = dict.fromkeys(("deviation", "low", "high", "p", "p_best_better", "median_rank", "cost", "cost_deviation",
                              "search_seconds", "search_hours"), math.nan)  # fmt: skip
     return {
         **nothing, "searcher": of.name, "selector": "", "settings": "", "control": CEILING, "cell": "", "n": 0,
@@ -68,6 +68,7 @@ def _figures(group: Group, row: Row, table: "Table | None") -> dict[str, Any]:
         "low": row.accuracy.low,
         "high": row.accuracy.high,
         "p": row.p,
+        "p_best_better": row.better,
         "pairs": row.pairs,
         "best": row.best,
         "not_worse": row.not_worse,
@@ -107,6 +108,21 @@ def _accuracy(row: dict[str, Any]) -> str:
     return f"{row['mean']:.2f}{spread}"
 
 
+def _interval(row: dict[str, Any]) -> str:
+    """A dash of one seed, whose n says so."""
+    if row["n"] < 2:
+        return "-"
+    return Interval(row["n"], row["mean"], row["deviation"], row["low"], row["high"]).span()
+
+
+def _p(row: dict[str, Any]) -> str:
+    if math.isnan(row["p"]):
+        return "-"
+    if math.isnan(row["p_best_better"]):  # every pair is equal
+        return "equal"
+    return f"{row['p']:.3f}" if row["p"] >= 0.001 else "< 0.001"
+
+
 def _cost(row: dict[str, Any]) -> str:
     spread = "" if math.isnan(row["cost_deviation"]) else f" ± {row['cost_deviation']:.3g}"
     return "-" if math.isnan(row["cost"]) else f"{row['cost']:.4g}{spread}"
@@ -122,8 +138,9 @@ COLUMNS = (
     Column("cell", lambda r: str(r["cell"])),
     Column("n", lambda r: str(r["n"] or "-")),
     Column(ACCURACY, _accuracy),
-    Column("95 % interval", lambda r: "-" if math.isnan(r["low"]) else f"{r['low']:.2f} to {r['high']:.2f}"),
-    Column("p", lambda r: "-" if math.isnan(r["p"]) else f"{r['p']:.3f}" if r["p"] >= 0.001 else "< 0.001"),
+    Column("95 % interval", _interval),
+    Column("p", _p),
+    Column("P(best better)", lambda r: number(r["p_best_better"])),
     Column("regret", lambda r: number(r["regret"])),
     Column("median rank", lambda r: number(r["median_rank"], 0)),
     Column("cost", _cost),
@@ -202,11 +219,9 @@ def caption(group: Group) -> str:
     """What the figures are, and which test says what is underlined."""
     seeds = sorted({row.accuracy.n for row in group.rows})
     many = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    parts = [f"{group.title}. Mean test accuracy ± sample deviation over n = {many} seeds, 95 % bootstrap interval."]
+    parts = [f"{group.title}. Mean test accuracy ± sample deviation over n = {many} seeds, 95 % t interval."]
     if seeds == [1]:
         parts = [f"{group.title}. Test accuracy of one seed: without a second there is no deviation and no test."]
-    if FEW > seeds[0] > 1:
-        parts.append(FEW_SEEDS)
     if group.comparisons:
         untested = [row.name for row in group.rows if not row.best and math.isnan(row.p)]
         if untested:
@@ -214,7 +229,8 @@ def caption(group: Group) -> str:
         parts.append(
             "Bold: the best mean that can be tested. p: two-sided paired permutation test against it over shared seeds "
             f"(exact up to 20, else {RESAMPLES:,} draws), Holm's correction for {group.comparisons} comparison(s). "
-            f"Underlined: not significantly worse, p > {LEVEL:g}."
+            f"Underlined: not significantly worse, p > {LEVEL:g}. P(best better): the probability that the best is "
+            "better than the row, by the Bayesian signed-rank test over the same pairs."
         )
         if group.least_p > LEVEL:
             parts.append(

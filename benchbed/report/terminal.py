@@ -12,7 +12,7 @@ from rich.table import Column, Table
 from ..pipeline.record import Record
 from ..runtime.typed_command import typed_command
 from ..space import Space
-from ..stats.interval import FEW, FEW_SEEDS, mean_interval
+from ..stats.interval import mean_interval
 from ..tables.figures import in_epochs
 from .draw import text_drawing
 from .tables import number
@@ -127,7 +127,7 @@ def _collapsed(facts: Mapping[str, Any]) -> str:
 
 
 def grid_summary(records: Sequence[Record], console: Console, full: Mapping[str, "FullSearch"] = NOT_TIMED) -> None:
-    """Several runs: per pairing the mean, deviation and 95 % bootstrap interval of the test accuracy over seeds.
+    """Several runs: per pairing the mean, deviation and 95 % interval of the test accuracy over seeds.
 
     Where a table scored, also the median regret over seeds, in points below its best cell. full: by searcher, what a
     search at the paper's size would take.
@@ -153,7 +153,7 @@ def grid_summary(records: Sequence[Record], console: Console, full: Mapping[str,
             str(i.n),
             f"{i.mean:.2f}",
             "" if i.n < 2 else f"{i.deviation:.2f}",
-            "" if i.n < 2 else f"{i.low:.2f} to {i.high:.2f}",
+            "" if i.n < 2 else i.span(),
             *([f"{median(r.regret for r in group if r.regret is not None):.2f}"] if by_table else []),
             *([f"{sum(cost['chosen'] for r in group if (cost := r.cost)) / i.n:.4g}"] if paid else []),
             f"{sum(free) / len(free):.0%}" if free else "",
@@ -162,8 +162,6 @@ def grid_summary(records: Sequence[Record], console: Console, full: Mapping[str,
             *([f"{full[searcher].hours:.1f}"] if searcher in full else []),
         )
     console.print(table)
-    if FEW > len({r.seed for r in records}) > 1:
-        console.print(FEW_SEEDS)
     if simulated := dict.fromkeys(r.searcher for r in records if r.simulated_seconds is not None):
         console.print(f"search s of {', '.join(simulated)}: the table's seconds of the trainings that it bought")
     for found in full.values():
@@ -202,7 +200,7 @@ def paired_summary(records: Sequence[Record], console: Console) -> None:
                 other,
                 str(i.n),
                 f"{i.mean:+.2f}",
-                f"{i.low:+.2f} to {i.high:+.2f}",
+                i.span("+.2f"),
                 f"{sum(x > 0 for x in pairs)} of {i.n}",
             )
     console.print(table)

@@ -31,7 +31,7 @@ def wilcoxon(differences: Sequence[float]) -> Test:
     is exact up to 50 pairs, with them up to 13. All zero: nothing speaks against the hypothesis, p = 1. Raises
     ValueError without differences, or for one that is not finite.
     """
-    d = _checked(differences)
+    d = checked(differences)
     if not d.any():
         return Test(d.size, 0.0, 1.0)
     found = scipy.stats.wilcoxon(d, zero_method="pratt" if (d == 0).any() else "wilcox")
@@ -44,7 +44,7 @@ def permutation(differences: Sequence[float], resamples: int = 99_999, seed: int
     Exact up to 20 pairs; beyond, by `resamples` random assignments of signs, of which the observed one counts as one.
     The statistic is the mean. Raises as `wilcoxon` does.
     """
-    d = _checked(differences)
+    d = checked(differences)
     observed = abs(d.sum()) * (1 - 1e-12)  # as great, up to the order of summation
     if d.size <= EXACT:
         sums = np.zeros(1)
@@ -57,9 +57,14 @@ def permutation(differences: Sequence[float], resamples: int = 99_999, seed: int
     return Test(d.size, float(d.mean()), p)
 
 
+def differ(differences: Sequence[float]) -> bool:
+    """Whether any pair differs, by more than a rounding error: where none does, no test has anything to say."""
+    return bool(checked(differences).any())
+
+
 def cliffs_delta(a: Sequence[float], b: Sequence[float]) -> float:
     """P(a > b) - P(a < b) over all pairs of one value of each, in [-1, 1]. Cliff, Psychological Bulletin 114 (1993)."""
-    x, y = _checked(a), _checked(b)
+    x, y = checked(a), checked(b)
     return float(np.sign(x[:, None] - y[None, :]).mean())
 
 
@@ -133,7 +138,8 @@ def seeds_needed(
     return high
 
 
-def _checked(values: Sequence[float]) -> np.ndarray:
+def checked(values: Sequence[float]) -> np.ndarray:
+    """The values as an array, rounded to DIGITS. Raises ValueError without values, or for one that is not finite."""
     found = np.round(np.asarray(values, dtype=np.float64), DIGITS)
     if found.ndim != 1 or found.size == 0:
         raise ValueError(f"expected a list of numbers, got {found.size} of them in {found.ndim} dimensions")

@@ -174,7 +174,7 @@ def markdown(crossed: Crossed) -> list[str]:
         cells = [f"**{in_words(i)}**" if name == of else in_words(i) for name, i in costs.items()]
         lines.append([of, targets.get(of, ""), in_words(accuracy), *cells, f"{seconds:.1f}"])
     seeds, counts = len({f.seed for f in crossed.found}), rule(crossed)
-    about = f"Means over {seeds} seed(s), 95 % intervals (BCa bootstrap). Row '{NONE}': the same search without a cost."
+    about = f"Means over {seeds} seed(s), 95 % intervals (Student's t). Row '{NONE}': the same search without a cost."
     applies, holds = sum(r.applies for r in counts), sum(r.holds for r in counts)
     claim = "The architecture found for A is no slower on A than the one found for B of the same seed, wherever B's is "
     claim += f"at most {CLOSE:g} points more accurate: it holds in {holds} of the {applies} pairs to which it applies."

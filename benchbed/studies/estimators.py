@@ -224,7 +224,7 @@ def markdown(found: Sequence[Finding], confidence: Mapping[int, float]) -> list[
     draws, seeds = found[0].draws, len({f.seed for f in found})
     stages = ", ".join(f"{p:.2f} after {step}" for step, p in confidence.items())
     about = f"Against the exact gradient of {found[0].of}, {draws:,} draws a point, means over {seeds} descents "
-    about += "with 95 % intervals (BCa bootstrap). Bias: the part of the mean that does not point along the gradient; "
+    about += "with 95 % intervals (Student's t). Bias: the part of the mean that does not point along the gradient; "
     about += "noise: a step's deviation from the mean; both over the gradient's length. Noise far above the root of "
     about += f"the number of draws, {draws**0.5:.0f}, leaves nothing to be read of the mean. "
     about += f"Mean greatest probability of a row: {stages} steps."

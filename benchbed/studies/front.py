@@ -233,7 +233,7 @@ def markdown(found: Fronts) -> list[str]:
         lines.append([f"all {len(found.whole.cost):,}", f"{whole:.2f}", "1.000"])
     head = ["architectures of a seed", "hypervolume", *(["share of the true front's"] if whole else [])]
     (cost, accuracy), unit = found.reference, found.points[0].unit
-    about = f"Means over {seeds} seed(s), 95 % intervals (BCa bootstrap). Hypervolume: {unit} times points of "
+    about = f"Means over {seeds} seed(s), 95 % intervals (Student's t). Hypervolume: {unit} times points of "
     about += f"accuracy, within the reference point of {cost:g} {unit} and {accuracy:g} %."
     return [*page, "", *markdown_table(head, lines), "", about]
 

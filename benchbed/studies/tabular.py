@@ -32,7 +32,6 @@ from ..typed import typed
 WHOLE = Clock(0, 0, 1, 1)  # one step, which is all of the budget
 CHUNK = 25  # seeds of a job
 GRID = 24  # points of an anytime curve
-RESAMPLES = 999  # of the bootstrap at each of them
 COLUMNS = ("test", "valid", "accuracy", "regret", "evaluations", "distinct", "seconds")
 
 
@@ -190,7 +189,7 @@ class TabularStudy(Study[Options]):
         for name, row in table.items():
             ci = row["test"]
             lines.append([
-                name, _spread(row["test"]), f"{ci.low:.2f} to {ci.high:.2f}", _spread(row["regret"]),
+                name, _spread(row["test"]), ci.span(), _spread(row["regret"]),
                 _spread(row["valid"]), _spread(row["accuracy"]), f"{row['evaluations'].mean:.1f}",
                 f"{row['distinct'].mean:.1f}", f"{row['seconds'].mean:,.0f}", f"{self.cpu[name]:.0f}",
             ])  # fmt: skip
@@ -201,7 +200,7 @@ class TabularStudy(Study[Options]):
         budgets = ", ".join(f"{budget:,.0f}" for budget in dict.fromkeys(o["budget"] for o in options))
         epochs = ", ".join(map(str, dict.fromkeys(o["fidelity"] for o in options)))
         about = f"{rows[0].of}: {seeds} seeds each, a budget of {budgets} simulated seconds. Mean ± sample standard "
-        about += "deviation over seeds; the interval is of the mean (BCa bootstrap). Test, validation and regret "
+        about += "deviation over seeds; the interval is of the mean (Student's t). Test, validation and regret "
         about += "(points to the best cell by test accuracy) are of the full training; 'chosen by' is the validation "
         about += f"accuracy of the evaluations (training epochs: {epochs}). CPU seconds are the processor time of all "
         about += "searches of the row. The ceiling is the cell that a perfect searcher at that fidelity would end at."
@@ -209,7 +208,7 @@ class TabularStudy(Study[Options]):
 
 
 def _spread(i: Interval) -> str:
-    return f"{i.mean:.2f} ± {i.deviation:.2f}"
+    return f"{i.mean:.2f}" + (f" ± {i.deviation:.2f}" if i.n > 1 else "")
 
 
 def curves(runs: Sequence[Run], budgets: Mapping[str, float]) -> dict[str, list[Curve]]:
@@ -224,7 +223,7 @@ def curves(runs: Sequence[Run], budgets: Mapping[str, float]) -> dict[str, list[
             own = [run.anytime for run in runs if run.searcher == name]
             times = [budget * k / GRID for k in range(1, GRID + 1)]
             started = [t for t in times if all(curve[0][0] <= t for curve in own)]
-            points = [(t, mean_interval([at(curve, t)[column] for curve in own], resamples=RESAMPLES)) for t in started]
+            points = [(t, mean_interval([at(curve, t)[column] for curve in own])) for t in started]
             panels[title].append(Curve(name, points))
     return panels
 

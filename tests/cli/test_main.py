@@ -78,7 +78,7 @@ def test_seeds_and_several_names_with_commas_share_what_they_can(
         (t, n) for t in ("constant", "random") for n in range(3)
     ]
     assert len(list((tmp_path / "searches").iterdir())) == 3
-    assert "An interval of fewer than 5 seeds is too narrow" in outcome.out
+    assert "all equal" in outcome.out  # the differences of a selector that chooses the same
     table = outcome.out[: outcome.out.index("constant minus")].splitlines()
     for selector in ("constant", "random"):
         mean = sum(r["test_accuracy"] for r in records if r["selector"] == selector) / 3
