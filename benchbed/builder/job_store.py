@@ -3,7 +3,7 @@
     build.json           what is built; every process checks that it builds the same
     shards/ID-NNN.jsonl  what the process ID has finished, a line a job with a checksum, appended and synced
     damaged/             shards that were set aside
-    lock-I-of-N          held by the process that makes the I-th of N shares of the jobs
+    lock-I-of-N          and its lease, held by the process that makes the I-th of N shares of the jobs
 
 A job is a class of architectures and a seed. It is open unless a shard holds its result, so a killed build loses the
 jobs that it was at. Only the process that hands out jobs writes here, so the folder need not be on its workers'
@@ -24,7 +24,7 @@ from ..errors import BenchbedError
 from ..runtime.digest import first_difference
 from ..runtime.files import append_line, make_folder, one_line, own_tag, write_atomic
 from ..runtime.folder import read_json
-from ..runtime.lock import lock, open_lock
+from ..runtime.lock import Lease
 
 SHARD = 64  # results a shard: what a damaged one costs
 LOST = "bring it back from a copy, or give another --out"  # without build.json nobody knows what a shard is of
@@ -47,6 +47,7 @@ class JobStore:
         self.path = path
         self._own = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self._written, self._header = 0, dict[str, Any]()
+        self._lease: Lease | None = None  # of the share that is made here
         with one_line(path, "make"):
             make_folder(path / "shards")
         file = path / "build.json"
@@ -64,22 +65,24 @@ class JobStore:
     def share(self, shard: tuple[int, int] | None) -> Iterator[None]:
         """Holds a share of the jobs. Raises BenchbedError where another process makes it."""
         index, of = shard or (1, 1)
+        self._lease = lease = Lease(self.path / f"lock-{index}-of-{of}")
         with one_line(self.path, "lock"):
-            handle = open_lock(self.path / f"lock-{index}-of-{of}")
+            owner = lease.take()
+        if owner is not None:
+            raise BenchbedError(f"{self.path} is being built by {owner}: wait for it, or give each process its --shard")
         try:
-            if not lock(handle, wait=False):
-                raise BenchbedError(
-                    f"{self.path} is being built by another process: wait for it, or give each process its --shard"
-                )
             yield
         finally:
-            os.close(handle)
+            lease.free()
+            self._lease = None
 
     def write(self, job: Job, result: dict[str, Any], header: dict[str, Any]) -> None:
         """Appends a finished job to a shard of this process; `header` (versions, machine): what it was made with."""
         number, first = divmod(self._written, SHARD)
         lines = [{"header": header}] if first == 0 or header != self._header else []
         path = self.path / "shards" / f"{self._own}-{number:03d}.jsonl"
+        if self._lease is not None:
+            self._lease.check(path)
         with one_line(path, "write"):
             append_line(path, "".join(_line(value) for value in [*lines, {**job._asdict(), **result}]))
         self._written, self._header = self._written + 1, header

@@ -4,7 +4,7 @@ import json
 import os
 import socket
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -32,21 +32,22 @@ def own_tag() -> str:
     return f".{socket.gethostname()[:40]}-{os.getpid()}"
 
 
-def write_atomic(path: Path, data: bytes, tag: str = "") -> None:
+def write_atomic(path: Path, data: bytes, tag: str = "", check: Callable[[], None] = lambda: None) -> None:
     """Writes the file whole or not at all: see `atomic`."""
-    with atomic(path, tag) as file:
+    with atomic(path, tag, check) as file:
         file.write(data)
 
 
 @contextmanager
-def atomic(path: Path, tag: str = "") -> Iterator[IO[bytes]]:
+def atomic(path: Path, tag: str = "", check: Callable[[], None] = lambda: None) -> Iterator[IO[bytes]]:
     """A file to write to, under a temporary name beside `path`; then syncs, renames. On any failure nothing is left.
 
     What it returned from survives a power cut: the data is synced before the name refers to it, the folder after.
 
     A link is followed; what is there and no regular file, such as a device or a folder, is refused with BenchbedError.
     The temporary name is always the same, so that the next write also clears what a killed one left; the caller
-    holds the folder's lock, or gives a `tag` that no other writer of this path has.
+    holds the folder's lock, or gives a `tag` that no other writer of this path has. check: called right before the
+    rename, and may raise to prevent it.
     """
     with one_line(path, "write"):
         path = Path(os.path.realpath(path)) if path.is_symlink() else path
@@ -58,6 +59,7 @@ def atomic(path: Path, tag: str = "") -> Iterator[IO[bytes]]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
+            check()
             os.replace(temporary, path)
             sync_folder(path.parent)
         except BaseException:

@@ -9,26 +9,24 @@ record that exists is whole. `snapshots/` holds earlier checkpoints, where a sea
 import io
 import json
 import os
+import time
 import zipfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 
 from ..errors import BenchbedError
+from . import pulse
 from .files import one_line, sync_folder, write_atomic
-from .lock import lock, open_lock
+from .lock import POLL, HeldError, Lease
 
 Tree = dict[str, Any]  # tensors, numbers, strings, lists, dicts: what torch.load(weights_only=True) gives back
 SNAPSHOTS = "snapshots"
 AGAIN = "remove it, or run again with --force"
 REMADE = "remove it and run it again"  # for commands that read what another one made
-
-
-class HeldError(BenchbedError):
-    """Another living process works in the folder."""
 
 
 def write_json(path: Path, value: object) -> None:
@@ -59,13 +57,14 @@ class Folder:
 
     `needed` names the keys that a finished record of this stage has. A folder that this object made is removed again
     if it is left by a refusal (BenchbedError) before any work was saved in it. again: what is advised where its record
-    is damaged.
+    is damaged. Whatever is written raises LostError once another process has taken the folder over.
     """
 
     def __init__(self, path: Path, needed: Sequence[str] = (), wait: bool = False, again: str = AGAIN):
         self.path, self.needed, self.wait, self.again = path, needed, wait, again
-        self._lock: IO[str] | None = None  # open as long as the lock is held
+        self._lease = Lease(path / ".lock")
         self._made: list[Path] = []  # the folders that had to be made, deepest first
+        self._history: str | None = None  # all lines; None: not read yet
 
     def __enter__(self) -> "Folder":
         try:
@@ -77,47 +76,57 @@ class Folder:
         return self
 
     def _hold(self) -> None:
-        """Makes the folder and takes its lock. Raises BenchbedError that names the process that holds it."""
+        """Makes the folder and takes its lock. Raises HeldError that names the process that holds it."""
         while True:
             self._made += [p for p in (self.path, *self.path.parents) if not p.exists()]
-            file = os.fdopen(open_lock(self.path / ".lock"), "r+")
-            if not lock(file.fileno(), self.wait):
-                holder = file.read().strip() or "unknown"
-                file.close()
+            if (owner := self._lease.take()) is None:
+                break
+            if not self.wait:
                 self._made.clear()  # the holder's now
-                raise HeldError(f"{self.path} is held by process {holder}: wait for it, or use another --out")
-            with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(file.fileno()), os.stat(self.path / ".lock")):
-                    break
-            file.close()  # whoever held it removed the folder meanwhile
+                raise HeldError(f"{self.path} is held by {owner}: wait for it, or use another --out")
+            pulse.beat()  # the holder works on, or is ended by who watches it
+            time.sleep(POLL)
         for made in self._made:
-            sync_folder(made.parent)
-        self._lock = file
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+            if made.exists():
+                sync_folder(made.parent)
+        for left in (*self.path.glob(".*.new"), *self.path.glob(f"{SNAPSHOTS}/.*.new")):
+            left.unlink(missing_ok=True)  # of a killed process, or of one that lost the folder and is about to rename it
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, BenchbedError):
             self._discard()
-        elif self._lock is not None:
-            self._lock.close()
+        else:
+            self._lease.free()
 
     def _discard(self) -> None:
         """Releases the lock; removes what was made here if there is nothing in it but the lock and configuration."""
+        own = {".lock", ".lock.owner"} if self._lease.ours else set()
         with suppress(OSError):
-            if self._made and {p.name for p in self.path.iterdir()} <= {".lock", "config.json"}:
+            if self._made and own and {p.name for p in self.path.iterdir()} <= {*own, "config.json"}:
                 (self.path / "config.json").unlink(missing_ok=True)
-                (self.path / ".lock").unlink(missing_ok=True)
+                self._lease.free(remove=True)
         for path in self._made:
             with suppress(OSError):  # not empty, or never made
                 path.rmdir()
-        if self._lock is not None:
-            with suppress(OSError):  # what could not be written to a full disk cannot be written now
-                self._lock.close()
+        with suppress(OSError):  # what could not be written to a full disk cannot be written now
+            self._lease.free()
+
+    def _write(self, path: Path, data: bytes) -> None:
+        """Replaces a file of the folder, unless another process has taken it over."""
+
+        def check() -> None:
+            self._lease.check(path)
+
+        check()
+        try:
+            write_atomic(path, data, f".{self._lease.token}", check)
+        except BenchbedError:
+            check()  # who took it over has removed what was to be renamed
+            raise
 
     def clear(self) -> None:
         """Forgets what an earlier start left: `--force`."""
+        self._history = ""
         with one_line(self.path, "clear"):
             for name in ("history.jsonl", "checkpoint.pt", "record.json"):
                 (self.path / name).unlink(missing_ok=True)
@@ -132,24 +141,36 @@ class Folder:
 
     def finish(self, record: dict[str, Any]) -> None:
         """Writes the record; what it stands for is on the disk before."""
-        with one_line(self.path, "write"), suppress(FileNotFoundError), open(self.path / "history.jsonl", "rb") as file:
+        history = self.path / "history.jsonl"
+        if self._history and (not history.exists() or history.read_bytes() != self._history.encode()):
+            self._write(history, self._history.encode())  # a line of one that lost the folder is in it
+        with one_line(self.path, "write"), suppress(FileNotFoundError), open(history, "rb") as file:
             os.fsync(file.fileno())
-        write_json(self.path / "record.json", record)
+        self._write(self.path / "record.json", (json.dumps(record, indent=2) + "\n").encode())
 
     def log(self, values: dict[str, Any]) -> None:
         """Appends a line to the history."""
-        path = self.path / "history.jsonl"
+        path, line = self.path / "history.jsonl", json.dumps(values) + "\n"
+        self._history = self._lines() + line
+        self._lease.check(path)
         with one_line(path, "write"), open(path, "a") as file:
-            file.write(json.dumps(values) + "\n")
+            file.write(line)
             file.flush()
+
+    def _lines(self) -> str:
+        """The history as this process knows it: others may write into the file until they see that it is not theirs."""
+        if self._history is None:
+            path = self.path / "history.jsonl"
+            with one_line(path, "read"):
+                self._history = path.read_text() if path.exists() else ""
+        return self._history
 
     def save(self, tree: Tree) -> None:
         """Replaces the checkpoint, which holds the history too."""
-        history, buffer = self.path / "history.jsonl", io.BytesIO()
-        with one_line(history, "read"):
-            text = history.read_text() if history.exists() else ""
-        torch.save({"history": text, "tree": tree}, buffer)
-        write_atomic(self.path / "checkpoint.pt", buffer.getvalue())
+        buffer = io.BytesIO()
+        torch.save({"history": self._lines(), "tree": tree}, buffer)
+        self._write(self.path / "checkpoint.pt", buffer.getvalue())
+        pulse.saved()
 
     def keep(self, epoch: int) -> None:
         """The checkpoint of now once more, as the snapshot of that epoch, which later saves leave alone."""
@@ -157,13 +178,14 @@ class Folder:
         with one_line(path, "write"):
             path.parent.mkdir(exist_ok=True)
             data = (self.path / "checkpoint.pt").read_bytes()
-        write_atomic(path, data)
+        self._write(path, data)
 
     def load(self) -> Tree | None:
         """The checkpoint's tree, or None; the history becomes again what it was at the checkpoint's moment."""
         path, history = self.path / "checkpoint.pt", self.path / "history.jsonl"
         with one_line(history, "write"):
             if not path.exists():
+                self._history = ""
                 history.unlink(missing_ok=True)
                 return None
             saved = load_checkpoint(path)
@@ -176,8 +198,11 @@ class Folder:
                     )
                 if there:
                     os.truncate(history, known)
-            elif there != known.encode():
-                write_atomic(history, known.encode())
+                self._history = there[:known].decode()
+            else:
+                self._history = known
+                if there != known.encode():
+                    self._write(history, known.encode())
         tree: Tree = saved["tree"]
         return tree
 

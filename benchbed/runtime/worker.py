@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from ..errors import BenchbedError
-from .folder import Folder, HeldError
+from .folder import Folder
+from .lock import HeldError
 
 LOOK = 2.0  # seconds between two looks whether the parent lives, where the system does not say so
 PR_SET_PDEATHSIG = 1  # of Linux' prctl

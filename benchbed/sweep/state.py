@@ -19,7 +19,7 @@ from ..pipeline.record import Record
 from ..runtime.failures import Failure, failures
 from ..runtime.files import make_folder, one_line, own_tag, write_atomic
 from ..runtime.folder import read_json
-from ..runtime.lock import held
+from ..runtime.lock import Owner, held
 from ..runtime.machine import versions
 from .study import Study
 
@@ -29,13 +29,13 @@ STUDY_KEYS = ("format", "id", "name", "runs")
 
 
 class Standing(NamedTuple):
-    """How far a study is. records: of the runs that are done; damaged: id -> what is wrong; at_work: ids now held."""
+    """How far a study is. records: of the runs that are done; damaged: id -> what is wrong; at_work: id -> by whom."""
 
     runs: list[dict[str, Any]]
     records: dict[str, Record]
     damaged: dict[str, str]
     failures: dict[str, Failure]
-    at_work: list[str]
+    at_work: dict[str, Owner]
 
     @property
     def searches_done(self) -> int:
@@ -116,14 +116,14 @@ def standing(out: Path, runs: list[dict[str, Any]], look_for_work: bool = True) 
     """How far the runs are, read from the folder; a damaged one is named and hides no other."""
     records: dict[str, Record] = {}
     damaged: dict[str, str] = {}
-    at_work = []
+    at_work: dict[str, Owner] = {}
     for run in runs:
         path = out / run["id"]
         try:
             if (record := record_of(path)) is not None:
                 records[run["id"]] = record
-            elif look_for_work and held(path / ".lock"):
-                at_work.append(run["id"])
+            elif look_for_work and (owner := held(path / ".lock")) is not None:
+                at_work[run["id"]] = owner
         except BenchbedError as error:
             damaged[run["id"]] = str(error)
     ids = {run["id"] for run in runs}

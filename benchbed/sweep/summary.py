@@ -36,7 +36,7 @@ def status_lines(saved: Mapping[str, Any], now: Standing, out: Path) -> list[str
         f"done {len(now.records):,}, at work {len(now.at_work):,}, failed {len(now.failures.keys() - now.damaged):,}, "
         f"damaged {len(now.damaged):,}, left {left:,}; {now.searches_done:,} searches have a finished selection",
     ]
-    lines += [f"at work: {id_} ({in_words(points[id_])})" for id_ in now.at_work]
+    lines += [f"at work: {id_} ({in_words(points[id_])}), {owner}" for id_, owner in now.at_work.items()]
     lines += [f"damaged: {id_}: {reason}" for id_, reason in now.damaged.items()]
     for id_, failure in now.failures.items():
         if id_ not in now.damaged and id_ not in now.at_work:

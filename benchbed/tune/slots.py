@@ -15,7 +15,6 @@ claim so that no instant is without. In a journal file there are none: there a l
 named after the trial, which the system takes from it when it ends.
 """
 
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -28,7 +27,7 @@ from optuna.storages import BaseStorage, RDBStorage, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ..errors import BenchbedError
-from ..runtime.lock import lock, open_lock
+from ..runtime.lock import Lease
 from .samplers import experimental
 from .storage import database
 
@@ -171,17 +170,16 @@ class Locks:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._held: dict[int, int] = {}
+        self._held: dict[int, Lease] = {}
 
     def take(self, number: int) -> bool:
         """Whether the lock is now held here, and was not before."""
         if number in self._held:
             return False
-        handle = open_lock(self.folder / str(number))
-        if not lock(handle, wait=False):
-            os.close(handle)
+        lease = Lease(self.folder / str(number))
+        if lease.take() is not None:
             return False
-        self._held[number] = handle
+        self._held[number] = lease
         return True
 
     def give(self, number: int) -> None:
@@ -189,10 +187,8 @@ class Locks:
 
         By then the trial waits no more, so whoever still locks the removed file can no longer claim it.
         """
-        if (handle := self._held.pop(number, None)) is not None:
-            with suppress(OSError):
-                (self.folder / str(number)).unlink()
-            os.close(handle)
+        if (lease := self._held.pop(number, None)) is not None:
+            lease.free(remove=True)
             with suppress(OSError):  # others run
                 self.folder.rmdir()
 

@@ -23,7 +23,7 @@ from sqlalchemy.engine import URL, make_url
 
 from ..errors import BenchbedError
 from ..runtime.files import append_line, make_folder, one_line
-from ..runtime.lock import lock, open_lock
+from ..runtime.lock import defect, lock, open_lock
 from .samplers import experimental
 
 MEMORY, JOURNAL = "memory", "journal:"
@@ -107,6 +107,8 @@ def _journal(file: Path) -> BaseStorage:
     with one_line(file, "write to"):
         make_folder(file.parent)
         append_line(file, "")  # its name outlives a power cut; Optuna syncs what it appends
+    if found := defect(file.parent):
+        raise BenchbedError(f"{file}: a journal needs locks, which do not work there ({found}): use a database")
     try:
         with open(file, "rb") as opened:  # Optuna reads over a last line that it cannot parse, until another follows
             first = opened.readline()

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ import torch
 
 from benchbed.errors import BenchbedError
 from benchbed.runtime.folder import Folder, load_checkpoint, read_json, write_atomic, write_json
+from benchbed.runtime.lock import UNKNOWN, held, read_lease
 
 HOLD = """
 import sys, time
@@ -106,7 +108,7 @@ def test_clear_forgets_everything_but_the_lock_and_configuration(tmp_path: Path)
         folder.clear()
         assert folder.record is None
         assert folder.load() is None
-    assert {p.name for p in tmp_path.iterdir()} == {".lock", "config.json"}
+        assert {p.name for p in tmp_path.iterdir()} == {".lock", ".lock.owner", "config.json"}
 
 
 def test_any_damage_to_a_checkpoint_is_seen(tmp_path: Path) -> None:
@@ -180,9 +182,10 @@ def holder(tmp_path: Path, child_env: dict[str, str]) -> Any:
 def test_a_folder_that_another_process_holds_is_refused_until_it_dies(
     tmp_path: Path, holder: "subprocess.Popen[str]"
 ) -> None:
-    with pytest.raises(BenchbedError, match=rf"held is held by process {holder.pid}: "), Folder(tmp_path / "held"):
+    named = rf"held is held by process {holder.pid} on {socket.gethostname()} since 20\d\d-\S+ \S+ UTC: wait for it, "
+    with pytest.raises(BenchbedError, match=named), Folder(tmp_path / "held"):
         pass
-    assert (tmp_path / "held" / ".lock").read_text() == str(holder.pid)  # its name still stands there
+    assert held(tmp_path / "held" / ".lock") == read_lease(tmp_path / "held" / ".lock")  # its name still stands there
     waited = threading.Event()
 
     def wait() -> None:
@@ -196,7 +199,8 @@ def test_a_folder_that_another_process_holds_is_refused_until_it_dies(
     assert waited.wait(10)
     thread.join()
     with Folder(tmp_path / "held"):
-        assert (tmp_path / "held" / ".lock").read_text() == str(os.getpid())
+        assert (read_lease(tmp_path / "held" / ".lock") or UNKNOWN).process == os.getpid()
+    assert read_lease(tmp_path / "held" / ".lock") is None
 
 
 def test_whoever_waited_for_a_folder_that_was_removed_makes_it_anew(tmp_path: Path) -> None:

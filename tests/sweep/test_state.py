@@ -114,9 +114,9 @@ def test_standing(tmp_path: Path, study: Callable[[str], Study]) -> None:
     assert now.damaged[broken].endswith(f"remove {tmp_path / broken}, and the same command makes it again")
     assert f"is the record of another folder, {done}" in now.damaged[moved]
     assert now.failures == {failed: Failure(failed, "no luck", 3)}
-    assert now.at_work == [held]
+    assert [*now.at_work] == [held]
     assert now.searches_done == 1
-    assert standing(tmp_path, saved_runs(runs)).at_work == []
+    assert standing(tmp_path, saved_runs(runs)).at_work == {}
     assert untouched not in now.failures
 
 

@@ -17,6 +17,7 @@ from benchbed.errors import BenchbedError
 from benchbed.pipeline.run import run_all
 from benchbed.runtime import executor as module
 from benchbed.runtime.executor import Needs, check_machine
+from benchbed.runtime.lock import read_lease
 from benchbed.runtime.options import RunOptions
 from benchbed.sweep.state import read_study_file
 from benchbed.sweep.study import read_study
@@ -104,7 +105,9 @@ def search_at_work(out: Path, process: "subprocess.Popen[str]", timeout: float =
         assert process.poll() is None, process.communicate()
         for path in out.glob("searches/*/checkpoint.pt"):
             if not (path.parent / "record.json").exists():
-                return int((path.parent / ".lock").read_text())
+                owner = read_lease(path.parent / ".lock")
+                if owner is not None:
+                    return owner.process
         time.sleep(0.05)
     raise AssertionError("no search began")
 
