@@ -21,6 +21,7 @@ from typing_extensions import TypeVar
 from .cost import Problem
 from .errors import BenchbedError
 from .objective import Batch, Objective, Tree
+from .runtime import pulse
 from .searcher import Clock, EvaluationMode, Options, Searcher
 from .space import Architecture, Space
 from .streams import Streams
@@ -111,6 +112,7 @@ class BlackBoxSearcher(Searcher[BoxOptionsT]):
 
     def _evaluated(self, problem: Problem, architecture: Architecture) -> Trial:
         accuracy, seconds = problem.objective.evaluate(architecture, self.options.fidelity)
+        pulse.beat()
         gates = torch.from_numpy(self.space.gates(architecture))[None]
         reward = float(problem.reward(torch.tensor([accuracy]), gates))
         return Trial(architecture, accuracy, reward, self.seconds + seconds)

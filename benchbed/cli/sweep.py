@@ -32,9 +32,12 @@ def sweep(
     ] = None,
     shard: Annotated[str | None, typer.Option(help="I/N: every N-th search from the I-th on, for job arrays")] = None,
     retries: Annotated[int, typer.Option(help="of a run whose worker died or crashed")] = 2,
-    stall: Annotated[
+    stall_timeout: Annotated[
         float | None,
-        typer.Option(help="seconds without a sign of life after which a run is tried again"),
+        typer.Option(
+            help="seconds without a step after which a run is tried again, or inf  "
+            "[default: inf on a terminal, else 3600]"
+        ),
     ] = None,
     mixed: Mixed = False,
     extend: Annotated[bool, typer.Option("--extend", help="the folder's study has fewer of these runs: add")] = False,
@@ -45,7 +48,7 @@ def sweep(
     from ..runtime.parallel import started
     from ..runtime.workers import pool_of
 
-    pool = pool_of(workers, shard, executor, address, retries, stall)
+    pool = pool_of(workers, shard, executor, address, retries, stall_timeout)
     if started().size > 1:
         raise started().refusal("sweep starts its own processes: use it without torchrun")
     asked = [flag for flag, on in (("--plan", plan), ("--dry-run", dry_run), ("--status", status)) if on]

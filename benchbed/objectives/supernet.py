@@ -24,6 +24,7 @@ from ..errors import BenchbedError
 from ..layers.plan import Plan, Run, plan
 from ..objective import Batch, Keep, Measure, Objective, Outcomes, Tree, View
 from ..objectives.reader import Broken, skip_again, skipped
+from ..runtime import pulse
 from ..runtime.parallel import ALONE, Group
 from ..space import Space
 from ..streams import Streams, derive, seeded
@@ -242,6 +243,7 @@ class SupernetObjective(Objective):
             for images, labels in [batch] if batch is not None else self._validation():
                 count += len(labels)
                 for k, forward in enumerate(forwards):
+                    pulse.beat()
                     with held(self.noise):  # the same for all gates
                         logits = forward(images).float()
                     totals[0, k] += F.cross_entropy(logits, labels, reduction="sum")
@@ -318,6 +320,7 @@ class SupernetObjective(Objective):
             for _ in range(part // self.group.size):
                 advance(self.noise)  # to where `measure` takes this part
             for forward in forwards:
+                pulse.beat()
                 with held(self.noise):  # the same for all gates
                     logits = forward(images).float()
                 loss = F.cross_entropy(logits, labels, reduction="none")

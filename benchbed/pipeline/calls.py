@@ -62,7 +62,7 @@ class PoolOptions(TypedDict, total=False):
     executor: str
     address: str
     retries: int
-    stall: float
+    stall_timeout: float
 
 
 class RunKeywords(Common, PoolOptions, total=False):
@@ -171,7 +171,7 @@ def pool_for(workers: int, given: Mapping[str, Any], configs: Sequence[RunConfig
     """Who makes the runs. Raises BenchbedError for a class that was given itself: this process alone knows it."""
     shard = given.get("shard")
     shard = "/".join(map(str, shard)) if isinstance(shard, tuple) else shard
-    rest = {key: given[key] for key in ("executor", "address", "retries", "stall") if key in given}
+    rest = {key: given[key] for key in ("executor", "address", "retries", "stall_timeout") if key in given}
     pool = pool_of(workers, shard, **rest)
     for kind in () if pool.here else ("searcher", "selector", "space"):
         for config in configs:

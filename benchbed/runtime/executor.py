@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -19,6 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..errors import BenchbedError
 
 GIB = 2**30
+PATIENCE = 5.0  # seconds in which a worker may end in order, after which it is killed
+KILLED = 5.0  # seconds in which the system ends a process that is killed
 
 
 class Needs(BaseModel):
@@ -34,8 +37,8 @@ class Needs(BaseModel):
 class Event(NamedTuple):
     """What came from a worker. ready: it takes jobs; reply: of `Station.work`; dead: it is gone, `reason` says how.
 
-    beat: it makes headway, and says `reply["say"]` if anything. refused: it cannot work at all, for a reason that every
-    other worker would give too.
+    beat: it makes headway, and says `reply["say"]` if anything; `reply["at"]` is how far it is, of `pulse`. refused: it
+    cannot work at all, for a reason that every other worker would give too.
     """
 
     worker: int
@@ -60,7 +63,7 @@ class Executor(ABC):
         """What came since the last call, after at most `timeout` seconds."""
 
     @abstractmethod
-    def dismiss(self, worker: int, patience: float = 10.0) -> None:
+    def dismiss(self, worker: int, patience: float = PATIENCE) -> None:
         """Ends a worker, by force after `patience` seconds; nothing more comes from it."""
 
     @abstractmethod
@@ -69,7 +72,7 @@ class Executor(ABC):
 
 
 class LocalExecutor(Executor):
-    """Processes of this machine: `python -m benchbed.runtime.worker`, a line of JSON a message."""
+    """Processes of this machine, a line of JSON a message. They end with the thread that hires them (`leash`)."""
 
     def __init__(self, begin: dict[str, Any], needs: Needs) -> None:
         self._begin, self._needs = json.dumps(begin), needs
@@ -110,7 +113,7 @@ class LocalExecutor(Executor):
         if line is None or not line.endswith("\n"):  # a kill has torn the line; its end comes next, or is this
             if line is not None:
                 self._workers[worker].process.wait()
-            return Event(worker, "dead", reason=self._workers.pop(worker).end())
+            return Event(worker, "dead", reason=self._workers.pop(worker).end(time.monotonic() + PATIENCE))
         reply = json.loads(line)
         if "id" in reply:
             return Event(worker, "reply", reply)
@@ -121,16 +124,17 @@ class LocalExecutor(Executor):
         self.dismiss(worker)
         return Event(worker, "refused", reason=reply["reason"])
 
-    def dismiss(self, worker: int, patience: float = 10.0) -> None:
+    def dismiss(self, worker: int, patience: float = PATIENCE) -> None:
         process = self._workers.pop(worker)
         process.process.terminate()
-        process.end(patience)
+        process.end(time.monotonic() + patience)
 
     def close(self) -> None:
         for process in self._workers.values():
             process.process.terminate()
+        until = time.monotonic() + PATIENCE  # of all together
         for process in self._workers.values():
-            process.end()
+            process.end(until)
         self._workers.clear()
 
 
@@ -140,7 +144,7 @@ class _Process:
     def __init__(self, slot: int, environment: dict[str, str]) -> None:
         self.slot = slot
         self._words = tempfile.TemporaryFile("w+")  # noqa: SIM115  a pipe that nobody reads would fill up
-        command = [sys.executable, "-m", "benchbed.runtime.worker", str(os.getpid())]
+        command = [sys.executable, "-m", "benchbed.runtime.leash", str(os.getpid())]
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self._words}
         self.process = subprocess.Popen(command, env=environment, text=True, **pipes)
         assert self.process.stdout is not None
@@ -153,13 +157,16 @@ class _Process:
             self.process.stdin.write(line + "\n")
             self.process.stdin.flush()
 
-    def end(self, patience: float = 10.0) -> str:
-        """Waits for its end, if need be forced; how it ended."""
+    def end(self, until: float) -> str:
+        """Waits for its end, forced from `until` of time.monotonic on; how it ended."""
         try:
-            status = self.process.wait(patience)
+            status = self.process.wait(max(0.0, until - time.monotonic()))
         except subprocess.TimeoutExpired:
             self.process.kill()
-            status = self.process.wait()
+            try:
+                status = self.process.wait(KILLED)
+            except subprocess.TimeoutExpired:  # it waits for a disk, say: the pool does not
+                return f"process {self.process.pid} does not end by SIGKILL"
         with self._words:
             self._words.seek(0)
             last = (self._words.read().strip().splitlines() or [""])[-1][:200]

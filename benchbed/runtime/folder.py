@@ -90,7 +90,7 @@ class Folder:
             if made.exists():
                 sync_folder(made.parent)
         for left in (*self.path.glob(".*.new"), *self.path.glob(f"{SNAPSHOTS}/.*.new")):
-            left.unlink(missing_ok=True)  # of a killed process, or of one that lost the folder and is about to rename it
+            left.unlink(missing_ok=True)  # of a killed process, or of one that lost the folder before it renamed it
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, BenchbedError):

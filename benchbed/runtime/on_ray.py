@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from ..errors import BenchbedError
+from . import pulse
 from .executor import Event, Executor, Needs, check_machine, shared_environment
 from .files import one_line, write_atomic
 from .folder import Folder
@@ -26,6 +27,7 @@ from .worker import Station
 
 OBJECT_STORE = 128 * 2**20  # bytes of a Ray of our own: what goes through it are checkpoints
 GOODBYE = 5.0  # seconds that idle workers have to clean up
+LOOK = 1.0  # seconds between two looks how far the workers are
 
 
 class RayStation:
@@ -34,6 +36,7 @@ class RayStation:
     def __init__(self, begin: str) -> None:
         self._begin = begin
         self._own: Path | None = None  # the folder worked in where the pool's is not seen
+        self._signs, self._at = 0, dict[str, Any]()  # of life: how many, and the last one
 
     def ready(self) -> str:
         """JSON of {"status", "shared"}, or of a refusal."""
@@ -47,6 +50,7 @@ class RayStation:
             return json.dumps({"status": "refused", "reason": str(error)})
         if not shared:
             self._own = self._station.work_beside()
+        pulse.listen(self._sign)
         return json.dumps({"status": "ready", "shared": shared})
 
     def work(self, message: str, files: dict[str, bytes]) -> tuple[str, dict[str, bytes]]:
@@ -59,8 +63,16 @@ class RayStation:
         changed = [path for path, stamp in _stamps(self._own).items() if before.get(path) != stamp]
         return reply, {path: (self._own / path).read_bytes() for path in changed}
 
+    def _sign(self, facts: pulse.Facts) -> None:
+        self._signs, self._at = self._signs + 1, facts
+
+    def look(self) -> tuple[int, str]:
+        """While `work` runs, in another thread: how many signs of life it gave, and the last one as JSON."""
+        return self._signs, json.dumps(self._at)
+
     def leave(self) -> None:
         """Removes what is this worker's alone."""
+        pulse.leave(self._sign)
         self._station.close()
 
 
@@ -85,12 +97,16 @@ class RayExecutor(Executor):
             num_gpus=needs.gpus,
             max_restarts=0,
             max_task_retries=0,
+            max_concurrency=2,  # `work`, and beside it `look`
             runtime_env={"env_vars": variables},
             **memory,
         )
         self._actors: dict[int, Any] = {}
         self._shared: dict[int, bool] = {}
         self._waiting: dict[Any, int] = {}  # a call's reference -> its worker
+        self._looks: dict[Any, int] = {}  # likewise, of the looks how far busy workers are
+        self._signs: dict[int, int] = {}  # of life, that a worker had given by the last look
+        self._looked = 0.0  # of time.monotonic
         self._hired = 0
 
     def hire(self) -> int:
@@ -113,7 +129,26 @@ class RayExecutor(Executor):
         done, _ = self._ray.wait(waiting, num_returns=1, timeout=timeout)
         if done:  # and whatever else is there by now
             done, _ = self._ray.wait(waiting, num_returns=len(waiting), timeout=0)
-        return [self._event(reference, self._waiting.pop(reference)) for reference in done]
+        beats = self._beats()
+        return [*beats, *(self._event(reference, self._waiting.pop(reference)) for reference in done)]
+
+    def _beats(self) -> list[Event]:
+        """Asks the workers that are ready how far they are, now and then; what those say that have made a step."""
+        found = []
+        if self._looks:
+            done, _ = self._ray.wait(list(self._looks), num_returns=len(self._looks), timeout=0)
+            for reference in done:
+                worker = self._looks.pop(reference)
+                with suppress(self._ray.exceptions.RayError):  # it is dead, which its work says too
+                    signs, at = self._ray.get(reference)
+                    if self._signs.get(worker) != signs:
+                        self._signs[worker] = signs
+                        found.append(Event(worker, "beat", {"at": json.loads(at)}))
+        if time.monotonic() - self._looked > LOOK:
+            self._looked = time.monotonic()
+            for worker in self._shared.keys() & self._actors.keys() - set(self._looks.values()):
+                self._looks[self._actors[worker].look.remote()] = worker
+        return [event for event in found if event.worker in self._actors]
 
     def _event(self, reference: object, worker: int) -> Event:
         try:
@@ -134,6 +169,7 @@ class RayExecutor(Executor):
 
     def dismiss(self, worker: int, patience: float = 10.0) -> None:
         self._waiting = {reference: w for reference, w in self._waiting.items() if w != worker}
+        self._looks = {reference: w for reference, w in self._looks.items() if w != worker}
         self._ray.kill(self._actors.pop(worker))
 
     def close(self) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from . import pulse
+
 
 class Reporter:
     """One stage at a time: `begin`, then `advance` by steps, and `line` for what is worth keeping on the screen.
@@ -59,6 +61,7 @@ class Reporter:
 
     def begin(self, stage: str, total: int, done: int = 0) -> None:
         """A new stage of `total` steps, `done` of them from an earlier start."""
+        pulse.tell(stage=stage, total=total, done=done)
         if self._bar is not None:
             if self._task is not None:
                 self._bar.remove_task(self._task)
@@ -66,6 +69,7 @@ class Reporter:
 
     def advance(self, done: int, status: str = "") -> None:
         """`done` steps of the stage are finished. Redraws at most ten times a second."""
+        pulse.tell(done=done)
         now = time.monotonic()
         if self._bar is not None and self._task is not None and now - self._shown > 0.1:
             self._shown = now
@@ -85,9 +89,11 @@ class Reporter:
 
     def epoch(self, line: dict[str, Any]) -> None:
         """An epoch of a search is over and saved; `line` is its line of the history. For whoever watches: no output."""
+        pulse.tell(epoch=line.get("epoch"), accuracy=line.get("accuracy"))
         self._told(line)
 
     def line(self, text: str) -> None:
+        pulse.beat()
         if self._say is None:
             self.console.print(text, markup=False)
         else:

@@ -1,12 +1,11 @@
 """One worker process of a pool: it is sent jobs, makes one after the other, and says of each how it ended.
 
-    python -m benchbed.runtime.worker        # a line of JSON a message on stdin, a line of JSON a reply on stdout
-
-Messages and replies are dicts of strings and numbers, here and through Ray: nothing is pickled. What a job prints goes
-to stderr. A worker ends when its parent closes stdin, ends it or is gone; what it was at goes on from its last save.
+It reads a line of JSON a message on stdin, and writes a line of JSON a reply, or a sign of life, on stdout. Messages
+and replies are dicts of strings and numbers, here and through Ray: nothing is pickled. What a job prints goes to
+stderr. A worker ends when its parent closes stdin, ends it or is gone (`leash`); what it was at goes on from its last
+save.
 """
 
-import ctypes
 import json
 import os
 import signal
@@ -21,12 +20,10 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from ..errors import BenchbedError
+from . import pulse
 from .folder import Folder
 from .lock import HeldError
 
-LOOK = 2.0  # seconds between two looks whether the parent lives, where the system does not say so
-PR_SET_PDEATHSIG = 1  # of Linux' prctl
-HEADWAY = 0.01  # of a beat's length: the least processor time that shows that a job is at work, not stuck
 Say = Callable[[str], None]
 
 
@@ -57,7 +54,7 @@ def function_of(call: str) -> Callable[..., Any]:
 class Station:
     """What a worker keeps from job to job: its place and its function.
 
-    begin: {"call", "out", "device", "beat": seconds or None, "given": of `handed_on`}.
+    begin: {"call", "out", "device", "given": of `handed_on`}.
     """
 
     def __init__(self, begin: dict[str, Any], say: Say = silent) -> None:
@@ -83,6 +80,7 @@ class Station:
         status: `done`; `refused`, for a reason that another attempt meets again; `held` by another process; `crashed`.
         """
         began = time.perf_counter()
+        pulse.forget()
         try:
             reply: dict[str, Any] = {"status": "done", "result": self.function(message["payload"], self.place)}
             json.dumps(reply)
@@ -113,8 +111,7 @@ def _serve(replies: IO[str]) -> None:
         write({"status": "refused", "reason": str(error)})
         return
     write({"status": "ready"})
-    if begin["beat"] is not None:
-        threading.Thread(target=_beat, args=(begin["beat"], write), daemon=True).start()
+    pulse.listen(lambda facts: write({"say": "", "at": facts}))
     try:
         for line in sys.stdin:
             write(station.work(json.loads(line)))
@@ -122,39 +119,10 @@ def _serve(replies: IO[str]) -> None:
         station.close()
 
 
-def _beat(every: float, write: Callable[[dict[str, Any]], None]) -> None:
-    """A sign of life for every so many seconds in which this process has worked; one that hangs gives none."""
-    before = time.process_time()
-    while True:
-        time.sleep(every)
-        if (now := time.process_time()) - before > HEADWAY * every:
-            write({"say": ""})
-        before = now
-
-
-def _leave_with(parent: int) -> None:
-    """Has this process ended, in order, when its parent is gone: by the system, or by looking now and then."""
-    if sys.platform == "linux" and ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM) == 0:
-        if os.getppid() != parent:  # gone before the call
-            sys.exit(128 + signal.SIGTERM)
-        return
-
-    def look() -> None:
-        while os.getppid() == parent:
-            time.sleep(LOOK)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=look, daemon=True).start()
-
-
 def main() -> None:
+    """The worker, from its first line on stdin to the end; `leash` has tied it to its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends its workers
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # locks and folders are left in order
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a plug-in prints must not be taken for a reply
-    _leave_with(int(sys.argv[1]))
     _serve(replies)
-
-
-if __name__ == "__main__":
-    main()

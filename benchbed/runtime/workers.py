@@ -7,6 +7,7 @@ Every job is a folder, or writes to one: so a pool that was killed anywhere goes
 import errno
 import hashlib
 import json
+import math
 import os
 import signal
 import threading
@@ -24,15 +25,18 @@ from .executor import Event, Executor, LocalExecutor, Needs, check_machine
 from .failures import Failure, note_failure
 from .folder import Folder
 from .handed_on import handed_on
+from .lock import defect
 from .progress import Reporter
 from .worker import Place, function_of
 
 T = TypeVar("T")
 TICK = 0.5  # seconds that one wait for events takes at most
+LATE = 5.0  # seconds between two looks at the workers after which this process was stopped, or its machine asleep
 PATIENCE = 5.0  # seconds before a folder that another process holds is tried again
 FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))  # what a run says that found no room to write
 DEATHS = 5  # workers that may die one after the other before any is ready
-BEATS = 4  # signs of life in the time after which a worker is taken for stalled
+STALL = 3600.0  # seconds without a step after which a worker is ended, where nobody watches and nothing else is said
+SHORTEST = 1.0  # seconds: a shorter time-out would end workers between two signs of life
 EXECUTORS = ("local", "ray")
 
 
@@ -41,8 +45,8 @@ class Pool(NamedTuple):
 
     workers: jobs at a time; None: local one, of a cluster as many as it has room for. shard: (I, N), every N-th group
     of jobs from the I-th on, counted from 1; None: all. address: of a Ray cluster; None: a Ray of its own. retries: of
-    a job whose worker died or crashed. stall: seconds without a sign of life after which a worker is ended and its job
-    tried again; None: never.
+    a job whose worker died or crashed. stall: seconds without a step after which a worker is ended and its job tried
+    again; inf: never; None: never on a terminal, where somebody watches, and elsewhere an hour.
     """
 
     workers: int | None = 1
@@ -56,7 +60,7 @@ class Pool(NamedTuple):
     @property
     def here(self) -> bool:
         """Whether the jobs are made in this process."""
-        return self.executor == "local" and self.workers in (None, 1) and self.stall is None
+        return self.executor == "local" and self.workers in (None, 1) and self.stall in (None, math.inf)
 
     def part(self, groups: Sequence[T]) -> list[T]:
         """The shard's."""
@@ -78,7 +82,7 @@ def pool_of(
     executor: str = "local",
     address: str | None = None,
     retries: int = 1,
-    stall: float | None = None,
+    stall_timeout: float | None = None,
 ) -> Pool:
     """The pool that flags of these names ask for. Raises BenchbedError for a value that none has."""
     if executor not in EXECUTORS:
@@ -90,12 +94,9 @@ def pool_of(
         raise BenchbedError(f"--workers {workers}: at least one is needed")
     if retries < 0:
         raise BenchbedError(f"--retries {retries}: expected 0 or more")
-    if stall is not None and (ray or not stall > 0):
-        expected = (
-            "goes with --executor local, for Ray watches its workers itself" if ray else "expected seconds above 0"
-        )
-        raise BenchbedError(f"--stall {stall:g}: {expected}")
-    return Pool(workers, shard_of(shard), "ray" if ray else "local", address, retries, stall)
+    if stall_timeout is not None and not stall_timeout >= SHORTEST:
+        raise BenchbedError(f"--stall-timeout {stall_timeout:g}: expected 1 second or more, or inf for never")
+    return Pool(workers, shard_of(shard), "ray" if ray else "local", address, retries, stall_timeout)
 
 
 def shard_of(text: str | None) -> tuple[int, int] | None:
@@ -116,8 +117,8 @@ def hired(call: str, out: Path, pool: Pool, device: str = "auto") -> tuple[Execu
 
     Raises BenchbedError where this machine has not what so many jobs need, or where no Ray answers.
     """
-    beat = None if pool.stall is None else pool.stall / BEATS
-    begin = {"call": call, "out": str(out.absolute()), "device": device, "beat": beat, "given": handed_on()}
+    defect(out)  # named before anything runs
+    begin = {"call": call, "out": str(out.absolute()), "device": device, "given": handed_on()}
     if pool.executor == "local":
         workers = pool.workers or 1
         check_machine(pool.needs, workers)
@@ -239,8 +240,8 @@ class Outcome(NamedTuple):
 class Scheduler:
     """Hands jobs to the workers of an executor until each is done or has failed.
 
-    retries: how often a job is tried again whose worker died, stalled or crashed; a refusal is final. stall: seconds
-    without a sign of life after which a worker loses its job. notes: the folder in which failures are noted.
+    retries: how often a job is tried again whose worker died, stalled or crashed; a refusal is final. stall: of `Pool`.
+    notes: the folder in which failures are noted.
     """
 
     executor: Executor
@@ -275,7 +276,11 @@ class Scheduler:
 
     def _work(self) -> None:
         with _stoppable():
+            looked = time.monotonic()
             while self._queue or self._busy:
+                if time.monotonic() - looked > LATE:  # this process was stopped: what came meanwhile is not read yet
+                    self._signs = dict.fromkeys(self._signs, time.monotonic())
+                looked = time.monotonic()
                 while len(self._hired) < min(self.workers, len(self._queue) + len(self._busy)):
                     self._hired.add(self.executor.hire())
                 self._hand_out()
@@ -298,11 +303,14 @@ class Scheduler:
         self.executor.send(worker, {"id": job.id, "payload": job.payload, "folders": list(job.folders)})
 
     def _end_leases(self) -> None:
-        """Ends the workers that have given no sign of life for too long; their jobs are free again."""
+        """Ends the workers that have made no step for too long; their jobs are free again."""
+        stall = self.stall
+        if stall is None:
+            stall = math.inf if self.board.reporter.console.is_terminal else STALL
         for worker in list(self._busy):
-            if self.stall is not None and time.monotonic() - self._signs[worker] > self.stall:
-                self.executor.dismiss(worker, patience=0.0)  # it may be stopped: it would not hear anything
-                self._bury(worker, f"no sign of life for {self.stall:g} s")
+            if time.monotonic() - self._signs[worker] > stall:
+                self.executor.dismiss(worker, patience=0.0)  # it would not hear anything
+                self._bury(worker, f"no step for {stall:g} s")
 
     def _take(self, event: Event) -> None:
         self._signs[event.worker] = time.monotonic()
@@ -316,6 +324,7 @@ class Scheduler:
         elif event.kind == "beat":
             if event.reply.get("say"):
                 self.board.line(event.reply["say"])
+            self.board.beat(event.worker, event.reply.get("at", {}))
         else:
             self._hear(event.worker, event.reply)
 
@@ -324,7 +333,7 @@ class Scheduler:
         self._hired.discard(worker)
         if worker in self._idle:
             self._idle.remove(worker)
-        self.board.end(worker)
+        lost = self.board.end(worker)
         group = self._busy.pop(worker, None)
         if group is None:
             self._deaths += 1
@@ -332,15 +341,15 @@ class Scheduler:
                 raise BenchbedError(f"{self._deaths} workers died one after the other ({reason}): nothing is lost, the "
                                     "same command goes on")  # fmt: skip
             return
-        self._try_again(group, f"its worker died ({reason})")
+        self._try_again(group, f"its worker died ({reason})", lost)
 
-    def _try_again(self, group: _Group, reason: str, details: str = "") -> None:
+    def _try_again(self, group: _Group, reason: str, lost: float, details: str = "") -> None:
         job = group.jobs[0]
         tried = self._attempts[job.id] = self._attempts.get(job.id, 0) + 1
         if tried > self.retries:
             self._fail(group, reason, details)
         else:
-            self.board.line(f"again: {job.id}: {reason}")
+            self.board.again(job, reason, lost)
         if group.jobs:
             self._queue.appendleft(group)
 
@@ -357,11 +366,11 @@ class Scheduler:
     def _hear(self, worker: int, reply: Mapping[str, Any]) -> None:
         group = self._busy.pop(worker)
         job = group.jobs[0]
-        self.board.end(worker)
+        lost = self.board.end(worker)
         if reply["status"] == "crashed":  # the process may be broken: a device's error stays with it
             self.executor.dismiss(worker)
             self._hired.discard(worker)
-            self._try_again(group, reply["reason"], reply["details"])
+            self._try_again(group, reply["reason"], lost, reply["details"])
             return
         if reply["status"] == "held":
             self.board.waits(job, reply["reason"])

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import BenchbedError
+from ..runtime import pulse
 from ..runtime.parallel import ALONE, Group
 from ..task import AnySplit
 
@@ -44,6 +45,7 @@ def accuracies(network: nn.Module, split: AnySplit, batch: int = 512, group: Gro
         right[1] += _among(logits, labels, 5)
         right[2] += len(labels)
         total += F.cross_entropy(logits, labels, reduction="sum")
+        pulse.beat()
     network.train(training)
     top1, top5, count = (int(x) for x in group.sum(right))
     if count == 0:

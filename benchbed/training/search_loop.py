@@ -8,6 +8,7 @@ import torch
 from ..cost import Problem
 from ..errors import BenchbedError
 from ..objective import Batch
+from ..runtime import pulse
 from ..searcher import Clock, Searcher
 
 
@@ -40,6 +41,7 @@ def train_epoch(
     def arch_steps(batch: Batch | None, clock: Clock) -> None:
         for _ in range(searcher.arch_steps_due(clock) if train_alpha else 0):
             logged = searcher.arch_step(problem, batch, clock)
+            pulse.beat()
             _check(logged.get("loss", 0.0), clock, "architecture")
             for name, value in logged.items():
                 sums.setdefault(f"arch_{name}", []).append(value)
@@ -53,6 +55,7 @@ def train_epoch(
             losses.append(objective.weight_step(searcher.weight_gates(objective, batch, clock), batch))
         else:
             losses.append(objective.measure(searcher.probabilities()).loss)
+        pulse.beat()
         if not searcher.arch_first:
             arch_steps(batch, clock)
         cut = go_on is not None and not go_on()

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..images.augment import Cutout
+from ..runtime import pulse
 from ..runtime.parallel import ALONE, Group
 from ..runtime.progress import Reporter
 from ..runtime.stage import Stage
@@ -154,6 +155,7 @@ class Training:
             nn.utils.clip_grad_norm_(weights, self.recipe.clip)
         self.sgd.step()
         self.step += 1
+        pulse.beat()
         return mean, count
 
     def _loss(self, images: Tensor, labels: Tensor) -> Tensor:

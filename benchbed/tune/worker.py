@@ -15,6 +15,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from ..errors import BenchbedError
+from ..runtime import pulse
 from ..runtime.board import Board, Job
 from ..runtime.digest import first_difference
 from ..runtime.machine import pick_device
@@ -126,6 +127,7 @@ class Worker:
                 if not self._waits:
                     self.reporter.line("waits for the trials that other workers run, to take over those that are lost")
                 self._waits = True
+                pulse.beat()
                 time.sleep(POLL)
 
     def _run(self, frozen: FrozenTrial) -> None:

@@ -36,7 +36,7 @@ def study(make_table: Callable[..., Any]) -> Study:
 
 
 def station(out: Path, token: str) -> RayStation:
-    begin = {"call": MAKE, "out": str(out), "device": "cpu", "given": {}, "beat": None, "token": token, "cwd": ""}
+    begin = {"call": MAKE, "out": str(out), "device": "cpu", "given": {}, "token": token, "cwd": ""}
     return RayStation(json.dumps(begin))
 
 

@@ -99,7 +99,8 @@ def test_the_lease_of_a_worker_without_a_sign_of_life_ends(tmp_path: Path) -> No
     heard = Heard()
     made = jobs_of(CALL, toys("stops", None), tmp_path, Pool(workers=2, stall=3.0), "cpu", heard)
     assert made == results(2)
-    assert [line for line in heard.lines if line.endswith("its worker died (no sign of life for 3 s)")]
+    said = "its worker died (no step for 3 s); lost: "
+    assert [line for line in heard.lines if said in line and line.endswith(" s of work since its last save")]
     lost, _ = attempts(tmp_path, 0)
     with pytest.raises(ProcessLookupError):
         os.kill(lost, 0)
@@ -155,8 +156,9 @@ def wait(there: Callable[[], bool], limit: float) -> None:
         ({"shard": "3/2"}, "--shard '3/2': expected I/N with I from 1 to N, such as 1/8"),
         ({"executor": "rai"}, "unknown executor 'rai'"),
         ({"address": "auto"}, "--address auto: goes with --executor ray"),
-        ({"stall": 0.0}, "--stall 0: expected seconds above 0"),
-        ({"stall": 9.0, "executor": "ray"}, "--stall 9: goes with --executor local"),
+        ({"stall_timeout": 0.0}, "--stall-timeout 0: expected 1 second or more, or inf for never"),
+        ({"stall_timeout": float("nan")}, "--stall-timeout nan: expected 1 second or more"),
+        ({"stall_timeout": -5.0}, "--stall-timeout -5: expected 1 second or more"),
     ],
 )
 def test_flags_that_no_pool_has(flags: dict[str, Any], words: str) -> None:
