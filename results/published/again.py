@@ -91,7 +91,7 @@ def searches(folder: Path, tables: Sequence[Mapping[str, Any]]) -> list[str]:
         f"is within half a deviation of the printed one ({counts['inside']} figures inside, {counts['outside']} "
         "outside); NATS-Bench's own figures could not be read, and stand nowhere here. The papers' searches read "
         "single trainings of the official file and add a validation pass to the clock; the public exports hold means "
-        "and training seconds alone."
+        "and training seconds alone. Intervals are Student's t, of the mean over seeds."
     )
     return ["", about, *text]
 
@@ -116,7 +116,7 @@ def evolution(folder: Path) -> list[str]:
         "The papers' scripts read one 12-epoch training of two, the exports their mean. How far one of two is from "
         "their mean, from cells that compute the same function and were trained apart (CIFAR-10, validation, points): "
         f"{by_accuracy}. The script of January 2020 looks at the clock after an evaluation, and not at all for "
-        f"evolution's first population. {_found(rows)}"
+        f"evolution's first population. {_found(rows)} Intervals of deviations are percentile bootstraps over seeds."
     )
     return ["", about, *text]
 
@@ -139,9 +139,9 @@ def correlations(folder: Path) -> list[str]:
         return ["", "Not made yet."]
     head = ("data set", "predictor", "n", "Kendall tau-b", "Spearman", "Kendall in the top 10 %")
     about = (
-        "Kendall's tau-b and Spearman's rho over all cells, with 95 % bootstrap intervals; `figure:` names a column of "
-        "HW-NAS-Bench, of Jung et al.'s robust accuracies, or few-shot-NAS' accuracies by one supernet. No printed "
-        "figure of these pairs could be read in a paper's text, so none stands beside them."
+        "Kendall's tau-b and Spearman's rho over all cells, with 95 % percentile bootstrap intervals over cells; `figure:` "
+        "names a column of HW-NAS-Bench, of Jung et al.'s robust accuracies, or few-shot-NAS' accuracies by one "
+        "supernet. No printed figure of these pairs could be read in a paper's text, so none stands beside them."
     )
     text = ["", about, "", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for line in lines:

@@ -30,7 +30,7 @@ def test_the_page_holds_the_rows_that_its_lines_give(lines: list[dict[str, Any]]
 def test_a_difference_by_hand() -> None:
     """All of three pairs 2 points apart: of the eight assignments of signs two are as extreme."""
     one, other = ({seed: {"test_accuracy": x + seed} for seed in range(3)} for x in (62.0, 60.0))
-    assert script("selection").difference(one, other) == "+2.00 (+2.00 to +2.00) | 0.250"
+    assert script("selection").difference(one, other) == "+2.00 (all equal) | 0.250"
 
 
 def test_the_accuracies_are_the_embedded_tables(lines: list[dict[str, Any]]) -> None:
