@@ -139,9 +139,9 @@ def correlations(folder: Path) -> list[str]:
         return ["", "Not made yet."]
     head = ("data set", "predictor", "n", "Kendall tau-b", "Spearman", "Kendall in the top 10 %")
     about = (
-        "Kendall's tau-b and Spearman's rho over all cells, with 95 % percentile bootstrap intervals over cells; `figure:` "
-        "names a column of HW-NAS-Bench, of Jung et al.'s robust accuracies, or few-shot-NAS' accuracies by one "
-        "supernet. No printed figure of these pairs could be read in a paper's text, so none stands beside them."
+        "Kendall's tau-b and Spearman's rho over all cells, with 95 % percentile bootstrap intervals over cells; "
+        "`figure:` names a column of HW-NAS-Bench, of Jung et al.'s robust accuracies, or few-shot-NAS' accuracies by "
+        "one supernet. No printed figure of these pairs could be read in a paper's text, so none stands beside them."
     )
     text = ["", about, "", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for line in lines:
