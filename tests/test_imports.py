@@ -209,8 +209,9 @@ def test_locks_are_made_in_one_place():
 LOOKUPS = """
 import sys
 sys.modules["fcntl"] = sys.modules["resource"] = None  # as on Windows
-sys.argv = ["benchbed", "query", "nb201-digits", "--arch",
-            "|none~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|nor_conv_1x1~2|"]
+cell = "|none~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|nor_conv_1x1~2|"
+sys.argv = ["benchbed", "query", "nb201-digits", "--arch", cell, "--dataset", "digits", "--split", "test"]
+sys.argv += ["--epochs", "1"]
 import benchbed
 from benchbed.tables import Table, whois
 from benchbed.cli.main import main
@@ -221,4 +222,4 @@ main()
 def test_a_lookup_needs_nothing_that_windows_lacks():
     done = subprocess.run([sys.executable, "-c", LOOKUPS], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
-    assert "nb201-digits" in done.stdout or "valid" in done.stdout
+    assert done.stdout.startswith("60.1650 %  digits test accuracy after 1 epoch, mean (2 seeds)\n")
