@@ -12,6 +12,15 @@ from .errors import BenchbedError, unknown
 M = TypeVar("M", bound=BaseModel)
 
 
+def whole_number(text: str) -> int | None:
+    """The number that text of ASCII digits is, at most eighteen of them; None of anything else.
+
+    Python itself reads digits of every script as numbers.
+    """
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
 def option_fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
     """Every option of a model, those of its sections by dotted name: 'modifiers.NAME.OPTION'."""
     found: dict[str, FieldInfo] = {}

@@ -330,6 +330,24 @@ def test_tuning_that_diverges_names_its_own_rate_and_keeps_the_search(
     assert (search / "record.json").exists() or (search / "checkpoint.pt").exists()
 
 
+@pytest.mark.parametrize(
+    ("searcher", "words", "advice"),
+    [
+        ("gdas", "the probabilities are not finite after epoch 1", "try a smaller searcher.alpha_lr"),
+        ("darts", "the loss is nan at epoch 1", "try a smaller searcher.alpha_lr or supernet.lr"),
+    ],
+)
+def test_a_search_whose_alpha_diverges_names_its_rate(
+    command: Callable[..., Any], tmp_path: Path, tiny_flags: list[str], searcher: str, words: str, advice: str
+) -> None:
+    wild = ("--searcher", searcher, "--selector", "magnitude", "--set", "searcher.alpha_lr=1e30")
+    outcome = command("run", *wild, *tiny_flags, "--out", tmp_path, "--quiet")
+    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+    assert words in outcome.err
+    assert "searcher.alpha_lr=1e+30" in outcome.err
+    assert outcome.err.strip().endswith(advice)
+
+
 @pytest.mark.parametrize("what", ["weights", "probabilities"])
 def test_values_that_turn_nan_in_the_last_step_are_no_good_checkpoint(
     command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_flags: list[str], what: str

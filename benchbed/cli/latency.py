@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import BenchbedError
+from ..typed import whole_number
 
 latency_app = typer.Typer(no_args_is_help=True, help="Latency tables: what one says of a space, measure your own.")
 
@@ -99,8 +100,8 @@ def _space(name: str, settings: list[str] | None, images: str | None, classes: i
     space = load_space(name, options)
     if images is None:
         return space, options
-    sides = images.split("x")
-    if len(sides) != 3 or not all(side.isdecimal() and int(side) > 0 for side in sides):
+    sides = [number for side in images.split("x") if (number := whole_number(side))]
+    if len(sides) != 3 or images.count("x") != 2:
         raise BenchbedError(f"--images '{images}': expected CHANNELSxHEIGHTxWIDTH, such as 3x32x32")
-    channels, height, width = map(int, sides)
+    channels, height, width = sides
     return space.for_images((channels, height, width), classes), {**options, "images": images, "classes": classes}

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from ..errors import BenchbedError
+from ..typed import whole_number
 
 
 class SplitFile(NamedTuple):
@@ -99,9 +100,10 @@ def _indices(path: Path, key: str, value: object, total: int) -> np.ndarray:
         case _:
             raise BenchbedError(f"""'{path}' {key} is no ["int", [...]] list of image numbers""")
     for entry in entries:
-        if not (isinstance(entry, str) and entry.isascii() and entry.isdigit() and len(entry) < 10):
+        number = whole_number(entry) if isinstance(entry, str) else None
+        if number is None:
             raise BenchbedError(f"'{path}' {key} lists {str(entry)[:40]!r}: a whole number is needed")
-        if int(entry) >= total:
+        if number >= total:
             raise BenchbedError(f"'{path}' {key} lists image {entry}: 0 to {total - 1} are there")
     if len(entries) != total // 2:
         raise BenchbedError(f"'{path}' {key} lists {len(entries)} images: {total // 2} are needed")

@@ -16,7 +16,7 @@ from ..protocols.load import Value, load
 from ..runtime.files import absolute
 from ..spaces.load import load_space
 from ..tasks.load import small
-from ..typed import M, typed
+from ..typed import M, typed, whole_number
 from .budget import Budget
 from .config import PluginConfig, RunConfig, ScoringOptions
 from .protocol import (
@@ -190,11 +190,12 @@ def _plain(raw: Mapping[str, Any], base: Mapping[str, Value], key: str) -> dict[
 def seed_range(text: str) -> range:
     """The seeds of 'FIRST:AFTER_LAST'. Raises BenchbedError for anything else, or more than 100,000."""
     first, colon, last = text.partition(":")
-    if not colon or not first.isdecimal() or not last.isdecimal() or not 0 < int(last) - int(first) <= MOST_SEEDS:
+    least, end = whole_number(first), whole_number(last)
+    if not colon or least is None or end is None or not 0 < end - least <= MOST_SEEDS:
         raise BenchbedError(
             f"seeds = '{text}': expected FIRST:AFTER_LAST with FIRST below it, such as 0:10, at most {MOST_SEEDS}"
         )
-    return range(int(first), int(last))
+    return range(least, end)
 
 
 def _whole(name: str, value: object, least: int) -> int:

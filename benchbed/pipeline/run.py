@@ -15,6 +15,7 @@ from ..runtime.options import RunOptions
 from ..runtime.parallel import Group
 from ..selector import Selection
 from ..task import Task
+from ..typed import whole_number
 from .budget import repeatable
 from .build import Parts, build_parts, check_config, check_objective, run_id, search_id, space_of, task_in
 from .config import RunConfig
@@ -186,7 +187,10 @@ def snapshot_epochs(text: str | None, configs: list[RunConfig]) -> tuple[int, ..
     if text is None:
         return ()
     last = min(config.epochs for config in configs)
-    found = [part.strip() for part in text.split(",")]
-    if wrong := [part for part in found if not (part.isdecimal() and 1 <= int(part) <= last)]:
-        raise BenchbedError(f"--snapshots: '{wrong[0]}' is no epoch of these searches: they have 1 to {last}")
-    return tuple(sorted({int(part) for part in found}))
+    found: set[int] = set()
+    for part in text.split(","):
+        epoch = whole_number(part)
+        if epoch is None or not 1 <= epoch <= last:
+            raise BenchbedError(f"--snapshots: '{part.strip()}' is no epoch of these searches: they have 1 to {last}")
+        found.add(epoch)
+    return tuple(sorted(found))

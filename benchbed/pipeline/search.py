@@ -1,6 +1,6 @@
 """The first stage of a run, in a folder of its own and resumable: the supernet or the table is searched."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -152,20 +152,36 @@ def _check_finite(parts: Parts, when: str) -> None:
     """The last step's loss is from before that step, and samples of a searcher hide its NaN: look at the values."""
     values = {"weights": parts.objective.weights().values(), "probabilities": [parts.searcher.probabilities()]}
     for name, tensors in values.items():
-        if not all(bool(torch.isfinite(t).all()) for t in tensors):
+        if not _all_finite(tensors):
             raise NonFiniteLoss(f"the {name} are not finite after {when}")
 
 
 def _diverged(error: NonFiniteLoss, parts: Parts, folder: Folder, tuning: float | None = None) -> BenchbedError:
-    """tuning: the factor of the rate that a selector tunes at; None in a search."""
+    """tuning: the factor of the rate that a selector tunes at; None in a search.
+
+    What is blamed: the rate of alpha where the probabilities are not finite and the weights are; both rates where
+    neither is, for each would spoil the other; else the rate of the weights.
+    """
     o, kept = parts.config.supernet, folder.path / "checkpoint.pt"
     where = f"the last good checkpoint is {kept}" if kept.exists() else "no epoch was finished"
-    how = f"searcher {parts.config.searcher.name}"
+    settings = [f"searcher {parts.config.searcher.name}"]
+    blamed = []
+    alpha_lr = parts.config.searcher.options.get("alpha_lr")
+    if tuning is None and alpha_lr is not None and not _all_finite([parts.searcher.probabilities()]):
+        settings.append(f"searcher.alpha_lr={alpha_lr}")
+        blamed.append("searcher.alpha_lr")
     if o is not None:
-        factor = "" if tuning is None else f", selector {parts.config.selector.name}, selector.tune_lr_factor={tuning}"
-        how += f"{factor}, supernet.lr={o.lr}, supernet.clip={o.clip}, supernet.batch={o.batch}"
-        where += f"; try a smaller {'supernet.lr' if tuning is None else 'selector.tune_lr_factor'}"
-    return parts.group.refusal(f"{error}: {how}, seed {parts.config.seed}; {where}")
+        if tuning is not None:
+            settings += [f"selector {parts.config.selector.name}", f"selector.tune_lr_factor={tuning}"]
+        settings += [f"supernet.lr={o.lr}", f"supernet.clip={o.clip}", f"supernet.batch={o.batch}"]
+        if not blamed or not _all_finite(parts.objective.weights().values()):
+            blamed.append("supernet.lr" if tuning is None else "selector.tune_lr_factor")
+    advice = f"; try a smaller {' or '.join(blamed)}" if blamed else ""
+    return parts.group.refusal(f"{error}: {', '.join(settings)}, seed {parts.config.seed}; {where}{advice}")
+
+
+def _all_finite(tensors: Iterable[torch.Tensor]) -> bool:
+    return all(bool(torch.isfinite(t).all()) for t in tensors)
 
 
 def supernet_accuracy(parts: Parts, mode: EvaluationMode, paths: int, images: int | None = None) -> float:

@@ -17,6 +17,7 @@ from ..pipeline.resolve import with_settings
 from ..report.markdown import in_words, markdown_table
 from ..stats.interval import mean_interval
 from ..study import Files, Job, Names, PairingOptions, Records, Several, Study, score_job, seeded
+from ..typed import whole_number
 
 DIRECT = "direct"  # the name of the proxy that changes nothing
 PLAIN = ("task", "dataset", "epochs", "fidelity", "protocol", "preset", "budget", "data", "splits")
@@ -68,7 +69,8 @@ def laid_over(raw: Mapping[str, Any], proxy: Proxy) -> dict[str, Any]:
         if "." in key:
             settings.append(f"{key}={value}")
         else:
-            changed[key] = int(value) if key in ("epochs", "fidelity") and value.isdecimal() else value
+            number = whole_number(value) if key in ("epochs", "fidelity") else None
+            changed[key] = value if number is None else number
     return with_settings(changed, settings)
 
 

@@ -24,12 +24,13 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BenchbedError
+from .arrays import check_percent
 from .csv_reader import Sheet
 from .figures import DATASET, Figure, dataset_named, figure_named
 from .notations import KEYS
 from .places import counted
 from .table import FURTHER
-from .table_builder import Draft, check_percent
+from .table_builder import Draft
 
 _COUNTS: dict[str, Callable[[Figure], bool]] = {
     "n_seeds": lambda f: f.epochs == 200,

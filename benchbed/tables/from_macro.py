@@ -22,8 +22,8 @@ from ..errors import BenchbedError
 from ..runtime.files import one_line
 from ..spaces.macro.space import OPERATIONS, STAGES, Macro, all_architectures, flops, parameters
 from . import store
+from .arrays import check_percent
 from .figures import Figure
-from .table_builder import check_percent
 
 SHAPE = (len(OPERATIONS),) * sum(STAGES)
 EPOCHS = 50  # the default of the authors' script, which their driver does not change

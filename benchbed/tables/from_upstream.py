@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BenchbedError, unknown
+from .arrays import check_percent
 from .benchmarks import costs_of_cells
 from .csv_reader import Sheet
 from .figures import DATASETS, Figure, figure_named
 from .store import Arrays
-from .table_builder import SIZE, Draft, check_percent
+from .table_builder import SIZE, Draft
 
 LANDSCAPE = {
     "CIFAR10TestAccuracy200Epochs": Figure("cifar10", "test", 200),

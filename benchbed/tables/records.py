@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import BenchbedError
+from .arrays import check_percent
 from .figures import Figure
-from .table_builder import Draft, check_percent, mean_over_seeds
+from .table_builder import Draft, mean_over_seeds
 
 # (data set, evaluation set) in the official files -> (data set, split) here
 OFFICIAL = {

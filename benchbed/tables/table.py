@@ -17,6 +17,7 @@ import numpy as np
 from ..errors import BenchbedError, unknown
 from ..space import Architecture, Space
 from . import store
+from .arrays import check_array
 from .figures import Figure, check_words, how_to_get, refusal
 from .places import ROWS, Grid, Listed, Places, counted, operations_of
 from .trials import Trials
@@ -347,11 +348,7 @@ class Table:
         shape: tuple[int, ...] = (len(self.places),) if kind == "order" else self.shape
         if kind == "seeds":
             shape += (len(self.meta["seeds"].get(figure, ())),)
-        if array.shape != shape or array.dtype.kind not in "iuf":
-            raise BenchbedError(f"table {self.name} is damaged ({name} holds {array.dtype} {array.shape}, expected "
-                                f"numbers {shape}): import its source again")  # fmt: skip
-        if kind == "accuracy" and np.isnan(array).all():
-            raise BenchbedError(f"table {self.name} is damaged ({name} holds no value): import its source again")
+        check_array(self.name, name, array, shape)
 
     def _order(self) -> np.ndarray:
         if self.order is None:

@@ -220,13 +220,6 @@ def mean_over_seeds(seeds: np.ndarray) -> np.ndarray:
     return mean
 
 
-def check_percent(values: np.ndarray, source: str, what: str) -> None:
-    """Raises BenchbedError that names the source if a value, NaN apart, is no percentage."""
-    wrong = (values < 0) | (values > 100) | np.isinf(values)
-    if wrong.any():
-        raise BenchbedError(f"{source}: {what} holds {values[wrong][0]:g}, which is no percentage")
-
-
 def _figure(array: str) -> Figure | None:
     """The figure of 'accuracy/...' or 'seeds/...'."""
     kind, _, name = array.partition("/")

@@ -10,10 +10,20 @@ from pydantic import BaseModel
 
 from benchbed.errors import BenchbedError
 from benchbed.pipeline.config import RunConfig, identity
-from benchbed.pipeline.resolve import expand, resolve, with_settings
+from benchbed.pipeline.resolve import expand, resolve, seed_range, with_settings
 from benchbed.runtime.files import read_toml
 from benchbed.searcher import Options as PluginOptions
 from benchbed.typed import typed
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\u0660:\u0662", "\uff10:\uff12", "\u00b2:3", "0:" + "9" * 5000, "0x0:0x2", "-1:2", "1_0:1_2", "0", ":", "3:3"],
+)
+def test_seeds_are_ascii_digits_and_no_more_than_a_number_holds(text: str) -> None:
+    with pytest.raises(BenchbedError, match="expected FIRST:AFTER_LAST"):
+        seed_range(text)
+    assert seed_range(" 2:4 ") == range(2, 4)
 
 
 def test_an_identity_is_the_hash_of_canonical_json() -> None:

@@ -128,6 +128,9 @@ def test_a_flipped_byte_is_found_when_its_column_is_read(own: Path, home: Path) 
         (np.zeros((3, 3)), r"accuracy/cifar10_test_200 holds float64 \(3, 3\), expected numbers \(5, 5, 5, 5, 5, 5\)"),
         (np.full((5,) * 6, "x"), r"holds <U1"),
         (np.full((5,) * 6, np.nan), "holds no value"),
+        (np.full((5,) * 6, 100.5), "holds 100.5, expected percentages from 0 to 100"),
+        (np.full((5,) * 6, -1e-3), "holds -0.001, expected percentages"),
+        (np.full((5,) * 6, np.inf), "holds an infinite value, expected finite ones"),
         (None, "it lacks accuracy/cifar10_test_200"),
     ],
 )
