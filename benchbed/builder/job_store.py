@@ -25,6 +25,7 @@ from ..runtime.digest import first_difference
 from ..runtime.files import append_line, make_folder, one_line, own_tag, write_atomic
 from ..runtime.folder import read_json
 from ..runtime.lock import Lease
+from ..runtime.reading import LIMITS, parse_line, read_bytes
 
 SHARD = 64  # results a shard: what a damaged one costs
 LOST = "bring it back from a copy, or give another --out"  # without build.json nobody knows what a shard is of
@@ -102,8 +103,8 @@ class JobStore:
         """
         values: list[dict[str, Any]] = []
         for shard in self.shards():
-            with one_line(shard, "read"):
-                lines = shard.read_text(errors="replace").splitlines(keepends=True)
+            text = read_bytes(shard, LIMITS.lines_bytes).decode(errors="replace")
+            lines = text.splitlines(keepends=True)
             try:
                 values += [_value(line) for line in lines if line.endswith("\n")]
             except ValueError:
@@ -133,5 +134,5 @@ def _value(line: str) -> dict[str, Any]:
     code, _, text = line.rstrip("\n").partition(" ")
     if code != f"{zlib.crc32(text.encode()):08x}":
         raise ValueError(line)
-    value: dict[str, Any] = json.loads(text)
+    value: dict[str, Any] = parse_line(text)
     return value

@@ -6,7 +6,8 @@ from typing import Any
 
 from ..errors import BenchbedError
 from .nb201 import SPACE, converted
-from .source import ForeignConfig, read
+from .reading_room import read
+from .source import ForeignConfig
 
 
 def foreign_config(raw: Mapping[str, Any]) -> ForeignConfig | None:

@@ -16,7 +16,8 @@ from ..spaces.nb201.space import CONV1, CONV3, EDGES
 from ..spaces.nb201.supernet import NB201Supernet
 from ..task import Task
 from .alpha import give
-from .source import Foreign, ForeignConfig, read
+from .reading_room import read
+from .source import Foreign, ForeignConfig
 
 SPACE = "nb201"
 NORM = ("weight", "bias")

@@ -10,11 +10,12 @@ Three layouts are known, told apart by their key names:
   last batch norm has no weights.
 
 `torch.load(weights_only=True)` refuses every type but tensors and plain values; the namespace and the cells' class are
-admitted as what they are, bags of attributes, the latter by an empty class of our own.
+admitted as what they are, bags of attributes, the latter by an empty class of our own. All the same torch's C++ reads a
+stranger's bytes: `reading_room` does it in a process of its own, with limits, and what comes back are plain arrays.
 """
 
 import argparse
-import hashlib
+import io
 import math
 import re
 from collections.abc import Callable
@@ -26,7 +27,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from ..errors import BenchbedError
-from ..runtime.files import one_line
+from ..runtime.archives import check_torch_archive, damage, is_archive
 from ..spaces.nb201.space import EDGES, OPERATIONS
 
 LAYOUTS = {"darts-pt": "state_dict", "AutoDL": "search_model"}  # who writes it -> the key of its weights
@@ -73,14 +74,13 @@ class Foreign(NamedTuple):
     adam: dict[str, Tensor] | None
 
 
-def read(path: Path) -> Foreign:
-    """The checkpoint. Raises BenchbedError, one line that names the file, on one that is none of the known layouts.
+def parsed(path: Path, content: bytes, sha256: str) -> Foreign:
+    """The checkpoint that `path` holds as `content`, in this process: for `reading_room`, and for a file of one's own.
 
-    Whether the weights are all those of a NAS-Bench-201 supernet is for `benchbed.checkpoints.nb201.converted` to say.
+    Raises BenchbedError, one line that names the file, on one that is none of the known layouts. Whether the weights
+    are all those of a NAS-Bench-201 supernet is for `benchbed.checkpoints.nb201.converted` to say.
     """
-    with one_line(path, "read"):
-        content = path.read_bytes()
-    saved = found if isinstance(found := _loaded(path), dict) else {}
+    saved = found if isinstance(found := _loaded(path, content), dict) else {}
     layout = next((name for name, key in LAYOUTS.items() if key in saved), None)
     if layout is None:
         held = ", ".join(sorted(map(str, saved))[:8]) if isinstance(found, dict) else type(found).__name__
@@ -99,7 +99,7 @@ def read(path: Path) -> Foreign:
     epoch = saved.get("epoch")
     config = ForeignConfig(
         file=str(path.absolute()),
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=sha256,
         layout=layout,
         **sizes,
         epochs=epoch if type(epoch) is int and epoch > 0 else 1,
@@ -111,17 +111,18 @@ STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")  # our su
 ALPHA = ("_arch_parameters", "arch_parameters")
 
 
-def _loaded(path: Path) -> object:
+def _loaded(path: Path, content: bytes) -> object:
     try:
+        if is_archive(io.BytesIO(content)):
+            check_torch_archive(io.BytesIO(content))
         with torch.serialization.safe_globals(ADMITTED):
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file can fail in any way
         named = re.search(r"GLOBAL ([\w.]+)", str(error))
         if named is not None:
             raise BenchbedError(f"{path} holds {named[1]}, which no checkpoint of darts-pt or AutoDL needs: "
                                 "nothing of it was run") from None  # fmt: skip
-        reason = (str(error) or type(error).__name__).splitlines()[0][:120]
-        raise BenchbedError(f"{path} is damaged or no checkpoint of torch ({reason})") from None
+        raise BenchbedError(f"{path} is damaged or no checkpoint of torch ({damage(error)})") from None
 
 
 def _alpha(path: Path, saved: dict[str, Any], model: dict[str, Tensor], layout: str) -> Tensor:

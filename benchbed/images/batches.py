@@ -7,7 +7,6 @@ anything else is refused before that thing is even imported.
 
 import hashlib
 import io
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import BenchbedError
+from ..runtime.pickles import SPARE, Foreign, Restricted, bounded_memory
+from ..runtime.reading import read_bytes
 
 
 class Layout(NamedTuple):
@@ -26,16 +27,12 @@ class Layout(NamedTuple):
     side: int
 
 
-class _Foreign(Exception):
-    """The pickle names something that no batch holds."""
+LARGEST = 2 << 30  # bytes of a file: the largest that is published, SVHN's, has 1.3 GB
 
 
 def published_bytes(path: Path, md5: str | None) -> bytes:
     """The file's content. Raises BenchbedError if it cannot be read, or if its MD5 is another one than `md5`."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise BenchbedError(f"cannot read '{path}': {error.strerror}") from None
+    content = read_bytes(path, LARGEST)
     found = md5 and hashlib.md5(content, usedforsecurity=False).hexdigest()
     if found != md5:
         raise BenchbedError(
@@ -88,9 +85,11 @@ def _labels(path: Path, labels: object, count: int, layout: Layout) -> np.ndarra
 def _unpickled(path: Path, content: bytes) -> object:
     try:
         # latin1 gives the bytes of a Python 2 pickle back one to one, which is what numpy expects of array data
-        return _Restricted(io.BytesIO(content), encoding="latin1").load()
-    except _Foreign as error:
-        raise BenchbedError(f"'{path}' is a foreign pickle: it names {error}, which was not run") from None
+        with bounded_memory(SPARE + 4 * len(content)):
+            return Restricted(io.BytesIO(content), _ADMITTED, encoding="latin1").load()
+    except Foreign as error:
+        named = f"{error}" if " " in str(error) else f"'{error}'"
+        raise BenchbedError(f"'{path}' is a foreign pickle: it names {named}, which was not run") from None
     except Exception as error:  # a broken pickle can fail in any way that its opcodes can
         reason = f"{type(error).__name__}: {error}".replace("\n", " ")
         raise BenchbedError(f"'{path}' is no readable pickle ({reason})"[:400]) from None
@@ -100,14 +99,14 @@ def _dtype(name: str, align: int = 0, copy: int = 1) -> np.dtype[Any]:
     """What a pickled array calls for its type: numbers only, never objects."""
     found = np.dtype(name, align=bool(align), copy=bool(copy))
     if found.kind not in "biuf":
-        raise _Foreign(f"the array type {name!r}")
+        raise Foreign(f"the array type {name!r}")
     return found
 
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:
     """How Python 3 writes bytes into a pickle for Python 2."""
     if encoding not in ("latin1", "latin-1"):
-        raise _Foreign(f"the encoding {encoding!r}")
+        raise Foreign(f"the encoding {encoding!r}")
     return text.encode("latin1")
 
 
@@ -119,10 +118,3 @@ _ADMITTED: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy", "dtype"): _dtype,
     ("_codecs", "encode"): _encode,
 }
-
-
-class _Restricted(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Callable[..., Any]:
-        if (module, name) not in _ADMITTED:
-            raise _Foreign(f"'{module}.{name}'"[:200])
-        return _ADMITTED[module, name]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..errors import BenchbedError
 from .jpegs import JpegSplit
+from .opening import image_in, why_unread
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 GREY, DEEP = {"1", "L", "LA", "La"}, {"I", "F", "I;16", "I;16B", "I;16L", "I;16N"}
@@ -22,17 +23,13 @@ def header(file: Path) -> tuple[int, int, bool]:
     Raises BenchbedError for a file that is not an image, and for one of more than 8 bits a channel.
     """
     try:
-        with Image.open(file) as image:
+        with image_in(file) as image:
             width, height, mode = image.width, image.height, image.mode
     except Exception as error:  # a damaged file can fail in any way that its decoder can
-        raise BenchbedError(f"image '{file}' cannot be read: {_reason(error, file)}") from None
+        raise BenchbedError(f"image '{file}' cannot be read: {why_unread(error, file)}") from None
     if mode in DEEP:
         raise BenchbedError(f"image '{file}' has more than 8 bits a channel (mode {mode}): 8-bit images are needed")
     return height, width, mode not in GREY
-
-
-def _reason(error: Exception, file: Path) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0].replace(repr(str(file)), "the file")[:200]
 
 
 class FolderSplit(JpegSplit):

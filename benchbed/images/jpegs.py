@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..errors import BenchbedError
 from ..task import Reading, StoredSplit
+from .opening import image_in, why_unread
 from .photographs import augmented, central, normalised, pixels
 
 Decoded = np.ndarray | str  # uint8 (side, side, 3), or why there is none
@@ -72,14 +73,10 @@ class JpegSplit(StoredSplit):
 
     def _decode(self, name: str, seed: int | None) -> Decoded:
         try:
-            with Image.open(self.root / name) as file:
+            with image_in(self.root / name) as file:
                 return self.view(file, seed)
         except Exception as error:  # a damaged file can fail in any way that its decoder can
-            return (
-                (str(error) or type(error).__name__)
-                .splitlines()[0]
-                .replace(repr(str(self.root / name)), "the file")[:200]
-            )
+            return why_unread(error, self.root / name)
 
     def view(self, file: Image.Image, seed: int | None) -> np.ndarray:
         """What is shown of an opened file, uint8 (side, side, 3): its centre, or with a seed an augmented view."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import BenchbedError
+from ..runtime.pickles import SPARE, bounded_memory
 from .batches import Layout, published_bytes
 
 
@@ -27,7 +28,8 @@ def _loaded(path: Path, content: bytes, layout: Layout) -> dict[str, Any]:
     from scipy.io import loadmat
 
     try:
-        held: dict[str, Any] = loadmat(io.BytesIO(content), variable_names=["X", layout.labels])
+        with bounded_memory(SPARE + 4 * len(content)):
+            held: dict[str, Any] = loadmat(io.BytesIO(content), variable_names=["X", layout.labels])
     except Exception as error:  # a broken file can fail in many ways
         reason = f"{type(error).__name__}: {error}".replace("\n", " ")
         raise BenchbedError(f"'{path}' is no readable MATLAB file ({reason})"[:400]) from None

@@ -1,12 +1,12 @@
 """Which images train, which validate, which test: NAS-Bench-201's own lists, halves or the whole; balanced parts."""
 
-import json
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from ..errors import BenchbedError
+from ..runtime.reading import LIMITS, parse_json, read_bytes
 from ..typed import whole_number
 
 
@@ -79,10 +79,12 @@ def _read(path: Path, keys: tuple[str, str], total: int) -> tuple[np.ndarray, np
     """The two lists of a split file, {"key": ["int", ["0", "5", ...]], ...}, sorted."""
     form = "{" + ", ".join(f'"{key}": ["int", ["0", ...]]' for key in keys) + "}"
     try:
-        content = json.loads(path.read_text())
-    except OSError as error:
-        raise BenchbedError(f"cannot read the split file '{path}': {error.strerror}; split=halves needs none") from None
-    except (ValueError, RecursionError):
+        data = read_bytes(path, LIMITS.json_bytes, "the split file ")
+    except BenchbedError as error:
+        raise BenchbedError(f"{error}; split=halves needs none") from None
+    try:
+        content = parse_json(data)
+    except ValueError:
         raise BenchbedError(f"'{path}' is no split file: JSON of the form {form} is needed") from None
     if not isinstance(content, dict) or sorted(content) != sorted(keys):
         raise BenchbedError(f"'{path}' is no split file of this data set: the form {form} is needed")

@@ -1,6 +1,5 @@
 """Reads latency files: the authors' YAML, our own measured JSON, a CSV of whole networks. Strict, and without torch."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,9 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import BenchbedError, unknown
-from ..runtime.files import one_line
+from ..runtime.reading import LIMITS, parse_json
+from ..runtime.reading import read_text as text_of
 from ..space import Space
-from ..tables.csv_reader import Sheet
+from ..tables.csv_reader import Sheet, strict_number
 from ..tables.notations import KEYS, native
 
 FORMAT = "benchbed-latency"
@@ -28,11 +28,7 @@ class Entries(NamedTuple):
 
 def read_text(path: Path) -> str:
     """The file. Raises BenchbedError where it cannot be read or is no text."""
-    try:
-        with one_line(path, "read latency table"):
-            return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise BenchbedError(f"latency table {path} is no text") from None
+    return text_of(path, LIMITS.text_bytes, "latency table ")
 
 
 def read_entries(path: Path, space: str) -> Entries:
@@ -81,10 +77,8 @@ def _authors(path: Path, text: str) -> dict[str, float]:
 
 
 def _number(text: str | None) -> float | str | None:
-    try:
-        return float(text or "")
-    except ValueError:
-        return text
+    found = strict_number(text or "")
+    return text if math.isnan(found) else found
 
 
 def read_ours(path: Path) -> dict[str, Any]:
@@ -94,8 +88,8 @@ def read_ours(path: Path) -> dict[str, Any]:
 
 def _ours_tree(path: Path, text: str) -> dict[str, Any]:
     try:
-        tree = json.loads(text)
-    except json.JSONDecodeError as error:
+        tree = parse_json(text)
+    except ValueError as error:
         raise BenchbedError(f"latency table {path} is no JSON: {error}") from None
     if not isinstance(tree, dict) or tree.get("format") != FORMAT or not isinstance(tree.get("entries"), dict):
         raise BenchbedError(f"latency table {path} is no file of 'latency measure': it lacks format '{FORMAT}'")

@@ -1,11 +1,11 @@
 """The history of a search: what it wrote down after each epoch."""
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import BenchbedError
 from ..runtime.folder import load_checkpoint
+from ..runtime.reading import LIMITS, parse_line, read_text
 from .record import amount
 
 
@@ -25,7 +25,7 @@ def history(path: Path) -> list[Epoch]:
     Raises BenchbedError, naming the file's line, where neither can be read.
     """
     try:
-        return _epochs(path, _text(path))
+        return _epochs(path, read_text(path, LIMITS.lines_bytes))
     except BenchbedError:
         try:
             kept = load_checkpoint(path.with_name("checkpoint.pt"))["history"]
@@ -36,18 +36,11 @@ def history(path: Path) -> list[Epoch]:
     return _epochs(path, kept)
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BenchbedError(f"cannot read {path}: {getattr(error, 'strerror', None) or 'no text'}") from None
-
-
 def _epochs(path: Path, text: str) -> list[Epoch]:
     epochs: list[Epoch] = []
     for number, line in enumerate(text.splitlines(), 1):
         try:
-            raw = json.loads(line)
+            raw = parse_line(line)
             if "epoch" in raw:  # whatever else a search may note between its epochs
                 rows = tuple(tuple(amount(x, 1 + 1e-3) for x in row) for row in raw["probabilities"])
                 seconds, accuracy = amount(raw["seconds"]), amount(raw["accuracy"], 100)

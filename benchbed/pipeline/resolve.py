@@ -1,7 +1,6 @@
 """From a user's values to the complete configuration of each run: defaults below, the user's above, all typed."""
 
 import hashlib
-import tomllib
 from collections.abc import Mapping
 from copy import copy
 from typing import Any
@@ -14,6 +13,7 @@ from ..latency.penalty import CostConfig, CostOptions
 from ..objectives.supernet import SupernetOptions
 from ..protocols.load import Value, load
 from ..runtime.files import absolute
+from ..runtime.reading import parse_toml
 from ..spaces.load import load_space
 from ..tasks.load import small
 from ..typed import M, typed, whole_number
@@ -110,8 +110,8 @@ def laid_over(raw: Mapping[str, Any], values: Mapping[str, Any], by: str, where:
 
 def _value(text: str) -> object:
     try:
-        return tomllib.loads(f"x = {text}")["x"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"x = {text}")["x"]
+    except ValueError:
         return text
 
 

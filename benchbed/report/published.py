@@ -1,9 +1,9 @@
 """Published figures beside ours: only those of the same space and data set, each with its source and how sure it is."""
 
-import tomllib
 from importlib.resources import files
 from typing import NamedTuple
 
+from ..runtime.reading import parse_toml
 from .groups import Group
 
 SECOND_HAND = "T"  # the tag of figures that were read in a table of another paper
@@ -36,7 +36,7 @@ def beside(group: Group) -> list[Published]:
         return []
     data, scoring = OF_TABLE.get(group.task, group.task), group.records[0].config.get("scoring") or {}
     found = []
-    for one in tomllib.loads((files(__package__) / "published.toml").read_text())["set"]:
+    for one in parse_toml((files(__package__) / "published.toml").read_text())["set"]:
         wanted = one["network"]
         same = wanted.items() <= scoring.items() if not group.by_table else _full(group) == wanted["epochs"]
         if one["space"] == group.space and same:

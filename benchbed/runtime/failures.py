@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .files import append_line, make_folder, one_line
+from .reading import LIMITS, parse_line, read_bytes
 
 
 class Failure(NamedTuple):
@@ -33,12 +34,12 @@ def failures(out: Path) -> tuple[list[Failure], str | None]:
     path = out / "failures.jsonl"
     if not path.exists():
         return [], None
-    with one_line(path, "read"):
-        lines = path.read_text(errors="replace").splitlines(keepends=True)
+    text = read_bytes(path, LIMITS.lines_bytes).decode(errors="replace")
+    lines = text.splitlines(keepends=True)
     found, odd = list[Failure](), list[int]()
     for number, line in enumerate(lines, 1):
         try:
-            value = json.loads(line)
+            value = parse_line(line)
             failure = Failure(value["run"], value["reason"], value["attempts"])
             if [type(part) for part in failure] != [str, str, int]:
                 raise TypeError

@@ -3,13 +3,13 @@
 import json
 import os
 import socket
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from ..errors import BenchbedError
+from .reading import LIMITS, Unfit, parse_toml, read_bytes
 
 
 def absolute(path: str | Path | None) -> str | None:
@@ -89,6 +89,8 @@ def make_folder(path: Path) -> None:
 def append_line(path: Path, text: str) -> None:
     """Appends to a file, which survives a power cut from then on. Raises OSError."""
     is_new = not path.exists()
+    if not is_new and path.is_fifo():  # it would wait for a reader
+        raise BenchbedError(f"cannot write {path}: it is a named pipe, expected a regular file")
     with open(path, "a") as file:
         file.write(text)
         file.flush()
@@ -99,15 +101,13 @@ def append_line(path: Path, text: str) -> None:
 
 def read_toml(path: Path) -> dict[str, Any]:
     """A configuration file. Raises BenchbedError that names the file and the place."""
+    data = read_bytes(path, LIMITS.toml_bytes, "configuration ")
     try:
-        raw = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise BenchbedError(f"cannot read configuration {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return parse_toml(data.decode())
+    except Unfit as error:
+        raise BenchbedError(f"configuration {path} cannot be read: {error}") from None
+    except ValueError as error:  # no TOML, no UTF-8
         raise BenchbedError(f"configuration {path} is no TOML: {error}") from None
-    if r"\u0000" in json.dumps(raw, default=str):
-        raise BenchbedError(f"configuration {path} has a text with a null character, which no name or path can hold")
-    return raw
 
 
 def toml_key(key: str) -> str:

@@ -10,7 +10,6 @@ import io
 import json
 import os
 import time
-import zipfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,11 +19,15 @@ import torch
 
 from ..errors import BenchbedError
 from . import pulse
+from .archives import check_torch_archive, damage
 from .files import one_line, sync_folder, write_atomic
 from .lock import POLL, HeldError, Lease
+from .pickles import SPARE, bounded_memory
+from .reading import LIMITS, parse_line, read_bytes
 
 Tree = dict[str, Any]  # tensors, numbers, strings, lists, dicts: what torch.load(weights_only=True) gives back
 SNAPSHOTS = "snapshots"
+LARGEST = 32 << 30  # bytes of a checkpoint: weights, their optimiser and alpha of the largest supernets are 1 GB
 AGAIN = "remove it, or run again with --force"
 REMADE = "remove it and run it again"  # for commands that read what another one made
 
@@ -38,10 +41,9 @@ def read_json(path: Path, needed: Sequence[str] = (), again: str = AGAIN) -> dic
 
     again: what the message advises.
     """
-    with one_line(path, "read"):
-        data = path.read_bytes()
+    data = read_bytes(path, LIMITS.json_bytes)
     try:
-        value = json.loads(data)
+        value = parse_line(data)  # a record may hold scores that are not finite
     except ValueError as error:
         raise BenchbedError(f"{path} is not valid JSON ({error}): {again}") from None
     if not isinstance(value, dict):
@@ -216,19 +218,16 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """{'history': its text (older: its length), 'tree': ...}. Raises BenchbedError if it is damaged or missing."""
     if not path.exists():
         raise damaged(path)
-    with one_line(path, "read"):
-        data = path.read_bytes()
+    data = read_bytes(path, LARGEST)
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:  # torch does not look at the checksums that it writes
-            if (bad := archive.testzip()) is not None:
-                raise zipfile.BadZipFile(f"the checksum of {bad} does not match")
-        saved = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        check_torch_archive(io.BytesIO(data))
+        with bounded_memory(SPARE + 3 * len(data)):
+            saved = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         if type(saved["history"]) not in (int, str) or not isinstance(saved["tree"], dict):
             raise TypeError("its history or tree is of another type")
         return {"history": saved["history"], "tree": saved["tree"]}
     except Exception as error:  # a damaged pickle can fail in any way
-        reason = (str(error) or type(error).__name__).splitlines()[0][:120]
-        raise damaged(path, reason) from None
+        raise damaged(path, damage(error)) from None
 
 
 def damaged(checkpoint: Path, reason: str = "") -> BenchbedError:

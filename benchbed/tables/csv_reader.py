@@ -2,14 +2,15 @@
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 
 from ..errors import BenchbedError
-from ..runtime.files import one_line
+from ..runtime.reading import LIMITS, Unfit, csv_lines, opened, plain_cell
 
 
 class Sheet:
@@ -20,23 +21,37 @@ class Sheet:
 
     def __init__(self, path: Path, names: Mapping[str, str] = MappingProxyType({})) -> None:
         self.path = path
+        self.lines: list[int] = []
         try:
-            with one_line(path, "read"), open(path, newline="", encoding="utf-8-sig") as file:
-                reader = csv.reader(file, strict=True)
-                self.header = [names.get(name, name) for name in next(reader, [])]
-                rows = [(reader.line_num, row) for row in reader if row]
-        except (csv.Error, UnicodeDecodeError) as error:
+            with opened(path) as file:
+                rows = self._read(csv_lines(file), names)
+        except (csv.Error, UnicodeDecodeError, Unfit) as error:
             raise BenchbedError(f"{path} is no CSV text: {error}") from None
-        twice = sorted({name for name in self.header if self.header.count(name) > 1})
-        if twice:
-            raise BenchbedError(f"{path} has two columns named '{twice[0]}'")
-        for line, row in rows:
-            if len(row) != len(self.header):
-                raise BenchbedError(f"{path} line {line}: {len(row)} fields where the header has {len(self.header)}")
         if not rows:
             raise BenchbedError(f"{path} has no rows below its header")
-        self.lines = [line for line, _ in rows]
-        self._columns = dict(zip(self.header, zip(*(row for _, row in rows), strict=True), strict=True))
+        self._columns = dict(zip(self.header, zip(*rows, strict=True), strict=True))
+
+    def _read(self, lines: Iterable[str], names: Mapping[str, str]) -> list[list[str]]:
+        """The rows, after the header. Raises Unfit beyond the limits, BenchbedError for a ragged row."""
+        reader = csv.reader(lines, strict=True)
+        header = [plain_cell(name) for name in next(reader, [])]
+        if len(header) > LIMITS.csv_columns:
+            raise Unfit(f"it has {len(header):,} columns, and at most {LIMITS.csv_columns:,} are read")
+        self.header = [names.get(name, name) for name in header]
+        if twice := sorted(name for name, count in Counter(self.header).items() if count > 1):
+            raise BenchbedError(f"{self.path} has two columns named '{twice[0][:80]}'")
+        width, rows = len(header), list[list[str]]()
+        for row in reader:
+            if not row:
+                continue
+            if len(row) != width:
+                line = f"{self.path} line {reader.line_num}"
+                raise BenchbedError(f"{line}: {len(row)} fields where the header has {width}")
+            if len(rows) >= LIMITS.csv_rows or len(rows) * width > LIMITS.csv_fields:
+                raise Unfit(f"it has more than {LIMITS.csv_rows:,} rows or {LIMITS.csv_fields:,} fields")
+            rows.append(row)
+            self.lines.append(reader.line_num)
+        return rows
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -49,14 +64,14 @@ class Sheet:
     def is_numeric(self, column: str) -> bool:
         """Whether every field is a finite number or empty, and one is a number."""
         texts = [text for text in self._columns[column] if text.strip()]
-        return bool(texts) and all(math.isfinite(_number(text)) for text in texts)
+        return bool(texts) and all(math.isfinite(strict_number(text)) for text in texts)
 
     def where(self, row: int) -> str:
         """The file and the line of a row, for an error."""
         return f"{self.path} line {self.lines[row]}"
 
     def text(self, column: str) -> tuple[str, ...]:
-        return self._columns[column]
+        return tuple(map(plain_cell, self._columns[column]))
 
     def numbers(self, column: str, gaps: bool = False) -> np.ndarray:
         """float64 (rows,). Raises BenchbedError at a field that is no finite number; with `gaps`, empty is NaN."""
@@ -64,11 +79,11 @@ class Sheet:
         try:
             found = np.array([float(text) for text in texts])
         except ValueError:
-            found = np.array([_number(text) for text in texts])
+            found = np.array([strict_number(text) for text in texts])
         together = "".join(texts)
         if "_" in together or not together.isascii() or not np.isfinite(found).all():
             for i, text in enumerate(texts):
-                if not math.isfinite(_number(text)) and (text.strip() or not gaps):
+                if not math.isfinite(strict_number(text)) and (text.strip() or not gaps):
                     what = f"holds {text[:40]!r}, which is no number" if text.strip() else "is empty"
                     raise BenchbedError(f"{self.where(i)}: {column} {what}")
         return found
@@ -83,7 +98,8 @@ class Sheet:
         return found.astype(np.int64)
 
 
-def _number(text: str) -> float:
+def strict_number(text: str) -> float:
+    """The number that a text is; NaN where it is none."""
     try:
         # Python reads 1_000 and digits of every script, which no other program does
         return math.nan if "_" in text or not text.isascii() else float(text)

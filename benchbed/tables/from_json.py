@@ -6,7 +6,6 @@ Cells are written as `notations` says, or as the benchmark's own strings. The nu
 file's name. (`fewshot_one-shot-supernet.json` of aoiang/few-shot-NAS at ec366c1 is such a file.)
 """
 
-import json
 import math
 import re
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BenchbedError
-from ..runtime.files import one_line
+from ..runtime.reading import LIMITS, parse_json, read_bytes
 from .table import FURTHER
 from .table_builder import Draft
 
@@ -28,9 +27,9 @@ def starts_by_cell(head: bytes) -> bool:
 
 def read_by_cell(path: Path, draft: Draft) -> None:
     """Adds the further figure. Raises BenchbedError, one line, for what is no such file, and names a bad cell."""
+    content = read_bytes(path, LIMITS.json_bytes)
     try:
-        with one_line(path, "read"):
-            found = json.loads(path.read_bytes())
+        found = parse_json(content)
     except ValueError as error:
         raise BenchbedError(f"{path} is cut off or damaged ({error})") from None
     if not isinstance(found, dict):

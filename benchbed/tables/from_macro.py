@@ -8,7 +8,6 @@ and keeps the highest test accuracy of any epoch; there is no validation accurac
 the best epoch, and are biased upwards alike.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -19,7 +18,7 @@ import numpy as np
 
 from .. import __version__
 from ..errors import BenchbedError
-from ..runtime.files import one_line
+from ..runtime.reading import LIMITS, parse_json, read_bytes
 from ..spaces.macro.space import OPERATIONS, STAGES, Macro, all_architectures, flops, parameters
 from . import store
 from .arrays import check_percent
@@ -95,10 +94,9 @@ def _notes(entries: dict[str, Any], texts: list[str], costs: dict[str, np.ndarra
 
 
 def _entries(path: Path) -> dict[str, Any]:
-    with one_line(path, "read"):
-        content = path.read_bytes()
+    content = read_bytes(path, LIMITS.json_bytes)
     try:
-        found = json.loads(content)
+        found = parse_json(content)
     except ValueError as error:  # no JSON, or no UTF-8
         raise BenchbedError(f"{path} is cut off or damaged ({error})") from None
     if not isinstance(found, dict):

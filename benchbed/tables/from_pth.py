@@ -5,21 +5,24 @@ read through the nas-bench-201 package's own classes, one architecture at a time
 whole files fails on current torch and holds everything twice. Dong and Yang, ICLR 2020.
 """
 
-import pickle
 import re
-import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
 
 from ..errors import BenchbedError
+from ..runtime.archives import check_torch_archive, damage, is_archive
+from ..runtime.pickles import bounded_memory, memory_of
+from ..runtime.reading import opened
 from .from_nats import Progress, damaged_means
 from .records import OFFICIAL, Records, Trial
 from .table_builder import SIZE, Draft
 
+FACTOR = 16  # bytes of memory a byte of the file, which holds small numbers one by one
 _HP = {"less": 12, "full": 200}
 _KEYS = ("meta_archs", "arch2infos", "evaluated_indexes")
 
@@ -57,21 +60,21 @@ def _load(path: Path) -> object:
         (scalar, "numpy.core.multiarray.scalar"), (scalar, "numpy._core.multiarray.scalar"),
     ]  # fmt: skip
     try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:  # torch does not look at the checksums that it writes
-                if (bad := archive.testzip()) is not None:
-                    raise zipfile.BadZipFile(f"the checksum of {bad} does not match")
-        with torch.serialization.safe_globals(admitted):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+        with opened(path) as file:
+            if is_archive(file):
+                check_torch_archive(file)
+            with torch.serialization.safe_globals(admitted), bounded_memory(memory_of(path, FACTOR)):
+                return torch.load(file, map_location="cpu", weights_only=True)
+    except BenchbedError:
+        raise
+    except UnpicklingError as error:
         if name := re.search(r"GLOBAL ([\w.]+)", str(error)):
             raise BenchbedError(
                 f"{path} holds {name[1]}, which no NAS-Bench-201 file does: nothing of it was run"
             ) from None
         raise BenchbedError(f"{path} is damaged or no NAS-Bench-201 file") from None
     except Exception as error:  # a damaged file can fail in any way
-        reason = (str(error) or type(error).__name__).splitlines()[0][:100]
-        raise BenchbedError(f"{path} is cut off or damaged ({reason})") from None
+        raise BenchbedError(f"{path} is cut off or damaged ({damage(error)})") from None
 
 
 def _trials(infos: dict[str, Any], text: str) -> Iterator[Trial]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import BenchbedError
-from ..runtime.files import one_line
+from ..runtime.archives import damage, open_archive
+from ..runtime.reading import opened
 from . import store
 from .from_csv import read_csv
 from .from_json import read_by_cell, starts_by_cell
@@ -111,11 +111,8 @@ def recognise(path: Path) -> str:
         if (path / META).is_file():
             return "nats-folder"
         raise BenchbedError(f"folder {path} is no NATS-Bench folder (it holds no {META}): name the files in it")
-    with one_line(path, "read"):
-        if path.exists() and not path.is_file():
-            raise BenchbedError(f"{path} is no source of a table: it is neither a file nor a folder")
-        with open(path, "rb") as file:
-            head = file.read(4096)
+    with opened(path) as file:
+        head = file.read(4096)
     if head.startswith(b"PK"):
         return _archive(path)
     if head.startswith(_TORCH_LEGACY):
@@ -143,7 +140,7 @@ def recognise(path: Path) -> str:
 def check_hash(path: Path, verify: bool) -> str:
     """The file's SHA-256. Raises BenchbedError if its name ends in six digits of an MD5 that it does not have."""
     md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
-    with one_line(path, "read"), open(path, "rb") as file:
+    with opened(path) as file:
         while block := file.read(1 << 20):
             md5.update(block)
             sha256.update(block)
@@ -157,10 +154,12 @@ def check_hash(path: Path, verify: bool) -> str:
 def _archive(path: Path) -> str:
     """The kind of a zip file."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with opened(path) as file, open_archive(file) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError) as error:
-        raise BenchbedError(f"{path} is cut off or damaged ({error})") from None
+    except BenchbedError:
+        raise
+    except Exception as error:  # a damaged archive can fail in any way
+        raise BenchbedError(f"{path} is cut off or damaged ({damage(error)})") from None
     if any(name.endswith("/data.pkl") for name in names):
         return "pth"
     if "meta.npy" in names:

@@ -7,18 +7,22 @@ content: two tables share it exactly if they answer every query alike, wherever 
 
 import hashlib
 import json
+import math
 import os
 import re
+import weakref
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import BenchbedError, unknown
+from ..runtime.archives import array_header, damage, open_archive, read_array, read_json_array
 from ..runtime.files import atomic, one_line
+from ..runtime.reading import opened, parse_json
 
 FORMAT = 1
 EMBEDDED = Path(__file__).with_name("embedded")  # tables that come with benchbed
@@ -145,8 +149,11 @@ class Arrays:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with one_line(path, "read"), self._whole():
-            self._archive = zipfile.ZipFile(path)  # numpy's own reader leaves a damaged file open
+        self._held = ExitStack()  # the file, open as long as this object is there
+        with self._whole():
+            self._file = self._held.enter_context(opened(path))
+            weakref.finalize(self, self._held.close)
+            self._archive = open_archive(self._file)
         self._names = {name.removesuffix(".npy") for name in self._archive.namelist()}
         self._parts: dict[str, tuple[int, np.dtype, int]] = {}  # where an array's content begins, its type and length
 
@@ -155,19 +162,25 @@ class Arrays:
         if "meta" not in self._names:
             raise BenchbedError(f"{self.path} is no table of benchbed's: 'table import' makes one from a source")
         with self._whole():
-            meta = json.loads(self["meta"].tobytes())
+            meta = parse_json(read_json_array(self._archive, "meta.npy"))
         if not isinstance(meta, dict) or meta.get("format") != FORMAT:
             raise BenchbedError(f"{self.path} is not of table format {FORMAT}: import its source again")
-        for key in ("space", "fingerprint", "figures", "seeds"):
-            if key not in meta:
-                raise BenchbedError(f"{self.path} is damaged (its metadata has no '{key}'): import its source again")
+        from .metadata import wrong  # pydantic, which looking a name up in a list of tables does not need
+
+        if (said := wrong(meta)) is not None:
+            raise BenchbedError(f"{self.path} is damaged ({said}): import its source again")
         return meta
+
+    def text(self, name: str) -> Any:
+        """The JSON in an array of bytes. Raises BenchbedError where it is damaged."""
+        with self._whole():
+            return parse_json(read_json_array(self._archive, f"{name}.npy"))
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self._names:
             raise KeyError(name)
-        with self._whole(), self._archive.open(f"{name}.npy") as member:
-            array: np.ndarray = np.lib.format.read_array(member, allow_pickle=False)
+        with self._whole():
+            array = read_array(self._archive, f"{name}.npy", "biufS")
         array.flags.writeable = False
         return array
 
@@ -188,7 +201,8 @@ class Arrays:
 
     def streamed(self, name: str) -> Streamed:
         """An array of one axis whose content is read block by block, each time that it is asked for."""
-        _, kind, length = self._parts.get(name) or self._find(name)
+        with self._whole():
+            _, kind, length = self._parts.get(name) or self._find(name)
 
         def blocks() -> Iterator[bytes]:
             for first in range(0, length, _ENTRIES):
@@ -198,9 +212,7 @@ class Arrays:
 
     @property
     def _fileno(self) -> int:
-        file = self._archive.fp
-        assert file is not None
-        return file.fileno()
+        return self._file.fileno()
 
     def _find(self, name: str) -> tuple[int, np.dtype, int]:
         """Where a stored member's array begins in the file: behind the zip's local header and numpy's."""
@@ -208,12 +220,13 @@ class Arrays:
         if info.compress_type != zipfile.ZIP_STORED:
             raise ValueError(f"{name} is compressed")
         with self._archive.open(info) as member:
-            np.lib.format.read_magic(member)
-            shape, _, kind = np.lib.format.read_array_header_1_0(member)
+            shape, _, kind, size = array_header(member)
             inner = member.tell()
+        if inner + size != info.file_size:
+            raise ValueError(f"{name} has {info.file_size - inner:,} bytes where its header says {size:,}")
         local = os.pread(self._fileno, 30, info.header_offset)
         names = int.from_bytes(local[26:28], "little") + int.from_bytes(local[28:30], "little")
-        self._parts[name] = found = (info.header_offset + 30 + names + inner, kind, int(np.prod(shape)))
+        self._parts[name] = found = (info.header_offset + 30 + names + inner, kind, math.prod(shape))
         return found
 
     def __contains__(self, name: object) -> bool:
@@ -226,10 +239,9 @@ class Arrays:
     def _whole(self) -> Iterator[None]:
         try:
             yield
-        except (FileNotFoundError, PermissionError, IsADirectoryError):
+        except BenchbedError:
             raise
         except Exception as error:  # a damaged archive can fail in any way
-            reason = (str(error) or type(error).__name__).splitlines()[0][:100]
             raise BenchbedError(
-                f"table {self.path} is cut off or damaged ({reason}): import its source again"
+                f"table {self.path} is cut off or damaged ({damage(error)}): import its source again"
             ) from None

@@ -335,7 +335,8 @@ class Trials:
     def __init__(self, arrays: store.Arrays | Mapping[str, np.ndarray]) -> None:
         self._arrays = arrays
         self.index: np.ndarray = arrays["trials/index"]
-        forms = json.loads(arrays["trials/layouts"].tobytes())
+        layouts = "trials/layouts"
+        forms = arrays.text(layouts) if isinstance(arrays, store.Arrays) else json.loads(arrays[layouts].tobytes())
         self._layouts = [Layout(form) for form in forms["trials"]]
         self._cells = forms["cells"]
 

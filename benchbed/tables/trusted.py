@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..errors import BenchbedError
 from ..runtime.files import own_tag, write_atomic
+from ..runtime.reading import LIMITS, parse_json, read_bytes
 from . import store
 from .table import Table
 
@@ -44,8 +45,8 @@ def _key(path: Path, fingerprint: str) -> str:
 
 def _known() -> list[str]:
     try:
-        found = json.loads((store.home() / CHECKED).read_text())
-    except (OSError, ValueError):
+        found = parse_json(read_bytes(store.home() / CHECKED, LIMITS.json_bytes))
+    except ValueError:  # a BenchbedError too: it is made anew
         return []
     return [key for key in found if isinstance(key, str)] if isinstance(found, list) else []
 

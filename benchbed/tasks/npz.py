@@ -7,16 +7,22 @@ with the mean and standard deviation of the training split. Test arrays are read
 """
 
 import hashlib
-import zipfile
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import BenchbedError
 from ..images.arrays import SHARE, SMALLEST, classes_of, normal_split, statistics, stratified
+from ..runtime.archives import array_header, damage, is_archive, open_archive, read_array
+from ..runtime.reading import opened
 from ..task import Seal, Split, Task
+
+if TYPE_CHECKING:
+    import zipfile
 
 
 def npz_task(file: str | Path, /) -> Task:
@@ -68,17 +74,15 @@ def npz_task(file: str | Path, /) -> Task:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _keys(path: Path) -> set[str]:
     """The names of the arrays; both of each pair or neither."""
-    if not path.is_file():
+    if not path.exists():
         raise BenchbedError(f"npz file '{path}' does not exist")
-    if not zipfile.is_zipfile(path):
-        raise BenchbedError(f"'{path}' is not an .npz file: write one with numpy.savez(FILE, images=..., labels=...)")
-    with zipfile.ZipFile(path) as archive:
+    with _archive(path) as archive:
         keys = {name.removesuffix(".npy") for name in archive.namelist()}
     for prefix in ("", "valid_", "test_"):
         pair = [f"{prefix}images", f"{prefix}labels"]
@@ -105,20 +109,26 @@ def _pair(path: Path, prefix: str, shape: tuple[int, ...] | None = None) -> tupl
 
 
 def _array(path: Path, key: str) -> np.ndarray:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            found: np.ndarray = file[key]
-            return found
-    except UNREADABLE as error:
-        raise _unreadable(path, key, error) from error
+    with _archive(path, key) as archive:
+        return read_array(archive, f"{key}.npy")
 
 
-UNREADABLE = (ValueError, zipfile.BadZipFile, zlib.error, OSError, EOFError)
-
-
-def _unreadable(path: Path, key: str, error: Exception) -> BenchbedError:
-    reason = "holds pickled objects, not numbers" if "allow_pickle" in str(error) else f"cannot be read ({error})"
-    return BenchbedError(f"'{path}' {key} {reason}".replace("\n", " "))
+@contextmanager
+def _archive(path: Path, key: str = "") -> "Iterator[zipfile.ZipFile]":
+    """The file's archive. Raises BenchbedError that names `key` where reading it in the block fails."""
+    with opened(path) as file:
+        if not is_archive(file):
+            raise BenchbedError(
+                f"'{path}' is not an .npz file: write one with numpy.savez(FILE, images=..., labels=...)"
+            )
+        try:
+            with open_archive(file) as archive:
+                yield archive
+        except BenchbedError:
+            raise
+        except Exception as error:  # a damaged archive can fail in any way
+            what = f"'{path}' {key}".rstrip()
+            raise BenchbedError(f"{what} cannot be read ({damage(error)})") from None
 
 
 def _check_header(path: Path, prefix: str, shape: tuple[int, ...]) -> None:
@@ -135,15 +145,8 @@ def _check_header(path: Path, prefix: str, shape: tuple[int, ...]) -> None:
 
 def _header(path: Path, key: str) -> np.ndarray:
     """An array of zeros of the stored one's shape and type that takes no memory."""
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as file:
-            version = np.lib.format.read_magic(file)
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, _, dtype = read(file)
-    except UNREADABLE as error:
-        raise _unreadable(path, key, error) from error
-    if dtype.hasobject:
-        raise BenchbedError(f"'{path}' {key} holds pickled objects, not numbers")
+    with _archive(path, key) as archive, archive.open(f"{key}.npy") as file:
+        shape, _, dtype, _ = array_header(file)
     return np.broadcast_to(np.zeros((), dtype), shape)
 
 

@@ -1,6 +1,5 @@
 """A study from its storage to its files: what the command `tune` and `benchbed.tune` share."""
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -9,6 +8,7 @@ from optuna.trial import FrozenTrial
 
 from ..errors import BenchbedError
 from ..runtime.options import RunOptions
+from ..runtime.reading import parse_toml
 from .report import claim, write
 from .slots import Slot
 from .storage import opened, shared
@@ -32,7 +32,7 @@ class Tuned(NamedTuple):
     def best(self) -> dict[str, Any] | None:
         """The configuration of the best trial, as `benchbed.run(config=...)` takes it; None where none is complete."""
         found = [file for file in self.files if file.name == "best.toml"]
-        return tomllib.loads(found[0].read_text()) if found else None
+        return parse_toml(found[0].read_text()) if found else None
 
     @property
     def unfinished(self) -> str:

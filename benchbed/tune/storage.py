@@ -6,7 +6,6 @@ that goes away for a while is waited for.
 """
 
 import functools
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +23,8 @@ from sqlalchemy.engine import URL, make_url
 from ..errors import BenchbedError
 from ..runtime.files import append_line, make_folder, one_line
 from ..runtime.lock import defect, lock, open_lock
+from ..runtime.reading import LIMITS, parse_json
+from ..runtime.reading import opened as opened_file
 from .samplers import experimental
 
 MEMORY, JOURNAL = "memory", "journal:"
@@ -110,15 +111,15 @@ def _journal(file: Path) -> BaseStorage:
     if found := defect(file.parent):
         raise BenchbedError(f"{file}: a journal needs locks, which do not work there ({found}): use a database")
     try:
-        with open(file, "rb") as opened:  # Optuna reads over a last line that it cannot parse, until another follows
-            first = opened.readline()
+        with opened_file(file) as opened:  # Optuna reads over a last line that it cannot parse, until another follows
+            first = opened.readline(LIMITS.letters)
         begins = first.startswith(JOURNAL_LINE) or JOURNAL_LINE.startswith(first)
         if not begins:  # a last line without its end is cut off later: it must be one of ours
             raise ValueError(f"it begins with {first[:20]!r}")
         if first.endswith(b"\n"):
-            json.loads(first)
+            parse_json(first)
         return JournalStorage(JournalFileBackend(str(file), lock_obj=FileLock(file)))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise BenchbedError(f"{file} is no journal of a study, or damaged ({error}): move it away") from None
 
 

@@ -7,7 +7,6 @@ Told are figures of validation alone: after each epoch the searched network's ac
 the objectives. A record's test accuracy is not read.
 """
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from ..pipeline.record import Record
 from ..pipeline.run import run
 from ..runtime.options import RunOptions
 from ..runtime.progress import Reporter
+from ..runtime.reading import LIMITS, parse_line, read_bytes
 from ..task import Task
 from .study import Study
 
@@ -96,9 +96,9 @@ def _lines(file: Path) -> list[dict[str, Any]]:
     if not file.exists():
         return []
     found = []
-    for line in file.read_text().splitlines():
+    for line in read_bytes(file, LIMITS.lines_bytes).decode(errors="replace").splitlines():
         try:
-            found.append(json.loads(line))
+            found.append(parse_line(line))
         except ValueError:
             break
     return [line for line in found if "epoch" in line and "accuracy" in line]

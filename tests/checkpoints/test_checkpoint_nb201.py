@@ -1,5 +1,6 @@
 """Checkpoints of darts-pt and AutoDL: the same function after conversion, the same selection, what is refused."""
 
+import hashlib
 import json
 import os
 import pickle
@@ -7,8 +8,10 @@ import pickle
 import pytest
 import torch
 
+from benchbed.checkpoints import reading_room
 from benchbed.checkpoints.nb201 import converted, names
-from benchbed.checkpoints.source import read
+from benchbed.checkpoints.reading_room import read
+from benchbed.checkpoints.source import parsed
 from benchbed.errors import BenchbedError
 from benchbed.layers.plan import plan
 from benchbed.runtime.folder import load_checkpoint
@@ -16,6 +19,39 @@ from benchbed.spaces.nb201.space import NB201
 from benchbed.spaces.nb201.supernet import NB201Supernet
 
 LAYOUTS = ["darts-pt", "AutoDL", "NATS"]
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(request, monkeypatch):
+    """A process of its own takes three seconds: those whose name says so have one, the others read here."""
+    reading_room._last.clear()
+    if "process" not in request.node.name:
+        monkeypatch.setattr(reading_room, "in_child", parsed)
+
+
+def test_a_process_of_its_own_reads_the_same(saved):
+    for layout in LAYOUTS:
+        file, _ = saved(layout)
+        apart, here = read(file), parsed(file, file.read_bytes(), hashlib.sha256(file.read_bytes()).hexdigest())
+        assert apart.config == here.config
+        torch.testing.assert_close(apart.alpha, here.alpha, rtol=0, atol=0)
+        for theirs, ours in ((apart.weights, here.weights), (apart.adam or {}, here.adam or {})):
+            torch.testing.assert_close(theirs, dict(ours), rtol=0, atol=0)
+
+
+def test_what_a_file_does_to_the_process_stays_in_it(saved, tmp_path):
+    """A tensor of 40 bytes that is 4 TB where it is used, a name that is no checkpoint's, and no file at all."""
+    huge = torch.ones(1).expand(10**12)
+    file, _ = saved("darts-pt", change=lambda tree: tree["state_dict"].update({"classifier.bias": huge}))
+    with pytest.raises(BenchbedError, match="is damaged or no checkpoint of torch"):
+        read(file)
+    file, _ = saved("darts-pt", change=lambda tree: tree.update(scheduler=Evil(tmp_path / "run")))
+    with pytest.raises(BenchbedError, match=r"holds posix.mkdir, which no checkpoint of darts-pt or AutoDL needs"):
+        read(file)
+    assert not (tmp_path / "run").exists()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BenchbedError, match="it is a named pipe, expected a regular file"):
+        read(tmp_path / "pipe")
 
 
 def gates_of(kind):

@@ -33,7 +33,7 @@ def _refusal(file, md5=None):
     with pytest.raises(BenchbedError) as caught:
         read_batch(file, LAYOUT, md5)
     assert "\n" not in str(caught.value)
-    assert f"'{file}'" in str(caught.value)
+    assert str(file) in str(caught.value)
     return str(caught.value)
 
 

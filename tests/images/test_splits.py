@@ -81,7 +81,7 @@ def test_a_wrong_file_is_one_clear_line(tmp_path, content, message):
 
 
 def test_an_absent_file_names_the_way_without_it(tmp_path):
-    with pytest.raises(BenchbedError, match=r"cannot read the split file '.*split\.txt': .*split=halves needs none"):
+    with pytest.raises(BenchbedError, match=r"cannot read the split file .*split\.txt: .*split=halves needs none"):
         official(ON_TRAIN, tmp_path, train=6, test=4)
 
 

@@ -105,7 +105,7 @@ def test_both_forms_give_the_same_cost(tmp_path):
     assert a.least().value == 2.0 * (4 + 6)
 
 
-@pytest.mark.parametrize(("mean", "text"), [(0, "0.0"), (-1, "-1.0"), ("nan", "nan"), ("fast", "'fast'")])
+@pytest.mark.parametrize(("mean", "text"), [(0, "0.0"), (-1, "-1.0"), ("nan", "'nan'"), ("fast", "'fast'")])
 def test_a_time_that_is_not_positive_names_its_key(tmp_path, mean, text):
     file = authors(tmp_path, k7=mean)
     with pytest.raises(BenchbedError, match=f"{KEYS[7]} takes {text} ms, expected a positive number"):
@@ -167,7 +167,7 @@ def test_what_cannot_be_read_says_what_is_accepted(tmp_path):
         load_cost("mac", CHAIN, "mbconv")
     file = tmp_path / "binary.yaml"
     file.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(BenchbedError, match="is no text"):
+    with pytest.raises(BenchbedError, match="it is no UTF-8 text"):
         load_cost(str(file), CHAIN, "mbconv")
 
 

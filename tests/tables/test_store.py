@@ -142,7 +142,7 @@ def test_an_array_that_cannot_be_is_named(own: Path, home: Path, array: np.ndarr
         arrays["accuracy/cifar10_test_200"] = array
     store.write(home / "t.npz", there.meta(), arrays)
     for ask in (lambda t: t.query(LINE, "cifar10", "test", 200), facts):
-        with pytest.raises(BenchbedError, match=f"table t is damaged .*{said}"):
+        with pytest.raises(BenchbedError, match=f"table .*t(.npz)? is (cut off or )?damaged .*{said}"):
             ask(Table.open("t"))
 
 
@@ -193,7 +193,7 @@ def test_what_is_written_follows_a_link_and_spares_a_device(tmp_path: Path) -> N
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(BenchbedError, match="pipe: something that is no regular file is there"):
         write_atomic(tmp_path / "pipe", b"new")
-    with pytest.raises(BenchbedError, match="pipe is no source of a table: it is neither a file nor a folder"):
+    with pytest.raises(BenchbedError, match="pipe: it is a named pipe, expected a regular file"):
         recognise(tmp_path / "pipe")
     assert sorted(p.name for p in tmp_path.iterdir() if p.name != "home") == ["link.csv", "pipe", "real.csv"]
 

@@ -1,0 +1,37 @@
+"""Opens an image file of a stranger's: a regular file, of the formats that are asked for, and not too many pixels."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+
+from ..errors import BenchbedError
+from ..runtime.reading import opened, reason
+
+FORMATS = ("PNG", "JPEG", "MPO", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # of `SUFFIXES`; no other decoder is begun
+PIXELS = 64_000_000  # of one image, decoded whole; ImageNet's largest has 20 million
+BYTES = 1 << 28  # of its file
+
+# Pillow warns of an image of 89 million pixels, on stderr, and decodes it: ours is refused before, by its header.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+@contextmanager
+def image_in(path: Path) -> Iterator[Image.Image]:
+    """The image, its header read; closed when the block ends.
+
+    Raises BenchbedError for what is no regular file or has too many pixels, and whatever Pillow makes of another file.
+    """
+    with opened(path, BYTES) as file, Image.open(file, formats=FORMATS) as image:
+        if image.width * image.height > PIXELS:
+            size = f"{image.width:,}x{image.height:,}"
+            raise BenchbedError(f"it is {size} pixels, and at most {PIXELS:,} are decoded")
+        yield image
+
+
+def why_unread(error: Exception, file: Path) -> str:
+    """Why an image cannot be read, in a few words without its name."""
+    said = reason(error).removeprefix(f"cannot read {file}: ")
+    return said.replace(repr(str(file)), "the file")[:200]

@@ -1,0 +1,95 @@
+"""Pickles and bz2 from outside: what they may name is a short list, and what they may take is bounded.
+
+A pickle is a program. Those that benchbed reads are restricted to plain values and a few named things, none of which
+does anything but hold numbers. That leaves what a pickle can cost: a byte of it can make an object of 200, an index of
+four bytes a table of gigabytes, and a bz2 of fifty bytes a pickle of fifty million. So the process itself is held to a
+bound while one is read (on Linux, where a process can be), and beyond it Python raises MemoryError.
+"""
+
+import bz2
+import io
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from pickle import Unpickler
+from typing import Any, NoReturn
+
+from .reading import Unfit
+
+SPARE = 512 << 20  # bytes that reading any file may take beside a factor of its size
+UNPACKED, RATIO = 64 << 20, 64  # a bz2's content: so much in any case, and so many times the file's size
+_bound = threading.RLock()
+
+
+class Foreign(Exception):
+    """The pickle names something that no file of its kind holds. Nothing of it was run."""
+
+
+class Restricted(Unpickler):
+    """Reads plain values and what `admitted` maps; any other name is refused before it is looked up."""
+
+    def __init__(
+        self, file: Any, admitted: Mapping[tuple[str, str], Callable[..., Any]], encoding: str = "ASCII"
+    ) -> None:
+        super().__init__(file, encoding=encoding)
+        self._admitted = admitted
+
+    def find_class(self, module: str, name: str) -> Callable[..., Any]:
+        if (module, name) not in self._admitted:
+            raise Foreign(f"{module}.{name}"[:200])
+        return self._admitted[module, name]
+
+    def persistent_load(self, pid: object) -> NoReturn:
+        raise Foreign("a persistent object")
+
+
+@contextmanager
+def bounded_memory(more: int) -> Iterator[None]:
+    """Holds this process to `more` bytes beyond what it has, where the system can: beyond, MemoryError is raised."""
+    try:
+        import resource
+
+        with open("/proc/self/statm") as file:
+            now = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    except (ImportError, OSError, ValueError):  # no Linux
+        yield
+        return
+    with _bound:
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        most = now + more
+        for limit in (soft, hard):
+            most = most if limit == resource.RLIM_INFINITY else min(most, limit)
+        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+        try:
+            yield
+        finally:
+            with suppress(ValueError, OSError):
+                resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+class Unpacked(io.RawIOBase):
+    """The content of a bz2 file, up to a limit: what is beyond raises Unfit, and is never held."""
+
+    def __init__(self, file: io.BufferedReader) -> None:
+        self._size = os.fstat(file.fileno()).st_size
+        self._left = self.most = max(UNPACKED, RATIO * self._size)
+        self._file = bz2.BZ2File(file)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self._file.read(min(len(view), self._left + 1))
+        self._left -= len(data)
+        if self._left < 0:
+            raise Unfit(f"it unpacks to more than {self.most:,} bytes")
+        view[: len(data)] = data
+        return len(data)
+
+
+def memory_of(path: Path, factor: int) -> int:
+    """Bytes that reading the file may take: a factor of its size, and something in any case."""
+    return SPARE + factor * path.stat().st_size
