@@ -170,7 +170,7 @@ def text(found: Quality, name: str, reference: str | None) -> str:
         f"between seeds    {found.between if found.between is not None else 'one seed: not known'}",
     ]
     for dataset, values in found.agreement.items():
-        lines.append(f"with {reference} on {dataset}, Spearman (95 % interval):")
+        lines.append(f"with {reference} on {dataset}, Spearman (95 % percentile bootstrap):")
         lines += [f"  {key:<15}{value}" for key, value in values.items()]
     lines += [
         f"{key:<17}{value:.2f} %, above {share:.1f} % of the classes" for key, (value, share) in found.controls.items()
