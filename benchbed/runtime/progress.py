@@ -61,7 +61,7 @@ class Reporter:
 
     def begin(self, stage: str, total: int, done: int = 0) -> None:
         """A new stage of `total` steps, `done` of them from an earlier start."""
-        pulse.tell(stage=stage, total=total, done=done)
+        pulse.tell(stage=stage, total=total, done=done, epoch=None, accuracy=None)
         if self._bar is not None:
             if self._task is not None:
                 self._bar.remove_task(self._task)

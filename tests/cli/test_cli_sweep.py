@@ -39,6 +39,13 @@ def study(tmp_path: Path, make_table: Callable[..., Any]) -> Path:
         (("x.toml", "--plan", "--dry-run"), ("--plan and --dry-run: give one of them",)),
         (("x.toml", "--status", "--plan"), ("--plan and --status",)),
         (("x.toml", "--retries", "-1"), ("--retries -1",)),
+        (("x.toml", "--stall-timeout", "0"), ("--stall-timeout 0: expected 1 second or more, or inf",)),
+        (("x.toml", "--stall-timeout", "-3"), ("--stall-timeout -3: expected 1 second or more, or inf",)),
+        (("x.toml", "--stall-timeout", "nan"), ("--stall-timeout nan: expected 1 second or more, or inf",)),
+        (("x.toml", "--stall-timeout", "soon"), ("--stall-timeout", "valid number")),
+        (("x.toml", "--stall-timeout", "1h"), ("--stall-timeout", "valid number")),
+        (("x.toml", "--stall-timeout", ""), ("--stall-timeout", "valid number")),
+        (("x.toml", "--stall", "3"), ("--stall", "--stall-timeout")),
     ],
 )
 def test_bad_input(refused: Callable[..., str], arguments: tuple[str, ...], words: tuple[str, ...]) -> None:

@@ -94,16 +94,17 @@ def test_without_retries_it_fails_and_the_others_are_made(tmp_path: Path) -> Non
     assert len(attempts(tmp_path, 1)) == 1
 
 
-def test_the_lease_of_a_worker_without_a_sign_of_life_ends(tmp_path: Path) -> None:
-    """SIGSTOP: the process is there, holds its lock, and does nothing."""
-    heard = Heard()
-    made = jobs_of(CALL, toys("stops", None), tmp_path, Pool(workers=2, stall=3.0), "cpu", heard)
-    assert made == results(2)
+def test_a_worker_without_a_step_loses_its_job(tmp_path: Path) -> None:
+    """Stopped, in an endless loop, in C code with Python's lock: it is there, holds its lock, and makes no step."""
+    heard, hows = Heard(), ("stops", "loops", "gil")
+    payloads = [*toys(*hows), {"number": 3, "steps": 6}]  # the last is slow, and lives
+    made = jobs_of(CALL, payloads, tmp_path, Pool(workers=4, stall=3.0), "cpu", heard)
+    assert made == results(4)
     said = "its worker died (no step for 3 s); lost: "
-    assert [line for line in heard.lines if said in line and line.endswith(" s of work since its last save")]
-    lost, _ = attempts(tmp_path, 0)
-    with pytest.raises(ProcessLookupError):
-        os.kill(lost, 0)
+    again = [line for line in heard.lines if said in line and line.endswith(" s of work since its last save")]
+    assert len(again) == len(hows)
+    assert [len(attempts(tmp_path, n)) for n in range(4)] == [2, 2, 2, 1]
+    assert all(gone(attempts(tmp_path, n)[0]) for n in range(3))
 
 
 def test_shards_share_no_job_and_leave_none_out(tmp_path: Path) -> None:
@@ -126,7 +127,7 @@ def gone(process: int) -> bool:
 def test_workers_end_with_a_killed_master_and_the_same_call_goes_on(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from benchbed.runtime.workers import Pool, jobs_of\n"
-        "jobs = [{'number': 0}, {'number': 1, 'sleeps': 60}, {'number': 2, 'sleeps': 60}]\n"
+        "jobs = [{'number': 0}, {'number': 1, 'sleeps': 60}, {'number': 2, 'how': 'gil'}]\n"
         f"jobs_of('{CALL}', jobs, Path(sys.argv[1]), Pool(workers=2), 'cpu')"
     )
     master = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)])
@@ -135,10 +136,28 @@ def test_workers_end_with_a_killed_master_and_the_same_call_goes_on(tmp_path: Pa
     assert not any(gone(worker) for worker in workers)
     master.send_signal(signal.SIGKILL)
     master.wait()
-    wait(lambda: all(gone(worker) for worker in workers), 20)
+    wait(lambda: all(gone(worker) for worker in workers), 10)
     payloads = [{"number": 0}, {"number": 1}, {"number": 2}]
     assert jobs_of(CALL, payloads, tmp_path, Pool(workers=2), "cpu") == results(3)
     assert len(attempts(tmp_path, 0)) == 1  # was done
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_where_the_system_does_not_end_a_worker_a_process_beside_it_does() -> None:
+    """As on a system without PR_SET_PDEATHSIG: the worker is in C code, and its stdin breaks."""
+    code = (
+        "import ctypes, sys; from benchbed.runtime import leash\n"
+        "sys.platform = 'darwin'; leash.tie(0); print('tied', flush=True); ctypes.PyDLL(None).sleep(1000)"
+    )
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes) as worker:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == b"tied\n"
+        time.sleep(1)
+        assert worker.poll() is None
+        worker.stdin.close()
+        assert worker.wait(timeout=10) == -signal.SIGKILL
 
 
 def wait(there: Callable[[], bool], limit: float) -> None:

@@ -1,12 +1,15 @@
 """The pool's own decisions, with an executor that is a script: what is tried again, what is final, who gets what."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from benchbed.errors import BenchbedError
+from benchbed.runtime import board as board_module
 from benchbed.runtime import workers as module
 from benchbed.runtime.board import Board, Job, span
 from benchbed.runtime.executor import Event, Executor
@@ -188,3 +191,31 @@ def test_the_time_left_is_of_what_is_left() -> None:
     board.failed(run, "no luck")
     assert board.words == "4 of 10 runs done, 1 failed, 0 at work, about 75 s left"  # 5 x 30 s on 2 workers
     assert [span(5), span(120), span(7500)] == ["5 s", "2 min", "2 h 05 min"]
+
+
+def test_the_live_view_shows_how_far_each_worker_is_and_what_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(board_module.time, "monotonic", lambda: clock[0])
+    console = Console(file=io.StringIO(), width=120)
+    reporter = Reporter(quiet=True)
+    board = Board(reporter, total=3, before=0, workers=2)
+    board.begin(1, Job("a", "s", {}, "darts x [perturb], seed 3"))
+    board.begin(2, Job("b", "t", {}, "random x best-of"))
+    board.beat(1, {"stage": "search darts", "total": 100, "done": 0, "saves": 1})
+    for done in (10, 25):
+        clock[0] += 30
+        at = {"stage": "search darts", "total": 100, "done": done, "saves": done // 10, "epoch": 2, "accuracy": 41.5}
+        board.beat(1, at)
+    console.print(board._table())
+    shown = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    assert shown == [
+        "worker at work on since at accuracy left",
+        "1 darts x [perturb], seed 3 60 s search darts 25 %, epoch 2 41.50 % 3 min",
+        "2 random x best-of 60 s",
+        "0 of 3 runs done, 2 at work",
+    ]
+    clock[0] += 45
+    assert board.end(1) == 45  # since its last save
+    board.again(Job("a", "s", {}, "x"), "its worker died (signal 9)", 45.0)
+    board.failed(Job("b", "t", {}, "x"), "diverged")
+    assert board.words == "0 of 3 runs done, 1 failed, 1 tried again (45 s of work lost), 1 at work"

@@ -1,18 +1,21 @@
 """Jobs for the tests of the pool: each does what its payload says, and notes that it was begun."""
 
+import ctypes
 import os
 import signal
 import time
 from typing import Any
 
 from benchbed.errors import BenchbedError
+from benchbed.runtime import pulse
 from benchbed.runtime.folder import Folder
 from benchbed.runtime.worker import Place
 
 
 def toy(payload: dict[str, Any], place: Place) -> dict[str, Any]:
-    """how: once, dies, stops, refused or crashes on the first attempt alone; sleeps: seconds; after: a job
-    that must have been begun, by another worker, before this one ends."""
+    """how: once, dies, stops, loops, sleeps in C (gil), refused or crashes on the first attempt alone; sleeps: seconds;
+    steps: likewise, a sign of life every half; after: a job that must have been begun, by another worker, before this
+    one ends."""
     number, how = payload["number"], payload.get("how")
     place.out.mkdir(parents=True, exist_ok=True)
     first = not (place.out / f"begun-{number}").exists()
@@ -26,6 +29,13 @@ def toy(payload: dict[str, Any], place: Place) -> dict[str, Any]:
         os.kill(os.getpid(), signal.SIGKILL)
     if first and how == "stops":
         os.kill(os.getpid(), signal.SIGSTOP)
+    while first and how == "loops":
+        pass
+    if first and how == "gil":
+        ctypes.PyDLL(None).sleep(100_000)  # PyDLL keeps Python's lock
+    for _ in range(2 * payload.get("steps", 0)):
+        time.sleep(0.5)
+        pulse.beat()
     while "after" in payload and not (place.out / f"begun-{payload['after']}").exists():
         time.sleep(0.01)
     time.sleep(payload.get("sleeps", 0))
