@@ -70,6 +70,8 @@ def atomic(path: Path, tag: str = "", check: Callable[[], None] = lambda: None) 
 
 def sync_folder(path: Path) -> None:
     """Makes the names in a folder survive a power cut, where the file system can."""
+    if os.name == "nt":  # no folder can be opened there
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
         with suppress(OSError):  # some network file systems refuse, and sync names by themselves
