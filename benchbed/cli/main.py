@@ -287,5 +287,11 @@ def _plugin_fault(error: BaseException) -> str:
 
 def _end(message: str, status: int) -> None:
     if message:  # none where the parser has printed the help instead
-        print(f"benchbed: {' '.join(message.split())}", file=sys.stderr)
+        print(f"benchbed: {_printed(message)}", file=sys.stderr)
     sys.exit(status)
+
+
+def _printed(message: str) -> str:
+    """One line, and nothing in it that a terminal obeys: a message may quote a stranger's file."""
+    line = " ".join(message.split())
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)

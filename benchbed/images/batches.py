@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import BenchbedError
-from ..runtime.pickles import SPARE, Foreign, Restricted, bounded_memory
+from ..runtime.pickles import SPARE, Foreign, unpickled
 from ..runtime.reading import read_bytes
 
 
@@ -85,8 +85,7 @@ def _labels(path: Path, labels: object, count: int, layout: Layout) -> np.ndarra
 def _unpickled(path: Path, content: bytes) -> object:
     try:
         # latin1 gives the bytes of a Python 2 pickle back one to one, which is what numpy expects of array data
-        with bounded_memory(SPARE + 4 * len(content)):
-            return Restricted(io.BytesIO(content), _ADMITTED, encoding="latin1").load()
+        return unpickled(io.BytesIO(content), _ADMITTED, SPARE + 4 * len(content), encoding="latin1")
     except Foreign as error:
         named = f"{error}" if " " in str(error) else f"'{error}'"
         raise BenchbedError(f"'{path}' is a foreign pickle: it names {named}, which was not run") from None

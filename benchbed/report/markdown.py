@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,9 +36,20 @@ def means(rows: Iterable[Any], by: Callable[[Any], K], columns: Sequence[str]) -
     }
 
 
+_BAR = re.compile(r"(?<!\\)((?:\\\\)*)\|")
+_MARKUP = re.compile(r"<(?=[A-Za-z/!?])(?!/?u>)")  # a tag or a comment; an underline is ours
+_LINK = re.compile(r"\]\((?=\s*(?:javascript|data|vbscript|https?|file):)", re.IGNORECASE)
+
+
+def escaped(text: str) -> str:
+    """A text from a record or a file, as words of a Markdown page: no tag, no link, no field or line of its own."""
+    line = "".join(letter if letter.isprintable() or letter == "\xa0" else " " for letter in text)
+    return _LINK.sub(r"]\\(", _MARKUP.sub("&lt;", _BAR.sub(r"\1\\|", line)))
+
+
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """The lines of a table in Markdown."""
-    lines = [f"| {' | '.join(row)} |" for row in (head, *rows)]
+    """The lines of a table in Markdown. A cell is one line, and has no bar but those that it has already escaped."""
+    lines = [f"| {' | '.join(map(escaped, row))} |" for row in (head, *rows)]
     return [lines[0], "|" + "---|" * len(head), *lines[1:]]
 
 

@@ -3,18 +3,23 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..runtime.files import one_line
+from ..runtime.reading import LIMITS, csv_cell, read_bytes
 from . import datasets
 from .checklist import Item, checklist
 from .collect import Collection, collect
 from .commands import missing_controls, remake
 from .figures import Figure, figures
 from .groups import groups
-from .markdown import markdown_table, write_files
+from .markdown import escaped, markdown_table, write_files
 from .page import CELL_WORDS, Part, lead, page, published_lines, sources
 from .published import beside
 from .tables import booktabs, caption, frame, in_latex, latex, markdown, noise_line
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LISTED = "files.txt"  # what the report consists of, so that the next one into the folder can remove what it lacks
 
@@ -46,7 +51,7 @@ class Report:
     def write(self) -> list[Path]:
         """Everything below `out`, each file whole or not at all; the paths of the four that begin it."""
         text: dict[str, str | bytes] = {
-            "report.csv": self.frame.to_csv(index=False),
+            "report.csv": csv_frame(self.frame).to_csv(index=False),
             "report.md": "\n".join(self.markdown()) + "\n",
             "report.tex": document(self.parts),
             "report.html": page(self.found, self.parts, self.items, self.command),
@@ -73,9 +78,9 @@ class Report:
 
     def markdown(self) -> list[str]:
         """The page's words and tables; the figures as links to their files."""
-        lines = [f"# {self.found.place.resolve().name}", "", lead(self.found), ""]
+        lines = [f"# {escaped(self.found.place.resolve().name)}", "", lead(self.found), ""]
         if self.found.problems:
-            lines += ["Not in this report, or odd:", "", *[f"- {line}" for line in self.found.problems], ""]
+            lines += ["Not in this report, or odd:", "", *[f"- {escaped(line)}" for line in self.found.problems], ""]
         for part in self.parts:
             lines += [f"## {part.group.title}", "", *markdown(part.table), "", caption(part.group), ""]
             lines += [f"- {line}" for line in (*_words(part), *part.absent)] + [""]
@@ -99,7 +104,8 @@ def _leave_only(out: Path, written: Sequence[str]) -> None:
     """
     listed = out / LISTED
     with one_line(listed, "read"):
-        before = listed.read_text(errors="replace").replace("\0", "").splitlines() if listed.is_file() else []
+        text = read_bytes(listed, LIMITS.lines_bytes).decode(errors="replace") if listed.is_file() else ""
+        before = text.replace("\0", "").splitlines()
     for name in sorted(set(before) - set(written)):
         old = out / name
         inside = old.resolve().is_relative_to(out.resolve())
@@ -107,6 +113,11 @@ def _leave_only(out: Path, written: Sequence[str]) -> None:
             with one_line(old, "remove"):
                 old.unlink(missing_ok=True)
     write_files(out, {LISTED: "".join(f"{name}\n" for name in sorted(written))})
+
+
+def csv_frame(table: "pd.DataFrame") -> "pd.DataFrame":
+    """The frame as a CSV file has it: no text that a spreadsheet would run as a formula, no name of a column either."""
+    return table.map(csv_cell).rename(columns=csv_cell)
 
 
 def _words(part: Part) -> list[str]:

@@ -9,6 +9,7 @@ bound while one is read (on Linux, where a process can be), and beyond it Python
 import bz2
 import io
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -43,6 +44,19 @@ class Restricted(Unpickler):
 
     def persistent_load(self, pid: object) -> NoReturn:
         raise Foreign("a persistent object")
+
+
+def unpickled(file: Any, admitted: Mapping[tuple[str, str], Any], memory: int, encoding: str = "ASCII") -> Any:
+    """The value of a pickle, read in at most so many bytes of memory. Raises Foreign, and whatever a damaged one does.
+
+    For a bytearray that gets no memory Python prints a SystemError of its own besides: it is kept quiet.
+    """
+    said, sys.excepthook = sys.excepthook, lambda *_: None
+    try:
+        with bounded_memory(memory):
+            return Restricted(file, admitted, encoding).load()
+    finally:
+        sys.excepthook = said
 
 
 @contextmanager

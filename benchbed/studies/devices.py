@@ -18,6 +18,7 @@ from ..errors import BenchbedError
 from ..pipeline.config import RunConfig
 from ..report.markdown import in_words, markdown_table
 from ..report.plots import preferences_svg
+from ..runtime.reading import csv_cell
 from ..space import Space
 from ..stats.interval import Interval, mean_interval
 from ..study import Comma, Files, PairingOptions, Positive, Records, Study, last_probabilities, seeded, settled
@@ -196,7 +197,7 @@ def sheet(crossed: Crossed) -> str:
         for measure, i in {"test_accuracy": accuracy, **costs}.items()
     ]
     heads = ["searched_for", "measure", "unit", "mean", "low", "high", "n"]
-    return str(pd.DataFrame(rows, columns=heads).to_csv(index=False, float_format="%.6g"))
+    return str(pd.DataFrame(rows, columns=heads).map(csv_cell).to_csv(index=False, float_format="%.6g"))
 
 
 def picture(crossed: Crossed) -> bytes:

@@ -64,13 +64,13 @@ def read_csv(path: Path, draft: Draft, partial: bool) -> None:
         if (figure := figure_named(name)) is not None:
             draft.add(f"accuracy/{figure}", places, _accuracies(sheet, name, partial), source)
         elif not _other(sheet, name, places, draft, figures, partial):
-            if sheet.is_numeric(name) and name.strip() and "/" not in name:
+            if sheet.is_numeric(name) and name.strip() and "/" not in name and name.isprintable() and len(name) < 200:
                 draft.add(f"{FURTHER}{name}", places, sheet.numbers(name, gaps=True), source)
             else:
                 ignored.append(name)
     if ignored:
         names = ", ".join(map(repr, ignored))
-        why = "a field is no number, or the name is empty or has a '/'"
+        why = "a field is no number, or the name is empty, too long or has a '/'"
         draft.notes.append(f"{source}: columns that are not imported ({why}): {names}")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..runtime.files import write_atomic
+from ..runtime.reading import csv_cell
 from ..space import Architecture
 from .figures import Figure, figure_named
 from .table import COSTS, Table
@@ -137,8 +138,8 @@ def to_csv(table: Table, file: Path) -> int:
     fields = [[_field(value) for value in array[places].tolist()] for _, array in columns]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["arch", *(name for name, _ in columns)])
-    writer.writerows(zip((table.strings[place] for place in places), *fields, strict=True))
+    writer.writerow(["arch", *(csv_cell(name) for name, _ in columns)])
+    writer.writerows(zip((csv_cell(table.strings[place]) for place in places), *fields, strict=True))
     write_atomic(file, out.getvalue().encode())
     return len(places)
 

@@ -106,7 +106,13 @@ class Table:
                                 "plug-in of that name has")  # fmt: skip
         if ROWS not in self.arrays:
             return Grid(self.space)
-        return Listed(self.space, [text.decode() for text in self._arrays[ROWS].tolist()])
+        try:
+            return Listed(self.space, [text.decode() for text in self._arrays[ROWS].tolist()])
+        except BenchbedError:
+            raise
+        except (AttributeError, TypeError, ValueError):  # numbers, or no UTF-8
+            damage = f"{ROWS} holds no texts"
+            raise BenchbedError(f"table {self.name} is damaged ({damage}): import its source again") from None
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import BenchbedError
 from ..runtime.archives import damage
-from ..runtime.pickles import RATIO, Foreign, Restricted, Unpacked, bounded_memory, memory_of
+from ..runtime.pickles import RATIO, Foreign, Unpacked, memory_of, unpickled
 from ..runtime.reading import opened
 
 _CODES = {"f8": "d", "f4": "f", "f2": "e", "i8": "q", "i4": "i", "i2": "h", "i1": "b", "u1": "B", "b1": "?"}
@@ -55,8 +55,7 @@ def read_pbz2(path: Path) -> Any:
     """
     with opened(path) as file:
         try:
-            with bounded_memory(memory_of(path, RATIO)):
-                return Restricted(io.BufferedReader(Unpacked(file), 1 << 16), _ADMITTED).load()
+            return unpickled(io.BufferedReader(Unpacked(file), 1 << 16), _ADMITTED, memory_of(path, RATIO))
         except Foreign as error:
             raise BenchbedError(f"{path} holds {error}, which no NATS-Bench file does: nothing of it was run") from None
         except Exception as error:  # a damaged pickle can fail in any way

@@ -95,9 +95,9 @@ def _keys(path: Path) -> set[str]:
 def _pair(path: Path, prefix: str, shape: tuple[int, ...] | None = None) -> tuple[np.ndarray, np.ndarray]:
     """The checked arrays of a split: float32 (n, c, h, w) on the file's own scale, and int64 (n,)."""
     images, labels = _array(path, f"{prefix}images"), _array(path, f"{prefix}labels")
-    images = _pixels(f"'{path}' {prefix}images", images)
-    if shape is not None and images.shape[1:] != shape:
-        raise BenchbedError(f"'{path}' {prefix}images are {images.shape[1:]}, the training images {shape}")
+    laid_out = _layout(f"'{path}' {prefix}images", images)
+    if shape is not None and laid_out.shape[1:] != shape:
+        raise BenchbedError(f"'{path}' {prefix}images are {laid_out.shape[1:]}, the training images {shape}")
     name = f"'{path}' {prefix}labels"
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise BenchbedError(f"{name} are {labels.dtype} of shape {labels.shape}: one integer an image is needed")
@@ -105,7 +105,7 @@ def _pair(path: Path, prefix: str, shape: tuple[int, ...] | None = None) -> tupl
         raise BenchbedError(f"{name} are {len(labels)} for {len(images)} images: one an image is needed")
     if labels.min() < 0:
         raise BenchbedError(f"{name} contain {labels.min()}: classes are numbered from 0")
-    return images, labels.astype(np.int64)
+    return _pixels(f"'{path}' {prefix}images", laid_out), labels.astype(np.int64)
 
 
 def _array(path: Path, key: str) -> np.ndarray:
@@ -172,8 +172,7 @@ def _layout(name: str, images: np.ndarray) -> np.ndarray:
 
 
 def _pixels(name: str, images: np.ndarray) -> np.ndarray:
-    """Images of any accepted layout as float32 (n, c, h, w)."""
-    images = _layout(name, images)
+    """Images (n, c, h, w) as float32."""
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite and is refused below
         images = np.ascontiguousarray(images, dtype=np.float32)
     if not np.isfinite(images).all():

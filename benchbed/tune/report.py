@@ -15,6 +15,7 @@ from rich.table import Column, Table
 from ..errors import BenchbedError
 from ..report.markdown import write_files
 from ..runtime.files import one_line, toml_text
+from ..runtime.reading import LIMITS, csv_cell, read_bytes
 from ..tables.figures import in_epochs
 from .options import OBJECTIVES
 from .slots import ERROR, RETRIED, SLOT, STOPPED, SUPERSEDED, Slot
@@ -100,7 +101,8 @@ def claim(study: Study, out: Path) -> None:
             pass
     best = out / "best.toml"
     with one_line(best, "read"):
-        begins = best.read_text(errors="replace").splitlines()[:1] if best.is_file() else []
+        text = read_bytes(best, LIMITS.toml_bytes).decode(errors="replace") if best.is_file() else ""
+        begins = text.splitlines()[:1]
     own = f" of study {json.dumps(study.options.name)}: "
     if begins and own not in begins[0]:
         raise BenchbedError(
@@ -131,7 +133,7 @@ def trials_csv(study: Study, trials: Sequence[FrozenTrial]) -> str:
     head = ["trial", "slot", "state", *objectives, *study.distributions, *of_seeds]
     buffer = io.StringIO()
     sheet = csv.writer(buffer, lineterminator="\n")
-    sheet.writerow([*head, "epochs", "seconds", "worker", "retry_of", "why"])
+    sheet.writerow(map(csv_cell, [*head, "epochs", "seconds", "worker", "retry_of", "why"]))
     for trial in sorted(trials, key=lambda t: t.number):
         if trial.state == TrialState.WAITING and trial.user_attrs.get(SLOT, -1) >= study.options.trials:
             continue  # asked for by an earlier start, and no longer
@@ -142,7 +144,8 @@ def trials_csv(study: Study, trials: Sequence[FrozenTrial]) -> str:
         parameters = [trial.params.get(name, "") for name in study.distributions]
         state = [trial.number, trial.user_attrs.get(SLOT, ""), trial.state.name.lower()]
         last = [trial.user_attrs.get("worker", ""), trial.system_attrs.get(RETRIED, ""), why(trial)]
-        sheet.writerow([*state, *own, *parameters, *seeds, len(trial.intermediate_values), seconds, *last])
+        row = [*state, *own, *parameters, *seeds, len(trial.intermediate_values), seconds, *last]
+        sheet.writerow(map(csv_cell, row))
     return buffer.getvalue()
 
 
