@@ -76,11 +76,10 @@ class Sweeps:
         """SIGKILL, while some worker is at a search that will not end; its workers are gone within ten seconds."""
         seen = len(self.begun())
         end = time.monotonic() + 240
-        while not any(name.split("-")[0] in BAD and epoch == 1 for name, epoch, _ in self.begun()[seen:]):
+        while not any(n.split("-")[0] in BAD and epoch == 1 and lives(w) for n, epoch, w in self.begun()[seen:]):
             assert master.poll() is None, Path(self.said[-1]).read_text()
             assert time.monotonic() < end
             time.sleep(0.05)
-        time.sleep(1)
         workers = [w for w in {p for _, _, p in self.begun()[seen:]} | children(master.pid) if lives(w)]
         assert workers
         master.kill()
