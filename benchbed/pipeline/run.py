@@ -114,8 +114,8 @@ def run(
         record = Record.of(
             id=folder_path.name,
             search=search_path.name,
-            **_what_was_run(config, task),
-            **_what_came_out(parts, selection, searched, figures, scored),
+            **what_was_run(config, task),
+            **what_came_out(parts, selection, searched, figures, scored),
             **made_with(options.device),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
         )
@@ -131,7 +131,8 @@ def _record(path: Path, raw: Mapping[str, Any]) -> Record:
         raise BenchbedError(f"{error}: {AGAIN}") from None
 
 
-def _what_was_run(config: RunConfig, task: Task) -> dict[str, Any]:
+def what_was_run(config: RunConfig, task: Task) -> dict[str, Any]:
+    """The part of a record that is known before the run."""
     return {
         "searcher": config.searcher.name,
         "selector": config.selector.name,
@@ -144,7 +145,7 @@ def _what_was_run(config: RunConfig, task: Task) -> dict[str, Any]:
     }
 
 
-def _what_came_out(
+def what_came_out(
     parts: Parts,
     selection: Selection,
     searched: Mapping[str, Any],

@@ -18,8 +18,8 @@ from ..pipeline.build import build_parts, check_config, run_id, search_id, space
 from ..pipeline.config import RunConfig
 from ..pipeline.record import GIVEN, RECORD_KEYS, checked, first_wrong, upgraded, upgraded_config
 from ..pipeline.resolve import file_sha256
-from ..pipeline.run import in_json
-from ..pipeline.saved import use_kept
+from ..pipeline.run import in_json, what_came_out, what_was_run
+from ..pipeline.saved import refuse_another, saved_config, use_kept
 from ..pipeline.score import TABLE_KEYS, score, score_by_table, scored_in
 from ..pipeline.search import run_search
 from ..pipeline.select import run_selection
@@ -32,11 +32,13 @@ from ..runtime.stage import ENVIRONMENT, differences, segment
 from ..selector import Selection
 from ..task import Task
 from ..typed import typed
+from .verify_files import NEVER, NOTHING, apart, both, files_apart, snapshots_in
 
 NEEDED = (*RECORD_KEYS, "config", "scores", "state_sha256")
 STAGES = ("search", "selection", "score")
+TABLE_FIGURES = tuple(key for key in TABLE_KEYS if key != "table")
+MOST_LINES = 5  # of a file that differs
 NOT_COMPARABLE = 3  # exit status
-NEVER = "seconds and memory, which are of one machine at one time"
 
 
 @dataclass
@@ -64,14 +66,16 @@ class Verified:
         """Puts down a figure: the record's, and what came out now. condition: why they cannot be compared, or ''."""
         if there == here:
             self.same.append(f"{name} {_short(there)}")
-            return
-        line = f"{name} {_short(there)}, now {_short(here)}"
+        else:
+            self.differs(f"{name} {_short(there)}, now {_short(here)}", condition)
+
+    def differs(self, line: str, condition: str) -> None:
         (self.incomparable if condition else self.differences).append(f"{line} ({condition})" if condition else line)
 
     def lines(self) -> list[str]:
         """For the terminal, the verdict last."""
         lines = [f"same: {line}" for line in self.same] + [f"not done: {line}" for line in self.notes]
-        lines += [f"cannot be verified: {NEVER}"]
+        lines += [f"cannot be verified: {line}" for line in NEVER]
         lines += [f"made elsewhere: {line}" for line in self.elsewhere]
         lines += [f"not comparable: {line}" for line in self.incomparable]
         lines += [f"DIFFERENT: {line}" for line in self.differences]
@@ -143,7 +147,7 @@ def _given(path: Path, record: Mapping[str, Any], asked: Collection[str]) -> Ver
     found = Verified(path, ["score"])
     found.notes.append(f"search and selection, which are not benchbed's: {own.notes['given']['file']}")
     scored = scored_in(table, config.dataset, cell) | {"facts": table.space.facts(cell)}
-    for name in ("valid_accuracy", "test_accuracy", "facts", *(key for key in TABLE_KEYS if key != "table")):
+    for name in ("valid_accuracy", "test_accuracy", "facts", *TABLE_FIGURES):
         found.compare(name.replace("_", " "), own.get(name), scored[name], "")
     return found
 
@@ -161,10 +165,12 @@ class _Again:
     reporter: Reporter
 
     def stages(self, asked: list[str], search: Path) -> None:
+        self._configurations(search)
+        searched: Mapping[str, Any] | None = None
+        selection, figures = None, None
         if "search" in asked:
             with self._as_it_was("search") as condition:
-                self._search(condition, read_json(search / "record.json", (), REMADE))
-        selection = None
+                searched = self._search(condition, search)
         with self._as_it_was("selection") as condition:
             parts = build_parts(self.config, self.task, self.device)
             parts.restore(search / "checkpoint.pt")
@@ -175,27 +181,78 @@ class _Again:
                 self.found.compare("architecture", self.record["architecture"], str(selection.architecture), condition)
                 self._scores(in_json(selection.scores), condition)
                 self._state("selection", figures["state_sha256"], "after the selection", condition)
+                self._files("the selection", self.found.record.parent, self.scratch / "selection", condition)
         if "score" in asked:
             with self._as_it_was("scoring") as condition:
-                self._score(selection, condition)
+                scored = self._score(selection, condition)
+        if searched is not None and selection is not None and figures is not None and "score" in asked:
+            with self._as_it_was("selection") as condition:
+                came_out = what_came_out(parts, selection, searched, figures, scored)
+                self._rest({**what_was_run(self.config, self.task), **came_out}, condition)
 
-    def _search(self, condition: str, kept: Mapping[str, Any]) -> None:
-        """The figures of the search, as the run's record has them and as its own has, `kept`."""
+    def _search(self, condition: str, search: Path) -> Mapping[str, Any]:
+        """The figures of the search, as the run's record has them, and all that lies in its own folder."""
         parts = build_parts(self.config, self.task, self.device)
+        kept, snapshots = read_json(search / "record.json", (), REMADE), snapshots_in(search)
         with Folder(self.scratch / "search") as folder:
-            again = run_search(parts, folder, self.reporter)
-        there = {**(self.record.get("supernet") or {}), "simulated_seconds": self.record.get("simulated_seconds")}
-        there["supernet_accuracy"] = self.record.get("supernet_accuracy")
-        for key, figure in there.items():
-            if figure is not None and isinstance(again.get(key), int | float):
-                self.found.compare(key.replace("_", " "), figure, again[key], condition)
-        for key in {*kept} & {*again} - {"seconds", "peak_memory_bytes"}:
-            if isinstance(again[key], int | float) and kept[key] != again[key]:
-                words = f"{key.replace('_', ' ')} in the search's own record"
-                self.found.compare(words, kept[key], again[key], condition)
+            again = run_search(parts, folder, self.reporter, snapshots)
+        for key, figure in self._of_search().items():
+            self.found.compare(key.replace("_", " "), figure, again.get(key), condition)
         self._state("search", again["state_sha256"], "after the search", condition)
+        self._tree("the search's own record", kept, json.loads(json.dumps(again)), condition)
+        self._files("the search", search, self.scratch / "search", condition)
+        return again
 
-    def _score(self, selection: Selection | None, condition: str) -> None:
+    def _of_search(self) -> dict[str, float]:
+        """The search's figures, as the run's record has them."""
+        inside = self.record.get("supernet")
+        found = {**(inside if isinstance(inside, Mapping) else {})}
+        found |= {key: self.record.get(key) for key in ("simulated_seconds", "supernet_accuracy")}
+        return {key: figure for key, figure in found.items() if isinstance(figure, int | float)}
+
+    def _configurations(self, search: Path) -> None:
+        """What `config.json` of the run and of its search say, beside the record's configuration."""
+        file = self.found.record.parent / "config.json"
+        kept = upgraded_config(read_json(file, ()))
+        self._tree("config.json", {"config": kept}, {"config": upgraded_config(self.record["config"])}, "")
+        saved = saved_config(search)
+        refuse_another(search, saved, self.task)
+        there, here = ({**c.search_key(), "task_options": c.task_options} for c in (saved, self.config))
+        self._tree("the search's config.json", {"config": there}, {"config": here}, "")
+
+    def _rest(self, again: Mapping[str, Any], condition: str) -> None:
+        """Whatever else the record says; `again`: all that it would say now."""
+        here = json.loads(json.dumps(again))
+        there = {key: self.record.get(key) for key in here} | {"config": upgraded_config(self.record["config"])}
+        done = ("architecture", "scores", "facts", "state_sha256", "valid_accuracy", "test_accuracy", *TABLE_FIGURES)
+        for tree in (there, here):
+            for key in (*done, *self._of_search()):
+                tree.pop(key, None)
+            if isinstance(tree.get("supernet"), Mapping):
+                tree["supernet"] = {k: v for k, v in tree["supernet"].items() if k not in self._of_search()}
+        self._tree("the record", there, here, condition)
+
+    def _tree(self, what: str, there: object, here: object, condition: str) -> None:
+        """Every leaf of a part of the record's, or of a file; one line where all are the same."""
+        self._places(what, apart(there, here), condition)
+
+    def _files(self, stage: str, there: Path, here: Path, condition: str) -> None:
+        for name, found in files_apart(there, here):
+            self._places(f"{stage}'s {name}", found, condition)
+
+    def _places(self, what: str, found: list[tuple[str, object, object]], condition: str) -> None:
+        """What differs, a line each up to MOST_LINES; a place where nothing was is one that cannot be compared."""
+        if unsaid := [place for place, a, _ in found if a is NOTHING]:
+            self.found.notes.append(f"{', '.join(unsaid)} in {what}, which says nothing of it")
+        differ = [f"{place} in {what} {both(a, b)}" for place, a, b in found if a is not NOTHING]
+        if not found:
+            self.found.same.append(f"all else in {what}" if what == "the record" else f"all of {what}")
+        for line in differ[:MOST_LINES]:
+            self.found.differs(line, condition)
+        if len(differ) > MOST_LINES:
+            self.found.differs(f"{len(differ) - MOST_LINES} more in {what}", condition)
+
+    def _score(self, selection: Selection | None, condition: str) -> Mapping[str, Any]:
         """The figures of the architecture by the run's table, or of a training from scratch."""
         space = space_of(self.config, self.task)
         if selection is None:
@@ -205,7 +262,7 @@ class _Again:
         self._facts(json.loads(json.dumps(space.facts(selection.architecture))))
         if self.config.table is not None:
             scored, condition = score_by_table(self.config, selection, self.reporter), ""  # nothing is computed
-            names += [key for key in TABLE_KEYS if key != "table"]
+            names += TABLE_FIGURES
         else:
             with Folder(self.scratch / "score") as folder:
                 options = RunOptions(self.scratch, self.device, reporter=self.reporter)
@@ -214,6 +271,7 @@ class _Again:
             self.found.notes.append(f"{', '.join(unsaid)}, of which the record says nothing")
         for name in (name for name in names if name not in unsaid):
             self.found.compare(name.replace("_", " "), self.record.get(name), scored[name], condition)
+        return scored
 
     def _facts(self, here: Mapping[str, Any]) -> None:
         there: Mapping[str, Any] = found if isinstance(found := self.record.get("facts"), Mapping) else {}
@@ -231,8 +289,7 @@ class _Again:
         if self.record["scores"] == here:
             self.found.same.append("every score of the selection")
         else:
-            line = _score_differences(self.record["scores"], here)
-            (self.found.incomparable if condition else self.found.differences).append(line)
+            self.found.differs(_score_differences(self.record["scores"], here), condition)
 
     @contextmanager
     def _as_it_was(self, stage: str) -> Iterator[str]:

@@ -33,7 +33,10 @@ def test_a_run_on_a_table_repeats(runs: Path, record: Path) -> None:
     figures = ("supernet mixture accuracy", "supernet sampled accuracy", "supernet accuracy", "state after the search",
                "state in the search's checkpoint", "architecture", "every score", "state after the selection",
                "every fact", "valid accuracy", "test accuracy", "rank", "best test accuracy", "regret", "percentile",
-               "cells", "n seeds", "test spread", "noise floor", "datasets")  # fmt: skip
+               "cells", "n seeds", "test spread", "noise floor", "datasets", "all of config.json",
+               "all of the search's config.json", "all of the search's own record", "all of the search's history.jsonl",
+               "all of the search's checkpoint.pt", "all of the selection's history.jsonl",
+               "all of the selection's checkpoint.pt", "all else in the record")  # fmt: skip
     assert [line for line in found.same if not line.startswith(figures)] == []
     assert len(found.same) == len(figures)
     assert found.lines()[-1] == f"{record}: search, selection and score repeat, bit for bit"
@@ -62,14 +65,14 @@ def trained(trained_once: Path, tmp_path: Path) -> Path:
 def test_a_run_with_a_tuning_selection_and_a_training_repeats(trained: Path) -> None:
     found = verified(trained)
     assert (found.status, found.differences, found.incomparable) == (0, [], [])
-    assert len(found.same) == 3 + 1 + 1 + 3 + 1 + 2
+    assert len(found.same) == 2 + 3 + 1 + 3 + 1 + 3 + 2 + 1 + 2 + 1
 
 
 def test_what_is_skipped_is_named_as_not_done(trained: Path) -> None:
     """A forged figure of a stage that is left out is not found, and the stage is named; else it is."""
     change(trained, test_accuracy=1.0, valid_accuracy=2.0)
     found = verified(trained, skip=["search", "score"])
-    assert (found.status, len(found.same)) == (0, 1 + 3)
+    assert (found.status, len(found.same)) == (0, 2 + 1 + 3 + 2)
     assert found.notes == ["search, by --skip search", "score, by --skip score"]
     assert found.lines()[-1].endswith(": selection repeats, bit for bit")
     found = verified(trained, skip=["search", "selection"])
@@ -132,7 +135,8 @@ def test_a_swapped_checkpoint_is_found(trained: Path) -> None:
     torch.save(saved, search / "checkpoint.pt")
     found = verified(trained, skip=["score"])
     assert found.status == 1
-    assert found.differences[0].startswith("state in the search's checkpoint ")
+    assert found.differences[0].endswith("in the search's checkpoint.pt a tensor [2, 1, 3, 3], now another")
+    assert found.differences[1].startswith("state in the search's checkpoint ")
     assert any(line.startswith("state after the search ") for line in found.same)  # which is made from its beginning
 
 
@@ -240,7 +244,7 @@ def test_every_forged_figure_is_found(record: Path, values: dict[str, Any], word
 def test_the_searchs_own_figures_are_compared_too(runs: Path, record: Path) -> None:
     search = runs / "searches" / json.loads(record.read_text())["search"]
     change(search / "record.json", supernet_accuracy=99.0)
-    assert verified(record).differences[0].startswith("supernet accuracy in the search's own record 99.0, now")
+    assert verified(record).differences[0].startswith("supernet_accuracy in the search's own record 99.0, now")
 
 
 def test_a_search_or_a_folder_of_runs_is_no_run(runs: Path, record: Path) -> None:
