@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -71,7 +72,8 @@ def test_a_folder_that_another_process_holds(
         assert child.stdout is not None
         assert child.stdout.readline() == "held\n"
         line = refused(*arguments, *(["--force"] if force else []))
-        assert f"{folder} is held by process {child.pid}: wait for it, or use another --out" in line
+        assert f"{folder} is held by process {child.pid} on {socket.gethostname()} since 20" in line
+        assert line.endswith(" UTC: wait for it, or use another --out\n")
     finally:
         child.kill()
         child.communicate()

@@ -130,8 +130,8 @@ def test_a_dead_workers_trial_is_taken_over_with_its_parameters(queues: Callable
 def _die(queue: Queue) -> None:
     """As SIGKILL does: the system takes the locks, and nothing beats any more."""
     if queue.locks is not None:
-        for handle in queue.locks._held.values():
-            os.close(handle)
+        for lease in queue.locks._held.values():
+            os.close(lease._handle)
         queue.locks._held.clear()
     if queue._pulse is not None:
         queue._pulse.stop()
