@@ -27,16 +27,19 @@ from .worker import Station
 
 OBJECT_STORE = 128 * 2**20  # bytes of a Ray of our own: what goes through it are checkpoints
 GOODBYE = 5.0  # seconds that idle workers have to clean up
-LOOK = 1.0  # seconds between two looks how far the workers are
+LOOK = 1.0  # seconds between two looks into the mailbox
 
 
 class RayStation:
-    """The actor: a `Station`, in the pool's folder or beside it."""
+    """The actor: a `Station`, in the pool's folder or beside it.
 
-    def __init__(self, begin: str) -> None:
-        self._begin = begin
+    mailbox: the actor that takes the signs of life of this worker, which has this number.
+    """
+
+    def __init__(self, begin: str, mailbox: Any = None, number: int = 0) -> None:
+        self._begin, self._mailbox, self._number = begin, mailbox, number
         self._own: Path | None = None  # the folder worked in where the pool's is not seen
-        self._signs, self._at = 0, dict[str, Any]()  # of life: how many, and the last one
+        self._signs = 0  # of life
 
     def ready(self) -> str:
         """JSON of {"status", "shared"}, or of a refusal."""
@@ -50,7 +53,8 @@ class RayStation:
             return json.dumps({"status": "refused", "reason": str(error)})
         if not shared:
             self._own = self._station.work_beside()
-        pulse.listen(self._sign)
+        if self._mailbox is not None:
+            pulse.listen(self._sign)
         return json.dumps({"status": "ready", "shared": shared})
 
     def work(self, message: str, files: dict[str, bytes]) -> tuple[str, dict[str, bytes]]:
@@ -64,11 +68,8 @@ class RayStation:
         return reply, {path: (self._own / path).read_bytes() for path in changed}
 
     def _sign(self, facts: pulse.Facts) -> None:
-        self._signs, self._at = self._signs + 1, facts
-
-    def look(self) -> tuple[int, str]:
-        """While `work` runs, in another thread: how many signs of life it gave, and the last one as JSON."""
-        return self._signs, json.dumps(self._at)
+        self._signs += 1
+        self._mailbox.put.remote(self._number, self._signs, json.dumps(facts))
 
     def leave(self) -> None:
         """Removes what is this worker's alone."""
@@ -91,22 +92,25 @@ class RayExecutor(Executor):
         self._begin = json.dumps({**begin, "token": self._token, "cwd": os.getcwd()})
         memory = {} if needs.memory_gb is None else {"memory": int(needs.memory_gb * 2**30)}
         home = os.environ.get("BENCHBED_HOME")
-        variables = shared_environment(needs) | ({"BENCHBED_HOME": home} if home else {})
+        env = {"env_vars": shared_environment(needs) | ({"BENCHBED_HOME": home} if home else {})}
         self._actor = self._ray.remote(RayStation).options(
             num_cpus=needs.cpus,
             num_gpus=needs.gpus,
             max_restarts=0,
             max_task_retries=0,
-            max_concurrency=2,  # `work`, and beside it `look`
-            runtime_env={"env_vars": variables},
+            runtime_env=env,
             **memory,
         )
         self._actors: dict[int, Any] = {}
         self._shared: dict[int, bool] = {}
         self._waiting: dict[Any, int] = {}  # a call's reference -> its worker
-        self._looks: dict[Any, int] = {}  # likewise, of the looks how far busy workers are
-        self._signs: dict[int, int] = {}  # of life, that a worker had given by the last look
+        strategies = import_module("ray.util.scheduling_strategies")
+        here = strategies.NodeAffinitySchedulingStrategy(self._ray.get_runtime_context().get_node_id(), soft=False)
+        mailbox = self._ray.remote(pulse.Mailbox).options(num_cpus=0, scheduling_strategy=here, runtime_env=env)
+        self._mailbox = mailbox.options(max_restarts=-1).remote()
+        self._look: Any = None  # the call that looks into it
         self._looked = 0.0  # of time.monotonic
+        self._signs: dict[int, int] = {}  # of life, that a worker had given by then
         self._hired = 0
 
     def hire(self) -> int:
@@ -114,7 +118,7 @@ class RayExecutor(Executor):
             self._out.mkdir(parents=True, exist_ok=True)
             (self._out / self._token).touch()
         self._hired += 1
-        actor = self._actors[self._hired] = self._actor.remote(self._begin)
+        actor = self._actors[self._hired] = self._actor.remote(self._begin, self._mailbox, self._hired)
         self._waiting[actor.ready.remote()] = self._hired
         return self._hired
 
@@ -133,22 +137,21 @@ class RayExecutor(Executor):
         return [*beats, *(self._event(reference, self._waiting.pop(reference)) for reference in done)]
 
     def _beats(self) -> list[Event]:
-        """Asks the workers that are ready how far they are, now and then; what those say that have made a step."""
-        found = []
-        if self._looks:
-            done, _ = self._ray.wait(list(self._looks), num_returns=len(self._looks), timeout=0)
-            for reference in done:
-                worker = self._looks.pop(reference)
-                with suppress(self._ray.exceptions.RayError):  # it is dead, which its work says too
-                    signs, at = self._ray.get(reference)
-                    if self._signs.get(worker) != signs:
-                        self._signs[worker] = signs
-                        found.append(Event(worker, "beat", {"at": json.loads(at)}))
-        if time.monotonic() - self._looked > LOOK:
-            self._looked = time.monotonic()
-            for worker in self._shared.keys() & self._actors.keys() - set(self._looks.values()):
-                self._looks[self._actors[worker].look.remote()] = worker
-        return [event for event in found if event.worker in self._actors]
+        """Looks into the mailbox now and then: what those say that have made a step since the last look."""
+        if self._look is None:
+            if time.monotonic() - self._looked > LOOK:
+                self._look, self._looked = self._mailbox.get.remote(), time.monotonic()
+            return []
+        if not self._ray.wait([self._look], timeout=0)[0]:
+            return []
+        look, self._look = self._look, None
+        try:
+            last: dict[int, tuple[int, str]] = self._ray.get(look)
+        except self._ray.exceptions.RayError:  # it is started again
+            return []
+        new = [worker for worker, (count, _) in last.items() if self._signs.get(worker) != count]
+        self._signs = {worker: count for worker, (count, _) in last.items()}
+        return [Event(worker, "beat", {"at": json.loads(last[worker][1])}) for worker in new if worker in self._actors]
 
     def _event(self, reference: object, worker: int) -> Event:
         try:
@@ -169,7 +172,6 @@ class RayExecutor(Executor):
 
     def dismiss(self, worker: int, patience: float = 10.0) -> None:
         self._waiting = {reference: w for reference, w in self._waiting.items() if w != worker}
-        self._looks = {reference: w for reference, w in self._looks.items() if w != worker}
         self._ray.kill(self._actors.pop(worker))
 
     def close(self) -> None:
@@ -180,6 +182,7 @@ class RayExecutor(Executor):
                 self._ray.wait(leaving, num_returns=len(leaving), timeout=GOODBYE)
             for worker in list(self._actors):
                 self.dismiss(worker)
+            self._ray.kill(self._mailbox)
         self._ray.shutdown()
         (self._out / self._token).unlink(missing_ok=True)
 

@@ -59,3 +59,17 @@ def saved() -> None:
 def forget() -> None:
     """Another job begins."""
     _facts.clear()
+
+
+class Mailbox:
+    """The last sign of each worker, for workers that have no pipe to their master: an actor of Ray."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, tuple[int, str]] = {}
+
+    def put(self, worker: int, count: int, facts: str) -> None:
+        """count: how many signs the worker has given; facts: JSON of what it told."""
+        self._last[worker] = count, facts
+
+    def get(self) -> dict[int, tuple[int, str]]:
+        return self._last
