@@ -125,7 +125,8 @@ def of_source(file: Path, what: str, count: int, rng: random.Random) -> Iterator
     """A number of the source changed, or a line added that changes nothing: another file all the same."""
     text = file.read_text()
     for number in range(count):
-        new = text.replace("1.0", f"{1 + rng.random():.6f}", 1) if number % 2 and "1.0" in text else f"{text}# {number}\n"
+        another = text.replace("1.0", f"{1 + rng.random():.6f}", 1)
+        new = another if number % 2 and another != text else f"{text}# {number}\n"
         yield Forgery(f"{what}: its source", lambda new=new: file.write_text(new))
 
 
