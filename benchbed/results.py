@@ -26,7 +26,7 @@ COLUMNS = (
 )  # fmt: skip
 SUMMARY = (
     "space", "data", "searcher", "selector", "settings", "control", "n", "mean", "deviation", "low", "high", "p",
-    "regret", "search_seconds",
+    "p_best_better", "regret", "search_seconds",
 )  # fmt: skip
 ALWAYS = SUMMARY[:4] + SUMMARY[6:12]  # columns of a summary also where nothing stands in them
 
