@@ -107,9 +107,7 @@ class RayExecutor(Executor):
         strategies = import_module("ray.util.scheduling_strategies")
         here = strategies.NodeAffinitySchedulingStrategy(self._ray.get_runtime_context().get_node_id(), soft=False)
         mailbox = self._ray.remote(pulse.Mailbox)
-        self._mailbox = mailbox.options(
-            num_cpus=0, max_restarts=-1, scheduling_strategy=here, runtime_env=env
-        ).remote()
+        self._mailbox = mailbox.options(num_cpus=0, max_restarts=-1, scheduling_strategy=here, runtime_env=env).remote()
         self._look: Any = None  # the call that looks into it
         self._looked = 0.0  # of time.monotonic
         self._signs: dict[int, int] = {}  # of life, that a worker had given by then
