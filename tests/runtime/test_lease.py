@@ -22,6 +22,8 @@ from benchbed.errors import BenchbedError
 from benchbed.runtime import lock as module
 from benchbed.runtime.folder import Folder, load_checkpoint
 from benchbed.runtime.lock import UNKNOWN, HeldError, Lease, LostError, held, read_lease
+from benchbed.runtime.workers import Pool, hired
+from benchbed.tune.storage import open_storage
 
 LIBRARY = r"""
 #define _GNU_SOURCE
@@ -279,3 +281,18 @@ def test_a_lease_is_renewed_by_steps(tmp_path: Path, monkeypatch: pytest.MonkeyP
         module.pulse.beat()
         assert time.time() - mark.stat().st_mtime < 60
     module.pulse.beat()
+
+
+def test_a_file_system_without_locks_is_named_once_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "_defects", {})
+    monkeypatch.setattr(module, "_tried", lambda folder: "flock: No locks available")
+    hired("builtins:dict", tmp_path / "not" / "yet", Pool(workers=2))[0].close()
+    assert module.defect(tmp_path) == "flock: No locks available"
+    said = capsys.readouterr().err
+    assert said.startswith(f"benchbed: warning: locks in {tmp_path} do not work (flock: No locks available): ")
+    assert said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(BenchbedError, match=r"a journal needs locks, .* \(flock: No locks available\): use a database"):
+        open_storage(f"journal:{tmp_path / 'journal'}", 10, 10)
