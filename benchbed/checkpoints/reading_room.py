@@ -18,7 +18,7 @@ import torch
 
 from ..errors import BenchbedError
 from ..runtime.archives import damage, open_archive, read_array, read_json_array
-from ..runtime.pickles import SPARE
+from ..runtime.pickles import SPARE, address_space
 from ..runtime.reading import parse_json, read_bytes
 from .source import Foreign, ForeignConfig, parsed
 
@@ -103,13 +103,10 @@ def answer(path: Path, content: bytes, sha256: str) -> bytes:
 
 def _limit(size: int) -> None:
     """Holds this process to what a checkpoint of so many bytes may take, where the system can."""
-    try:
-        import resource
-
-        with open("/proc/self/statm") as file:
-            now = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    except (ImportError, OSError, ValueError):
+    if (now := address_space()) is None:
         return
+    import resource
+
     for what, most in (
         (resource.RLIMIT_AS, now + SPARE + 3 * size),
         (resource.RLIMIT_CPU, SECONDS),

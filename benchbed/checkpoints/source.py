@@ -27,7 +27,8 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from ..errors import BenchbedError
-from ..runtime.archives import check_torch_archive, damage, is_archive
+from ..runtime.archives import damage
+from ..runtime.pickles import SPARE, torch_value
 from ..spaces.nb201.space import EDGES, OPERATIONS
 
 LAYOUTS = {"darts-pt": "state_dict", "AutoDL": "search_model"}  # who writes it -> the key of its weights
@@ -113,10 +114,7 @@ ALPHA = ("_arch_parameters", "arch_parameters")
 
 def _loaded(path: Path, content: bytes) -> object:
     try:
-        if is_archive(io.BytesIO(content)):
-            check_torch_archive(io.BytesIO(content))
-        with torch.serialization.safe_globals(ADMITTED):
-            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        return torch_value(io.BytesIO(content), SPARE + 3 * len(content), ADMITTED)
     except Exception as error:  # a damaged file can fail in any way
         named = re.search(r"GLOBAL ([\w.]+)", str(error))
         if named is not None:

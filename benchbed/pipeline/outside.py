@@ -5,7 +5,6 @@ where it is known `seconds`, what the search took. The accuracies are a table's.
 `given`: nothing of its search or selection is benchbed's, can be repeated here, or is claimed.
 """
 
-import hashlib
 import math
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ import numpy as np
 from ..errors import BenchbedError
 from ..runtime.files import one_line
 from ..runtime.folder import write_json
+from ..runtime.reading import sha256_of
 from ..space import Architecture
 from ..tables.csv_reader import Sheet
 from ..tables.notations import KEYS, native
@@ -91,8 +91,7 @@ def score_file(file: Path, table: str, dataset: str | None, out: Path) -> Scored
     config = table_config(raw, "supernet", opened.meta["space"])
     assert config is not None
     results, ignored = read_results(file, opened)
-    with one_line(file, "read"):
-        source = {"file": str(file.absolute()), "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    source = {"file": str(file.absolute()), "sha256": sha256_of(file)}
     records = []
     for result in results:
         try:

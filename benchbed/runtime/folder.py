@@ -19,11 +19,11 @@ import torch
 
 from ..errors import BenchbedError
 from . import pulse
-from .archives import check_torch_archive, damage
+from .archives import damage, is_archive
 from .files import one_line, sync_folder, write_atomic
 from .lock import POLL, HeldError, Lease
-from .pickles import SPARE, bounded_memory
-from .reading import LIMITS, parse_line, read_bytes
+from .pickles import memory_of, torch_value
+from .reading import LIMITS, opened, parse_line, read_bytes, read_text
 
 Tree = dict[str, Any]  # tensors, numbers, strings, lists, dicts: what torch.load(weights_only=True) gives back
 SNAPSHOTS = "snapshots"
@@ -164,7 +164,7 @@ class Folder:
         if self._history is None:
             path = self.path / "history.jsonl"
             with one_line(path, "read"):
-                self._history = path.read_text() if path.exists() else ""
+                self._history = read_text(path, LIMITS.lines_bytes) if path.exists() else ""
         return self._history
 
     def save(self, tree: Tree) -> None:
@@ -179,7 +179,7 @@ class Folder:
         path = snapshot_path(self.path, epoch)
         with one_line(path, "write"):
             path.parent.mkdir(exist_ok=True)
-            data = (self.path / "checkpoint.pt").read_bytes()
+            data = read_bytes(self.path / "checkpoint.pt", LARGEST)
         self._write(path, data)
 
     def load(self) -> Tree | None:
@@ -191,7 +191,7 @@ class Folder:
                 history.unlink(missing_ok=True)
                 return None
             saved = load_checkpoint(path)
-            known, there = saved["history"], history.read_bytes() if history.exists() else b""
+            known, there = saved["history"], read_bytes(history, LIMITS.lines_bytes) if history.exists() else b""
             if isinstance(known, int):  # of before 2026-12: its length alone
                 if len(there) < known:
                     raise BenchbedError(
@@ -218,14 +218,16 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """{'history': its text (older: its length), 'tree': ...}. Raises BenchbedError if it is damaged or missing."""
     if not path.exists():
         raise damaged(path)
-    data = read_bytes(path, LARGEST)
     try:
-        check_torch_archive(io.BytesIO(data))
-        with bounded_memory(SPARE + 3 * len(data)):
-            saved = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        with opened(path, LARGEST) as file:
+            if not is_archive(file):
+                raise TypeError("it is no zip file, as torch writes them")
+            saved = torch_value(file, memory_of(path, 3))
         if type(saved["history"]) not in (int, str) or not isinstance(saved["tree"], dict):
             raise TypeError("its history or tree is of another type")
         return {"history": saved["history"], "tree": saved["tree"]}
+    except BenchbedError:
+        raise
     except Exception as error:  # a damaged pickle can fail in any way
         raise damaged(path, damage(error)) from None
 

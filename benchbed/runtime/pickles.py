@@ -11,12 +11,14 @@ import io
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from pickle import Unpickler
 from typing import Any, NoReturn
 
+from .archives import check_torch_archive, is_archive
 from .reading import Unfit
 
 SPARE = 512 << 20  # bytes that reading any file may take beside a factor of its size
@@ -59,17 +61,29 @@ def unpickled(file: Any, admitted: Mapping[tuple[str, str], Any], memory: int, e
         sys.excepthook = said
 
 
+def torch_value(file: Any, memory: int, admitted: Sequence[Any] = ()) -> Any:
+    """What a file of torch's holds: tensors, plain values and the `admitted` types, in at most so many bytes of memory.
+
+    A zip file is looked at first: see `check_torch_archive`. Raises whatever a damaged or foreign file makes of it.
+    """
+    import torch
+
+    if is_archive(file):
+        check_torch_archive(file)
+    with torch.serialization.safe_globals(list(admitted)), bounded_memory(memory), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns of pickles that it has not written, and reads them
+        return torch.load(file, map_location="cpu", weights_only=True)
+
+
 @contextmanager
 def bounded_memory(more: int) -> Iterator[None]:
     """Holds this process to `more` bytes beyond what it has, where the system can: beyond, MemoryError is raised."""
-    try:
-        import resource
-
-        with open("/proc/self/statm") as file:
-            now = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    except (ImportError, OSError, ValueError):  # no Linux
+    now = address_space()
+    if now is None:
         yield
         return
+    import resource
+
     with _bound:
         soft, hard = resource.getrlimit(resource.RLIMIT_AS)
         most = now + more
@@ -102,6 +116,17 @@ class Unpacked(io.RawIOBase):
             raise Unfit(f"it unpacks to more than {self.most:,} bytes")
         view[: len(data)] = data
         return len(data)
+
+
+def address_space() -> int | None:
+    """Bytes of this process's address space; None where the system does not tell, or could not bound it."""
+    try:
+        import resource  # noqa: F401  not on Windows
+
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    except (ImportError, OSError, ValueError):
+        return None
 
 
 def memory_of(path: Path, factor: int) -> int:

@@ -8,6 +8,7 @@ module of benchbed calls a parser of Python's own (`tests/test_one_reader.py` lo
 The parsers raise `Unfit`, a ValueError whose text is the reason alone; who reads a file puts its name before it.
 """
 
+import hashlib
 import io
 import json
 import os
@@ -33,7 +34,7 @@ class Limits:
 
     json_bytes: int = 32 << 20  # NAS-Bench-Macro's has 1.2 MB
     json_values: int = 2_000_000
-    lines_bytes: int = 64 << 20  # of a file with a JSON text a line: a history, what failed
+    lines_bytes: int = 128 << 20  # of a file with a JSON text a line: a history, what failed
     depth: int = 64  # of JSON and TOML
     digits: int = 20  # of a whole number: 64 bits
     letters: int = 1 << 20  # of one text in JSON
@@ -122,6 +123,12 @@ def read_text(path: Path, most: int, what: str = "") -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BenchbedError(f"cannot read {what}{path}: it is no UTF-8 text (byte {error.start:,})") from None
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of the file's content, in hexadecimal digits. Raises BenchbedError as `opened` does."""
+    with opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # -- JSON --------------------------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ test accuracy after its full training. Architectures are the unit, each once, al
 the published tables trained them separately. Ties: tau-b, mean ranks, and a top's edge counted in part.
 """
 
-import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from ..report.markdown import markdown_table
 from ..report.plots import Panel, scatters_svg
 from ..runtime.folder import read_json
 from ..runtime.machine import pick_device
+from ..runtime.reading import sha256_of
 from ..stats.agreement import Estimate, estimate, spearman, top_precision
 from ..stats.kendall import kendall
 from ..study import Files, Job, Lab, Records, Several, Study, StudyOptions, finished, last_probabilities
@@ -106,7 +106,7 @@ def _content(text: str) -> list[str]:
     form, _, rest = text.partition(":")
     if form in ("alpha", "scores", "supernet"):
         files = [Path(re.sub(r"@\d+$", "", rest)) / name for name in ("record.json", "history.jsonl")]
-        return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.exists()]
+        return [sha256_of(file) for file in files if file.exists()]
     return [trusted(form).fingerprint] if rest and _FIGURE.fullmatch(rest) else []
 
 

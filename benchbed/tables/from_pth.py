@@ -1,4 +1,4 @@
-"""The official `NAS-Bench-201-v1_*.pth`. Torch is imported here and nowhere else among the tables.
+"""The official `NAS-Bench-201-v1_*.pth`, the one source among the tables whose reading imports torch.
 
 The file is loaded restricted: containers, numbers, text, OrderedDict and numpy's scalars, nothing else. Its records are
 read through the nas-bench-201 package's own classes, one architecture at a time, and let go of: the package's reader of
@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import BenchbedError
-from ..runtime.archives import check_torch_archive, damage, is_archive
-from ..runtime.pickles import bounded_memory, memory_of
+from ..runtime.archives import damage
+from ..runtime.pickles import memory_of, torch_value
 from ..runtime.reading import opened
 from .from_nats import Progress, damaged_means
 from .records import OFFICIAL, Records, Trial
@@ -52,8 +52,6 @@ def read_pth(path: Path, draft: Draft, progress: Progress) -> None:
 
 
 def _load(path: Path) -> object:
-    import torch
-
     scalar = np.float64(0).__reduce__()[0]
     admitted: list[Any] = [
         OrderedDict, np.dtype, *(type(np.dtype(code)) for code in ("f8", "f4", "i8", "i4", "?")),
@@ -61,10 +59,7 @@ def _load(path: Path) -> object:
     ]  # fmt: skip
     try:
         with opened(path) as file:
-            if is_archive(file):
-                check_torch_archive(file)
-            with torch.serialization.safe_globals(admitted), bounded_memory(memory_of(path, FACTOR)):
-                return torch.load(file, map_location="cpu", weights_only=True)
+            return torch_value(file, memory_of(path, FACTOR), admitted)
     except BenchbedError:
         raise
     except UnpicklingError as error:

@@ -17,6 +17,7 @@ from ..errors import BenchbedError
 from ..images.arrays import SMALLEST, check_whole, share, stratified
 from ..images.folders import READ, SUFFIXES, FolderSplit, header
 from ..images.jpegs import scan
+from ..runtime.reading import sha256_of
 from ..task import AnySplit, Seal, Split, Task
 
 MEMORY = 4 * 2**30  # bytes of decoded images beyond which they stay on disk
@@ -154,6 +155,5 @@ def _fingerprint(root: Path, listed: dict[str, Listed], shape: tuple[int, ...]) 
     digest = hashlib.sha256(f"images {shape}".encode())
     for split, (files, labels) in listed.items():
         for file, label in zip(files, labels.tolist(), strict=True):
-            with (root / file).open("rb") as opened:
-                digest.update(f"{split} {label} {hashlib.file_digest(opened, 'sha256').hexdigest()}\n".encode())
+            digest.update(f"{split} {label} {sha256_of(root / file)}\n".encode())
     return digest.hexdigest()

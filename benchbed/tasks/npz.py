@@ -6,7 +6,6 @@ is cut from `images`, class by class: 60/20/20 percent, or 80/20 where one of th
 with the mean and standard deviation of the training split. Test arrays are read when the seal is opened.
 """
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -18,7 +17,7 @@ import numpy as np
 from ..errors import BenchbedError
 from ..images.arrays import SHARE, SMALLEST, classes_of, normal_split, statistics, stratified
 from ..runtime.archives import array_header, damage, is_archive, open_archive, read_array
-from ..runtime.reading import opened
+from ..runtime.reading import opened, sha256_of
 from ..task import Seal, Split, Task
 
 if TYPE_CHECKING:
@@ -68,14 +67,9 @@ def npz_task(file: str | Path, /) -> Task:
         train=as_split("train", images[mine], labels[mine]),
         valid=valid,
         seal=Seal(read_test),
-        fingerprint=_sha256(path),
+        fingerprint=sha256_of(path),
         facts=facts,
     )
-
-
-def _sha256(path: Path) -> str:
-    with opened(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _keys(path: Path) -> set[str]:

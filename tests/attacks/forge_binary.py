@@ -4,6 +4,7 @@ import bz2
 import io
 import pickle
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
@@ -30,7 +31,8 @@ def said(descr: object, shape: object, content: bytes = b"") -> bytes:
 
 def archive(members: Iterable[tuple[str, bytes]], method: int = zipfile.ZIP_STORED) -> bytes:
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", method) as made:
+    with zipfile.ZipFile(file, "w", method) as made, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a name that is there twice
         for name, content in members:
             made.writestr(name, content)
     return file.getvalue()
