@@ -87,8 +87,11 @@ def defect(folder: Path) -> str:
     Tried out once for each file system, and then named on stderr. That each machine may have locks of its own cannot be
     seen from one machine.
     """
-    folder = next(p for p in (folder, *folder.absolute().parents) if p.exists())
-    device = folder.stat().st_dev
+    while True:
+        with suppress(FileNotFoundError):  # others may remove it between the two
+            folder = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+            device = folder.stat().st_dev
+            break
     if device not in _defects:
         _defects[device] = found = _tried(folder)
         if found:
