@@ -42,9 +42,14 @@ _LINK = re.compile(r"\]\((?=\s*(?:javascript|data|vbscript|https?|file):)", re.I
 
 
 def escaped(text: str) -> str:
-    """A text from a record or a file, as words of a Markdown page: no tag, no link, no field or line of its own."""
+    """A text from a record or a file as a field of a Markdown table: as `in_prose`, and no field of its own."""
+    return _BAR.sub(r"\1\\|", in_prose(text))
+
+
+def in_prose(text: str) -> str:
+    """A text from a record or a file, as words of a Markdown page: no tag, no link, no line of its own."""
     line = "".join(letter if letter.isprintable() or letter == "\xa0" else " " for letter in text)
-    return _LINK.sub(r"]\\(", _MARKUP.sub("&lt;", _BAR.sub(r"\1\\|", line)))
+    return _LINK.sub(r"]\\(", _MARKUP.sub("&lt;", line))
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

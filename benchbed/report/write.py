@@ -13,7 +13,7 @@ from .collect import Collection, collect
 from .commands import missing_controls, remake
 from .figures import Figure, figures
 from .groups import groups
-from .markdown import escaped, markdown_table, write_files
+from .markdown import in_prose, markdown_table, write_files
 from .page import CELL_WORDS, Part, lead, page, published_lines, sources
 from .published import beside
 from .tables import booktabs, caption, frame, in_latex, latex, markdown, noise_line
@@ -78,20 +78,22 @@ class Report:
 
     def markdown(self) -> list[str]:
         """The page's words and tables; the figures as links to their files."""
-        lines = [f"# {escaped(self.found.place.resolve().name)}", "", lead(self.found), ""]
+        lines = [f"# {in_prose(self.found.place.resolve().name)}", "", lead(self.found), ""]
         if self.found.problems:
-            lines += ["Not in this report, or odd:", "", *[f"- {escaped(line)}" for line in self.found.problems], ""]
+            lines += ["Not in this report, or odd:", "", *[f"- {in_prose(line)}" for line in self.found.problems], ""]
         for part in self.parts:
-            lines += [f"## {part.group.title}", "", *markdown(part.table), "", caption(part.group), ""]
-            lines += [f"- {line}" for line in (*_words(part), *part.absent)] + [""]
+            title, below = in_prose(part.group.title), in_prose(caption(part.group))
+            lines += [f"## {title}", "", *markdown(part.table), "", below, ""]
+            lines += [f"- {in_prose(line)}" for line in (*_words(part), *part.absent)] + [""]
             lines += datasets.markdown(part.group)
             for words, command in part.missing:
-                lines += [f"Control missing: {words}." + (f" Add it: `{command.line}`" if command else ""), ""]
+                add = f" Add it: `{command.line}`" if command else ""
+                lines += [f"Control missing: {in_prose(words)}.{add}", ""]
             if part.published:
                 lines += ["Published by others, not made by these runs:", "", *_published_markdown(part), ""]
             for figure in part.figures:
                 picture = f"![{figure.kind}](figures/{figure.name}.svg)" if figure.svg else f"```\n{figure.text}\n```"
-                lines += [picture, "", figure.caption, ""]
+                lines += [picture, "", in_prose(figure.caption), ""]
         lines += ["## NAS best-practice checklist (Lindauer and Hutter, JMLR 2020)", ""]
         head = ["part", "item", "answer", "what the records say"]
         return lines + markdown_table(head, [list(item) for item in self.items])

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from ..errors import BenchbedError
 from .files import append_line, make_folder, one_line
 from .reading import LIMITS, parse_line, read_bytes
 
@@ -34,7 +35,10 @@ def failures(out: Path) -> tuple[list[Failure], str | None]:
     path = out / "failures.jsonl"
     if not path.exists():
         return [], None
-    text = read_bytes(path, LIMITS.lines_bytes).decode(errors="replace")
+    try:
+        text = read_bytes(path, LIMITS.lines_bytes).decode(errors="replace")
+    except BenchbedError as error:
+        return [], f"{error}: which runs failed is not known"
     lines = text.splitlines(keepends=True)
     found, odd = list[Failure](), list[int]()
     for number, line in enumerate(lines, 1):
