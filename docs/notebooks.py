@@ -1,0 +1,67 @@
+"""Notebooks as pages: their text, their code and the outputs that they were committed with."""
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+def pages(folder: Path) -> dict[str, str]:
+    """A page a notebook, by its place on the site."""
+    return {f"notebooks/{file.stem}.md": _page(file) for file in sorted(folder.glob("*.ipynb"))}
+
+
+def pictures(folder: Path) -> dict[str, bytes]:
+    """The pictures among the outputs, by their place on the site."""
+    return {
+        f"notebooks/{_name(file, cell, output)}.{suffix}": content
+        for file in sorted(folder.glob("*.ipynb"))
+        for cell, output, suffix, content in _images(json.loads(file.read_text()))
+    }
+
+
+def _name(file: Path, cell: int, output: int) -> str:
+    return f"{file.stem}-{cell}-{output}"
+
+
+def _images(notebook: dict[str, Any]) -> Iterator[tuple[int, int, str, bytes]]:
+    for number, cell in enumerate(notebook["cells"]):
+        for place, output in enumerate(cell.get("outputs", ())):
+            data = output.get("data", {})
+            if "image/svg+xml" in data:
+                yield number, place, "svg", _text(data["image/svg+xml"]).encode()
+            elif "image/png" in data:
+                yield number, place, "png", base64.b64decode(_text(data["image/png"]))
+
+
+def _page(file: Path) -> str:
+    notebook = json.loads(file.read_text())
+    images = {(cell, output): suffix for cell, output, suffix, _ in _images(notebook)}
+    parts = []
+    for number, cell in enumerate(notebook["cells"]):
+        text = _text(cell["source"])
+        if cell["cell_type"] == "markdown":
+            parts.append(text)
+            continue
+        parts.append(f"```python\n{text}\n```")
+        for place, output in enumerate(cell["outputs"]):
+            if (number, place) in images:
+                name = f"{_name(file, number, place)}.{images[number, place]}"
+                parts.append(f"![the output of the code above]({name})")
+            else:
+                parts.append(_output(output))
+    parts.append(f"This page is [`notebooks/{file.name}`](../../notebooks/{file.name}) with its outputs.")
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _output(output: dict[str, Any]) -> str:
+    data = output.get("data", {})
+    if "text/html" in data:
+        return f'<div class="output" markdown="0">\n{_text(data["text/html"])}\n</div>'
+    text = _text(output["text"] if output["output_type"] == "stream" else data["text/plain"])
+    return f"```text\n{text.rstrip()}\n```" if text.strip() else ""
+
+
+def _text(source: str | list[str]) -> str:
+    return source if isinstance(source, str) else "".join(source)
