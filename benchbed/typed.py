@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, TypeVar, get_args
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -10,6 +11,7 @@ from pydantic.fields import FieldInfo
 from .errors import BenchbedError, unknown
 
 M = TypeVar("M", bound=BaseModel)
+KINDS: dict[Any, str] = {int: "integer", float: "number", str: "text"}
 
 
 def whole_number(text: str) -> int | None:
@@ -31,6 +33,35 @@ def option_fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
         else:
             found[key] = field
     return found
+
+
+def allowed(field: FieldInfo) -> str:
+    """What an option takes, in words: its choices, or its kind and bounds."""
+    choices, kinds = [], []
+    for kind in _members(field.annotation):
+        if get_origin(kind) is Literal:
+            choices += [str(value) for value in get_args(kind)]
+        elif kind is bool:
+            choices += ["true", "false"]
+        elif kind is type(None):
+            choices.append("none")
+        else:
+            kinds.append(KINDS.get(kind, ""))
+    words = {"gt": "above {}", "ge": "from {}", "lt": "below {}", "le": "to {}"}
+    bounds = [text.format(f"{value:g}") for one in field.metadata for key, text in words.items()
+              if isinstance(value := getattr(one, key, None), int | float)]  # fmt: skip
+    described = " ".join([*filter(None, dict.fromkeys(kinds)), *bounds])
+    return ", ".join([*filter(None, [described]), *choices])
+
+
+def _members(annotation: object) -> list[Any]:
+    """The kinds of a union, each without what annotates it."""
+    inside = get_args(annotation)
+    if get_origin(annotation) is Annotated:
+        return _members(inside[0])
+    if isinstance(annotation, UnionType) or get_origin(annotation) is Union:
+        return [one for kind in inside for one in _members(kind)]
+    return [annotation]
 
 
 def _takes(kind: type, annotation: object) -> bool:

@@ -1,6 +1,5 @@
 """The commands about latency tables: `latency show` and `latency measure`."""
 
-import json
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +8,7 @@ import typer
 
 from ..errors import BenchbedError
 from ..typed import whole_number
+from .printed import Json, print_json
 
 latency_app = typer.Typer(no_args_is_help=True, help="Latency tables: what one says of a space, measure your own.")
 
@@ -18,7 +18,6 @@ Images = Annotated[
     str | None, typer.Option(help="CxHxW that a chain is counted for, such as 1x8x8  [default: the space's own]")
 ]
 Classes = Annotated[int, typer.Option(min=1, help="with --images: of the classifier")]
-Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
 @latency_app.command()
@@ -46,7 +45,7 @@ def show(
     words = {"space": space, "table": table, "device": cost.name, "unit": cost.unit}
     members = {"fastest": str(least.architecture), "slowest": str(greatest.architecture)}
     if as_json:
-        print(json.dumps({**words, **figures, **members, "fingerprint": cost.fingerprint}, indent=2))
+        print_json({**words, **figures, **members, "fingerprint": cost.fingerprint})
         return
     print(f"{cost.name} on {space}, in {cost.unit}")
     for key, value in figures.items():

@@ -1,6 +1,5 @@
 """The command line: parse, call, print. Heavy libraries are imported inside the commands that need them."""
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from ..errors import BenchbedError, unknown
 from .config import config as config_
 from .latency import latency_app
 from .plugins import Plugins, check, new
+from .printed import Json, print_json
 from .report import report, verify
 from .score import score
 from .study import study_app
@@ -26,20 +26,33 @@ if TYPE_CHECKING:
 GO_ON = ("run", "select", "train", "sweep", "tune", "study")  # commands that keep what they have done
 INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT
 
+RUNS, RESULTS, TABLES, TOOLS = "Runs and studies", "Results", "Tables", "Plug-ins and tools"  # groups of commands
+
 app = typer.Typer(
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="markdown",  # under the default words in [brackets] are taken for markup, and lost
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Search for an architecture, select one, score it: any searcher with any selector.",
 )
 
-app.add_typer(table_app, name="table")
-app.add_typer(study_app, name="study")
-app.add_typer(latency_app, name="latency")
-app.command("config")(config_)
-for command in (query, train, report, verify, score, tune, sweep, new, check):
-    app.command()(command)
+
+
+def _version(wanted: bool | None) -> None:
+    if wanted:
+        from .. import __version__
+
+        print(f"benchbed {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _of_all(
+    version: Annotated[
+        bool | None, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = None,
+) -> None:
+    """Search for an architecture, select one, score it: any searcher with any selector."""
 
 Set = Annotated[
     list[str] | None,
@@ -64,7 +77,6 @@ Preset = Annotated[str | None, typer.Option(help="the old name of --protocol", h
 Quiet = Annotated[bool, typer.Option("--quiet", help="print the result only")]
 
 
-@app.command()
 def run(
     searcher: Annotated[str | None, typer.Option(help="one, or several with commas")] = None,
     selector: Annotated[str | None, typer.Option(help="one, or several with commas")] = None,
@@ -114,6 +126,7 @@ def run(
     snapshots: Annotated[
         str | None, typer.Option(help="also keep the search's state after these epochs, such as 10,25,50")
     ] = None,
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Search, select, score. The same command again goes on where it stopped."""
@@ -136,10 +149,9 @@ def run(
         from ..pipeline.dry import in_words
 
         return print("\n".join([in_words(list(records)), *map(str, records.full.values())]))
-    _summary(records)
+    _summary(records, as_json)
 
 
-@app.command()
 def select(
     selector: Annotated[str, typer.Option(help="the selector to run on it, or several with commas")],
     search: Annotated[Path | None, typer.Argument(help="a finished search: a folder below OUT/searches")] = None,
@@ -163,6 +175,7 @@ def select(
     plugin: Plugins = None,
     force: Annotated[bool, typer.Option("--force", help="select again, also where a result is there")] = False,
     mixed: Mixed = False,
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Run another selector on a finished search."""
@@ -172,16 +185,16 @@ def select(
 
     records = api.select(search, selector, out=out, quiet=quiet, **asked(locals(), SelectOptions))
     if started().leader:
-        _summary(records)
+        _summary(records, as_json)
 
 
-@app.command("list")
 def list_(
     kind: Annotated[
         str | None, typer.Argument(help="searcher, modifier, selector, space, task, study, protocols or record-schema")
     ] = None,
     name: Annotated[str | None, typer.Argument(help="show this one's options")] = None,
     plugin: Plugins = None,
+    as_json: Json = False,
 ) -> None:
     """Every plug-in with one line; with a kind and a name, its options, their defaults and where they come from."""
     if kind == "record-schema":
@@ -191,25 +204,26 @@ def list_(
     if kind in ("protocol", "protocols"):
         if name is not None:
             raise BenchbedError(f"list {kind} {name}: 'config {name}' prints that protocol, 'list protocols' names all")
+        from ..report.protocols import listed
         from ..report.protocols import overview as protocols
 
-        return protocols()
+        return print_json(listed()) if as_json else protocols()
     from .. import registry
-    from ..report.plugins import options_table, overview
+    from ..report.plugins import options_in, options_table, overview, plugins_in
 
     if kind is not None and kind not in registry.KINDS:
         raise unknown("kind of plug-in", kind, registry.KINDS)
+    kinds = [kind] if kind else list(registry.KINDS)
     if kind is not None and name is not None:
-        options_table(kind, name)
+        print_json(options_in(kind, name)) if as_json else options_table(kind, name)
     else:
-        overview([kind] if kind else list(registry.KINDS))
+        print_json(plugins_in(kinds)) if as_json else overview(kinds)
 
 
-@app.command()
 def describe(
     arch: Annotated[str, typer.Option(help="the architecture's native string, or a published network's name")],
     space: Annotated[str, typer.Option(help="the search space")] = "nb201",
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    as_json: Json = False,
     draw: Annotated[Path | None, typer.Option(help="also draw it to this .svg, .pdf or .png")] = None,
     table: Annotated[str | None, typer.Option(help="also its figures in this table, and its neighbours'")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="space_options.KEY=VALUE")] = None,
@@ -230,7 +244,7 @@ def describe(
     if draw is not None:  # first: what cannot be drawn is refused before anything is said
         draw_cell(where, architecture, draw)
     if as_json:
-        print(json.dumps(facts if in_table is None else {**facts, "table": in_table}, indent=2))
+        print_json(facts if in_table is None else {**facts, "table": in_table})
     else:
         print(text_drawing(where, architecture))
         for key, value in facts.items():
@@ -239,8 +253,25 @@ def describe(
             print(f"\n{in_table}")
 
 
-def _summary(records: "Results") -> None:
-    """Of one run, or a table of several."""
+for panel, commands in (
+    (RUNS, (run, select, train, sweep, tune)),
+    (RESULTS, (report, verify, score, describe)),
+    (TABLES, (query,)),
+    (TOOLS, (new, check)),
+):
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+app.command("list", rich_help_panel=TOOLS)(list_)
+app.command("config", rich_help_panel=TOOLS)(config_)
+app.add_typer(study_app, name="study", rich_help_panel=RUNS)
+app.add_typer(table_app, name="table", rich_help_panel=TABLES)
+app.add_typer(latency_app, name="latency", rich_help_panel=TABLES)
+
+
+def _summary(records: "Results", as_json: bool) -> None:
+    """Of one run, or a table of several; as JSON the records, as their files hold them."""
+    if as_json:
+        return print_json([record.dump() for record in records])
     from ..report.plugins import console
     from ..report.terminal import grid_summary, run_summary
     from ..spaces.load import load_space

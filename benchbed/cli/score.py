@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from .plugins import Plugins
+from .printed import Json, print_json
 
 
 def score(
@@ -14,6 +15,7 @@ def score(
     dataset: Annotated[str | None, typer.Option(help="of the table; default: its only one")] = None,
     out: Annotated[Path | None, typer.Option(help="where records go  [default: runs]")] = None,
     plugin: Plugins = None,
+    as_json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="print the result only")] = False,
 ) -> None:
     """Score architectures that other methods found, and put them beside one's own runs for `report`."""
@@ -25,6 +27,8 @@ def score(
     results = api.score(file, table, dataset=dataset, out=out)
     for line in results.problems:
         typer.echo(f"benchbed: {line}", err=True)
-    if not quiet:
+    if as_json:
+        print_json([record.dump() for record in results])
+    elif not quiet:
         grid_summary(list(results), console())
         print(f"{len(results):,} records; beside your runs: {typed_command('report', results.place)}")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from .printed import Json, print_json
+
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
     from typer._click.core import Context
@@ -23,6 +25,7 @@ RUNNING: dict[str, tuple[Any, Any]] = {  # of every study: where and how, which 
     "address": (Annotated[str | None, typer.Option("--address", help="of a Ray cluster: HOST:PORT or auto")], None),
     "dry_run": (Annotated[bool, typer.Option("--dry-run", help="walk all of it in a few steps, keep nothing")], False),
     "plugin": (Annotated[list[Path] | None, typer.Option("--plugin", help="a Python file with your own")], None),
+    "as_json": (Json, False),
     "quiet": (Annotated[bool, typer.Option("--quiet", help="print the result only")], False),
 }
 
@@ -97,6 +100,11 @@ def _parameter(key: str, field: "FieldInfo") -> tuple[Any, Any]:
     return Annotated[plain | None if optional else plain, option], NONE if field.is_required() else field.default
 
 
+def _plain(row: Any) -> Mapping[str, Any]:
+    """A row as the study's file of lines holds it."""
+    return row if isinstance(row, Mapping) else row._asdict()
+
+
 def _runner(name: str) -> Callable[..., None]:
     def run(**values: Any) -> None:
         from ..runtime.machine import pick_device
@@ -114,6 +122,8 @@ def _runner(name: str) -> Callable[..., None]:
             if how["dry_run"]:
                 return print(walk(name, given, options))
             done = run_study(name, given, options, pool=pool)
+        if how["as_json"]:
+            return print_json({"rows": [_plain(row) for row in done.rows], "written": list(map(str, done.files))})
         print(done.page)
         if done.files:
             print(f"written: {', '.join(map(str, done.files))}")

@@ -9,6 +9,7 @@ import typer
 
 from ..errors import BenchbedError
 from .plugins import Plugins
+from .printed import Json, print_json
 from .train import Mixed
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def sweep(
     mixed: Mixed = False,
     extend: Annotated[bool, typer.Option("--extend", help="the folder's study has fewer of these runs: add")] = False,
     plugin: Plugins = None,
+    as_json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="print the result only")] = False,
 ) -> None:
     """Run a study: a grid of searchers, selectors, tasks and seeds. The same command again goes on."""
@@ -55,7 +57,7 @@ def sweep(
     if len(asked) > 1:
         raise BenchbedError(f"{' and '.join(asked)}: give one of them")
     if status:
-        raise typer.Exit(_status(study, out))
+        raise typer.Exit(_status(study, out, as_json))
     if study is None:
         raise BenchbedError("no study given: sweep STUDY.toml")
     from ..runtime.progress import Reporter
@@ -70,7 +72,7 @@ def sweep(
             return
         if dry_run:
             return _dry(found, reporter)
-        raise typer.Exit(_sweep(found, place, pool, extend, mixed, reporter))
+        raise typer.Exit(_sweep(found, place, pool, extend, mixed, reporter, as_json))
 
 
 def _place(study: Path, out: Path | None, raw: dict[str, Any]) -> Path:
@@ -80,10 +82,10 @@ def _place(study: Path, out: Path | None, raw: dict[str, Any]) -> Path:
     return out if out is not None else Path(given)
 
 
-def _status(study: Path | None, out: Path | None) -> int:
+def _status(study: Path | None, out: Path | None, as_json: bool) -> int:
     from ..pipeline.given import read_configuration
     from ..sweep.state import read_study_file, standing
-    from ..sweep.summary import status_lines
+    from ..sweep.summary import status_facts, status_lines
 
     if out is None and study is None:
         raise BenchbedError("--status needs the sweep's folder: add --out DIR, or give its study file")
@@ -91,7 +93,9 @@ def _status(study: Path | None, out: Path | None) -> int:
     assert place is not None
     saved = read_study_file(place)
     now = standing(place, saved["runs"])
-    for line in status_lines(saved, now, place):
+    if as_json:
+        print_json(status_facts(saved, now))
+    for line in () if as_json else status_lines(saved, now, place):
         print(line)
     return FAILED if now.failures or now.damaged else 0
 
@@ -123,18 +127,23 @@ def _dry(study: "Study", reporter: "Reporter") -> None:
     print(in_words(records, f"{len(records)} pairing(s) went from search to report"))
 
 
-def _sweep(study: "Study", out: Path, pool: "Pool", extend: bool, mixed: bool, reporter: "Reporter") -> int:
+def _sweep(
+    study: "Study", out: Path, pool: "Pool", extend: bool, mixed: bool, reporter: "Reporter", as_json: bool
+) -> int:
     """The sweep of one shard; its exit status."""
     from ..sweep.make import swept
     from ..sweep.state import mixed_versions
     from ..sweep.summary import report_line, summary
 
     runs, records, failures = swept(study, out, pool, extend, mixed, reporter)
-    summary([run for run in runs if run.id in records], records)
+    if as_json:
+        print_json([records[run.id].dump() for run in runs if run.id in records])
+    else:
+        summary([run for run in runs if run.id in records], records)
     if (versions := mixed_versions(records.values())) is not None:
         print(f"benchbed: warning: {versions}", file=sys.stderr)
     for failure in failures.values():
         print(f"benchbed: failed: {failure.run}: {failure.reason}", file=sys.stderr)
-    if (line := report_line(out, study)) is not None:
+    if (line := report_line(out, study)) is not None and not as_json:
         print(line)
     return FAILED if failures else 0

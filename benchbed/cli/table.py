@@ -1,6 +1,5 @@
 """The commands about tables: `table list`, `info`, `import`, `fetch`, `export`, and `query`."""
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +8,7 @@ import typer
 
 from ..errors import BenchbedError
 from .plugins import Plugins
+from .printed import Json, print_json
 
 if TYPE_CHECKING:
     from ..space import Architecture
@@ -18,24 +18,30 @@ table_app = typer.Typer(no_args_is_help=True, help="Benchmark tables: import, fe
 
 Name = Annotated[str, typer.Argument(help="an imported table's name, or an .npz file")]
 Force = Annotated[bool, typer.Option("--force", help="replace what is there")]
-Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
 @table_app.command("list")
-def list_() -> None:
+def list_(as_json: Json = False) -> None:
     """Every imported table with one line."""
     from ..tables import Table, store
 
-    names = store.names()
-    if not names:
-        print("no table is imported: 'table fetch nb201' downloads one, 'table import' reads your own")
-    for name in names:
+    found: list[dict[str, Any]] = []
+    for name in store.names():
         try:
             table = Table.open(name)
-            kinds = ", ".join(dict.fromkeys(source["kind"] for source in table.meta["sources"]))
-            print(f"{name:<16} {len(table.figures):>3} figures  {table.fingerprint[:12]}  {kinds}")
+            kinds = list(dict.fromkeys(source["kind"] for source in table.meta["sources"]))
+            found.append({"name": name, "figures": len(table.figures), "fingerprint": table.fingerprint,
+                          "sources": kinds})  # fmt: skip
         except BenchbedError as error:
-            print(f"{name:<16} {error}")
+            found.append({"name": name, "error": str(error)})
+    if as_json:
+        return print_json(found)
+    if not found:
+        print("no table is imported: 'table fetch nb201' downloads one, 'table import' reads your own")
+    for one in found:
+        said = one.get("error") or (f"{one['figures']:>3} figures  {one['fingerprint'][:12]}  "
+                                    f"{', '.join(one['sources'])}")  # fmt: skip
+        print(f"{one['name']:<16} {said}")
 
 
 @table_app.command()
@@ -45,7 +51,7 @@ def info(name: Name, plugin: Plugins = None, as_json: Json = False) -> None:
     from ..tables.show import facts, text
 
     table = Table.open(name)
-    print(json.dumps(facts(table), indent=2) if as_json else text(table))
+    print_json(facts(table)) if as_json else print(text(table))
 
 
 @table_app.command("import")
@@ -169,7 +175,7 @@ def quality(
     if keep:
         kept = {"reference": reference, "figures": found._asdict(), "words": words.splitlines()}
         store.annotate(store.find(name)[1], {"quality": kept})
-    print(json.dumps(found._asdict(), indent=2) if as_json else words)
+    print_json(found._asdict()) if as_json else print(words)
 
 
 @table_app.command()
@@ -196,8 +202,8 @@ def whois(
          "figures": [{"dataset": f.dataset, "split": f.split, "epochs": f.epochs, "value": v} for f, v in c.figures]}
         for c in (found.cells or found.nearest[:most])
     ]  # fmt: skip
-    print(json.dumps({"table": opened.name, "asked": [g.text for g in found.given], "cells": len(found.cells),
-                      "found" if found.cells else "nearest": cells}, indent=2))  # fmt: skip
+    print_json({"table": opened.name, "asked": [g.text for g in found.given], "cells": len(found.cells),
+                "found" if found.cells else "nearest": cells})  # fmt: skip
 
 
 def query(
@@ -219,8 +225,7 @@ def query(
     answer = table.answer(cell, dataset, split, epochs)
     if as_json:
         asked = {"table": table.name, "fingerprint": table.fingerprint, "architecture": str(cell)}
-        print(json.dumps({**asked, "dataset": dataset, "split": split, "epochs": epochs, **answer._asdict()}, indent=2))
-        return
+        return print_json({**asked, "dataset": dataset, "split": split, "epochs": epochs, **answer._asdict()})
     count = "number of seeds not recorded" if (n := answer.n_seeds) is None else f"{n} seed{'s' * (n != 1)}"
     print(f"{answer.mean:.4f} %  {Figure(dataset, split, epochs).words}, mean ({count})")
     if answer.seeds:

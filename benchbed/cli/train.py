@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from .printed import Json, print_json
+
 Mixed = Annotated[
     bool,
     typer.Option(
@@ -39,6 +41,7 @@ def train(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="one step on a few images, keep nothing")] = False,
     force: Annotated[bool, typer.Option("--force", help="begin again, also where a result is there")] = False,
     mixed: Mixed = False,
+    as_json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="print the result only")] = False,
 ) -> None:
     """Train an architecture from scratch. The same command again goes on where it stopped; torchrun uses many GPUs."""
@@ -53,6 +56,8 @@ def train(
         print(made.record["dry_run"])
         return
     record = made.record
+    if as_json:
+        return print_json(record)
     for split in ("test", "valid"):
         print(f"{split:>5}  top-1 {record[f'{split}_accuracy']:.2f} %  top-5 {record[f'{split}_top5']:.2f} %")
     if skipped := sum(len(names) for names in record["skipped"].values()):

@@ -7,9 +7,15 @@ import typer
 
 from ..errors import BenchbedError
 from .plugins import Plugins
+from .printed import Json, print_json
 from .train import Mixed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from optuna.trial import FrozenTrial
+
+    from ..tune.slots import Slot
     from ..tune.study import Study
 
 
@@ -27,18 +33,17 @@ def tune(
     status: Annotated[bool, typer.Option("--status", help="say how far the study is, and end")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="two trials of one epoch, keep nothing")] = False,
     mixed: Mixed = False,
+    as_json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="print the result only")] = False,
 ) -> None:
     """Tune options of a searcher, selector or supernet by validation accuracy. The same command again goes on."""
     from .. import api
-    from ..report.plugins import console
-    from ..tune.report import print_page
     from ..tune.worker import Unfinished
 
     if status:
         over = {"trials": trials, "storage": storage}
         with api.tuning(study, over, out, device, settings or [], plugin or [], True) as (found, _):
-            return _status(found)
+            return _status(found, as_json)
     made = api.tune(
         study, trials=trials, storage=storage, workers=workers, out=out, device=device, set=settings,
         plugin=plugin or (), dry_run=dry_run, mixed=mixed, quiet=quiet,
@@ -48,15 +53,15 @@ def tune(
         print(f"dry run: {len(made.slots)} trials of {len(made.study.seeds)} seed(s) went from the space to "
               f"{' and '.join(file.name for file in files[:2])}; nothing was kept")  # fmt: skip
         return
-    print_page(made.study, made.slots, made.trials, console())
-    print("\nwritten: " + ", ".join(map(str, files[:2])) + (f" and {len(files) - 2} of the front" if files[2:] else ""))
+    _page(made.study, made.slots, made.trials, as_json)
+    if not as_json:
+        front = f" and {len(files) - 2} of the front" if files[2:] else ""
+        print(f"\nwritten: {', '.join(map(str, files[:2]))}{front}")
     if made.unfinished:
         raise Unfinished(made.unfinished)
 
 
-def _status(study: "Study") -> None:
-    from ..report.plugins import console
-    from ..tune.report import print_page
+def _status(study: "Study", as_json: bool) -> None:
     from ..tune.slots import slots
     from ..tune.storage import file_of, opened, shared
     from ..tune.worker import begun, existing
@@ -70,4 +75,14 @@ def _status(study: "Study") -> None:
         made = existing(study, storage)
         trials = made.get_trials(deepcopy=False)
         count = max(study.options.trials, begun(made))  # it may have been begun with --trials
-        print_page(study, slots(trials, count), trials, console())
+        _page(study, slots(trials, count), trials, as_json)
+
+
+def _page(study: "Study", slots: "Sequence[Slot]", trials: "Sequence[FrozenTrial]", as_json: bool) -> None:
+    from ..report.plugins import console
+    from ..tune.report import in_json, print_page
+
+    if as_json:
+        print_json(in_json(study, slots))
+    else:
+        print_page(study, slots, trials, console())

@@ -60,14 +60,14 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[s
 
 def json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
     """A line a row; a number that is not there, NaN, is null."""
-    return "".join(json.dumps(_without_nan(row), allow_nan=False) + "\n" for row in rows)
+    return "".join(json.dumps(without_nan(row), allow_nan=False) + "\n" for row in rows)
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _without_nan(one) for key, one in value.items()}
+        return {key: without_nan(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(one) for one in value]
+        return [without_nan(one) for one in value]
     return None if isinstance(value, float) and math.isnan(value) else value
 
 

@@ -1,116 +1,132 @@
 """`list`: what there is, and what can be set on it."""
 
 import inspect
-import sys
+import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Column, Table
 
 from .. import registry
 from ..pipeline.protocol import GENERIC, PRESETS, SMALL, answers, section_of, values_of
 from ..protocols.load import load
+from ..typed import allowed
+from .columns import Column, fitted, put
+
+INDENT = "    "
 
 
 def console() -> Console:
-    """For results on stdout: as wide as the terminal, or wide enough for a table in a pipe."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    """For results on stdout: as wide as the terminal; in a pipe 80 columns, or what COLUMNS says."""
+    return Console(highlight=False)
 
 
-def bare_table(headings: Iterable[str], wraps: Iterable[str] = ()) -> Table:
-    """A table without lines. wraps: the columns that may break theirs."""
-    return Table(*(Column(h, no_wrap=h not in wraps) for h in headings), box=None, padding=(0, 2, 0, 0))
+def plugins_in(kinds: Iterable[str]) -> list[dict[str, str]]:
+    """Every plug-in of the kinds. Imports none of them."""
+    return [
+        {"kind": kind, "name": plugin.name, "summary": plugin.summary}
+        for kind in kinds
+        for plugin in registry.plugins(kind)
+    ]
 
 
 def overview(kinds: list[str]) -> None:
     """Every plug-in of the kinds, a line each. Imports none of them."""
-    table = bare_table(("kind", "name", ""), wraps=("",))
-    table.show_header = False
-    for kind in kinds:
-        for plugin in registry.plugins(kind):
-            table.add_row(kind, plugin.name, escape(plugin.summary))
-    console().print(table)
+    rows, out = [list(plugin.values()) for plugin in plugins_in(kinds)], console()
+    put(out, fitted([Column(""), Column(""), Column("", wraps=True)], rows, out.width))
 
 
 def options_table(kind: str, name: str) -> None:
-    """Every option of a searcher, selector or space: its default, its value in our protocols, its meaning.
+    """Every option of a plug-in: its default, what is allowed, its meaning, its values in our protocols.
 
     For a searcher also what they make of the supernet and its optimiser.
     """
     out = console()
-    out.print(registry.find(kind, name).summary, markup=False)
-    if kind == "space":
-        _print_space_options(out, name)
-        return
-    if kind == "task":
-        _print_task_options(out, name)
-        return
+    put(out, [registry.find(kind, name).summary])
+    options = options_in(kind, name)
+    for option in options:
+        bounds = f"   ({option['allowed']})" if option["allowed"] else ""
+        put(out, [f"{option['option']}{' = ' if option['default'] else ''}{option['default']}{bounds}"])
+        others = ", ".join(f"{label} {value}" for label, value in option["presets"].items())
+        for text in filter(None, (option["meaning"], others)):
+            put(out, textwrap.wrap(text, out.width, initial_indent=INDENT, subsequent_indent=INDENT))
+    if not options:
+        put(out, [f"the {kind} has no options"])
+    if kind in ("task", "space"):
+        put(out, ["", inspect.getdoc(_maker(kind, name)) or ""])
+    if kind == "searcher":
+        put(out, [f"epochs: {', '.join(f'{k} {v}' for k, v in _epochs(name).items())}"])
+
+
+def options_in(kind: str, name: str) -> list[dict[str, Any]]:
+    """The options of a plug-in: option, default, allowed, meaning, and presets, those that give another value.
+
+    Of a task and a space they are the arguments of its function or class, whose docstring says what they mean.
+    """
+    if kind in ("task", "space"):
+        return _arguments(kind, name)
     found = registry.load(kind, name)
     settable = kind in ("searcher", "selector")
-    names = {kind: answers(kind, name)} if settable else {}
-    of = {p.name: values_of(p, names) for p in map(load, PRESETS.values() if settable else ())}
+    of = _values(kind, name) if settable else {}
     sets = dict(getattr(found, "presets", {})) if kind == "selector" else {}
     by_protocol = {label: section_of(values, kind) for label, values in of.items()}
     section = f"searcher.modifiers.{name}" if kind == "modifier" else kind
-    _print_options(out, section, found.Options, {**sets, **by_protocol})
+    options = _fields(section, found.Options, {**sets, **by_protocol})
     if kind == "searcher":
         from ..objectives.supernet import SupernetOptions
 
         supernets = {label: section_of(values, "supernet") for label, values in of.items()}
-        _print_options(out, "supernet", SupernetOptions, {k: v for k, v in supernets.items() if v})
-        out.print("epochs: " + ", ".join(f"{label} {values['epochs'].value}" for label, values in of.items()))
+        options += _fields("supernet", SupernetOptions, {k: v for k, v in supernets.items() if v})
+    return options
 
 
-def _print_task_options(console: Console, name: str) -> None:
-    """A task's options are the arguments of its function, and its docstring says what they mean."""
-    from ..tasks.load import maker, options_of, place_of
-
-    make = maker(name)
-    options = list(options_of(make).values())
-    if (place := place_of(make)) is not None:
-        console.print(f"write it as {name}:{place.upper()}")
-    if not options:
-        console.print("the task has no options")
-        return
-    table = bare_table(("option", "default"))
-    for option in options:
-        flag = f"--{option.name}" if option.name in ("data", "splits") else f"task_options.{option.name}"
-        table.add_row(flag, "" if option.default in (None, option.empty) else str(option.default))
-    console.print(table)
-    console.print(inspect.getdoc(make), markup=False)
+def _values(kind: str, name: str) -> dict[str, Any]:
+    """By our protocols what they set where this plug-in is used."""
+    names = {kind: answers(kind, name)}
+    return {p.name: values_of(p, names) for p in map(load, PRESETS.values())}
 
 
-def _print_space_options(console: Console, name: str) -> None:
-    """A space's options are the arguments of its class, and its docstring says what they mean."""
-    found = registry.load("space", name)
-    options = [p for p in inspect.signature(found).parameters.values() if p.name not in ("args", "kwargs")]
-    if not options:
-        console.print("the space has no options")
-        return
-    at = {
-        p: section_of(values_of(load(p), {"space": answers("space", name)}), "space_options") for p in (SMALL, GENERIC)
-    }
-    by_protocol = {label: values for label, values in at.items() if values}
-    table = bare_table(("option", "default", *by_protocol))
-    for option in options:
-        default = "" if option.default is None else str(option.default)
-        values = (str(preset.get(option.name, default)) for preset in by_protocol.values())
-        table.add_row(f"space_options.{option.name}", default, *values)
-    console.print(table)
-    console.print(inspect.getdoc(found), markup=False)
+def _epochs(searcher: str) -> dict[str, Any]:
+    return {label: values["epochs"].value for label, values in _values("searcher", searcher).items()}
 
 
-def _print_options(
-    console: Console, section: str, model: type[BaseModel], presets: Mapping[str, Mapping[str, Any]]
-) -> None:
-    if not model.model_fields:
-        console.print(f"{section}: no options")
-        return
-    table = bare_table(("option", "default", *presets, "meaning"), wraps=("meaning",))
-    for key, field in model.model_fields.items():
-        values = (str(p.get(key, field.default)) for p in presets.values())
-        table.add_row(f"{section}.{key}", str(field.default), *values, escape(field.description or ""))
-    console.print(table)
+def _fields(section: str, model: type[BaseModel], presets: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        _option(f"{section}.{key}", field.default, allowed(field), field.description or "",
+                {label: values[key] for label, values in presets.items() if key in values})
+        for key, field in model.model_fields.items()
+    ]  # fmt: skip
+
+
+def _maker(kind: str, name: str) -> Any:
+    from ..tasks.load import maker
+
+    return maker(name) if kind == "task" else registry.load("space", name)
+
+
+def _arguments(kind: str, name: str) -> list[dict[str, Any]]:
+    from ..tasks.load import options_of, place_of
+
+    make = _maker(kind, name)
+    if kind == "space":
+        arguments = {p.name: p for p in inspect.signature(make).parameters.values() if p.name not in ("args", "kwargs")}
+        of = {"space": answers("space", name)}
+        presets = {p: section_of(values_of(load(p), of), "space_options") for p in (SMALL, GENERIC)}
+        flags = {key: f"space_options.{key}" for key in arguments}
+    else:
+        arguments, presets = dict(options_of(make)), {}
+        flags = {key: f"--{key}" if key in ("data", "splits") else f"task_options.{key}" for key in arguments}
+    found = [
+        _option(flags[key], "none" if p.default in (None, p.empty) else p.default, "", "",
+                {label: values[key] for label, values in presets.items() if key in values})
+        for key, p in arguments.items()
+    ]  # fmt: skip
+    if kind == "task" and (place := place_of(make)) is not None:
+        found.insert(0, _option(f"{name}:{place.upper()}", "", "", "how the task is written", {}))
+    return found
+
+
+def _option(name: str, default: object, allows: str, meaning: str, presets: Mapping[str, object]) -> dict[str, Any]:
+    others = {label: str(value) for label, value in presets.items() if str(value) != str(default)}
+    return {"option": name, "default": str(default), "allowed": allows, "meaning": meaning, "presets": others}

@@ -3,8 +3,6 @@
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from rich.markup import escape
-
 from .. import registry
 from ..latency.penalty import CostOptions
 from ..objectives.supernet import SupernetOptions
@@ -14,7 +12,8 @@ from ..pipeline.resolve import flat
 from ..pipeline.tables import NO_TABLE
 from ..protocols.load import Protocol, load, protocols
 from ..runtime.files import toml_value
-from .plugins import bare_table, console
+from .columns import Column, fitted, put
+from .plugins import console
 
 SECTIONS = ("searcher", "selector", "supernet", "scoring", "space_options", "task_options", "cost")
 
@@ -23,10 +22,14 @@ DEFAULT = "default of the option"
 
 def overview() -> None:
     """Every protocol: its name, what it is for, its summary."""
-    table = bare_table(("protocol", "for", "summary"), wraps=("for", "summary"))
-    for protocol in protocols():
-        table.add_row(protocol.name, escape(purpose(protocol)), escape(protocol.summary))
-    console().print(table)
+    rows, out = [list(protocol.values()) for protocol in listed()], console()
+    columns = [Column("protocol"), Column("for", wraps=True), Column("summary", wraps=True)]
+    put(out, fitted(columns, rows, out.width))
+
+
+def listed() -> list[dict[str, str]]:
+    """Every protocol: its name, what it is for, its summary."""
+    return [{"protocol": p.name, "for": purpose(p), "summary": p.summary} for p in protocols()]
 
 
 def purpose(protocol: Protocol) -> str:
@@ -39,12 +42,10 @@ def purpose(protocol: Protocol) -> str:
 
 def explain(config: RunConfig) -> None:
     """Every value of a run with who set it and where it is from."""
-    table = bare_table(("key", "value", "set by", "source"), wraps=("value", "source"))
-    for key, value, origin, source in explained(config):
-        table.add_row(key, escape(str(value)), escape(origin), escape(source))
-    out = console()
-    out.print(f"{config.searcher.name} x {config.selector.name}, protocol {config.protocol}: {_paper(config)}")
-    out.print(table)
+    rows, out = [[key, str(value), origin, source] for key, value, origin, source in explained(config)], console()
+    columns = [Column("key"), Column("value", wraps=True), Column("set by", wraps=True), Column("source", wraps=True)]
+    head = f"{config.searcher.name} x {config.selector.name}, protocol {config.protocol}: {_paper(config)}"
+    put(out, [head, *fitted(columns, rows, out.width)])
 
 
 def explained(config: RunConfig) -> Iterator[tuple[str, Any, str, str]]:

@@ -1,19 +1,18 @@
 """The tables at the end of a run, on the terminal."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Column, Table
 
 from ..pipeline.record import Record
 from ..runtime.typed_command import typed_command
 from ..space import Space
 from ..stats.interval import mean_interval
 from ..tables.figures import in_epochs
+from .columns import Column, fitted, labelled, put
 from .draw import text_drawing
 from .tables import number
 
@@ -35,7 +34,6 @@ def run_summary(
         space = space.for_images(tuple(facts["images"]), facts["classes"])
     console.print(f"\n{record.architecture}", markup=False, soft_wrap=True)  # to be pasted back, in one piece
     console.print(text_drawing(space, space.parse(record.architecture)), markup=False)
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     rows = [
         (
             "searcher x selector",
@@ -66,9 +64,7 @@ def run_summary(
     if found := full.get(record.searcher):
         rows.append((found.heading, f"{found.hours:.1f}, {found.how}"))
     rows.append(("record", f"{folder}/record.json"))
-    for row in rows:
-        table.add_row(*map(escape, row))  # a file's name may hold brackets
-    console.print(table)
+    put(console, labelled(rows, console.width))
     search = f"{folder.rsplit('/', 1)[0]}/searches/{record.search}"
     another = "magnitude" if record.selector != "magnitude" else "perturb"
     console.print(
@@ -138,30 +134,35 @@ def grid_summary(records: Sequence[Record], console: Console, full: Mapping[str,
     by_table = all(record.scored_by == "table" for record in records)
     where = records[0].table or {}
     how = f"{where['dataset']} in table {where['name']}" if by_table else "cell trained from scratch"
-    regret, priced = ("median regret",) if by_table else (), records[0].cost
-    paid = (f"{priced['unit']} on {priced['device']}",) if priced else ()
-    numbers = ("seeds", "mean", "deviation", "95 % interval", *regret, *paid, "parameter-free", "search s", "select s")
-    extrapolated = dict.fromkeys(f.heading for f in full.values())
-    table = _table(f"test accuracy in percent, {how}", ("searcher", "selector"), (*numbers, *extrapolated))
+    priced = records[0].cost
+    columns = [
+        Column("searcher"), Column("selector"), Column("seeds", right=True), Column("mean", right=True),
+        Column("deviation", right=True, rank=4), Column("95 % interval", right=True),
+        Column("regret", right=True, rank=1), Column(_unit(priced) if priced else "", right=True, rank=2),
+        Column("parameter-free", right=True, rank=6), Column("search s", right=True, rank=3),
+        Column("select s", right=True, rank=5), *(Column(f.heading, right=True, rank=2) for f in full.values()),
+    ]  # fmt: skip
+    rows = []
     for (searcher, selector), group in groups.items():
         i = mean_interval([r.test_accuracy for r in sorted(group, key=lambda r: r.seed)])  # as a report has it
         free = [r.facts["parameter_free"] for r in group if "parameter_free" in r.facts]
         searched = [r.search_seconds - r.seconds["selection"] for r in group]  # NaN: not known
-        table.add_row(
+        rows.append([
             searcher,
             selector,
             str(i.n),
             f"{i.mean:.2f}",
             "" if i.n < 2 else f"{i.deviation:.2f}",
             "" if i.n < 2 else i.span(),
-            *([f"{median(r.regret for r in group if r.regret is not None):.2f}"] if by_table else []),
-            *([f"{sum(cost['chosen'] for r in group if (cost := r.cost)) / i.n:.4g}"] if paid else []),
+            f"{median(r.regret for r in group if r.regret is not None):.2f}" if by_table else "",
+            f"{sum(cost['chosen'] for r in group if (cost := r.cost)) / i.n:.4g}" if priced else "",
             f"{sum(free) / len(free):.0%}" if free else "",
             number(sum(searched) / i.n, 0),
             f"{sum(r['seconds']['selection'] for r in group) / i.n:.0f}",
-            *([f"{full[searcher].hours:.1f}"] if searcher in full else []),
-        )
-    console.print(table)
+            *(f"{f.hours:.1f}" if name == searcher else "" for name, f in full.items()),
+        ])  # fmt: skip
+    title = f"test accuracy in percent, {how}" + ("; regret: the median, in points" if by_table else "")
+    put(console, [title, "", *fitted(columns, rows, console.width)])
     if simulated := dict.fromkeys(r.searcher for r in records if r.simulated_seconds is not None):
         console.print(f"search s of {', '.join(simulated)}: the table's seconds of the trainings that it bought")
     for found in full.values():
@@ -173,10 +174,8 @@ def grid_summary(records: Sequence[Record], console: Console, full: Mapping[str,
         paired_summary(records, console)
 
 
-def _table(title: str, words: Iterable[str], numbers: Iterable[str]) -> Table:
-    """A table without rows, by its columns' headings; numbers stand at the right."""
-    columns = [Column(heading, justify="right") for heading in numbers]
-    return Table(*words, *columns, title=title, title_justify="left")
+def _unit(cost: Mapping[str, Any]) -> str:
+    return f"{cost['unit']} on {cost['device']}"
 
 
 def paired_summary(records: Sequence[Record], console: Console) -> None:
@@ -184,7 +183,9 @@ def paired_summary(records: Sequence[Record], console: Console) -> None:
     first = records[0].selector
     accuracy = {(r.searcher, r.selector, r.seed): r.test_accuracy for r in records}
     title = f"{first} minus each other selector, paired by supernet, points"
-    table = _table(title, ("searcher", "minus"), ("pairs", "mean", "95 % interval", "wins"))
+    columns = [Column("searcher"), Column("minus")]
+    columns += [Column(heading, right=True) for heading in ("pairs", "mean", "95 % interval", "wins")]
+    rows = []
     for searcher in dict.fromkeys(r.searcher for r in records):
         for other in dict.fromkeys(r.selector for r in records if r.selector != first):
             pairs = [
@@ -195,12 +196,6 @@ def paired_summary(records: Sequence[Record], console: Console) -> None:
             if not pairs:
                 continue
             i = mean_interval(pairs)
-            table.add_row(
-                searcher,
-                other,
-                str(i.n),
-                f"{i.mean:+.2f}",
-                i.span("+.2f"),
-                f"{sum(x > 0 for x in pairs)} of {i.n}",
-            )
-    console.print(table)
+            wins = f"{sum(x > 0 for x in pairs)} of {i.n}"
+            rows.append([searcher, other, str(i.n), f"{i.mean:+.2f}", i.span("+.2f"), wins])
+    put(console, ["", title, "", *fitted(columns, rows, console.width)])

@@ -196,19 +196,23 @@ class _Again:
         kept, snapshots = read_json(search / "record.json", (), REMADE), snapshots_in(search)
         with Folder(self.scratch / "search") as folder:
             again = run_search(parts, folder, self.reporter, snapshots)
-        for key, figure in self._of_search().items():
+        for key, figure in (self._inside() | self._on_top()).items():
             self.found.compare(key.replace("_", " "), figure, again.get(key), condition)
         self._state("search", again["state_sha256"], "after the search", condition)
         self._tree("the search's own record", kept, json.loads(json.dumps(again)), condition)
         self._files("the search", search, self.scratch / "search", condition)
         return again
 
-    def _of_search(self) -> dict[str, float]:
-        """The search's figures, as the run's record has them."""
-        inside = self.record.get("supernet")
-        found = {**(inside if isinstance(inside, Mapping) else {})}
-        found |= {key: self.record.get(key) for key in ("simulated_seconds", "supernet_accuracy")}
-        return {key: figure for key, figure in found.items() if isinstance(figure, int | float)}
+    def _inside(self) -> dict[str, float]:
+        """The search's figures that the run's record has in its section `supernet`."""
+        found = self.record.get("supernet")
+        figures = found if isinstance(found, Mapping) else {}
+        return {key: figure for key, figure in figures.items() if isinstance(figure, int | float)}
+
+    def _on_top(self) -> dict[str, float]:
+        """Those that it has beside them."""
+        figures = {key: self.record.get(key) for key in ("simulated_seconds", "supernet_accuracy")}
+        return {key: figure for key, figure in figures.items() if isinstance(figure, int | float)}
 
     def _configurations(self, search: Path) -> None:
         """What `config.json` of the run and of its search say, beside the record's configuration."""
@@ -225,11 +229,12 @@ class _Again:
         here = json.loads(json.dumps(again))
         there = {key: self.record.get(key) for key in here} | {"config": upgraded_config(self.record["config"])}
         done = ("architecture", "scores", "facts", "state_sha256", "valid_accuracy", "test_accuracy", *TABLE_FIGURES)
+        inside = self._inside()
         for tree in (there, here):
-            for key in (*done, *self._of_search()):
+            for key in (*done, *self._on_top()):
                 tree.pop(key, None)
             if isinstance(tree.get("supernet"), Mapping):
-                tree["supernet"] = {k: v for k, v in tree["supernet"].items() if k not in self._of_search()}
+                tree["supernet"] = {key: value for key, value in tree["supernet"].items() if key not in inside}
         self._tree("the record", there, here, condition)
 
     def _tree(self, what: str, there: object, here: object, condition: str) -> None:

@@ -14,7 +14,7 @@ OF_ONE_TIME = ("seconds", "peak_memory_bytes", "segments", "started", "finished"
 NAMES_ONLY = ("origins", "data", "splits", "protocol", "processes")  # of a configuration: none is part of its identity
 NEVER = (  # what `verify` says that it cannot verify, a line each
     "seconds and memory, which are of one machine at one time",
-    "segments, versions, machine, commit, finished: when and on what it was computed, as the run wrote it down",
+    "format, segments, versions, machine, commit, finished: when and on what it was computed, as the run wrote it down",
     "config.origins, config.protocol, config.data, config.splits, and names of tables: where settings and data came "
     "from; the settings and the data themselves are compared",
     "the search's config.json beyond the search: how `select` would score",

@@ -27,6 +27,19 @@ def summary(runs: Sequence[Run], records: Mapping[str, Record]) -> None:
         grid_summary([records[run.id] for run in group], out)
 
 
+def status_facts(saved: Mapping[str, Any], now: Standing) -> dict[str, Any]:
+    """How far a sweep is: the ids of the runs in each state, with what is known of them."""
+    return {
+        "study": saved["name"],
+        "runs": len(now.runs),
+        "done": list(now.records),
+        "at_work": {id_: str(owner) for id_, owner in now.at_work.items()},
+        "damaged": dict(now.damaged),
+        "failed": {id_: f.reason for id_, f in now.failures.items() if id_ not in now.damaged},
+        "left": len(now.runs) - len(now.records),
+    }
+
+
 def status_lines(saved: Mapping[str, Any], now: Standing, out: Path) -> list[str]:
     """How far a sweep is: counts, then a line for each run that is at work, damaged or failed."""
     searches, points = {run["search"] for run in saved["runs"]}, {run["id"]: run["point"] for run in saved["runs"]}

@@ -6,13 +6,14 @@ import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
-from rich.table import Column, Table
 
 from ..errors import BenchbedError
+from ..report.columns import Column, fitted, put
 from ..report.markdown import write_files
 from ..runtime.files import one_line, toml_text
 from ..runtime.reading import LIMITS, csv_cell, read_bytes
@@ -84,13 +85,26 @@ def print_page(study: Study, slots: Sequence[Slot], trials: Sequence[FrozenTrial
         return
     title = f"the front, {len(rows)} trials" if several else f"the best {min(len(rows), ROWS)} of {len(rows)}"
     names = ("trial", *study.options.objectives, *study.distributions)
-    columns = [Column(name, justify="right") for name in names]
-    table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
+    columns = [Column(name, right=True, rank=max(0, n - len(study.options.objectives))) for n, name in enumerate(names)]
+    table = []
     for trial in rows[:ROWS]:
         values = [f"{value:.6g}" for value in trial.values]
         parameters = [_short(trial.params[name]) for name in study.distributions]
-        table.add_row(str(trial.number), *values, *parameters)
-    console.print(table)
+        table.append([str(trial.number), *values, *parameters])
+    put(console, [title, *fitted(columns, table, console.width)])
+
+
+def in_json(study: Study, slots: Sequence[Slot]) -> dict[str, Any]:
+    """The counts, and every complete trial, the best first; of several objectives those of the front."""
+    rows = pareto(study, slots) if len(study.options.objectives) > 1 else ranked(study, slots)
+    return {
+        "study": study.options.name,
+        "counts": counts(slots, []),
+        "trials": [
+            {"trial": t.number, **dict(zip(study.options.objectives, t.values, strict=True)), "params": t.params}
+            for t in rows
+        ],
+    }
 
 
 def claim(study: Study, out: Path) -> None:
