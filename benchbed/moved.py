@@ -18,7 +18,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     **{name: (f"runtime.{name}",) for name in ("digest", "files", "folder", "machine", "progress")},
     "foreign": (),
     **{f"foreign.{name}": (f"checkpoints.{name}",) for name in ("alpha", "config", "module", "nb201")},
-    "foreign.checkpoint": ("checkpoints.source",),
+    "foreign.checkpoint": ("checkpoints.source", "checkpoints.reading_room"),
     **{name: (f"pipeline.{name}",) for name in ("full_search", "history", "record")},
     "multilinear": ("objectives.multilinear",),
     "networks": (),

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 from .errors import BenchbedError, unknown
 from .runtime.closure import closure
 from .runtime.handed_on import hand_on
+from .runtime.reading import LIMITS, read_bytes
 
 KINDS = ("searcher", "modifier", "selector", "space", "task", "study")
 _PACKAGES = {kind: f"benchbed.{kind}s" for kind in KINDS}
@@ -280,9 +281,10 @@ def _entry_points(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
 
 
 def _parsed(file: Path) -> ast.Module:
+    source = read_bytes(file, LIMITS.source_bytes, "plug-in file ")
     try:
-        return ast.parse(file.read_text())
-    except (SyntaxError, UnicodeDecodeError, ValueError) as error:
+        return ast.parse(source.decode())
+    except (SyntaxError, UnicodeDecodeError, ValueError, RecursionError, MemoryError) as error:
         raise BenchbedError(f"plug-in file {file} is no Python: {error}") from None
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from ..errors import BenchbedError
 from ..runtime.reading import opened, reason
 
-FORMATS = ("PNG", "JPEG", "MPO", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # of `SUFFIXES`; no other decoder is begun
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # of `SUFFIXES`; no other decoder is begun
 PIXELS = 64_000_000  # of one image, decoded whole; ImageNet's largest has 20 million
 BYTES = 1 << 28  # of its file
 

@@ -26,7 +26,7 @@ from ..errors import BenchbedError
 
 @dataclass(frozen=True)
 class Limits:
-    """What a file may have, by its kind. Every published file that benchbed knows is far below, see `docs/tables.md`.
+    """What a file may have, by its kind. Every published file that benchbed knows is far below.
 
     The numbers keep what a hostile file can make Python hold below about half a gigabyte. Files that are larger than
     that as they were published (archives, pickles) are measured by their own size instead: see `archives`, `pickles`.
@@ -40,6 +40,7 @@ class Limits:
     letters: int = 1 << 20  # of one text in JSON
     toml_bytes: int = 1 << 20
     dotted: int = 32  # parts of a dotted key, whose cost grows with their square
+    source_bytes: int = 4 << 20  # of a plug-in
     text_bytes: int = 16 << 20  # of a latency table: the published one has 10 kB
     csv_weight: int = 128 << 20  # bytes of the text in memory: a character that is not ASCII weighs four
     csv_rows: int = 1_200_000  # a grid has at most 2^20
