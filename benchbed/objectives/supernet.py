@@ -298,8 +298,7 @@ class SupernetObjective(Objective):
 
     def _at(self, gates: Float[Tensor, "P O"], whole: bool = False) -> Forward:
         """images to logits. whole: run what has gate zero too, so that any gates call the same norms in one order."""
-        steps = plan(gates, self.everything, Run.GATED) if whole else plan(gates)
-        moved = gates.to(self.device)
+        moved, steps = gates.to(self.device), plan(gates, self.everything, Run.GATED) if whole else plan(gates)
         return lambda images: self.network(images, moved, steps)
 
     def _calibration(self) -> Iterator[Tensor]:
