@@ -11,10 +11,9 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import notebooks
 import reference
 from mkdocs.structure.files import File, Files
-
-import notebooks
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = "README.md"

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,9 @@ def prepare(study: Study, storage: BaseStorage) -> optuna.Study:
         found = optuna.create_study(study_name=name, storage=storage, directions=study.directions, load_if_exists=True)
     if found.user_attrs.get(MADE_BY) is None and not found.get_trials(deepcopy=False):
         found.set_user_attr(MADE_BY, study.identity())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            found.set_metric_names(list(study.options.objectives))  # what optuna-dashboard shows
     _refuse_other(study, found)
     if (most := begun(found)) > study.options.trials:  # fewer would leave some out, the best perhaps among them
         raise BenchbedError(

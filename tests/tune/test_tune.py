@@ -45,6 +45,7 @@ def test_a_study_ends_with_its_trials_and_a_file_that_run_takes(
     outcome = command("tune", file, "--quiet")
     assert outcome.status == 0, outcome.err
     trials = load(journal).trials
+    assert load(journal).metric_names == ["accuracy"]
     assert [t.state.name for t in trials] == ["COMPLETE"] * 3
     for trial in trials:
         records = [record_of(out, run["run"]) for run in trial.user_attrs["runs"]]
