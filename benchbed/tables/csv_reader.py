@@ -61,6 +61,11 @@ class Sheet:
         self.lines = [self.lines[row] for row in rows]
         self._columns = {name: tuple(fields[row] for row in rows) for name, fields in self._columns.items()}
 
+    def _column(self, name: str) -> tuple[str, ...]:
+        if name not in self._columns:
+            raise BenchbedError(f"{self.path} has no column {name}")
+        return self._columns[name]
+
     def is_numeric(self, column: str) -> bool:
         """Whether every field is a finite number or empty, and one is a number."""
         texts = [text for text in self._columns[column] if text.strip()]
@@ -71,11 +76,11 @@ class Sheet:
         return f"{self.path} line {self.lines[row]}"
 
     def text(self, column: str) -> tuple[str, ...]:
-        return tuple(map(plain_cell, self._columns[column]))
+        return tuple(map(plain_cell, self._column(column)))
 
     def numbers(self, column: str, gaps: bool = False) -> np.ndarray:
         """float64 (rows,). Raises BenchbedError at a field that is no finite number; with `gaps`, empty is NaN."""
-        texts = self._columns[column]
+        texts = self._column(column)
         try:
             found = np.array([float(text) for text in texts])
         except ValueError:

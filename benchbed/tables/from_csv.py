@@ -93,7 +93,7 @@ def _places(sheet: Sheet, draft: Draft) -> np.ndarray:
 
     Raises BenchbedError at a foreign one, and at one that is there twice with different figures.
     """
-    key = next(name for name in KEYS if name in sheet.header)
+    key = next((name for name in KEYS if name in sheet.header), KEYS[0])  # the last is refused: no such column
     texts = sheet.text(key)
     places = draft.places(texts, sheet.where)
     for other in (name for name in KEYS if name in sheet.header and name != key):

@@ -34,6 +34,7 @@ from benchbed.spaces.nb201.space import NB201
 from benchbed.tables.csv_reader import Sheet
 from benchbed.tables.from_json import read_by_cell
 from benchbed.tables.from_macro import read_macro
+from benchbed.tables.from_upstream import read_landscape
 from benchbed.tables.importing import recognise
 from benchbed.tables.table import Table
 from benchbed.tables.table_builder import Draft
@@ -76,6 +77,8 @@ def imported(path: Path) -> None:
     kind = recognise(path)
     if kind == "csv":
         read_csv(path, Draft("nb201"), partial=True)
+    elif kind == "landscape":
+        read_landscape(path, Draft("nb201"))
     elif kind == "by-cell":
         read_by_cell(path, Draft("nb201"))
     elif kind == "macro":
@@ -163,7 +166,11 @@ def keeps_its_word(parser: Parser, data: bytes) -> None:
 
 
 # Found by these tests; each once ended in something else than BenchbedError.
-FOUND: list[tuple[str, bytes]] = []
+FOUND: list[tuple[str, bytes]] = [
+    ("imported", f'a"rch,phone\n{forged.CELL},3.5\n'.encode()),  # recognised by a column that CSV does not have
+    ("imported", b'Architecture"String,CIFAR10TestAccuracy200Epochs,CIFAR100TestAccuracy200Epochs,'
+                 b"ImageNetTestAccuracy200Epochs\na,1,1,1\n"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "data"), FOUND)
