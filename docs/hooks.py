@@ -68,6 +68,8 @@ def origin(uri: str) -> str:
     """Where in the repository the page of the site lies, or would lie."""
     if uri == "index.md":
         return HOME
+    if uri.startswith("notebooks/"):
+        return uri.replace(".md", ".ipynb")
     for suffix in SOURCES:
         if uri.endswith(f"{suffix}.md"):
             return uri.removesuffix(".md")

@@ -32,6 +32,8 @@ if (location.protocol === "file:")
         inside.close();
       });
     }
-    postMessage(data) { this.ready.then(() => this.frame.contentWindow.postMessage(data, "*")); }
+    postMessage(data) { // the frame's own function of that name is the worker's, which answers
+      this.ready.then(() => this.frame.contentWindow.dispatchEvent(new MessageEvent("message", { data })));
+    }
     terminate() { this.frame.remove(); }
   };

@@ -1,10 +1,17 @@
-"""Notebooks as pages: their text, their code and the outputs that they were committed with."""
+"""Notebooks as pages: their text, their code and the outputs that they were committed with.
+
+`python docs/notebooks.py` runs them all and writes their outputs anew; tests/test_notebooks.py runs them and compares.
+"""
 
 import base64
 import json
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def pages(folder: Path) -> dict[str, str]:
@@ -51,7 +58,7 @@ def _page(file: Path) -> str:
                 parts.append(f"![the output of the code above]({name})")
             else:
                 parts.append(_output(output))
-    parts.append(f"This page is [`notebooks/{file.name}`](../../notebooks/{file.name}) with its outputs.")
+    parts.append(f"This page is [`notebooks/{file.name}`]({file.name}) with its outputs.")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -65,3 +72,25 @@ def _output(output: dict[str, Any]) -> str:
 
 def _text(source: str | list[str]) -> str:
     return source if isinstance(source, str) else "".join(source)
+
+
+def executed(file: Path, folder: Path) -> dict[str, Any]:
+    """The notebook with the outputs of a run in `folder`. Raises where a cell raises."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    notebook = nbformat.read(file, as_version=4)
+    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(folder)}}).execute()
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)  # when it ran
+    found: dict[str, Any] = json.loads(nbformat.writes(notebook))
+    return found
+
+
+if __name__ == "__main__":
+    for one in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        with tempfile.TemporaryDirectory() as place:
+            text = json.dumps(executed(one, Path(place)), indent=1, ensure_ascii=False)
+        one.write_text(text + "\n")
+        print(one.name)
