@@ -2,8 +2,8 @@
 
 A page keeps the links that it has on disk: a link leads from the page's own file to another one of the repository.
 Where the other one is not below docs/, it joins the site under its path in the repository, and the link is rewritten.
-The README is the first page. `reference.py` writes the pages that are made of the code, `notebooks.py` those that are
-made of the notebooks.
+The README is the first page. `reference.py` writes the pages that are made of the code, `notebook_pages.py` those that
+are made of the notebooks.
 """
 
 import os
@@ -11,7 +11,7 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import notebooks
+import notebook_pages
 import reference
 from mkdocs.structure.files import File, Files
 
@@ -24,9 +24,9 @@ SOURCES = (".py", ".toml", ".in")  # shown as text: a browser would offer them f
 
 def on_files(files: Files, config: Any) -> Files:
     """The README, the generated pages, and whatever of the repository they and the pages of docs/ link to."""
-    for uri, text in {**reference.pages(), **notebooks.pages(ROOT / "notebooks")}.items():
+    for uri, text in {**reference.pages(), **notebook_pages.pages(ROOT / "notebooks")}.items():
         files.append(File.generated(config, uri, content=text))
-    for uri, picture in notebooks.pictures(ROOT / "notebooks").items():
+    for uri, picture in notebook_pages.pictures(ROOT / "notebooks").items():
         files.append(File.generated(config, uri, content=picture))
     files.append(File.generated(config, "index.md", abs_src_path=str(ROOT / HOME)))
     left = [file for file in files if file.src_uri.endswith(".md")]

@@ -120,7 +120,7 @@ def _kind(parameter: Any) -> str:
     if getattr(parameter, "is_flag", False):
         return ""
     found = takes(getattr(parameter.type_descriptor, "annotation", str))
-    return f"{found}, several times" if getattr(parameter, "multiple", False) else found
+    return f"{found.removeprefix('list of ')}, several times" if getattr(parameter, "multiple", False) else found
 
 
 DEFAULT = re.compile(r"\s*(?:\[default: ([^\]]*)\]|; default: (.*))$")
@@ -294,7 +294,7 @@ def _protocol(protocol: Protocol) -> Iterator[str]:
     yield f"{prose(protocol.summary)}. Paper: {prose(protocol.paper)}. For: {_cell(purpose(protocol))}."
     yield ""
     rows = [(f"`{key}`", _code(value), _cell(source)) for key, value, source in _sourced(protocol)]
-    yield from _table(("value", "", "source"), rows)
+    yield from _table(("key", "value", "source"), rows)
     yield ""
     for case in protocol.case:
         named = {kind: getattr(case, kind) for kind in ("searcher", "selector", "space", "task")}
@@ -371,7 +371,8 @@ def _json_type(field: Mapping[str, Any]) -> str:
     if "const" in field:
         return _code(field["const"])
     if field.get("type") == "array" and isinstance(field.get("items"), Mapping):
-        return f"list of {_json_type(field['items'])}"
+        item = _json_type(field["items"])
+        return f"list of ({item})" if " or " in item else f"list of {item}"
     return str(field.get("type", "anything"))
 
 

@@ -54,10 +54,10 @@ def test_they_run_and_print_what_is_written(file: Path, tmp_path: Path, monkeypa
     monkeypatch.syspath_prepend(str(ROOT / "docs"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    sys.modules.pop("notebooks", None)
-    import notebooks
+    sys.modules.pop("notebook_pages", None)
+    import notebook_pages
 
-    kept, found = json.loads(file.read_text()), notebooks.executed(file, tmp_path)
+    kept, found = json.loads(file.read_text()), notebook_pages.executed(file, tmp_path)
     for before, after in zip(code(kept), code(found), strict=True):
         assert kinds(before) == kinds(after)
         if kept["metadata"]["benchbed"]["repeats"]:

@@ -1,13 +1,14 @@
 """Notebooks as pages: their text, their code and the outputs that they were committed with.
 
-`python docs/notebooks.py` runs them all and writes their outputs anew; tests/test_notebooks.py runs them and compares.
+`python docs/notebook_pages.py` runs them all and writes their outputs anew; tests/test_notebooks.py runs them and
+compares.
 """
 
 import base64
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,23 @@ def _name(file: Path, cell: int, output: int) -> str:
 
 def _images(notebook: dict[str, Any]) -> Iterator[tuple[int, int, str, bytes]]:
     for number, cell in enumerate(notebook["cells"]):
-        for place, output in enumerate(cell.get("outputs", ())):
+        for place, output in enumerate(_joined(cell.get("outputs", ()))):
             data = output.get("data", {})
             if "image/svg+xml" in data:
                 yield number, place, "svg", _text(data["image/svg+xml"]).encode()
             elif "image/png" in data:
                 yield number, place, "png", base64.b64decode(_text(data["image/png"]))
+
+
+def _joined(outputs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The outputs, with what was printed at once in one."""
+    found: list[dict[str, Any]] = []
+    for output in outputs:
+        if output["output_type"] == "stream" and found and found[-1]["output_type"] == "stream":
+            found[-1] = {**found[-1], "text": _text(found[-1]["text"]) + _text(output["text"])}
+        else:
+            found.append(output)
+    return found
 
 
 def _page(file: Path) -> str:
@@ -52,7 +64,7 @@ def _page(file: Path) -> str:
             parts.append(text)
             continue
         parts.append(f"```python\n{text}\n```")
-        for place, output in enumerate(cell["outputs"]):
+        for place, output in enumerate(_joined(cell["outputs"])):
             if (number, place) in images:
                 name = f"{_name(file, number, place)}.{images[number, place]}"
                 parts.append(f"![the output of the code above]({name})")
