@@ -5,22 +5,20 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, get_args
 
 import typer
-from pydantic import BaseModel
-from pydantic_core import PydanticUndefined
 
 from benchbed import registry
 from benchbed.cli.main import app
 from benchbed.latency.penalty import CostOptions
 from benchbed.objectives.supernet import SupernetOptions
-from benchbed.pipeline.protocol import PRESETS, answers, section_of, values_of
 from benchbed.pipeline.record import schema
-from benchbed.protocols.load import Protocol, load, protocols
+from benchbed.protocols.load import Protocol, protocols
+from benchbed.report.plugins import options_in
 from benchbed.report.protocols import purpose
-from benchbed.tasks.load import maker, options_of, place_of
 from benchbed.training.recipe import Recipe
+from benchbed.typed import allowed
 
 ROOT = Path(__file__).resolve().parent.parent
 TITLES = {
@@ -64,13 +62,16 @@ def _commands() -> str:
         "the program is `.venv/bin/python -m benchbed`; elsewhere it is `benchbed`.",
         "",
     ]
-    lines += [*_table(("command", "what it does"), _overview(command, context)), ""]
+    for panel in dict.fromkeys(child.rich_help_panel for _, child, _ in _children(command, context)):
+        lines += [f"**{panel}**", "", *_table(("command", "what it does"), _overview(command, context, panel)), ""]
     lines += list(_command(command, context, 2))
     return "\n".join(lines) + "\n"
 
 
-def _overview(command: Any, context: Any) -> Iterator[tuple[str, str]]:
+def _overview(command: Any, context: Any, panel: str | None = None) -> Iterator[tuple[str, str]]:
     for _, child, inner in _children(command, context):
+        if panel is not None and child.rich_help_panel != panel:
+            continue
         where = inner.command_path
         yield f"[`{where.removeprefix('benchbed ')}`](#{where.replace(' ', '-')})", _first(child.help)
         yield from _overview(child, inner)
@@ -79,7 +80,7 @@ def _overview(command: Any, context: Any) -> Iterator[tuple[str, str]]:
 def _children(command: Any, context: Any) -> Iterator[tuple[str, Any, Any]]:
     if not hasattr(command, "list_commands"):
         return
-    for name in sorted(command.list_commands(context)):
+    for name in command.list_commands(context):
         child = command.get_command(context, name)
         if child is not None and not child.hidden:
             yield name, child, child.context_class(child, info_name=name, parent=context)
@@ -119,8 +120,13 @@ def _flag(parameter: Any) -> str:
 def _kind(parameter: Any) -> str:
     if getattr(parameter, "is_flag", False):
         return ""
-    found = takes(getattr(parameter.type_descriptor, "annotation", str))
-    return f"{found.removeprefix('list of ')}, several times" if getattr(parameter, "multiple", False) else found
+    kind = getattr(parameter.type_descriptor, "annotation", str)
+    kind = (get_args(kind) or (kind,))[0]
+    word = {str: "text", int: "whole number", float: "number", Path: "path"}.get(kind, getattr(kind, "__name__", ""))
+    low, high = getattr(parameter, "min", None), getattr(parameter, "max", None)
+    bounds = [f"{say} {bound:g}" for say, bound in (("from", low), ("to", high)) if bound is not None]
+    often = "several times" if getattr(parameter, "multiple", False) else ""
+    return ", ".join(filter(None, [word, *bounds, often]))
 
 
 DEFAULT = re.compile(r"\s*(?:\[default: ([^\]]*)\]|; default: (.*))$")
@@ -172,80 +178,27 @@ def _one(plugin: registry.Plugin) -> Iterator[str]:
     yield ""
     yield f"Source: [`{where}`](../../{where})"
     yield ""
-    if kind == "task":
-        place, options = place_of(found), list(options_of(maker(name)).values())
-        if place is not None:
-            yield f"Written as `{name}:{place.upper()}`."
-            yield ""
-        rows = [
-            (f"`--{o.name}`" if o.name in ("data", "splits") else f"`task_options.{o.name}`", *_argument(o))
-            for o in options
-        ]
-        yield from _table(("option", "takes", "default"), rows) if rows else ("It has no options.",)
-    elif kind == "space":
-        rows = [
-            (f"`space_options.{o.name}`", *_argument(o))
-            for o in inspect.signature(found).parameters.values()
-            if o.name not in ("args", "kwargs")
-        ]
-        yield from _table(("option", "takes", "default"), rows) if rows else ("It has no options.",)
-    elif kind == "study":
+    if kind == "study":
         yield f"Its options are on the page of [commands](commands.md#benchbed-study-{name})."
-    elif not found.Options.model_fields:
-        yield "It has no options."
-    else:
-        prefix = f"searcher.modifiers.{name}" if kind == "modifier" else kind
-        sets = dict(getattr(found, "presets", {})) if kind == "selector" else {}
-        if kind in ("searcher", "selector"):
-            names = {kind: answers(kind, name)}
-            sets |= {p.name: section_of(values_of(p, names), kind) for p in map(load, PRESETS.values())}
-        yield from _options(prefix, found.Options, sets)
+        return
+    options = [option for option in options_in(kind, name) if not option["option"].startswith("supernet.")]
+    yield from _options(options) if options else ("It has no options.",)
 
 
-def _argument(parameter: inspect.Parameter) -> tuple[str, str]:
-    annotation = "" if parameter.annotation is parameter.empty else takes(parameter.annotation)
-    return annotation, "" if parameter.default in (None, parameter.empty) else _code(parameter.default)
-
-
-def _options(section: str, model: type[BaseModel], sets: Mapping[str, Mapping[str, Any]] = {}) -> Iterator[str]:
-    sets = {label: values for label, values in sets.items() if values}
-    rows = []
-    for key, field in model.model_fields.items():
-        default = field.get_default(call_default_factory=True)
-        differing = [(label, values[key]) for label, values in sets.items() if values.get(key, default) != default]
-        elsewhere = "; ".join(f"{label}: {_code(value)}" for label, value in differing)
-        shown = "required" if default is PydanticUndefined else _code("none" if default is None else default)
-        kind = takes(field.annotation, field.metadata)
-        rows.append((f"`{section}.{key}`", kind, shown, elsewhere, _cell(field.description or "")))
-    names = ("option", "takes", "default", "under a preset or protocol", "meaning")
-    if not any(row[3] for row in rows):
-        names, rows = (*names[:3], names[4]), [(*row[:3], row[4]) for row in rows]
-    yield from _table(names, rows)
-
-
-def takes(annotation: Any, metadata: Iterable[Any] = ()) -> str:
-    """What an option may be, in words: its type, its choices, its bounds."""
-    if isinstance(annotation, str):
-        return _code(annotation)
-    if get_origin(annotation) is Literal:
-        return " or ".join(_code(value) for value in get_args(annotation))
-    if hasattr(annotation, "__metadata__"):
-        return takes(annotation.__origin__, [*annotation.__metadata__, *metadata])
-    args = get_args(annotation)
-    if type(None) in args:
-        kinds = [takes(kind, metadata) for kind in args if kind is not type(None)]
-        return " or ".join([*kinds, "`none`"])
-    if args and get_origin(annotation) in (tuple, list):
-        return f"list of {takes(args[0])}"
-    if args and get_origin(annotation) is not None and not isinstance(get_origin(annotation), type):
-        return " or ".join(takes(kind, metadata) for kind in args)
-    if "|" in str(annotation) and args:
-        return " or ".join(takes(kind, metadata) for kind in args)
-    words = {str: "text", bool: "`true` or `false`", int: "whole number", float: "number", Path: "path"}
-    word = words.get(annotation, getattr(annotation, "__name__", str(annotation)))
-    signs = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-    bounds = [f"{say} {getattr(one, key)}" for one in metadata for key, say in signs.items() if hasattr(one, key)]
-    return ", ".join([_cell(word) if "`" not in word else word, *bounds])
+def _options(options: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """A table of what `list` prints of a plug-in; a column that would be empty is left out."""
+    rows = [
+        {
+            "option": f"`{option['option']}`",
+            "takes": _cell(option["allowed"]),
+            "default": _code(option["default"]),
+            "elsewhere": "; ".join(f"{label}: {_code(value)}" for label, value in option["presets"].items()),
+            "meaning": _cell(option["meaning"]),
+        }
+        for option in options
+    ]
+    shown = [key for key in rows[0] if key == "option" or any(row[key] for row in rows)]
+    yield from _table(shown, ([row[key] for key in shown] for row in rows))
 
 
 # ---- sections that are of no plug-in
@@ -265,7 +218,17 @@ def _sections() -> str:
         "cost": (CostOptions, "What a search pays for, where `--latency` names it ([latency](../latency.md))."),
     }
     for section, (model, summary) in about.items():
-        lines += [f"## {section}", "", summary, "", *_options(section, model), ""]
+        fields = [
+            {
+                "option": f"{section}.{key}",
+                "allowed": allowed(field),
+                "default": field.default,
+                "meaning": field.description or "",
+                "presets": {},
+            }
+            for key, field in model.model_fields.items()
+        ]
+        lines += [f"## {section}", "", summary, "", *_options(fields), ""]
     return "\n".join(lines)
 
 
