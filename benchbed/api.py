@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .pipeline.config import RunConfig
     from .results import Results
     from .runtime.options import RunOptions
+    from .runtime.watch import Track
     from .tune.make import Tuned
     from .tune.study import Study
 
@@ -80,7 +81,7 @@ def run(
         if timed:
             check_timeable(raw)
         with running(raw, given, quiet) as how:
-            how = how._replace(snapshots=kept)
+            how = how._replace(snapshots=kept, track=_tracking(given))
             records = dry_run(configs, how) if dry else records_of(configs, how, pool)
             images = records[0].notes["dry_run"]["training images"][1] if dry and timed else None
             full = full_searches(raw, how, images) if timed and how.group.leader else {}
@@ -138,6 +139,7 @@ def select(
             )
         names = names_in(raw, "selector")
         with running(raw, given, quiet) as how:
+            how = how._replace(track=_tracking(given))
             if search is None:
                 searcher = raw.get("searcher", {}).get("name", "darts")  # of runs without a search
                 configs = expand(raw, [searcher], names, [raw.get("seed", 0)])
@@ -204,7 +206,7 @@ def train(
         how.group.divides("batch", config.scoring.batch)
         if given.get("dry_run"):
             return Trained(job.dry_run(config, how), None)
-        record = job.train(config, how)
+        record = job.train(config, how._replace(track=_tracking(given)))
         return Trained(record, (how.out / record["id"]).absolute())
 
 
@@ -215,6 +217,7 @@ def sweep(
     workers: int = 1,
     extend: bool = False,
     plugin: Paths = (),
+    track: str | Sequence[str] = (),
     quiet: bool = False,
     **options: Unpack[PoolOptions],
 ) -> "Results":
@@ -231,7 +234,7 @@ def sweep(
     from .sweep.study import read_study
 
     given: dict[str, Any] = dict(options)
-    check_known("sweep", given, [*PoolOptions.__annotations__, "out", "workers", "extend", "plugin", "quiet"])
+    check_known("sweep", given, [*PoolOptions.__annotations__, "out", "workers", "extend", "plugin", "track", "quiet"])
     add_files(files_of(plugin))
     with _as_file(study) as file:
         found = read_study(file)
@@ -241,8 +244,9 @@ def sweep(
                 raise how.group.refusal("sweep starts its own processes: use it without torchrun")
             configs = [run.config for run in found.runs]
             pool = pool_for(workers, given, configs)._replace(needs=found.needs)
+            how = how._replace(track=_tracking({"track": track}))
             if not pool.here:
-                made = swept(found, how.out, pool, extend, how.mixed, how.reporter)
+                made = swept(found, how.out, pool, extend, how.mixed, how.reporter, how.track)
                 refuse_failures(made.failures, how.out)
                 return Results([made.records[run.id] for run in made.runs], how.out.absolute())
             claim(how.out, found, extend)
@@ -300,6 +304,17 @@ def load(path: str | Path) -> "Results":
     from .results import Results
 
     return Results.read(path)
+
+
+def _tracking(given: Mapping[str, Any]) -> "Track | None":
+    """Who follows the runs: the trackers named by `track`."""
+    named = given.get("track") or ()
+    names = tuple(dict.fromkeys([named] if isinstance(named, str) else named))
+    if not names:
+        return None
+    from .trackers.tracking import Tracking
+
+    return Tracking(names)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import typer
 from ..errors import BenchbedError
 from .plugins import Plugins
 from .printed import Json, print_json
-from .train import Mixed
+from .train import Mixed, Track
 
 if TYPE_CHECKING:
     from ..runtime.progress import Reporter
@@ -41,6 +41,7 @@ def sweep(
         ),
     ] = None,
     mixed: Mixed = False,
+    track: Track = None,
     extend: Annotated[bool, typer.Option("--extend", help="the folder's study has fewer of these runs: add")] = False,
     plugin: Plugins = None,
     as_json: Json = False,
@@ -72,7 +73,7 @@ def sweep(
             return
         if dry_run:
             return _dry(found, reporter)
-        raise typer.Exit(_sweep(found, place, pool, extend, mixed, reporter, as_json))
+        raise typer.Exit(_sweep(found, place, pool, extend, mixed, track, reporter, as_json))
 
 
 def _place(study: Path, out: Path | None, raw: dict[str, Any]) -> Path:
@@ -128,14 +129,17 @@ def _dry(study: "Study", reporter: "Reporter") -> None:
 
 
 def _sweep(
-    study: "Study", out: Path, pool: "Pool", extend: bool, mixed: bool, reporter: "Reporter", as_json: bool
+    study: "Study", out: Path, pool: "Pool", extend: bool, mixed: bool, track: list[str] | None,
+    reporter: "Reporter", as_json: bool,
 ) -> int:
     """The sweep of one shard; its exit status."""
     from ..sweep.make import swept
     from ..sweep.state import mixed_versions
     from ..sweep.summary import report_line, summary
+    from ..trackers.tracking import Tracking
 
-    runs, records, failures = swept(study, out, pool, extend, mixed, reporter)
+    following = Tracking(tuple(track)) if track else None
+    runs, records, failures = swept(study, out, pool, extend, mixed, reporter, following)
     if as_json:
         print_json([records[run.id].dump() for run in runs if run.id in records])
     else:

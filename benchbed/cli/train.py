@@ -16,6 +16,12 @@ Mixed = Annotated[
 ]
 
 
+Track = Annotated[
+    list[str] | None,
+    typer.Option("--track", help="a tracker that follows it: tensorboard, wandb, mlflow, or an installed one's name"),
+]
+
+
 def train(
     arch: Annotated[str | None, typer.Option(help="the architecture's native string")] = None,
     space: Annotated[str | None, typer.Option(help="the search space  [default: nb201]")] = None,
@@ -41,6 +47,7 @@ def train(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="one step on a few images, keep nothing")] = False,
     force: Annotated[bool, typer.Option("--force", help="begin again, also where a result is there")] = False,
     mixed: Mixed = False,
+    track: Track = None,
     as_json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="print the result only")] = False,
 ) -> None:

@@ -44,6 +44,7 @@ class Common(TypedDict, total=False):
     plugin: Paths
     force: bool
     mixed: bool
+    track: str | Sequence[str]
 
 
 class SelectOptions(Common, total=False):
@@ -98,6 +99,7 @@ HOW = (
     "full_cost",
     "force",
     "mixed",
+    "track",
     "snapshots",
     *PoolOptions.__annotations__,
 )  # options that are no part of a configuration

@@ -11,6 +11,7 @@ from ..runtime.board import Job
 from ..runtime.folder import REMADE
 from ..runtime.machine import pick_device
 from ..runtime.options import RunOptions
+from ..runtime.watch import Track
 from ..runtime.worker import Place
 from ..runtime.workers import HERE, Pool, refuse_failures, run_jobs
 from ..task import Task
@@ -48,7 +49,7 @@ def records_of(configs: Sequence[RunConfig], options: RunOptions, pool: Pool = H
     check_runs(configs, tasks)
     runs = [identified(config, tasks) for config in configs]
     jobs = pool.part_of(
-        [job_of(one, force=options.force, snapshots=options.snapshots, mixed=options.mixed) for one in runs]
+        [job_of(one, options.force, options.snapshots, options.mixed, options.track) for one in runs]
     )
     mine = {job.id for job in jobs}
     runs = [one for one in runs if one.id in mine]
@@ -56,7 +57,8 @@ def records_of(configs: Sequence[RunConfig], options: RunOptions, pool: Pool = H
         return run_all([one.config for one in runs], options)
     done = {} if options.force else {id_: record for id_ in mine if (record := record_of(options.out / id_))}
     left = {job.id: job for job in jobs if job.id not in done}  # the same run twice is made once
-    made = run_jobs(MAKE, list(left.values()), options.out, pool, options.reporter, str(options.device), "runs")
+    target, device = maker(options.track), str(options.device)
+    made = run_jobs(target, list(left.values()), options.out, pool, options.reporter, device, "runs")
     refuse_failures(made.failures, options.out)
     done |= {id_: Record.model_validate(result) for id_, result in made.results.items()}
     return [done[one.id] for one in runs]
@@ -79,7 +81,14 @@ def identified(config: RunConfig, tasks: dict[str, Task]) -> Run:
     return Run(run_id(config, task), search_id(config, task), config, point)
 
 
-def job_of(one: Run, force: bool = False, snapshots: Sequence[int] = (), mixed: bool = False) -> Job:
+def maker(track: Track | None) -> str:
+    """What a worker calls to make a run."""
+    return MAKE if track is None else track.maker
+
+
+def job_of(
+    one: Run, force: bool = False, snapshots: Sequence[int] = (), mixed: bool = False, track: Track | None = None
+) -> Job:
     """The run as a job of the pool; those of a search are one group."""
     payload = {
         "run": one.id,
@@ -87,6 +96,7 @@ def job_of(one: Run, force: bool = False, snapshots: Sequence[int] = (), mixed: 
         "force": force,
         "snapshots": list(snapshots),
         "mixed": mixed,
+        "track": [] if track is None else list(track.names),
     }
     return Job(one.id, one.search, payload, in_words(one.point), (f"searches/{one.search}", one.id))
 
@@ -115,7 +125,7 @@ _TASKS: dict[str, Task] = {}
 _REDONE: set[Path] = set()
 
 
-def make(payload: dict[str, Any], place: Place) -> dict[str, Any]:
+def make(payload: dict[str, Any], place: Place, track: Track | None = None) -> dict[str, Any]:
     """Makes the run of a job; its record, as its file holds it."""
     config = RunConfig.model_validate(payload["config"])
     _check_code(config)
@@ -126,6 +136,7 @@ def make(payload: dict[str, Any], place: Place) -> dict[str, Any]:
         )
     device, snapshots = pick_device(place.device), tuple(payload["snapshots"])
     options = RunOptions(place.out, device, force=payload["force"], snapshots=snapshots, mixed=payload["mixed"])
+    options = options._replace(track=track)
     return run(config, task, options, _REDONE).dump()
 
 

@@ -72,7 +72,16 @@ def run(
     called as `build_parts` is.
     """
     loaded_commit()  # before the checkout can move
-    redone = set() if redone is None else redone
+    search = options.out / "searches" / search_id(config, task)
+    with options.tracked(options.out / run_id(config, task), config.model_dump(), search) as finish:
+        record = _run(config, task, options, set() if redone is None else redone, build)
+        finish(record.dump())
+    return record
+
+
+def _run(
+    config: RunConfig, task: Task, options: RunOptions, redone: set[Path], build: Callable[..., Parts]
+) -> Record:
     space = space_of(config, task)  # refuses before anything is written, and so does the next line
     check_cost(configured(config.cost, space, config.space), config.cost)
     reporter = options.reporter

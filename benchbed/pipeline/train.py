@@ -139,7 +139,11 @@ def train(config: TrainConfig, options: RunOptions) -> dict[str, Any]:
 
     Raises BenchbedError for what the task, the space or the recipe refuses, and where the loss is not finite.
     """
-    return _in_folder(config, config.load_task(), options)
+    task = config.load_task()
+    with options.tracked(options.out / config.id(task), config.model_dump()) as finish:
+        record = _in_folder(config, task, options)
+        finish(record)
+    return record
 
 
 def _in_folder(config: TrainConfig, task: Task, options: RunOptions) -> dict[str, Any]:

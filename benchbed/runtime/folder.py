@@ -24,6 +24,7 @@ from .files import one_line, sync_folder, write_atomic
 from .lock import POLL, HeldError, Lease
 from .pickles import memory_of, torch_value
 from .reading import LIMITS, opened, parse_line, read_bytes, read_text
+from .watch import tell
 
 Tree = dict[str, Any]  # tensors, numbers, strings, lists, dicts: what torch.load(weights_only=True) gives back
 SNAPSHOTS = "snapshots"
@@ -158,6 +159,7 @@ class Folder:
         with one_line(path, "write"), open(path, "a") as file:
             file.write(line)
             file.flush()
+        tell(self.path, values)
 
     def _lines(self) -> str:
         """The history as this process knows it: others may write into the file until they see that it is not theirs."""

@@ -1,12 +1,15 @@
 """Where and how to run: nothing in here changes a result, but for `mixed` where a machine or version changed."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
 from .parallel import ALONE, Group
 from .progress import Reporter
+from .watch import Finish, Track
 
 
 class RunOptions(NamedTuple):
@@ -19,4 +22,18 @@ class RunOptions(NamedTuple):
     group: Group = ALONE
     snapshots: tuple[int, ...] = ()  # numbers of epochs after which a search's state is kept
     wait: bool = False  # for a process that holds a folder of this run, in place of a refusal
+    track: Track | None = None  # who follows a run, from its beginning to its record
     mixed: bool = False  # go on with a stage that was begun on another machine, torch, commit or number of threads
+
+    @contextmanager
+    def tracked(self, folder: Path, config: Mapping[str, Any], search: Path | None = None) -> Iterator[Finish]:
+        """Follows what is made in `folder`, and in its `search`; gives what takes the record. None follow what is done.
+
+        Of several processes the leader alone is followed.
+        """
+        done = (folder / "record.json").exists() and not self.force
+        if self.track is None or done or not self.group.leader:
+            yield lambda record: None
+            return
+        with self.track(folder, config, search) as finish:
+            yield finish

@@ -78,7 +78,7 @@ def counts(slots: Sequence[Slot], trials: Sequence[FrozenTrial]) -> dict[str, in
 
 def print_page(study: Study, slots: Sequence[Slot], trials: Sequence[FrozenTrial], console: Console) -> None:
     """The counts, and the best trials; of several objectives those of the front."""
-    console.print("  ".join(f"{name} {number}" for name, number in counts(slots, trials).items()))
+    put(console, ["  ".join(f"{name} {number}" for name, number in counts(slots, trials).items())])
     several = len(study.options.objectives) > 1
     rows = pareto(study, slots) if several else ranked(study, slots)
     if not rows:
