@@ -5,9 +5,11 @@ its bytes, by a seed that is drawn with it. `BENCHBED_FUZZ=1000000` says how man
 test; by default a few hundred a parser. What was found is among the explicit examples.
 """
 
+import atexit
 import bz2
 import os
 import random
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -46,6 +48,7 @@ IN_ALL = int(os.environ.get("BENCHBED_FUZZ", "0"))
 FEW = 400  # inputs a parser in the default lane
 AGAIN = 20  # inputs of each one that is drawn: itself, and changes of it
 PLACE = Path(tempfile.mkdtemp(prefix="benchbed-fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+atexit.register(shutil.rmtree, PLACE, ignore_errors=True)
 
 sys.path.insert(0, str(HERE))
 try:
