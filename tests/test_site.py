@@ -1,7 +1,9 @@
 """The site: it builds strictly, every link and anchor leads somewhere, nothing is asked of another host."""
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -138,3 +140,25 @@ def test_lists_are_lists(pages: dict[Path, Page], site: Path) -> None:
     for file in pages:
         text = file.read_text()
         assert not re.search(r"<p>[^<]*(?:<(?!/p>)[^<]*)*\n- ", text), file.relative_to(site)
+
+
+def test_search_works_from_a_folder_and_nothing_is_asked_of_a_host(site: Path, tmp_path: Path) -> None:
+    """In Chromium, without a server: a word is found, and the page asks no host for anything."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("needs Chromium (Debian: apt install chromium)")
+    log = tmp_path / "net.json"
+    done = subprocess.run(
+        [browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--virtual-time-budget=20000",
+         "--disable-background-networking", "--host-resolver-rules=MAP * ~NOTFOUND", f"--log-net-log={log}",
+         f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", f"{(site / 'index.html').as_uri()}?q=perturbation"],
+        capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    found = re.search(r"(\d+) matching documents", done.stdout)
+    assert found is not None
+    assert int(found[1]) > 10
+    told = json.loads(log.read_text())
+    begun = told["constants"]["logEventTypes"]["URL_REQUEST_START_JOB"]
+    asked = [event["params"] for event in told["events"] if event["type"] == begun and "url" in event.get("params", {})]
+    # what the browser does of its own accord, such as asking for updates, has no page as its initiator
+    assert [one["url"] for one in asked if one.get("initiator") != "not an origin"] == []
