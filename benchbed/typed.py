@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from .errors import BenchbedError, unknown
 
 M = TypeVar("M", bound=BaseModel)
+LARGEST = 1e30  # of an option: torch computes in float32, whose greatest number is 3.4e38
 KINDS: dict[Any, str] = {int: "integer", float: "number", str: "text"}
 
 
@@ -85,6 +86,8 @@ def typed(model: type[M], values: Mapping[str, Any], where: str) -> M:
             given[key] = None
         if isinstance(value, float) and not math.isfinite(value):
             raise BenchbedError(f"{where}: {key} = {value}: a finite number is needed")
+        if isinstance(value, float) and abs(value) > LARGEST:
+            raise BenchbedError(f"{where}: {key} = {value:g}: a number of at most {LARGEST:g} in size is needed")
         if isinstance(value, bool) and not _takes(bool, model.model_fields[key].annotation):  # pydantic takes it for 1
             raise BenchbedError(f"{where}: {key} = {str(value).lower()}: true and false are no values of it")
     try:

@@ -11,7 +11,7 @@ from ..errors import BenchbedError, unknown
 from .config import config as config_
 from .latency import latency_app
 from .plugins import Plugins, check, new
-from .printed import Json, print_json
+from .printed import Json, print_json, refuse_json
 from .report import report, verify
 from .score import score
 from .study import study_app
@@ -135,6 +135,7 @@ def run(
     from ..pipeline.calls import RunKeywords
     from ..runtime.parallel import started
 
+    refuse_json(as_json, dry_run=dry_run, explain=explain)
     options = asked(locals(), RunKeywords)
     if explain:
         from ..report.protocols import explain as show

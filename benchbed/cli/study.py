@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from .printed import Json, print_json
+from .printed import Json, print_json, refuse_json
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -115,6 +115,7 @@ def _runner(name: str) -> Callable[..., None]:
         from ..study import run_study
 
         how = {key: values.pop(key) for key in RUNNING}
+        refuse_json(how["as_json"], dry_run=how["dry_run"])
         pool = pool_of(how["workers"], how["shard"], how["executor"], how["address"])
         given = {key: value for key, value in values.items() if value is not None}
         with Reporter(how["quiet"]) as reporter:

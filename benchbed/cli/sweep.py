@@ -9,7 +9,7 @@ import typer
 
 from ..errors import BenchbedError
 from .plugins import Plugins
-from .printed import Json, print_json
+from .printed import Json, print_json, refuse_json
 from .train import Mixed, Track
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def sweep(
     from ..runtime.parallel import started
     from ..runtime.workers import pool_of
 
+    refuse_json(as_json, plan=plan, dry_run=dry_run)
     pool = pool_of(workers, shard, executor, address, retries, stall_timeout)
     if started().size > 1:
         raise started().refusal("sweep starts its own processes: use it without torchrun")

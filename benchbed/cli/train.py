@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .printed import Json, print_json
+from .printed import Json, print_json, refuse_json
 
 Mixed = Annotated[
     bool,
@@ -56,6 +56,7 @@ def train(
     from ..pipeline.calls import TrainOptions
     from ..runtime.parallel import started
 
+    refuse_json(as_json, dry_run=dry_run)
     made = api.train(arch, out=out, quiet=quiet, **asked(locals(), TrainOptions))
     if not started().leader:
         return

@@ -7,7 +7,7 @@ import typer
 
 from ..errors import BenchbedError
 from .plugins import Plugins
-from .printed import Json, print_json
+from .printed import Json, print_json, refuse_json
 from .train import Mixed
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def tune(
     from .. import api
     from ..tune.worker import Unfinished
 
+    refuse_json(as_json, dry_run=dry_run)
     if status:
         over = {"trials": trials, "storage": storage}
         with api.tuning(study, over, out, device, settings or [], plugin or [], True) as (found, _):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import BenchbedError
-from ..runtime.files import one_line
+from ..runtime.files import make_folder, one_line
 from ..runtime.folder import write_json
 from ..runtime.reading import sha256_of
 from ..space import Architecture
@@ -100,7 +100,7 @@ def score_file(file: Path, table: str, dataset: str | None, out: Path) -> Scored
             raise BenchbedError(f"{file}: {result.method}, seed {result.seed}: {error}") from None
     for record in records:
         with one_line(out / record.id, "make"):
-            (out / record.id).mkdir(parents=True, exist_ok=True)
+            make_folder(out / record.id)
         write_json(out / record.id / "config.json", record.config)
         record.write(out / record.id / "record.json")
     return Scored(records, ignored)

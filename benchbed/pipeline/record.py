@@ -22,7 +22,7 @@ UNKNOWN_SECONDS = "seconds_unknown"  # the note of one whose search's seconds no
 STAGES = ("search", "selection", "scoring")
 # What every configuration holds, with its type, and the sections that some hold.
 ALWAYS = {"space": str, "task": str, "protocol": str, "epochs": int, "searcher": dict, "selector": dict}
-OWN = ("space", "seed")  # what a record and its configuration both say
+OWN = ("space", "objective", "seed")  # what a record and its configuration both say
 NOT_ALWAYS = ("simulated_seconds", "datasets")  # left out of the file where there is none
 SOMETIMES = ("space_options", "task_options", "table", "scoring", "supernet", "cost")
 
@@ -202,6 +202,9 @@ class Record(BaseModel):
     def _of_its_configuration(self) -> "Record":
         inside: dict[str, Any] = {key: self.config[key] for key in OWN if key in self.config}
         inside |= {key: self.config[key]["name"] for key in ("searcher", "selector")}
+        is_given = self.objective == GIVEN
+        if is_given != (self.selector == GIVEN) or (is_given and GIVEN not in self.notes):
+            raise ValueError(f"it contradicts itself: objective {self.objective!r:.40}, selector {self.selector!r:.40}")
         for key, value in inside.items():
             if (own := getattr(self, key)) != value:
                 raise ValueError(f"it contradicts itself: {key} {own!r:.40}, in its config {value!r:.40}")
@@ -235,6 +238,15 @@ def checked(path: Path, raw: Mapping[str, Any]) -> Record:
             f"{path} is the record of another folder, {record.id}: left out, so that nothing counts twice"
         )
     return record
+
+
+def malformed(path: Path, raw: Mapping[str, Any]) -> None:
+    """Raises BenchbedError where something in the record is not of its type, and not where figures do not fit."""
+    try:
+        Record.model_validate(upgraded(path, raw))
+    except ValidationError as error:
+        if any(one["loc"] for one in error.errors()):
+            raise BenchbedError(f"{path} is damaged ({first_wrong(error)})") from None
 
 
 def first_wrong(error: ValidationError) -> str:

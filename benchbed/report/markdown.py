@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..runtime.files import one_line, own_tag, write_atomic
+from ..runtime.files import make_folder, one_line, own_tag, write_atomic
 from ..stats.interval import Interval, mean_interval
 
 K = TypeVar("K", bound=Hashable)
@@ -74,7 +74,7 @@ def without_nan(value: Any) -> Any:
 def write_files(place: Path, files: Mapping[str, str | bytes]) -> None:
     """Files by name into the folder, each whole or not at all. Raises BenchbedError where the system refuses."""
     with one_line(place, "make"):
-        place.mkdir(parents=True, exist_ok=True)
+        make_folder(place)
     tag = own_tag()  # shards of a sweep report at the same time
     for name, content in files.items():
         write_atomic(place / name, content.encode() if isinstance(content, str) else content, tag)

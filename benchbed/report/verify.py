@@ -16,7 +16,7 @@ from ..errors import BenchbedError, unknown
 from ..pipeline.budget import repeatable
 from ..pipeline.build import build_parts, check_config, run_id, search_id, space_of, task_of
 from ..pipeline.config import RunConfig
-from ..pipeline.record import GIVEN, RECORD_KEYS, checked, first_wrong, upgraded, upgraded_config
+from ..pipeline.record import GIVEN, RECORD_KEYS, Record, checked, first_wrong, malformed, upgraded, upgraded_config
 from ..pipeline.resolve import file_sha256
 from ..pipeline.run import in_json, what_came_out, what_was_run
 from ..pipeline.saved import refuse_another, saved_config, use_kept
@@ -110,6 +110,7 @@ def verified(
         raise BenchbedError("--skip search,selection,score leaves nothing to verify")
     path = _record_in(path)
     record = upgraded(path, read_json(path, NEEDED, REMADE))
+    malformed(path, record)  # before a name in it is followed, or a number told to torch
     if record.get("objective") == GIVEN:
         return _given(path, record, asked)
     search = path.resolve().parent.parent / "searches" / str(record["search"])
@@ -126,6 +127,8 @@ def verified(
     where = pick_device(device or ("cpu" if made_on == "cpu" else "cuda"))
     found = Verified(path, asked, elsewhere=_elsewhere(record, made_with(where)))
     found.notes += [f"{stage}, by --skip {stage}" for stage in STAGES if stage in skip]
+    if unknown_keys := sorted(record.keys() - Record.model_fields.keys()):
+        found.notes.append(f"{', '.join(unknown_keys)}, which no record of this benchbed has")
     with tempfile.TemporaryDirectory(prefix="benchbed-verify-") as scratch:
         _Again(found, record, config, task, where, Path(scratch), reporter or Reporter(quiet=True)).stages(
             asked, search

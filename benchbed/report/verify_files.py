@@ -15,8 +15,8 @@ NAMES_ONLY = ("origins", "data", "splits", "protocol", "processes")  # of a conf
 NEVER = (  # what `verify` says that it cannot verify, a line each
     "seconds and memory, which are of one machine at one time",
     "format, segments, versions, machine, commit, finished: when and on what it was computed, as the run wrote it down",
-    "config.origins, config.protocol, config.data, config.splits, and names of tables: where settings and data came "
-    "from; the settings and the data themselves are compared",
+    "config.origins, config.protocol, config.processes, config.data, config.splits, and names of tables: where "
+    "settings and data came from; the settings and the data themselves are compared",
     "the search's config.json beyond the search: how `select` would score",
     "a table's metadata beside its figures: names of seeds, sources, notes",
 )

@@ -22,6 +22,7 @@ from filelock import lock_descriptor
 
 from ..errors import BenchbedError
 from . import pulse
+from .reading import parse_json, read_bytes
 
 QUIET = 60.0  # seconds without renewal after which the lease of another machine has ended, where no lock says more
 RENEW = 10.0  # seconds between two renewals at least
@@ -209,6 +210,8 @@ class Lease:
 
     def check(self, file: Path) -> None:
         """Raises LostError where another process has taken the lease over; `file` is what was to be saved."""
+        if not self.path.parent.is_dir():
+            raise LostError(f"{file} is not saved: {self.path.parent} is gone; the same command begins it again")
         if not self.ours:
             raise LostError(
                 f"{file} is not saved: {self.path.parent} was taken over by {read_lease(self.path) or UNKNOWN}, which "
@@ -232,12 +235,12 @@ class Lease:
 def read_lease(path: Path) -> Owner | None:
     """Whose lease lies beside the lock file; None where there is none that can be read."""
     try:
-        with open(_mark(path), "rb") as file:
-            owner = Owner(**json.loads(file.read(LONGEST)))
-    except (OSError, ValueError, TypeError, RecursionError):
+        owner = Owner(**parse_json(read_bytes(_mark(path), LONGEST)))
+    except (BenchbedError, ValueError, TypeError):
         return None
     texts = owner._replace(process="")  # type: ignore[arg-type]
-    return owner if type(owner.process) is int and all(type(x) is str and x.isprintable() for x in texts) else None
+    is_process = type(owner.process) is int and 0 < owner.process < 2**31
+    return owner if is_process and all(type(x) is str and x.isprintable() for x in texts) else None
 
 
 def held(path: Path) -> Owner | None:

@@ -26,6 +26,9 @@ CODE = ("benchbed", "commit")  # may change anything; a commit with '+', of a ch
 SAME_RESULT = (*ENVIRONMENT, *CODE)
 
 
+MOST_THREADS = 4096  # of a record: it is told to torch, which takes any number
+
+
 class Segment(BaseModel):
     """A part of a stage that one process computed without a stop.
 
@@ -42,7 +45,7 @@ class Segment(BaseModel):
     start: int | None = Field(None, ge=0)
     stop: int | None = Field(None, ge=0)
     started: str | None = None
-    threads: int | None = None
+    threads: int | None = Field(None, ge=0, le=MOST_THREADS)
     torch: str | None = None
     processor: str | None = None
     capability: str | None = None

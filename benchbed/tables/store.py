@@ -21,7 +21,7 @@ import numpy as np
 
 from ..errors import BenchbedError, unknown
 from ..runtime.archives import array_header, damage, open_archive, read_array, read_json_array
-from ..runtime.files import atomic, one_line
+from ..runtime.files import atomic, make_folder, one_line
 from ..runtime.reading import opened, parse_json
 
 FORMAT = 1
@@ -111,7 +111,7 @@ def write(path: Path, meta: dict[str, Any], arrays: Mapping[str, Any], compresse
     """
     text = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
     with one_line(path.parent, "make"):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
     with atomic(path, tag=f".{os.getpid()}") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, array in {"meta": text, **arrays}.items():
             info = zipfile.ZipInfo(f"{name}.npy", _FIRST_DATE)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import BenchbedError, unknown
 from ..pipeline.many import make as make_run
-from ..runtime.files import one_line
+from ..runtime.files import make_folder, one_line
 from ..runtime.reading import LIMITS, parse_line, read_text
 from ..runtime.watch import Finish, watching
 from ..runtime.worker import Place
@@ -58,7 +58,7 @@ class Tracking:
     @contextmanager
     def __call__(self, folder: Path, config: Mapping[str, Any], search: Path | None) -> Iterator[Finish]:
         with one_line(folder, "make"):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
         with ExitStack() as stack:
             trackers = [kind(folder.name, folder, config) for kind in self._classes]
             for one in trackers:

@@ -15,7 +15,7 @@ from rich.console import Console
 from ..errors import BenchbedError
 from ..report.columns import Column, fitted, put
 from ..report.markdown import write_files
-from ..runtime.files import one_line, toml_text
+from ..runtime.files import make_folder, one_line, toml_text
 from ..runtime.reading import LIMITS, csv_cell, read_bytes
 from ..tables.figures import in_epochs
 from .options import OBJECTIVES
@@ -110,7 +110,7 @@ def in_json(study: Study, slots: Sequence[Slot]) -> dict[str, Any]:
 def claim(study: Study, out: Path) -> None:
     """Refuses, before any trial, a folder that cannot be written to or holds another study's `best.toml`."""
     with one_line(out, "write to"):
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         with tempfile.TemporaryFile(dir=out):
             pass
     best = out / "best.toml"

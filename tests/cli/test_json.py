@@ -78,3 +78,17 @@ def test_a_near_name_is_named(command: Command, words: tuple[str, ...], near: st
     assert outcome.status == 2
     assert outcome.err.count("\n") == 1
     assert near in outcome.err
+
+
+@pytest.mark.parametrize("flag", ["--dry-run", "--explain"])
+def test_where_there_is_no_result_there_is_no_json(command: Command, tmp_path: Path, flag: str) -> None:
+    outcome = command(*given(tmp_path, "--json", flag))
+    assert (outcome.status, outcome.out) == (2, "")
+    assert f"--json prints results, and {flag} has none" in outcome.err
+
+
+def test_a_number_that_float32_does_not_hold(command: Command, tmp_path: Path) -> None:
+    for value in ("1e39", "-1e308"):
+        outcome = command(*given(tmp_path, "--set", f"searcher.alpha_lr={value}"))
+        assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+        assert "a number of at most 1e+30 in size is needed" in outcome.err
