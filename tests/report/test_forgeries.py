@@ -37,7 +37,7 @@ UNVERIFIABLE = (
     (r"(seconds|peak_memory_bytes)\b", "seconds and memory"),
     (r"\b(segments|versions|machine|commit|finished)\b", "segments, versions, machine, commit, finished"),
     (r"^record: format$", "format, segments"),
-    (r"config[:.] ?(origins|data|splits|protocol|processes)\b", "config.origins, config.protocol, config.processes, config.data"),
+    (r"config[:.] ?(origins|data|splits|protocol|processes)\b", "config.origins, config.protocol, config.processes, "),
     (r"\btable\.name$|task_facts\.table$", "names of tables"),
     (r"^search's config: (table|scoring)\.", "the search's config.json beyond the search"),
     (r"^table: metadata (seeds|sources|notes)\b", "names of seeds, sources, notes"),
