@@ -69,7 +69,7 @@ def test_every_option_of_the_command_is_a_keyword_under_its_name() -> None:
     ):
         here = {*inspect.signature(function).parameters, *options.__annotations__}
         flags = {python.get(name, name) for name in inspect.signature(shell).parameters}
-        assert flags - here <= {"full_cost", "explain"}, function  # what these print is not for a program
+        assert flags - here <= {"full_cost", "explain", "as_json"}, function  # what these print is not for a program
 
 
 def test_results_are_read_back_and_a_second_call_makes_nothing_anew(tmp_path: Path) -> None:

@@ -32,9 +32,11 @@ ALLOWED = {
     "benchbed/runtime/worker.py": "a message of the process that began this one",
     "benchbed/runtime/executor.py": "a message of a process that this one began",
     "benchbed/runtime/on_ray.py": "messages of this sweep's own actors",
-    "benchbed/runtime/lock.py": "the few bytes of a lock's holder, cut to their length",
     "benchbed/tables/trials.py": "layouts that this process has written into its memory",
     "benchbed/tasks/photo_digits.py": "photographs that installed packages ship",
+    "benchbed/trackers/mlflow.py": "the picture that this process has drawn",
+    "benchbed/trackers/tensorboard.py": "the picture that this process has drawn",
+    "benchbed/trackers/wandb.py": "the picture that this process has drawn",
     "benchbed/tune/make.py": "trials.csv, which this call has just written",
     "benchbed/testing/tree.py": "bytes that the line before has made",
 }

@@ -23,7 +23,7 @@ def embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Table:
     """A table in the place of benchbed's own: test accuracies 0 to 99, one cell of 99.5."""
     test = np.arange(5**6, dtype=np.float64).reshape((5,) * 6) % 100
     test[CELL.choices] = 99.5
-    arrays = {"accuracy/digits_valid_1": test - 1, "accuracy/digits_test_1": test}
+    arrays = {"accuracy/digits_valid_1": np.maximum(test - 1, 0), "accuracy/digits_test_1": test}
     arrays["seeds/digits_test_1"] = test[..., None]
     meta = {
         "format": store.FORMAT,
@@ -107,7 +107,9 @@ def test_it_is_no_guess_for_the_benchmarks_own(embedded: Table) -> None:
 
 def test_it_is_listed_and_info_says_how_it_was_made(embedded: Table, command: Callable[..., Any]) -> None:
     assert "nb201-digits" in command("table", "list").out
-    shown = command("table", "info", "nb201-digits").out
+    done = command("table", "info", "nb201-digits")
+    assert done.status == 0, done.err
+    shown = done.out
     assert "recipe    epochs 1, channels 8" in shown
     assert "made with torch 2.13.0, commit abcdef0123, a chip" in shown
 

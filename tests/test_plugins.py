@@ -199,7 +199,8 @@ def test_one_owns_space_is_described(files: Path, command: Command) -> None:
     )
 
 
-def test_ones_own_plug_ins_are_listed(files: Path, command: Command) -> None:
+def test_ones_own_plug_ins_are_listed(files: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "250")  # so that no summary is broken
     plugins = [word for name in ("my_halves", "my_last", "my_layers") for word in ("--plugin", files / f"{name}.py")]
     lines = [" ".join(line.split()) for line in command("list", *plugins).out.splitlines()]
     for kind, name, text in (

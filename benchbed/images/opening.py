@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from ..errors import BenchbedError
-from ..runtime.reading import opened, reason
+from ..runtime.reading import opened
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # of `SUFFIXES`; no other decoder is begun
 PIXELS = 64_000_000  # of one image, decoded whole; ImageNet's largest has 20 million
@@ -33,5 +33,6 @@ def image_in(path: Path) -> Iterator[Image.Image]:
 
 def why_unread(error: Exception, file: Path) -> str:
     """Why an image cannot be read, in a few words without its name."""
-    said = reason(error).removeprefix(f"cannot read {file}: ")
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    said = lines[0].removeprefix(f"cannot read {file}: ")  # first: `reason` would cut a long name's end
     return said.replace(repr(str(file)), "the file")[:200]

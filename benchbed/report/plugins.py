@@ -51,7 +51,7 @@ def options_table(kind: str, name: str) -> None:
         others = ", ".join(f"{label} {value}" for label, value in option["presets"].items())
         for text in filter(None, (option["meaning"], others)):
             put(out, textwrap.wrap(text, out.width, initial_indent=INDENT, subsequent_indent=INDENT))
-    if not options:
+    if not any(option["default"] for option in options):
         put(out, [f"the {kind} has no options"])
     if kind in ("task", "space"):
         put(out, ["", inspect.getdoc(_maker(kind, name)) or ""])

@@ -62,7 +62,7 @@ def test_a_bad_shard(refused: Callable[..., str], study: Path, shard: str) -> No
 def test_a_null_character(refused: Callable[..., str], study: Path) -> None:
     study.write_text('out = "a\\u0000b"\n' + STUDY)
     line = refused("sweep", study, "--plan")
-    assert f"{study} has a text with a null character" in line
+    assert f"{study} cannot be read: it has a text with a null character" in line
 
 
 def test_an_empty_place(refused: Callable[..., str], study: Path) -> None:

@@ -176,7 +176,10 @@ def test_a_copy_leaves_open_what_the_user_must_fill_in(
     assert refusal.err.startswith("benchbed: task 'imagenet' needs its images, data=DIR: ")
 
 
-def test_explain_runs_nothing_and_list_names_every_protocol(command: Callable[..., Any], tmp_path: Path) -> None:
+def test_explain_runs_nothing_and_list_names_every_protocol(
+    command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "250")  # so that no line is broken
     out = command("run", "--searcher", "darts", "--selector", "magnitude", "--epochs", 3, "--explain").out
     lines = {line.split()[0]: " ".join(line.split()[1:]) for line in out.splitlines() if line.strip()}
     assert lines["epochs"] == "3 --epochs"

@@ -263,7 +263,7 @@ def test_the_terminal_shows_it(
     (file,) = tmp_path.glob("darts-*/config.json")
     assert json.loads(file.read_text())["table"]["name"] == "mine"
     grid = command("run", *flags, "--searcher", "darts", "--seeds", "0:2", "--out", tmp_path).out
-    assert "median regret" in grid
+    assert "regret: the median, in points" in grid
     assert "cifar10 in table mine" in grid
 
 

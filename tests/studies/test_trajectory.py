@@ -97,8 +97,8 @@ def test_the_page_pairs_the_change_by_seed() -> None:
     ]
     page = "\n".join(markdown(points, {0: [(1, 0.2), (5, 0.8)], 1: [(1, 0.2), (5, 0.4)]}, 0.75))
     assert "| magnitude | 65.00" in page
-    assert "| -9.00 (-10.00 to -8.00) |" in page
-    assert "| +1.00 (+0.00 to +2.00) |" in page
+    assert "| -9.00 (-21.71 to +3.71) |" in page  # of two values: 12.7062 times half their distance
+    assert "| +1.00 (-11.71 to +13.71) |" in page
     assert "1 of 2 searches: seed 0 at epoch 5" in page
     assert "unverified" in page
     assert [(c.name, [(x, i.mean) for x, i in c.points]) for c in curves(points)] == [

@@ -96,9 +96,15 @@ def test_tracking_changes_no_result(kept: Tracking, tmp_path: Path) -> None:
     )  # fmt: skip
 
 
-def test_a_failure_closes_the_tracker(kept: Tracking, tmp_path: Path) -> None:
-    with pytest.raises(BenchbedError, match="not finite"):
-        run(tmp_path, kept, "magnitude", searcher={"alpha_lr": 1e38})
+def test_a_failure_closes_the_tracker(kept: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchbed.pipeline import search
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise BenchbedError("it fails")
+
+    monkeypatch.setattr(search, "train_epoch", fails)
+    with pytest.raises(BenchbedError, match="it fails"):
+        run(tmp_path, kept, "magnitude")
     (file,) = tmp_path.glob("*.told")
     assert json.loads(file.read_text().splitlines()[-1]) == ["close"]
 
