@@ -72,21 +72,21 @@ def run(
     called as `build_parts` is.
     """
     loaded_commit()  # before the checkout can move
-    search = options.out / "searches" / search_id(config, task)
-    with options.tracked(options.out / run_id(config, task), config.model_dump(), search) as finish:
-        record = _run(config, task, options, set() if redone is None else redone, build)
+    space = space_of(config, task)  # refuses before anything is written, and so does the next line
+    check_cost(configured(config.cost, space, config.space), config.cost)
+    place, search = options.out / run_id(config, task), options.out / "searches" / search_id(config, task)
+    with options.tracked(place, config.model_dump(), search) as finish:
+        record = _run(config, task, options, place, search, set() if redone is None else redone, build)
         finish(record.dump())
     return record
 
 
 def _run(
-    config: RunConfig, task: Task, options: RunOptions, redone: set[Path], build: Callable[..., Parts]
-) -> Record:
-    space = space_of(config, task)  # refuses before anything is written, and so does the next line
-    check_cost(configured(config.cost, space, config.space), config.cost)
+    config: RunConfig, task: Task, options: RunOptions, folder_path: Path, search_path: Path, redone: set[Path],
+    build: Callable[..., Parts],
+) -> Record:  # fmt: skip
+    """The run in its folder and its search's."""
     reporter = options.reporter
-    folder_path = options.out / run_id(config, task)
-    search_path = options.out / "searches" / search_id(config, task)
     fresh_search = options.force and search_path not in redone
     redone.add(search_path)
     group = options.group

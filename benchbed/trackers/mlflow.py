@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from ..tracker import Tracker
-from .tracking import figures, needed, settings
+from .tracking import figures, library, settings
 
 EXPERIMENT = "benchbed"
 STORE = "mlflow.db"  # beside the folders of the runs
@@ -19,12 +19,9 @@ LONGEST = 500  # letters of a parameter, in every store of MLflow's
 class MLflow(Tracker):
     def __init__(self, run: str, folder: Path, config: Mapping[str, Any]) -> None:
         super().__init__(run, folder, config)
-        try:
-            from mlflow.tracking import MlflowClient
-        except ImportError:
-            raise needed("mlflow", "mlflow") from None
+        client = library("mlflow", "mlflow.tracking").MlflowClient
         store = f"sqlite:///{(folder.parent / STORE).absolute()}"
-        self._client = MlflowClient(os.environ.get("MLFLOW_TRACKING_URI", store))
+        self._client = client(os.environ.get("MLFLOW_TRACKING_URI", store))
         self._id = self._found() or self._made()
 
     def _experiment(self) -> str:

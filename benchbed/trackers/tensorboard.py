@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from ..tracker import Tracker
-from .tracking import figures, needed, settings
+from .tracking import figures, library, settings
 
 FOLDER = "tensorboard"  # beside the record
 
@@ -17,11 +17,7 @@ FOLDER = "tensorboard"  # beside the record
 class TensorBoard(Tracker):
     def __init__(self, run: str, folder: Path, config: Mapping[str, Any]) -> None:
         super().__init__(run, folder, config)
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            raise needed("tensorboard", "tensorboard") from None
-        self._writer = SummaryWriter(str(folder / FOLDER))
+        self._writer = library("tensorboard", "torch.utils.tensorboard").SummaryWriter(str(folder / FOLDER))
 
     def scalars(self, stage: str, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():

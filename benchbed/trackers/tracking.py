@@ -41,9 +41,12 @@ def load(name: str) -> type[Tracker]:
     return found
 
 
-def needed(library: str, name: str) -> BenchbedError:
-    """That a tracker's library is missing."""
-    return BenchbedError(f"tracker '{name}' needs {library}: pip install 'benchbed[{name}]'")
+def library(name: str, module: str) -> Any:
+    """The module that a tracker of ours needs. Raises BenchbedError with the command that installs it."""
+    try:
+        return import_module(module)
+    except ImportError:
+        raise BenchbedError(f"tracker '{name}' needs {name}: pip install 'benchbed[{name}]'") from None
 
 
 class Tracking:

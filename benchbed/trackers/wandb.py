@@ -9,16 +9,13 @@ from typing import Any
 from PIL import Image
 
 from ..tracker import Tracker
-from .tracking import figures, needed
+from .tracking import figures, library
 
 
 class WeightsAndBiases(Tracker):
     def __init__(self, run: str, folder: Path, config: Mapping[str, Any]) -> None:
         super().__init__(run, folder, config)
-        try:
-            import wandb
-        except ImportError:
-            raise needed("wandb", "wandb") from None
+        wandb = library("wandb", "wandb")
         self._image, self._decisions = wandb.Image, wandb.Table(columns=["step", "decision"])
         self._run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", "benchbed"), id=run.replace("+", "-").replace(":", "-"), name=run,

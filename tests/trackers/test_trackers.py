@@ -109,6 +109,14 @@ def test_a_failure_closes_the_tracker(kept: Tracking, tmp_path: Path, monkeypatc
     assert json.loads(file.read_text().splitlines()[-1]) == ["close"]
 
 
+def test_a_run_that_is_refused_is_told_to_nobody(kept: Tracking, tmp_path: Path) -> None:
+    (config,) = expand(RAW, ["darts"], ["magnitude"], [0])
+    refused = config.model_copy(update={"space_options": {"nonsense": 1}})
+    with pytest.raises(BenchbedError):
+        run_all([refused], RunOptions(tmp_path / "out", torch.device("cpu"), track=kept))
+    assert not (tmp_path / "out").exists()
+
+
 def test_names_that_are_none(command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BenchbedError, match=r"unknown tracker 'tensorbord'.*did you mean 'tensorboard'"):
         load("tensorbord")
