@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from benchbed.errors import BenchbedError
+from benchbed.pipeline.build import task_of
 from benchbed.pipeline.resolve import expand
+from benchbed.pipeline.run import run as run_one
 from benchbed.pipeline.run import run_all
 from benchbed.runtime.options import RunOptions
 from benchbed.tracker import Tracker
@@ -112,8 +114,8 @@ def test_a_failure_closes_the_tracker(kept: Tracking, tmp_path: Path, monkeypatc
 def test_a_run_that_is_refused_is_told_to_nobody(kept: Tracking, tmp_path: Path) -> None:
     (config,) = expand(RAW, ["darts"], ["magnitude"], [0])
     refused = config.model_copy(update={"space_options": {"nonsense": 1}})
-    with pytest.raises(BenchbedError):
-        run_all([refused], RunOptions(tmp_path / "out", torch.device("cpu"), track=kept))
+    with pytest.raises(BenchbedError, match="nonsense"):
+        run_one(refused, task_of(config), RunOptions(tmp_path / "out", torch.device("cpu"), track=kept))
     assert not (tmp_path / "out").exists()
 
 
