@@ -1,10 +1,12 @@
 """Reads latency files: the authors' YAML, our own measured JSON, a CSV of whole networks. Strict, and without torch."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import yaml
 
 from ..errors import BenchbedError, unknown
 from ..runtime.reading import LIMITS, parse_json
@@ -50,30 +52,39 @@ def check_time(path: Path, key: str, value: object) -> float:
 
 
 def _authors(path: Path, text: str) -> dict[str, float]:
-    """`KEY:` and under it, indented, count, mean and var: the whole of the published file's YAML."""
-    fields: dict[str, dict[str, str]] = {}
-    key = ""
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        if not line[0].isspace():
-            key = line.strip().removesuffix(":")
-            if not line.rstrip().endswith(":") or not key:
-                raise BenchbedError(f"latency table {path} line {number}: expected 'KEY:', got {line.strip()[:60]!r}")
-            if key in fields:
-                raise BenchbedError(f"latency table {path} line {number}: {key} stands there twice")
-            fields[key] = {}
-            continue
-        name, colon, value = (part.strip() for part in line.partition(":"))
-        if not key or not colon or name not in AUTHORS_FIELDS or name in fields[key]:
-            wanted = ", ".join(AUTHORS_FIELDS)
-            raise BenchbedError(
-                f"latency table {path} line {number}: expected one of {wanted} (times in ms), got {line.strip()[:60]!r}"
-            )
-        fields[key][name] = value
-    if not fields:
+    """`KEY:` and under it count, mean and var, of which mean is read: the published file's YAML."""
+    try:
+        tree = yaml.compose(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader))
+    except (yaml.YAMLError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise BenchbedError(f"latency table {path} is neither YAML nor JSON: {reason}") from None
+    if tree is None:
         raise BenchbedError(f"latency table {path} is empty")
-    return {key: check_time(path, key, _number(found.get("mean"))) for key, found in fields.items()}
+    times = {}
+    for key, node in _mapping(path, tree, "'KEY:' and its times").items():
+        fields = _mapping(path, node, f"'KEY:' and under it {', '.join(AUTHORS_FIELDS)}", AUTHORS_FIELDS)
+        mean = fields.get("mean")
+        times[key] = check_time(path, key, _number(mean.value if isinstance(mean, yaml.ScalarNode) else None))
+    return times
+
+
+def _mapping(path: Path, node: yaml.Node, wanted: str, names: Sequence[str] | None = None) -> dict[str, yaml.Node]:
+    """A node's values by name. Raises BenchbedError, with the line, for another node, another name or a repetition."""
+
+    def wrong(at: yaml.Node, what: str) -> BenchbedError:
+        return BenchbedError(f"latency table {path} line {at.start_mark.line + 1}: {what}")
+
+    if not isinstance(node, yaml.MappingNode):
+        raise wrong(node, f"expected {wanted}, got {str(node.value)[:60]!r}")
+    found: dict[str, yaml.Node] = {}
+    for name, value in node.value:
+        if not isinstance(name, yaml.ScalarNode) or (names is not None and name.value not in names):
+            accepted = ", ".join(names or ["KEY"])
+            raise wrong(name, f"expected one of {accepted} (times in ms), got {str(name.value)[:60]!r}")
+        if name.value in found:
+            raise wrong(name, f"{name.value} stands there twice")
+        found[name.value] = value
+    return found
 
 
 def _number(text: str | None) -> float | str | None:

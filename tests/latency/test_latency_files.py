@@ -137,7 +137,12 @@ def test_another_unit_space_or_format_is_refused(tmp_path, changed, text):
     [
         ("", "is empty"),
         ("a: 3\n", "line 1: expected 'KEY:'"),
-        ("  mean: 3\n", "line 1: expected one of count, mean, var"),
+        ("  mean: 3\n", "line 1: expected 'KEY:' and under it count, mean, var, got '3'"),
+        ("a: &a {mean: *a}\n", "a takes None"),
+        ("? [a, b]\n: {mean: 3}\n", "line 1: expected one of KEY"),
+        ("- a\n", "line 1: expected 'KEY:' and its times"),
+        ("a: {mean: 3\n", "is neither YAML nor JSON: .* line 2"),
+        ("[" * 100_000, "is neither YAML nor JSON"),
         ("a:\n  mean_s: 3\n", "line 2: expected one of count, mean, var"),
         ("a:\n  mean: 3\na:\n  mean: 3\n", "line 3: a stands there twice"),
         ("a:\n  count: 3\n", "a takes None"),
@@ -149,6 +154,14 @@ def test_a_file_that_is_neither_form_is_refused(tmp_path, text, message):
     file.write_text(text)
     with pytest.raises(BenchbedError, match=message):
         load_cost(str(file), CHAIN, "mbconv")
+
+
+def test_any_yaml_of_that_form_is_read(tmp_path):
+    """As other writers of YAML print the same mapping."""
+    plain, other = authors(tmp_path), tmp_path / "other.yaml"
+    lines = [f"'{key}': {{count: 1, mean: {mean}}}  # ms" for key, mean in read_entries(plain, "mbconv").times.items()]
+    other.write_text("---\n" + "\n".join(lines) + "\n")
+    assert read_entries(other, "mbconv").times == read_entries(plain, "mbconv").times
 
 
 def test_a_table_of_another_space_is_refused(tmp_path):
