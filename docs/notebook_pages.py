@@ -35,7 +35,7 @@ def _name(file: Path, cell: int, output: int) -> str:
 
 def _images(notebook: dict[str, Any]) -> Iterator[tuple[int, int, str, bytes]]:
     for number, cell in enumerate(notebook["cells"]):
-        for place, output in enumerate(_joined(cell.get("outputs", ()))):
+        for place, output in enumerate(joined(cell.get("outputs", ()))):
             data = output.get("data", {})
             if "image/svg+xml" in data:
                 yield number, place, "svg", _text(data["image/svg+xml"]).encode()
@@ -43,7 +43,7 @@ def _images(notebook: dict[str, Any]) -> Iterator[tuple[int, int, str, bytes]]:
                 yield number, place, "png", base64.b64decode(_text(data["image/png"]))
 
 
-def _joined(outputs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def joined(outputs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The outputs, with what was printed at once in one."""
     found: list[dict[str, Any]] = []
     for output in outputs:
@@ -64,7 +64,7 @@ def _page(file: Path) -> str:
             parts.append(text)
             continue
         parts.append(f"```python\n{text}\n```")
-        for place, output in enumerate(_joined(cell["outputs"])):
+        for place, output in enumerate(joined(cell["outputs"])):
             if (number, place) in images:
                 name = f"{_name(file, number, place)}.{images[number, place]}"
                 parts.append(f"![the output of the code above]({name})")

@@ -43,20 +43,28 @@ def options_table(kind: str, name: str) -> None:
     For a searcher also what they make of the supernet and its optimiser.
     """
     out = console()
-    put(out, [registry.find(kind, name).summary])
+    put(out, _wrapped(out, registry.find(kind, name).summary))
     options = options_in(kind, name)
     for option in options:
         bounds = f"   ({option['allowed']})" if option["allowed"] else ""
-        put(out, [f"{option['option']}{' = ' if option['default'] else ''}{option['default']}{bounds}"])
-        others = ", ".join(f"{label} {value}" for label, value in option["presets"].items())
+        head = f"{option['option']}{' = ' if option['default'] else ''}{option['default']}{bounds}"
+        put(out, _wrapped(out, head, later=2 * INDENT))
+        others = "; ".join(f"in {label}: {value}" for label, value in option["presets"].items())
         for text in filter(None, (option["meaning"], others)):
-            put(out, textwrap.wrap(text, out.width, initial_indent=INDENT, subsequent_indent=INDENT))
+            put(out, _wrapped(out, text, INDENT, INDENT))
     if not any(option["default"] for option in options):
         put(out, [f"the {kind} has no options"])
     if kind in ("task", "space"):
         put(out, ["", inspect.getdoc(_maker(kind, name)) or ""])
     if kind == "searcher":
         put(out, [f"epochs: {', '.join(f'{k} {v}' for k, v in _epochs(name).items())}"])
+
+
+def _wrapped(out: Console, text: str, first: str = "", later: str = "") -> list[str]:
+    """Lines of the terminal's width, every name whole."""
+    return textwrap.wrap(
+        text, out.width, initial_indent=first, subsequent_indent=later, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def options_in(kind: str, name: str) -> list[dict[str, Any]]:
@@ -72,11 +80,13 @@ def options_in(kind: str, name: str) -> list[dict[str, Any]]:
     sets = dict(getattr(found, "presets", {})) if kind == "selector" else {}
     by_protocol = {label: section_of(values, kind) for label, values in of.items()}
     section = f"searcher.modifiers.{name}" if kind == "modifier" else kind
-    options = _fields(section, found.Options, {**sets, **by_protocol})
+    named = {f"{section}.preset={label}": values for label, values in sets.items()}
+    by_protocol = {f"protocol {label}": values for label, values in by_protocol.items()}
+    options = _fields(section, found.Options, {**named, **by_protocol})
     if kind == "searcher":
         from ..objectives.supernet import SupernetOptions
 
-        supernets = {label: section_of(values, "supernet") for label, values in of.items()}
+        supernets = {f"protocol {label}": section_of(values, "supernet") for label, values in of.items()}
         options += _fields("supernet", SupernetOptions, {k: v for k, v in supernets.items() if v})
     return options
 
@@ -112,7 +122,7 @@ def _arguments(kind: str, name: str) -> list[dict[str, Any]]:
     if kind == "space":
         arguments = {p.name: p for p in inspect.signature(make).parameters.values() if p.name not in ("args", "kwargs")}
         of = {"space": answers("space", name)}
-        presets = {p: section_of(values_of(load(p), of), "space_options") for p in (SMALL, GENERIC)}
+        presets = {f"protocol {p}": section_of(values_of(load(p), of), "space_options") for p in (SMALL, GENERIC)}
         flags = {key: f"space_options.{key}" for key in arguments}
     else:
         arguments, presets = dict(options_of(make)), {}
@@ -128,5 +138,10 @@ def _arguments(kind: str, name: str) -> list[dict[str, Any]]:
 
 
 def _option(name: str, default: object, allows: str, meaning: str, presets: Mapping[str, object]) -> dict[str, Any]:
-    others = {label: str(value) for label, value in presets.items() if str(value) != str(default)}
-    return {"option": name, "default": str(default), "allowed": allows, "meaning": meaning, "presets": others}
+    others = {label: _written(value) for label, value in presets.items() if _written(value) != _written(default)}
+    return {"option": name, "default": _written(default), "allowed": allows, "meaning": meaning, "presets": others}
+
+
+def _written(value: object) -> str:
+    """As a configuration has it, and as `allowed` names it."""
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)

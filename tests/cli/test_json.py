@@ -42,7 +42,7 @@ def test_lists_tables_and_figures(command: Command) -> None:
     assert {"kind": "searcher", "name": "darts"} in [{k: p[k] for k in ("kind", "name")} for p in plugins]
     options = {o["option"]: o for o in value(command("list", "searcher", "darts", "--json"))}
     assert options["searcher.order"]["allowed"] == "1, 2"
-    assert options["searcher.alpha_lr"]["presets"]["table"] == "0.05"
+    assert options["searcher.alpha_lr"]["presets"]["protocol table"] == "0.05"
     assert {p["protocol"] for p in value(command("list", "protocols", "--json"))} >= {"table", "darts-pt-nb201"}
     assert "nb201-digits" in {t["name"] for t in value(command("table", "list", "--json"))}
 
