@@ -58,7 +58,7 @@ def _longest_word(k: int, rows: Sequence[Sequence[str]]) -> int:
 
 def _row(columns: Sequence[Column], row: Sequence[str], shown: Sequence[int], wide: dict[int, int]) -> list[str]:
     """The lines of one row: one, or as many as its longest broken text has."""
-    parts = {k: _broken(row[k], wide[k]) if columns[k].wraps else [row[k]] for k in shown}
+    parts = {k: wrapped(row[k], wide[k]) if columns[k].wraps else [row[k]] for k in shown}
     lines = []
     for number in range(max(map(len, parts.values()), default=0)):
         cells = []
@@ -70,9 +70,15 @@ def _row(columns: Sequence[Column], row: Sequence[str], shown: Sequence[int], wi
     return lines
 
 
-def _broken(text: str, width: int) -> list[str]:
-    """At spaces alone: a path, a command or an architecture stays whole, and may be longer."""
-    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
+def wrapped(text: str, width: int, first: str = "", later: str = "") -> list[str]:
+    """Its lines, broken at spaces alone: a path, a command or an architecture stays whole, and may be longer.
+
+    first, later: what stands before the first line and before the others.
+    """
+    found = textwrap.wrap(
+        text, width, initial_indent=first, subsequent_indent=later, break_long_words=False, break_on_hyphens=False
+    )
+    return found or [""]
 
 
 def labelled(pairs: Iterable[tuple[str, str]], width: int) -> list[str]:

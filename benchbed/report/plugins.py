@@ -1,7 +1,6 @@
 """`list`: what there is, and what can be set on it."""
 
 import inspect
-import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,7 +11,7 @@ from .. import registry
 from ..pipeline.protocol import GENERIC, PRESETS, SMALL, answers, section_of, values_of
 from ..protocols.load import load
 from ..typed import allowed
-from .columns import Column, fitted, put
+from .columns import Column, fitted, put, wrapped
 
 INDENT = "    "
 
@@ -43,28 +42,21 @@ def options_table(kind: str, name: str) -> None:
     For a searcher also what they make of the supernet and its optimiser.
     """
     out = console()
-    put(out, _wrapped(out, registry.find(kind, name).summary))
+    put(out, wrapped(registry.find(kind, name).summary, out.width))
     options = options_in(kind, name)
     for option in options:
         bounds = f"   ({option['allowed']})" if option["allowed"] else ""
         head = f"{option['option']}{' = ' if option['default'] else ''}{option['default']}{bounds}"
-        put(out, _wrapped(out, head, later=2 * INDENT))
+        put(out, wrapped(head, out.width, later=2 * INDENT))
         others = "; ".join(f"in {label}: {value}" for label, value in option["presets"].items())
         for text in filter(None, (option["meaning"], others)):
-            put(out, _wrapped(out, text, INDENT, INDENT))
+            put(out, wrapped(text, out.width, INDENT, INDENT))
     if not any(option["default"] for option in options):
         put(out, [f"the {kind} has no options"])
     if kind in ("task", "space"):
         put(out, ["", inspect.getdoc(_maker(kind, name)) or ""])
     if kind == "searcher":
         put(out, [f"epochs: {', '.join(f'{k} {v}' for k, v in _epochs(name).items())}"])
-
-
-def _wrapped(out: Console, text: str, first: str = "", later: str = "") -> list[str]:
-    """Lines of the terminal's width, every name whole."""
-    return textwrap.wrap(
-        text, out.width, initial_indent=first, subsequent_indent=later, break_long_words=False, break_on_hyphens=False
-    )
 
 
 def options_in(kind: str, name: str) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from ..runtime.typed_command import typed_command
 from ..space import Space
 from ..stats.interval import mean_interval
 from ..tables.figures import in_epochs
-from .columns import Column, fitted, labelled, put
+from .columns import Column, fitted, labelled, put, wrapped
 from .draw import text_drawing
 from .tables import number
 
@@ -162,7 +162,7 @@ def grid_summary(records: Sequence[Record], console: Console, full: Mapping[str,
             *(f"{f.hours:.1f}" if name == searcher else "" for name, f in full.items()),
         ])  # fmt: skip
     title = f"test accuracy in percent, {how}" + ("; regret: the median, in points" if by_table else "")
-    put(console, [title, "", *fitted(columns, rows, console.width)])
+    put(console, [*wrapped(title, console.width), "", *fitted(columns, rows, console.width)])
     if simulated := dict.fromkeys(r.searcher for r in records if r.simulated_seconds is not None):
         console.print(f"search s of {', '.join(simulated)}: the table's seconds of the trainings that it bought")
     for found in full.values():
