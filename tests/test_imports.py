@@ -209,6 +209,12 @@ def test_locks_are_made_in_one_place():
 LOOKUPS = """
 import sys
 sys.modules["fcntl"] = sys.modules["resource"] = None  # as on Windows
+import os, pathlib, sysconfig, numpy, typer, rich.console, signal, select, pydantic, platformdirs
+sysconfig.get_config_vars()
+for module, lacks in ((os, "pread sysconf sched_getaffinity getppid fork"), (signal, "SIGKILL"), (select, "poll")):
+    for name in lacks.split():
+        delattr(module, name)
+sys.platform = "win32"
 cell = "|none~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|nor_conv_1x1~2|"
 sys.argv = ["benchbed", "query", "nb201-digits", "--arch", cell, "--dataset", "digits", "--split", "test"]
 sys.argv += ["--epochs", "1"]
@@ -217,9 +223,25 @@ from benchbed.tables import Table, whois
 from benchbed.cli.main import main
 main()
 """
+REFUSED = """
+import os, torch
+from benchbed.errors import BenchbedError
+os.name = "nt"
+try:
+    from benchbed.runtime import machine
+except BenchbedError as error:
+    print(error)
+"""
 
 
 def test_a_lookup_needs_nothing_that_windows_lacks():
     done = subprocess.run([sys.executable, "-c", LOOKUPS], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     assert done.stdout.startswith("60.1650 %  digits test accuracy after 1 epoch, mean (2 seeds)\n")
+
+
+def test_a_run_is_refused_on_windows_in_one_line():
+    done = subprocess.run([sys.executable, "-c", REFUSED], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert done.stdout.startswith("runs need Linux or macOS")
+    assert done.stdout.count("\n") == 1

@@ -103,7 +103,8 @@ def answer(path: Path, content: bytes, sha256: str) -> bytes:
 
 def _limit(size: int) -> None:
     """Holds this process to what a checkpoint of so many bytes may take, where the system can."""
-    if (now := address_space()) is None:
+    now = address_space()
+    if sys.platform == "win32" or now is None:
         return
     import resource
 

@@ -1,6 +1,5 @@
 """The commands about latency tables: `latency show` and `latency measure`."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,13 +70,14 @@ def measure(
     """Measure every operation of every position on this machine. The same command again goes on where it stopped."""
     from ..latency.measure import Recipe
     from ..latency.measure import measure as make
+    from ..runtime.cores import usable_cores
     from ..runtime.machine import pick_device
     from ..runtime.progress import Reporter
 
     if out.suffix != ".json":
         raise BenchbedError(f"--out {out}: expected a file that ends in .json, by which a latency table is recognised")
     where, options = _space(space, settings, images, classes)
-    if threads > (cores := len(os.sched_getaffinity(0))):
+    if threads > (cores := usable_cores()):
         raise BenchbedError(f"--threads {threads}: this machine has {cores} cores, and more threads only wait")
     recipe = Recipe(pick_device(device), batch, threads, repeats)
     with Reporter(quiet) as reporter:

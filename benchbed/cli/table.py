@@ -1,6 +1,5 @@
 """The commands about tables: `table list`, `info`, `import`, `fetch`, `export`, and `query`."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -131,12 +130,13 @@ def build(
     """Make a table of your own: train every distinct architecture on a task. The same command again goes on."""
     from ..builder.build import build as make
     from ..builder.spec import spec_of
+    from ..runtime.cores import usable_cores
     from ..runtime.progress import Reporter
     from ..runtime.workers import pool_of
     from ..tables import Table
 
     if workers is None and executor == "local":
-        workers = len(os.sched_getaffinity(0))
+        workers = usable_cores()
     pool = pool_of(workers, shard, executor, address, retries=5)
     spec = spec_of(locals(), settings or [], plugin or [])
     with Reporter(quiet) as reporter:

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import BenchbedError
+from ..runtime.cores import usable_cores
 from ..task import Reading, StoredSplit
 from .opening import image_in, why_unread
 from .photographs import augmented, central, normalised, pixels
@@ -23,8 +24,7 @@ Decoded = np.ndarray | str  # uint8 (side, side, 3), or why there is none
 @cache
 def _pool() -> ThreadPoolExecutor:
     """One for all splits of this process: its share of the machine's processors."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return ThreadPoolExecutor(max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))), "decode")
+    return ThreadPoolExecutor(max(1, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))), "decode")
 
 
 class JpegSplit(StoredSplit):

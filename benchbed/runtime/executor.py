@@ -219,6 +219,8 @@ def check_machine(needs: Needs, workers: int) -> None:
             f"this machine has {gpus}: {at_most}"
         )
     if needs.memory_gb is not None:
+        if sys.platform == "win32":
+            raise AssertionError("runs are refused there: see `machine`")
         here = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
         if needs.memory_gb * workers > here:
             fitting = int(here / needs.memory_gb)

@@ -32,6 +32,8 @@ def tie(parent: int) -> None:
 
 def watch(worker: int) -> None:
     """Kills the worker, whose child this is, once nobody holds the other end of stdin and it does not end itself."""
+    if sys.platform == "win32":
+        raise AssertionError("runs are refused there: see `machine`")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pipe = select.poll()
     pipe.register(0, 0)  # nothing is read: a broken pipe alone is an event

@@ -3,7 +3,6 @@
 import ctypes
 import os
 import platform
-import resource
 import subprocess
 import sys
 import time
@@ -18,6 +17,11 @@ import torch
 
 from .. import __version__
 from ..errors import BenchbedError
+
+if os.name == "nt":
+    raise BenchbedError(
+        "runs need Linux or macOS (on Windows: its Linux subsystem); what only looks things up in tables works here"
+    )
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # mallopt's names, of glibc's malloc.h
 LARGEST_KEPT = 32 * 2**20  # bytes: the most that glibc takes for M_MMAP_THRESHOLD on 64 bits
@@ -89,6 +93,10 @@ def peak_memory(device: torch.device) -> int:
     """Bytes: the accelerator's peak allocation, else the process's peak resident set."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        raise AssertionError("this module is refused there")
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

@@ -79,7 +79,7 @@ def torch_value(file: Any, memory: int, admitted: Sequence[Any] = ()) -> Any:
 def bounded_memory(more: int) -> Iterator[None]:
     """Holds this process to `more` bytes beyond what it has, where the system can: beyond, MemoryError is raised."""
     now = address_space()
-    if now is None:
+    if sys.platform == "win32" or now is None:
         yield
         return
     import resource
@@ -120,8 +120,10 @@ class Unpacked(io.RawIOBase):
 
 def address_space() -> int | None:
     """Bytes of this process's address space; None where the system does not tell, or could not bound it."""
+    if sys.platform == "win32":
+        return None
     try:
-        import resource  # noqa: F401  not on Windows
+        import resource  # noqa: F401  a Python may be built without it
 
         with open("/proc/self/statm") as file:
             return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")

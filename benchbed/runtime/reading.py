@@ -14,6 +14,7 @@ import json
 import os
 import re
 import stat
+import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BenchbedError
+
+# Without the first a pipe's name would wait for a writer; without the last Windows changes line ends.
+_FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True)
@@ -79,9 +83,18 @@ def opened(path: Path, most: int | None = None, what: str = "") -> Iterator[io.B
             raise BenchbedError(f"cannot read {what}{path}: {reason(error)}") from None
 
 
+def read_at(path: Path, file: io.BufferedReader, count: int, first: int) -> bytes:
+    """`count` bytes from byte `first` of the file that is open, or those up to its end; threads may read at once."""
+    if sys.platform == "win32":  # no pread there, and no open file is replaced
+        with open(path, "rb") as again:
+            again.seek(first)
+            return again.read(count)
+    return os.pread(file.fileno(), count, first)
+
+
 def _descriptor(path: Path) -> int:
     _refuse_other(os.stat(path).st_mode)
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    descriptor = os.open(path, os.O_RDONLY | _FLAGS)
     try:
         _refuse_other(os.fstat(descriptor).st_mode)  # another thing may have taken the name since
     except BaseException:

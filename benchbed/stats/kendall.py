@@ -6,7 +6,6 @@ Sorted by x and by y, they fall into blocks; the discordant pairs of two items t
 blocks alone, those of the others block by block, each for many resamples by one product of matrices.
 """
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -15,6 +14,8 @@ import numpy as np
 import scipy
 from jaxtyping import Float32, Float64, Int, Num
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from ..runtime.cores import usable_cores
 
 BLOCK = 128  # items
 AT_ONCE = 125  # resamples in one piece of work
@@ -45,7 +46,7 @@ def kendall_of_resamples(
         counts = np.stack([np.bincount(row, minlength=len(x)) for row in some])
         return _taus(plan, np.ascontiguousarray(counts.astype(np.float32).T[places]))
 
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(cores) as threads:
         return np.concatenate(list(threads.map(work, pieces)))
 

@@ -22,7 +22,7 @@ import numpy as np
 from ..errors import BenchbedError, unknown
 from ..runtime.archives import array_header, damage, open_archive, read_array, read_json_array
 from ..runtime.files import atomic, make_folder, one_line
-from ..runtime.reading import opened, parse_json
+from ..runtime.reading import opened, parse_json, read_at
 
 FORMAT = 1
 EMBEDDED = Path(__file__).with_name("embedded")  # tables that come with benchbed
@@ -196,7 +196,7 @@ class Arrays:
             begin, kind, length = self._parts.get(name) or self._find(name)
             if first < 0 or first + count > length:
                 raise ValueError(f"{name} ends at {length:,}")
-            data = os.pread(self._fileno, count * kind.itemsize, begin + first * kind.itemsize)
+            data = read_at(self.path, self._file, count * kind.itemsize, begin + first * kind.itemsize)
             return np.frombuffer(data, dtype=kind)  # raises where bytes are missing in the middle of an entry
 
     def streamed(self, name: str) -> Streamed:
@@ -210,10 +210,6 @@ class Arrays:
 
         return Streamed(kind.str, (length,), blocks)
 
-    @property
-    def _fileno(self) -> int:
-        return self._file.fileno()
-
     def _find(self, name: str) -> tuple[int, np.dtype, int]:
         """Where a stored member's array begins in the file: behind the zip's local header and numpy's."""
         info = self._archive.getinfo(f"{name}.npy")
@@ -224,7 +220,7 @@ class Arrays:
             inner = member.tell()
         if inner + size != info.file_size:
             raise ValueError(f"{name} has {info.file_size - inner:,} bytes where its header says {size:,}")
-        local = os.pread(self._fileno, 30, info.header_offset)
+        local = read_at(self.path, self._file, 30, info.header_offset)
         names = int.from_bytes(local[26:28], "little") + int.from_bytes(local[28:30], "little")
         self._parts[name] = found = (info.header_offset + 30 + names + inner, kind, math.prod(shape))
         return found

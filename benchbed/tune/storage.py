@@ -123,6 +123,11 @@ def _journal(file: Path) -> BaseStorage:
         raise BenchbedError(f"{file} is no journal of a study, or damaged ({error}): move it away") from None
 
 
+def _byte(handle: int, place: int) -> bytes:
+    os.lseek(handle, place, os.SEEK_SET)
+    return os.read(handle, 1)
+
+
 class FileLock(BaseJournalFileLock):
     """The lock on a journal while a line is appended: the system's own on the file, so no death leaves it locked.
 
@@ -139,7 +144,7 @@ class FileLock(BaseJournalFileLock):
         try:
             lock(handle)
             end = size = os.fstat(handle).st_size
-            while end and os.pread(handle, 1, end - 1) != b"\n":
+            while end and _byte(handle, end - 1) != b"\n":
                 end -= 1
             if end < size:
                 os.ftruncate(handle, end)
