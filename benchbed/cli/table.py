@@ -1,4 +1,4 @@
-"""The commands about tables: `table list`, `info`, `import`, `fetch`, `export`, and `query`."""
+"""The commands about tables: `table list`, `info`, `browse`, `import`, `fetch`, `export`, ..., and `query`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..space import Architecture
     from ..tables import Table
 
-table_app = typer.Typer(no_args_is_help=True, help="Benchmark tables: import, fetch, list, show, export.")
+table_app = typer.Typer(no_args_is_help=True, help="Benchmark tables: import, fetch, list, show, browse, export.")
 
 Name = Annotated[str, typer.Argument(help="an imported table's name, or an .npz file")]
 Force = Annotated[bool, typer.Option("--force", help="replace what is there")]
@@ -51,6 +51,23 @@ def info(name: Name, plugin: Plugins = None, as_json: Json = False) -> None:
 
     table = Table.open(name)
     print_json(facts(table)) if as_json else print(text(table))
+
+
+@table_app.command()
+def browse(
+    name: Name,
+    out: Annotated[Path | None, typer.Option(help="the page to write  [default: NAME.html in this folder]")] = None,
+    plugin: Plugins = None,
+    force: Force = False,
+) -> None:
+    """Write an offline page on which a table's cells are searched, plotted, drawn and compared."""
+    from ..report.browse import write_page
+    from ..tables.trusted import trusted
+
+    table = trusted(name)
+    out = Path(f"{table.name}.html") if out is None else out
+    size = write_page(table, out, force)
+    print(f"{out.absolute()}: {size / 1e6:.1f} MB, opens in a browser without a network")
 
 
 @table_app.command("import")

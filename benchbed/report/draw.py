@@ -129,29 +129,35 @@ def _picture(space: Space, arch: Architecture) -> "Figure":
     return _figure(cells, colours_of(space))
 
 
-def _cells(space: Space, arch: Architecture) -> list[Cell] | None:
-    """The graph of the architecture, or one a group, or None where the positions are no graph."""
-    words = space.describe_choices(arch)
+class Graph(NamedTuple):
+    """A cell of a space before any operation is chosen: nodes from left to right, an edge a position."""
+
+    nodes: list[str]
+    edges: list[tuple[int, int, int]]  # (position, source, target): the place in `space.positions`, columns of nodes
+    title: str = ""
+    inputs: int = 1  # as of `Cell`
+
+
+def graphs(space: Space) -> list[Graph] | None:
+    """The graph of the space's architectures, or one a group, or None where the positions are no graph."""
     groups = list(dict.fromkeys(position.group for position in space.positions))
-    if groups == [""]:
-        cell = _cell(words)
-        return None if cell is None else [cell]
     found = []
     for group in groups:
-        members = [w for w, position in zip(words, space.positions, strict=True) if position.group == group]
-        cell = _cell([(name.removeprefix(f"{group}:"), operation) for name, operation in members])
-        if not group or cell is None:
+        members = [i for i, position in enumerate(space.positions) if position.group == group]
+        names = [space.positions[i].name for i in members]
+        graph = _graph([name.removeprefix(f"{group}:") if group else name for name in names])
+        if graph is None or (not group and len(groups) > 1):
             return None
-        kept = [edge for edge in cell.edges if edge.operation != "dropped"]
-        targets = {edge.target for edge in cell.edges}
-        inputs = next(i for i in range(len(cell.nodes)) if i in targets)
-        found.append(cell._replace(edges=kept, title=group, inputs=inputs))
+        edges = [(i, source, target) for i, (_, source, target) in zip(members, graph.edges, strict=True)]
+        targets = {target for _, _, target in edges}
+        inputs = next(i for i in range(len(graph.nodes)) if i in targets) if group else 1
+        found.append(Graph(graph.nodes, edges, group, inputs))
     return found
 
 
-def _cell(words: list[tuple[str, str]]) -> Cell | None:
-    """The graph of (edge `a->b`, operation) pairs, or None where they are none."""
-    pairs = [re.fullmatch(r"(\w+)->(\w+)", name) for name, _ in words]
+def _graph(names: list[str]) -> Graph | None:
+    """The graph of edges `a->b`, or None where they are none."""
+    pairs = [re.fullmatch(r"(\w+)->(\w+)", name) for name in names]
     if not pairs or not all(pairs):
         return None
     ends = [(p[1], p[2]) for p in pairs if p]
@@ -161,8 +167,21 @@ def _cell(words: list[tuple[str, str]]) -> Cell | None:
     column = {name: i for i, name in enumerate(nodes)}
     if len(set(ends)) < len(ends) or any(column[a] >= column[b] for a, b in ends):
         return None
-    edges = [Edge(column[a], column[b], operation) for (a, b), (_, operation) in zip(ends, words, strict=True)]
-    return Cell(nodes, edges)
+    return Graph(nodes, [(i, column[a], column[b]) for i, (a, b) in enumerate(ends)])
+
+
+def _cells(space: Space, arch: Architecture) -> list[Cell] | None:
+    """The graphs with the architecture's operations; of groups, which have many edges, without what is dropped."""
+    found = graphs(space)
+    if found is None:
+        return None
+    words = [operation for _, operation in space.describe_choices(arch)]
+    cells = []
+    for graph in found:
+        edges = [Edge(source, target, words[i]) for i, source, target in graph.edges]
+        kept = [edge for edge in edges if not graph.title or edge.operation != "dropped"]
+        cells.append(Cell(graph.nodes, kept, graph.title, graph.inputs))
+    return cells
 
 
 def _listing(space: Space, arch: Architecture) -> str:

@@ -11,13 +11,20 @@ import re
 
 from ..errors import BenchbedError
 from ..space import Space
-from ..spaces.nb201.space import NB201
+from ..spaces.nb201.space import EDGES, NB201, OPERATIONS
 
 KEYS = ("arch", "arch_str", "net_str", "net")  # names of a file's column of architectures; the first there is counts
 NASLIB = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3")
 _BY_SOURCE = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))  # (source, target)
 _NUMBERS = re.compile(r"\s*[\[(]\s*\d(\s*,\s*\d){5}\s*[\])]\s*")
 _LONGEST = 1000  # characters
+
+
+def numbered(space: Space) -> list[tuple[str, list[int], list[int]]]:
+    """Notations of one number a position: (name, positions in its order, operations in the order of its numbers)."""
+    if not isinstance(space, NB201):
+        return []
+    return [("NASLib", [EDGES.index(edge) for edge in _BY_SOURCE], [OPERATIONS.index(name) for name in NASLIB])]
 
 
 def native(text: str, space: Space) -> str:

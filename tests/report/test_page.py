@@ -12,6 +12,8 @@ import pytest
 from benchbed.report.page import inline
 from benchbed.report.write import Report
 
+from ..devtools import chromium
+
 SECONDS = 180  # of a loaded machine
 
 
@@ -50,20 +52,9 @@ class Opened(HTMLParser):
 
 def browse(page: Path, scratch: Path) -> tuple[str, list[str]]:
     """(the document as the browser has it after loading, the addresses that the page itself asked for)."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("needs Chromium (Debian: apt install chromium)")
-    log = scratch / "net.json"
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-             "--host-resolver-rules=MAP * ~NOTFOUND", f"--log-net-log={log}", f"--user-data-dir={scratch / 'profile'}",
-             "--dump-dom", page.as_uri()]  # fmt: skip
-    done = subprocess.run([browser, *flags], capture_output=True, text=True, timeout=SECONDS)
-    assert done.returncode == 0, done.stderr[-500:]
-    told = json.loads(log.read_text())
-    begun = told["constants"]["logEventTypes"]["URL_REQUEST_START_JOB"]
-    asked = [e["params"] for e in told["events"] if e["type"] == begun and "url" in e.get("params", {})]
-    # what the browser does of its own accord, such as asking for updates, has no page as its initiator
-    return done.stdout, [p["url"] for p in asked if p.get("initiator") != "not an origin"]
+    with chromium(scratch) as browser:
+        opened = browser.open(page.as_uri())
+        return opened.ask("document.documentElement.outerHTML"), opened.asked
 
 
 def test_a_browser_finds_tables_and_figures_and_asks_for_nothing(written: Path, tmp_path: Path) -> None:
