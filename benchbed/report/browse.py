@@ -77,10 +77,12 @@ def page(table: Table) -> str:
 def payload(table: Table) -> dict[str, Any]:
     """All that the page's scripts know. Rows are the architectures with a figure, by the official index if there is."""
     figures = shown(table)
-    if not figures:
-        raise BenchbedError(f"table {table.name} holds no figure that a page could show")
-    there: np.ndarray = np.isfinite(np.stack([one.values.reshape(-1) for one in figures])).any(axis=0)
-    if (count := int(there.sum())) > MOST:
+    there = np.zeros(len(table.places), dtype=bool)
+    for one in figures:
+        there |= np.isfinite(one.values.reshape(-1))
+    if not (count := int(there.sum())):
+        raise BenchbedError(f"table {table.name} has no value of any architecture, so there is nothing to browse")
+    if count > MOST:
         raise BenchbedError(f"table {table.name} has figures of {count:,} architectures: a page holds at most {MOST:,}")
     order = np.arange(there.size) if table.order is None else table.order
     rows = order[there[order]].astype(np.intp)

@@ -202,6 +202,14 @@ def test_too_many_architectures_are_refused_in_one_line(digits: Table, monkeypat
         page(digits)
 
 
+def test_a_table_without_a_value_is_refused_in_one_line(digits: Table) -> None:
+    bare = Table("bare", {**digits.meta, "figures": [], "seeds": {}}, {"further/x": np.full((5,) * 6, np.nan)})
+    with pytest.raises(BenchbedError, match="table bare has no value of any architecture"):
+        page(bare)
+    only = Table("only", bare.meta, {"further/x": np.arange(15_625.0).reshape((5,) * 6)})
+    assert payload(only)["start"] == {"x": None, "y": "further/x"}
+
+
 def test_the_command_writes_a_page_and_replaces_only_pages(
     command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const PITCH = 98,
-  SIDE = 26,
+  SIDE = 36,
   RISE = 66; // between nodes, beside them, and how far an edge of span 2 bows
 
 function drawingOf(row) {
@@ -46,7 +46,7 @@ function graphDrawing(graph, choices) {
   if (graph.title) made.append(svg("text", { x: 6, y: 12, class: "role start" }, `${graph.title} cell`));
   else {
     made.append(svg("text", { x: x(0), y: up + 24, class: "role" }, "input"));
-    made.append(svg("text", { x: x(graph.nodes.length - 1), y: up + 24, class: "role" }, "output"));
+    made.append(svg("text", { x: x(graph.nodes.length - 1) + 16, y: up + 24, class: "role" }, "output"));
   }
   return made;
 }

@@ -52,9 +52,14 @@ function drawList() {
   byId("heads").replaceChildren(
     element("span", { class: "place" }, "place"),
     element("span", { class: "glyph" }, "cell"),
-    ...heads.map((figure) => element("span", { title: figure.label }, figure.label)),
+    ...heads.map((figure) => element("span", { title: figure.label }, breakable(figure.label))),
   );
   list.show(rows, view());
+}
+
+// A long name may break behind its parts.
+function breakable(name) {
+  return name.replace(/[_@]/g, "$&\u200b");
 }
 
 function say() {
@@ -99,7 +104,7 @@ function change(changes) {
   const keys = new Set(Object.keys(changes));
   const touches = (...names) => names.some((name) => keys.has(name));
   const matches = touches("x", "y", "text", "pattern", "ranges", "frontOnly", "better");
-  if (touches("text", "pattern", "ranges", "frontOnly", "better")) drawControls();
+  drawControls();
   draw({
     matches,
     plot: true,
@@ -143,7 +148,8 @@ function activate(row) {
 // The list keeps its place: only its marks change.
 function setPins(pins, active) {
   Object.assign(STATE, { pins, active });
-  draw({ matches: false, plot: true, list: false, pinned: true });
+  draw({ matches: false, plot: false, list: false, pinned: true });
+  plot.pin(pins);
   list.view = view();
   list.draw();
 }

@@ -1,6 +1,7 @@
 // The pinned cells: drawn, with every figure and its rank side by side; the active one's equals and neighbours.
 
 const MOST_PINS = 4;
+const FIRST_SAMES = 40; // of a hundred equal cells few are looked at
 
 // do: {activate(row), unpin(row), walk(row), pin(row)}, what a click on something leads to.
 function drawPinned(view, act) {
@@ -166,10 +167,15 @@ function drawSames(view, act) {
   byId("sames-title").textContent = sames.length
     ? `${plural(sames.length, "other cell")} of the same function`
     : "No other cell of the same function";
-  byId("sames").replaceChildren(
-    ...sames.slice(0, 200).map((row) => nearLine(row, glyphOf(row), values[row], view, act)),
-  );
-  byId("sames-more").textContent = sames.length > 200 ? `and ${grouped(sames.length - 200)} more` : "";
+  const lines = (rows) => rows.map((row) => nearLine(row, glyphOf(row), values[row], view, act));
+  byId("sames").replaceChildren(...lines(sames.slice(0, FIRST_SAMES)));
+  const left = sames.slice(FIRST_SAMES);
+  byId("sames-more").hidden = !left.length;
+  byId("sames-more").textContent = `Show ${grouped(left.length)} more`;
+  byId("sames-more").onclick = () => {
+    byId("sames").append(...lines(left));
+    byId("sames-more").hidden = true;
+  };
 }
 
 function order(a, b) {

@@ -1,4 +1,4 @@
-// The scatter on two canvases: points, front and pinned cells below; what the pointer is at above.
+// The scatter on two canvases: points and front below; pinned cells and what the pointer is at above.
 
 const MARGIN = { left: 54, right: 14, top: 12, bottom: 40 };
 const CELL = 16; // pixels: the side of a square of the grid in which the nearest point is looked for
@@ -90,7 +90,6 @@ class Plot {
     ink.clip();
     this.drawPoints(ink, shown);
     this.drawFront(ink);
-    this.drawPins(ink);
     ink.restore();
     this.hover(-1);
   }
@@ -284,11 +283,17 @@ class Plot {
     return found;
   }
 
-  // Rings a row, -1 for none, and draws the rectangle that is being dragged.
+  pin(pins) {
+    this.view.pins = pins;
+    this.hover(-1);
+  }
+
+  // What changes often: pinned cells, a ring around a row, -1 for none, and the rectangle that is being dragged.
   hover(row) {
     const ink = this.overlay.getContext("2d");
     ink.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     ink.clearRect(0, 0, this.width, this.height);
+    this.drawPins(ink);
     ink.strokeStyle = this.colours.getPropertyValue("--ink");
     ink.lineWidth = 2;
     if (row >= 0 && this.at[2 * row] === this.at[2 * row]) ring(ink, this.at[2 * row], this.at[2 * row + 1], 7);
