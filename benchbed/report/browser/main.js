@@ -29,7 +29,7 @@ function draw(parts = { matches: true, plot: true, list: true, pinned: true }) {
 
 function view() {
   const figures = { x: figureOf("x"), y: figureOf("y"), colour: figureOf("colour"), sort: figureOf("sort") };
-  return { ...STATE, ...figures, isIn: found.isIn, front: found.front };
+  return { ...STATE, ...figures, isIn: found.isIn, count: found.count, front: found.front };
 }
 
 function drawPlot() {

@@ -188,9 +188,10 @@ function drawNeighbours(view, act) {
     sign = betterOf(view.sort);
   found.sort((a, b) => order(sign * values[b.row], sign * values[a.row]) || a.row - b.row);
   const gone = absent ? `; the table lacks ${grouped(absent)} more` : "";
+  const cell = `cell ${view.pins.indexOf(view.active) + 1}`;
   byId("neighbours-title").textContent = found.length
-    ? `${plural(found.length, "neighbour")}, by ${view.sort.label}${gone}`
-    : `The table holds none of its ${plural(absent, "neighbour")}`;
+    ? `${plural(found.length, "neighbour")} of ${cell}, by ${view.sort.label}${gone}`
+    : `The table holds none of the ${plural(absent, "neighbour")} of ${cell}`;
   byId("neighbours").replaceChildren(
     ...found.map(({ row, words }) => {
       const change = element("span", { class: "change" });

@@ -69,7 +69,7 @@ class Plot {
     overlay.addEventListener("dblclick", () => this.onZoom(null));
   }
 
-  // view: {x, y, colour: figures, xLog, yLog, zoom, fit, isIn, front, pins}
+  // view: {x, y, colour: figures, xLog, yLog, zoom, fit, isIn, count, front, pins}
   draw(view) {
     this.view = view;
     this.size();
@@ -181,9 +181,9 @@ class Plot {
   }
 
   drawPoints(ink, shown) {
-    const { view, at } = this,
-      side = COUNT > 4000 ? 3 : COUNT > 500 ? 4 : 6,
-      half = side / 2;
+    const { view, at } = this;
+    const sideOf = (count) => (count > 4000 ? 3 : count > 500 ? 4 : 6); // pixels: a few that match are seen among many
+    const [ghost, side] = [sideOf(COUNT), sideOf(view.count)];
     const levels = this.levels(shown);
     const buckets = Array.from({ length: LEVELS + 2 }, () => []);
     for (const row of shown) if (at[2 * row] === at[2 * row]) buckets[view.isIn[row] ? 1 + levels[row] : 0].push(row);
@@ -194,7 +194,8 @@ class Plot {
     ];
     buckets.forEach((rows, level) => {
       ink.fillStyle = colours[level];
-      for (const row of rows) ink.fillRect(at[2 * row] - half, at[2 * row + 1] - half, side, side);
+      const size = level ? side : ghost;
+      for (const row of rows) ink.fillRect(at[2 * row] - size / 2, at[2 * row + 1] - size / 2, size, size);
     });
   }
 
