@@ -88,12 +88,19 @@ def _conditions(entry: dict[str, Any]) -> str:
 
 
 def cell_facts(table: Table, cell: Architecture) -> dict[str, Any]:
-    """A cell's accuracy and rank by figure, and its neighbours' accuracies; None where the table has none."""
+    """A cell's accuracy and rank by figure, and its neighbours' accuracies; None where the table has none.
+
+    A neighbour that keeps another input of a node has the position that it keeps, and the one `in_place_of` which.
+    """
     neighbours = []
     for other in table.space.neighbours(cell):
-        (i,) = (i for i, (a, b) in enumerate(zip(cell.choices, other.choices, strict=True)) if a != b)
+        changes = [i for i, (a, b) in enumerate(zip(cell.choices, other.choices, strict=True)) if a != b]
+        (i,) = (i for i in changes if other.choices[i] >= 0)
         position = table.space.positions[i]
         changed = {"position": position.name, "operation": position.operations[other.choices[i]]}
+        for gone in changes:
+            if gone != i:
+                changed["in_place_of"] = table.space.positions[gone].name
         accuracies = {str(f): _accuracy(table, other, f) for f in table.figures}
         neighbours.append({**changed, "architecture": other.text, "accuracy": accuracies})
     figures = {}
@@ -115,10 +122,17 @@ def cell_text(table: Table, cell: Architecture) -> str:
     last = max(f.epochs for f in table.figures)
     columns = [str(f) for f in table.figures if f.epochs == last and f.split in ("valid", "test")]
     width = max(len(o) for p in table.space.positions for o in p.operations) + 2
-    lines += ["", f"{'neighbour':<{8 + width}}" + "".join(f"{name:>{len(name) + 2}}" for name in columns)]
-    for other in known["neighbours"]:
+    first = max(6, *(len(p.name) for p in table.space.positions)) + 2
+    lines += ["", f"{'neighbour':<{first + width}}" + "".join(f"{name:>{len(name) + 2}}" for name in columns)]
+    there = known["neighbours"]
+    if table.places.missing:  # a list, which holds few of a cell's neighbours
+        there = [other for other in there if any(value is not None for value in other["accuracy"].values())]
+    for other in there:
         values = "".join(f"{_shown(other['accuracy'][name]):>{len(name) + 2}}" for name in columns)
-        lines.append(f"{other['position']:<8}{other['operation']:<{width}}{values}")
+        given_up = f"  in place of {other['in_place_of']}" if "in_place_of" in other else ""
+        lines.append(f"{other['position']:<{first}}{other['operation']:<{width}}{values}{given_up}")
+    if absent := len(known["neighbours"]) - len(there):
+        lines.append(f"{absent:,} of {len(known['neighbours']):,} neighbours have no figure in the table")
     return "\n".join(lines)
 
 

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from benchbed.spaces.darts.space import Darts
 from benchbed.spaces.nb201.space import NB201, all_strings, flops, parameters
 from benchbed.tables import Table
 
@@ -132,6 +134,30 @@ def test_describe_shows_gaps_of_a_partial_table(command: Command, own: Path) -> 
     lines = command("describe", "--arch", TEXTS[0], "--table", "mine").out.splitlines()
     assert any(line.split() == ["2->3", "skip_connect", "61.0000", "71.0000"] for line in lines)
     assert any(line.split() == ["0->1", "skip_connect", "-", "-"] for line in lines)
+
+
+def test_describe_shows_neighbours_that_keep_another_input(command: Command, tmp_path: Path) -> None:
+    space = Darts()
+    cell = space.random(np.random.default_rng(2))
+    near = list(space.neighbours(cell))
+    held = {cell.text: 90.0} | {other.text: 91 + i / 10 for i, other in enumerate(near[::40])}
+    file = tmp_path / "some.csv"
+    file.write_text("arch,cifar10_test_600\n" + "".join(f'"{text}",{value}\n' for text, value in held.items()))
+    command("table", "import", file, "--name", "some", "--space", "darts", "--partial")
+    words = ("describe", "--space", "darts", "--arch", cell.text, "--table", "some")
+    told = json.loads(command(*words, "--json").out)["table"]["neighbours"]
+    assert [other["architecture"] for other in told] == [other.text for other in near]
+    for one, other in zip(told, near, strict=True):
+        gone = [p.name for p, a, b in zip(space.positions, cell.choices, other.choices, strict=True) if b < 0 <= a]
+        assert [one["in_place_of"]] == gone if gone else "in_place_of" not in one
+        assert one["accuracy"] == {"cifar10_test_600": held.get(other.text)}
+    lines = command(*words).out.splitlines()
+    assert lines[-1] == f"{len(near) - len(held) + 1} of {len(near)} neighbours have no figure in the table"
+    last = told[(len(near) - 1) // 40 * 40]
+    assert lines[-2].split() == [
+        last["position"], last["operation"], f"{held[last['architecture']]:.4f}", "in", "place", "of",
+        last["in_place_of"],
+    ]  # fmt: skip
 
 
 def test_a_damaged_table_does_not_hide_the_others(command: Command, own: Path, home: Path) -> None:
