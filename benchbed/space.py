@@ -116,6 +116,16 @@ class Space(ABC):
         """What `describe` prints beside the string: plain counts such as params, flops. Default: nothing."""
         return {}
 
+    def counts(
+        self, arch: Architecture, images: tuple[int, int, int], classes: int, *, channels: int, cells: int
+    ) -> dict[str, int]:
+        """`params` and `flops` of the network of this size on such images, as `facts` counts the published one's.
+
+        images: (channels, height, width). What is left out is counted on the network where it is trained, as it runs
+        (`benchbed.training.counted`). Default: nothing is known.
+        """
+        return {}
+
     def layers(self, arch: Architecture) -> tuple[Layer, ...]:
         """The chain of layers from the images to the classifier, for pictures. Default: none, the space is no chain."""
         return ()

@@ -23,7 +23,7 @@ STAGES = ("search", "selection", "scoring")
 # What every configuration holds, with its type, and the sections that some hold.
 ALWAYS = {"space": str, "task": str, "protocol": str, "epochs": int, "searcher": dict, "selector": dict}
 OWN = ("space", "objective", "seed")  # what a record and its configuration both say
-NOT_ALWAYS = ("simulated_seconds", "datasets")  # left out of the file where there is none
+NOT_ALWAYS = ("simulated_seconds", "datasets", "network")  # left out of the file where there is none
 SOMETIMES = ("space_options", "task_options", "table", "scoring", "supernet", "cost")
 
 
@@ -57,6 +57,15 @@ def _facts(value: dict[str, Any]) -> dict[str, Any]:
     for key, number in value.items():
         if isinstance(number, int | float) and not abs(number) <= LARGEST:
             raise ValueError(f"its {key} is no number that a table can show")
+    return value
+
+
+def _network(value: dict[str, Any]) -> dict[str, Any]:
+    """params, flops; where benchbed trained it also images (channels, height, width), classes, and C and N."""
+    for key, number in value.items():
+        for one in number if key == "images" and isinstance(number, list) else [number]:
+            if isinstance(one, bool) or not isinstance(one, int) or not 0 <= one <= LARGEST:
+                raise ValueError(f"its {key} is {number!r:.40}: expected whole numbers")
     return value
 
 
@@ -134,6 +143,7 @@ class Record(BaseModel):
     noise_floor: int | None = Field(None, ge=0, le=LARGEST)
     table: dict[str, Any] | None = None
     datasets: dict[str, dict[Literal["valid", "test"], Percent]] | None = None  # the cell's, on each of the table's
+    network: Annotated[dict[str, Any], AfterValidator(_network)] | None = None  # that the test accuracy is of
     simulated_seconds: float | None = Field(None, ge=0)  # what a search on a table alone has spent there
     seconds: Annotated[dict[str, Seconds], AfterValidator(_stages)]
     peak_memory_bytes: int | None = Field(None, ge=0)

@@ -13,11 +13,12 @@ from ..runtime.progress import Reporter
 from ..runtime.stage import Stage, Where, segment
 from ..selector import Selection
 from ..space import Architecture, Space
-from ..tables.score import Score, on_every_dataset
+from ..tables.score import Score, network_in, on_every_dataset
 from ..tables.score import score as score_in
 from ..tables.table import Table
 from ..task import Task
 from ..training.cell import training_of
+from ..training.counted import trained_network
 from ..training.train import evaluate, train_on
 from .config import RunConfig, identity
 
@@ -56,14 +57,15 @@ def score(
         "seconds": stage.seconds,
         "peak_memory_bytes": peak_memory(device),
         "segments": stage.segments,
+        "network": trained_network(training.network, space, chosen, task, **size),
     }
     folder.finish(record)
     options.reporter.line(f"trained the cell in {stage.seconds:.0f} s: test accuracy {record['test_accuracy']:.2f} %")
     return record
 
 
-# What a table says beyond what a training does.
-TABLE_KEYS = (*(name for name in Score._fields if name not in SCORE_KEYS), "table", "datasets")
+# What a table says beyond what a training does, and the network whose test accuracy it is, which both say.
+TABLE_KEYS = (*(name for name in Score._fields if name not in SCORE_KEYS), "table", "datasets", "network")
 
 
 def trained(
@@ -108,4 +110,5 @@ def scored_in(table: Table, dataset: str, architecture: Architecture) -> dict[st
     seconds = time.perf_counter() - began
     looked_up = {**segment("scoring", "lookups", 0, torch.device("cpu")), "stop": 1}
     every = {"datasets": on_every_dataset(table, architecture), "table": where}
+    every["network"] = network_in(table, dataset, architecture)
     return {**found._asdict(), **every, "seconds": seconds, "peak_memory_bytes": 0, "segments": [looked_up]}

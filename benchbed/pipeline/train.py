@@ -19,6 +19,7 @@ from ..runtime.stage import Stage, Where
 from ..space import Architecture
 from ..task import Task, truncated
 from ..training.cell import check_learnable, training_of
+from ..training.counted import trained_network
 from ..training.evaluate import Accuracies, accuracies
 from ..training.train import Training, train_on
 from ..typed import typed
@@ -170,6 +171,9 @@ def _in_folder(config: TrainConfig, task: Task, options: RunOptions) -> dict[str
             "space": config.space,
             "architecture": str(architecture),
             "facts": space.facts(architecture),
+            "network": trained_network(
+                training.network, space, architecture, task, channels=of.channels, cells=of.cells
+            ),
             "task": task.name,
             "task_facts": {"fingerprint": task.fingerprint, **task.facts},
             "seed": config.seed,

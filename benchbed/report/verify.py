@@ -150,7 +150,11 @@ def _given(path: Path, record: Mapping[str, Any], asked: Collection[str]) -> Ver
     found = Verified(path, ["score"])
     found.notes.append(f"search and selection, which are not benchbed's: {own.notes['given']['file']}")
     scored = scored_in(table, config.dataset, cell) | {"facts": table.space.facts(cell)}
-    for name in ("valid_accuracy", "test_accuracy", "facts", *TABLE_FIGURES):
+    names = ["valid_accuracy", "test_accuracy", "facts", *TABLE_FIGURES]
+    if own.network is None and scored["network"] is not None:  # of before records had it
+        found.notes.append("network, of which the record says nothing")
+        names.remove("network")
+    for name in names:
         found.compare(name.replace("_", " "), own.get(name), scored[name], "")
     return found
 
@@ -275,6 +279,7 @@ class _Again:
             with Folder(self.scratch / "score") as folder:
                 options = RunOptions(self.scratch, self.device, reporter=self.reporter)
                 scored = score(self.config, space, self.task, selection, folder, options)
+            names.append("network")
         if unsaid := [name for name in names if self.record.get(name) is None and scored[name] is not None]:
             self.found.notes.append(f"{', '.join(unsaid)}, of which the record says nothing")
         for name in (name for name in names if name not in unsaid):

@@ -74,6 +74,12 @@ def on_every_dataset(table: Table, cell: Architecture) -> dict[str, dict[str, fl
     return found if len(found) > 1 else None
 
 
+def network_in(table: Table, dataset: str, cell: Architecture) -> dict[str, int] | None:
+    """`params` and `flops` of the network that the table's accuracies on this data set are of; None without them."""
+    kinds = [kind for kind in ("params", "flops") if f"{kind}/{dataset}" in table.arrays]
+    return {kind: int(table.cost(kind, dataset).reshape(-1)[table.place(cell)]) for kind in kinds} or None
+
+
 def noise_floor(table: Table, dataset: str) -> int | None:
     """How many cells cannot be told from the best one at their seeds' spread, the best one itself included.
 

@@ -36,7 +36,8 @@ def test_a_run_on_a_table_repeats(runs: Path, record: Path) -> None:
     figures = ("supernet mixture accuracy", "supernet sampled accuracy", "supernet accuracy", "state after the search",
                "state in the search's checkpoint", "architecture", "every score", "state after the selection",
                "every fact", "valid accuracy", "test accuracy", "rank", "best test accuracy", "regret", "percentile",
-               "cells", "n seeds", "test spread", "noise floor", "datasets", "all of config.json",
+               "cells", "n seeds", "test spread", "noise floor", "datasets", "network",
+               "all of config.json",
                "all of the search's config.json", "all of the search's own record", "all of the search's history.jsonl",
                "all of the search's checkpoint.pt", "all of the selection's history.jsonl",
                "all of the selection's checkpoint.pt", "all else in the record")  # fmt: skip
@@ -68,7 +69,7 @@ def trained(trained_once: Path, tmp_path: Path) -> Path:
 def test_a_run_with_a_tuning_selection_and_a_training_repeats(trained: Path) -> None:
     found = verified(trained)
     assert (found.status, found.differences, found.incomparable) == (0, [], [])
-    assert len(found.same) == 2 + 3 + 1 + 3 + 1 + 3 + 2 + 1 + 2 + 1
+    assert len(found.same) == 2 + 3 + 1 + 3 + 1 + 3 + 3 + 1 + 2 + 1
 
 
 def test_what_is_skipped_is_named_as_not_done(trained: Path) -> None:

@@ -138,8 +138,8 @@ class Darts(Space):
         """
         names = [op for _, op in self.describe_choices(arch) if op != "dropped"]
         facts: dict[str, Any] = {
-            "params": int(self._cost("params", arch)),
-            "flops": int(self._cost("flops", arch)),
+            "params": self._sum(arch, *self.unit_costs("params")),
+            "flops": self._sum(arch, *self.unit_costs("flops")),
             **self.size_of,
             "stem": self.stem,
             "images": list(self.images),
@@ -152,9 +152,16 @@ class Darts(Space):
             facts[group] = ", ".join(f"{name} {count}" for name, count in counts.most_common())
         return facts
 
-    def _cost(self, kind: str, arch: Architecture) -> float:
-        fixed, each = self.unit_costs(kind)
-        return fixed + float(sum(each[i, k] for i, k in enumerate(arch.choices) if k >= 0))
+    def counts(
+        self, arch: Architecture, images: tuple[int, int, int], classes: int, *, channels: int, cells: int
+    ) -> dict[str, int]:
+        """Without the auxiliary head; `Space.counts`."""
+        there = self.for_images(images, classes)
+        return {kind: there._sum(arch, *there.costs_at(kind, channels, cells)) for kind in ("params", "flops")}
+
+    @staticmethod
+    def _sum(arch: Architecture, fixed: float, each: np.ndarray) -> int:
+        return int(fixed + float(sum(each[i, k] for i, k in enumerate(arch.choices) if k >= 0)))
 
     def unit_costs(self, kind: str) -> tuple[float, np.ndarray]:
         """Of the network of `facts`, C=36, L=20 (ImageNet: 48 and 14), on the images at hand; `Space.unit_costs`."""

@@ -88,6 +88,17 @@ class Macro(Space):
             at += count
         return found
 
+    def counts(
+        self, arch: Architecture, images: tuple[int, int, int], classes: int, *, channels: int, cells: int
+    ) -> dict[str, int]:
+        """`parameters`, and `flops` of square images; there is no N; `Space.counts`."""
+        in_channels, height, width = images
+        size = {"channels": channels, "classes": classes, "in_channels": in_channels}
+        found = {"params": parameters(arch, **size)}
+        if height == width:
+            found["flops"] = flops(arch, **size, size=height)
+        return found
+
     def facts(self, arch: Architecture) -> dict[str, Any]:
         """`params`, `flops` of the published CIFAR-10 network (32 channels); `canonical`.
 

@@ -193,6 +193,13 @@ class MBConv(Space):
         images = {key: getattr(self._sizes, key) for key in ("resolution", "in_channels", "classes")}
         return self._sizes == PRESETS[name]._replace(**images)
 
+    def counts(
+        self, arch: Architecture, images: tuple[int, int, int], classes: int, *, channels: int, cells: int
+    ) -> dict[str, int]:
+        """Of the space's own sizes, for there are no C and N; `Space.counts`."""
+        facts = self.for_images(images, classes).facts(arch)
+        return {kind: facts[kind] for kind in ("params", "flops")}
+
     def for_images(self, shape: tuple[int, int, int], classes: int) -> "MBConv":
         """This space counted for such images. Raises BenchbedError where they are not square, or not of its resolution.
 

@@ -87,6 +87,17 @@ class NatsSss(Space):
         """The string itself: no two networks of different widths are one function. 32,768 values."""
         return arch.text
 
+    def counts(
+        self, arch: Architecture, images: tuple[int, int, int], classes: int, *, channels: int, cells: int
+    ) -> dict[str, int]:
+        """`parameters`, and `flops` where the network halves the images evenly; there is no N; `Space.counts`."""
+        in_channels, height, width = images
+        size = {"channels": channels, "classes": classes, "in_channels": in_channels}
+        found = {"params": parameters(arch, **size)}
+        if height == width and height % 4 == 0:
+            found["flops"] = flops(arch, **size, size=height)
+        return found
+
     def facts(self, arch: Architecture) -> dict[str, Any]:
         """`params`, `flops` of the published CIFAR-10 network; `canonical`; `widths`: the channels of each layer."""
         return {

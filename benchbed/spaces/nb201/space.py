@@ -83,6 +83,17 @@ class NB201(Space):
         alone = [count(self.architecture_of((k, *(NONE,) * (len(EDGES) - 1)))) - bare for k in range(len(OPERATIONS))]
         return float(bare), np.tile(np.array(alone, dtype=np.float64), (len(EDGES), 1))
 
+    def counts(
+        self, arch: Architecture, images: tuple[int, int, int], classes: int, *, channels: int, cells: int
+    ) -> dict[str, int]:
+        """`parameters`, and `flops` where the network halves the images evenly; `Space.counts`."""
+        in_channels, height, width = images
+        size = {"channels": channels, "cells": cells, "classes": classes, "in_channels": in_channels}
+        found = {"params": parameters(arch, **size)}
+        if height == width and height % 4 == 0:
+            found["flops"] = flops(arch, **size, size=height)
+        return found
+
     def facts(self, arch: Architecture) -> dict[str, Any]:
         """Counts of the published CIFAR-10 network (16 channels, 5 cells a stage), and what kind of cell this is.
 

@@ -92,6 +92,17 @@ class NB201Untied(Space):
                 return "0"
         return _digest("output", terms)
 
+    def counts(
+        self, arch: Architecture, images: tuple[int, int, int], classes: int, *, channels: int, cells: int
+    ) -> dict[str, int]:
+        """`parameters`, and `flops` where the images are halved evenly; N is the space's own; `Space.counts`."""
+        in_channels, height, width = images
+        size = {"channels": channels, "classes": classes, "in_channels": in_channels}
+        found = {"params": self.parameters(arch, **size)}
+        if height == width and height % 4 == 0:
+            found["flops"] = self.flops(arch, **size, size=height)
+        return found
+
     def facts(self, arch: Architecture) -> dict[str, Any]:
         """`params`, `flops` of the CIFAR-10 network of 16 channels; how many cells differ; the canonical form."""
         convolutions = sum(k in (CONV1, CONV3) for k in arch.choices)

@@ -208,6 +208,13 @@ class ProxylessCifar(Space):
             "canonical": self.canonical(arch),
         }
 
+    def counts(
+        self, arch: Architecture, images: tuple[int, int, int], classes: int, *, channels: int, cells: int
+    ) -> dict[str, int]:
+        """Of the space's own sizes, for there are no C and N; `Space.counts`."""
+        facts = self.for_images(images, classes).facts(arch)
+        return {kind: facts[kind] for kind in ("params", "flops")}
+
     def for_images(self, shape: tuple[int, int, int], classes: int) -> "ProxylessCifar":
         """This space with the counts of such images; every size is one that its networks take."""
         found = copy(self)
