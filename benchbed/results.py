@@ -25,10 +25,10 @@ COLUMNS = (
     "supernet_accuracy", "scored_by", "regret", "rank",
 )  # fmt: skip
 SUMMARY = (
-    "space", "data", "searcher", "selector", "settings", "control", "n", "mean", "deviation", "low", "high", "p",
-    "p_best_better", "regret", "search_seconds",
+    "space", "data", "searcher", "selector", "settings", "control", "n", "mean", "median", "deviation", "low", "high",
+    "p", "p_best_better", "mean_regret", "mean_search_seconds",
 )  # fmt: skip
-ALWAYS = SUMMARY[:4] + SUMMARY[6:12]  # columns of a summary also where nothing stands in them
+ALWAYS = SUMMARY[:4] + SUMMARY[6:13]  # columns of a summary also where nothing stands in them
 
 
 class Comparison(NamedTuple):
@@ -259,16 +259,17 @@ class Results(Sequence[Record]):
         Raises BenchbedError where the searches' histories are not kept, or damaged.
         """
         from .pipeline.history import history
-        from .report.figures import curves_on, searches_of
+        from .report.curves import Searched, curves_on, searches_of
         from .report.groups import groups
+        from .report.looks import Looks
 
         histories = {folder.name: history(folder / "history.jsonl") for folder in self.searches}
-        found: dict[str, Any] = {}
+        found: dict[str, Searched] = {}
         for group in (several := groups(self)):
-            for name, runs in searches_of(group, histories).items():
-                found[f"{group.title}: {name}" if several[1:] else name] = runs
+            for name, searches in searches_of(group, histories).items():
+                found[f"{group.title}: {name}" if several[1:] else name] = searches
         axes = _axes(ax)
-        curves_on(axes, found)
+        curves_on(axes, found, Looks(several))
         axes.legend(frameon=False, fontsize=8)
         return axes
 

@@ -4,8 +4,8 @@ from statistics import fmean, stdev
 from typing import Literal
 
 from .groups import Group
+from .latex import in_latex
 from .markdown import markdown_table
-from .tables import in_latex
 
 SPLITS: tuple[Literal["valid"], Literal["test"]] = ("valid", "test")
 

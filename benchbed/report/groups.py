@@ -76,8 +76,9 @@ class Row(NamedTuple):
         """Whether its seconds are those of a table's clock."""
         return self.control not in (CONSTANT, RANDOM_CELL) and self.records[0].simulated_seconds is not None
 
-    def median_rank(self) -> float:
-        found = [r.rank for r in self.records if r.rank is not None]
+    def median_of(self, name: str) -> float:
+        """The median of a figure over the records that have it; NaN if none has."""
+        found = [x for r in self.records if (x := getattr(r, name)) is not None]
         return float(median(found)) if found else math.nan
 
     def cost(self) -> Interval | None:
@@ -188,14 +189,14 @@ def _group(title: str, records: list[Record]) -> Group:
     first = records[0]
     by_setting: dict[str, list[Record]] = defaultdict(list)
     for record in records:
-        by_setting[json.dumps(_own(record), sort_keys=True, default=str)].append(record)
+        by_setting[json.dumps(own_settings(record), sort_keys=True, default=str)].append(record)
     alike: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for one, *_ in by_setting.values():
-        alike[one.searcher, one.selector].append(_own(one))
+        alike[one.searcher, one.selector].append(own_settings(one))
     rows = []
     for members in by_setting.values():
         one = members[0]
-        note = _difference(_own(one), alike[one.searcher, one.selector])
+        note = _difference(own_settings(one), alike[one.searcher, one.selector])
         accuracy = mean_interval([r.test_accuracy for r in members])
         ordered = tuple(sorted(members, key=lambda r: r.seed))
         rows.append(Row(one.searcher, one.selector, note, control(one.searcher, one.selector), ordered, accuracy))
@@ -206,7 +207,7 @@ def _group(title: str, records: list[Record]) -> Group:
     return Group(title, slug(title), first.space, options, task, tuple(_tested(rows)))
 
 
-def _own(record: Record) -> dict[str, Any]:
+def own_settings(record: Record) -> dict[str, Any]:
     """The settings in which records of one group can differ: of what a table scored, the images searched on too."""
     own = {key: value for key, value in settings(record).items() if not key.startswith(("scoring.", "table."))}
     if record.scored_by == "table" and record.objective == "supernet":

@@ -12,8 +12,11 @@ from .collect import Collection
 from .commands import Command
 from .figures import Figure
 from .groups import Group
+from .hover import with_titles
+from .inks import INKS, in_ink, swatch
+from .looks import Looks
 from .published import Published
-from .tables import ACCURACY, brief, caption, noise_line, printed
+from .tables import ACCURACY, NAMES, brief, caption, noise_line, printed
 from .which import cell_of_published, table_of
 
 if TYPE_CHECKING:
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 
 CELL_WORDS = "Cell: the one whose figures equal the printed ones; how they came to be equal it does not say."
 WIDE = ("ranks", "alpha")  # figures that take the whole width of the page
+BODY = 1180  # pixels of the page on a common screen: what fits there is made to
+READ = 0.73  # of its width on a wide page a picture has at least, so that its letters are read; then it is scrolled
+METHOD, LETTER, PADDING = 290, 8.5, 20  # pixels at most: of the column of methods, of a letter, beside a text
 
 
 class Part(NamedTuple):
@@ -36,7 +42,9 @@ class Part(NamedTuple):
     commands: list[tuple[str, Command]]
 
 
-def page(found: Collection, parts: Sequence[Part], items: Sequence[Item], own_command: str) -> str:
+def page(
+    found: Collection, parts: Sequence[Part], looks: Looks, items: Sequence[Item], own_command: str
+) -> str:
     """The page's text. The same records give the same text."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -48,7 +56,9 @@ def page(found: Collection, parts: Sequence[Part], items: Sequence[Item], own_co
         title=f"benchbed: {found.place.resolve().name}",
         lead=lead(found),
         problems=found.problems,
-        sections=[_section(part) for part in parts],
+        sections=[_section(part, looks) for part in parts],
+        inks=INKS,
+        cue=cue,
         checklist=_by_part(items),
         provenance=_provenance(found.records),
         commands=[(name, command.line) for part in parts for name, command in part.commands],
@@ -65,30 +75,63 @@ def lead(found: Collection) -> str:
     return f"{len(found.records)} runs on {searches} searches, {seeds} seeds{when}."
 
 
-def _section(part: Part) -> dict[str, Any]:
+def _section(part: Part, looks: Looks) -> dict[str, Any]:
     columns, texts = printed(part.table)
+    names = [k for k, column in enumerate(columns) if column.heading in NAMES]
+    rest = [k for k in range(len(columns)) if k not in names]
+    own = {row.name: swatch(looks.of_row(row)) for row in part.group.rows}
     rows = []
     for row, line in zip(part.table.to_dict("records"), texts, strict=True):
         cells = []
-        for column, text in zip(columns, line, strict=True):
+        for column, text in ((columns[k], line[k]) for k in rest):
             mark = "best" if row["best"] else "close" if row["not_worse"] else ""
-            style = "figure" if column.figure else "wrap" if column.heading == "settings" else ""
+            style = "figure" if column.figure else ""
             cells.append({"text": text, "style": style, "mark": mark if column.heading == ACCURACY else ""})
-        rows.append({"cells": cells, "control": row["control"]})
+        rows.append({**_method(row, own), "cells": cells, "control": row["control"]})
+    across, published = datasets.rows(part.group), published_lines(part)
     return {
         "title": part.group.title,
         "slug": part.group.slug,
-        "columns": columns,
+        "columns": [columns[k] for k in rest],
         "rows": rows,
         "caption": caption(part.group),
         "lines": [noise_line(part.group), *part.absent],
         "missing": part.missing,
-        "datasets": datasets.rows(part.group),
-        "published": published_lines(part),
+        "datasets": across,
+        "datasets_caption": datasets.caption(part.group) if across else "",
+        "swatches": own,
+        "least": wide([[columns[k].heading for k in rest], *([line[k] for k in rest] for line in texts)]) + METHOD,
+        "datasets_least": wide([row[1:] for row in across]) + METHOD,
+        "published_least": wide([list(line.values()) for line in published]),
+        "published": published,
         "published_cells": CELL_WORDS,
         "sources": sources(part.published),
         "figures": [_figure(figure) for figure in part.figures],
     }
+
+
+def cue(columns: int) -> str:
+    """What stands above a table where the screen may be too narrow for it."""
+    return f"{columns} columns: those that do not fit are reached by scrolling the table sideways."
+
+
+def wide(lines: Sequence[Sequence[str]]) -> int:
+    """How wide a table of these texts may be, in pixels, without the column of methods; rather more than less.
+
+    lines: the headings first, which are broken at spaces.
+    """
+    if not lines:
+        return 0
+    head = [max(map(len, text.split()), default=0) for text in lines[0]]
+    letters = [max(n, *(len(line[k]) for line in lines[1:])) for k, n in enumerate(head)]
+    return sum(round(LETTER * n) + PADDING for n in letters)
+
+
+def _method(row: Mapping[str, Any], swatches: Mapping[str, "Markup"]) -> dict[str, Any]:
+    """Which method a row of the frame is, in one cell: a ceiling has no selector and no swatch."""
+    name = f"{row['searcher']} x {row['selector']}" if row["selector"] else row["searcher"]
+    whole = f"{name} ({row['settings']})" if row["settings"] else name
+    return {"name": name, "settings": row["settings"], "swatch": swatches.get(whole, "")}
 
 
 def letters(rows: Sequence[Published]) -> dict[str, str]:
@@ -121,33 +164,49 @@ def _published(row: Published, cell: str, rows: Sequence[Published]) -> dict[str
 
 
 def _figure(figure: Figure) -> dict[str, Any]:
+    svg = with_titles(figure.svg.decode(), figure.hover) if figure.svg else ""
     return {
         "name": figure.name,
         "kind": figure.kind,
         "wide": figure.kind in WIDE,
         "caption": figure.caption,
-        "svg": inline(figure.svg.decode(), figure.name, figure.caption) if figure.svg else "",
+        "svg": inline(svg, figure.name, figure.caption) if svg else "",
+        "least": _least(_width(svg)) - 1,
         "text": figure.text,
+        "swatches": [swatch(look) for look in figure.looks],
     }
+
+
+def _width(svg: str) -> int:
+    """Of a picture on the page at most, in pixels, a little larger than in a paper; 0 where it does not say."""
+    wide = re.search(r'\bwidth="([\d.]+)pt"', svg)
+    return round(float(wide[1]) * 4 / 3 * 1.15) if wide else 0
+
+
+def _least(width: int) -> int:
+    return min(round(READ * width), BODY)
 
 
 def inline(svg: str, name: str, label: str) -> "Markup":
     """An SVG file's drawing as markup that several can stand of in one page: names in it are made its own.
 
-    It takes the width that there is, up to its own; its metadata, which names addresses, is left out.
+    Its colours are the page's, so that they follow a dark scheme. It takes the width that there is, up to its own, and
+    no less than its letters need; its metadata, which names addresses, is left out.
     """
     from markupsafe import Markup, escape
 
+    most = _width(svg)
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.S)
     body = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', body)
     body = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", body)
     body = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', body)
-    wide = re.search(r'\bwidth="([\d.]+)pt"', body)
+    body = re.sub(r'(<g id="[^"]*patch_\d+">\s*<path [^>]*style="fill: )#ffffff"', r'\1none"', body)  # the page's own
     body = re.sub(r'\s(?:width|height)="[\d.]+pt"', "", body, count=2)
-    most = f"max-width:{float(wide[1]) * 4 / 3 * 1.15:.0f}px" if wide else ""
-    body = body.replace("<svg", f'<svg role="img" aria-label="{escape(label)}" style="{most}"', 1)
-    return Markup(body)
+    style = f"max-width:{most}px;min-width:{_least(most)}px" if most else ""
+    role = "group" if '<g class="hover">' in body else "img"  # of an image nobody is read what is in it
+    body = body.replace("<svg", f'<svg role="{role}" aria-label="{escape(label)}" style="{style}"', 1)
+    return Markup(in_ink(body))
 
 
 def _by_part(items: Sequence[Item]) -> list[tuple[str, list[dict[str, str]]]]:

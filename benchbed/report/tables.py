@@ -1,13 +1,15 @@
-"""One pandas frame, and what it becomes: CSV for machines, Markdown, HTML, and booktabs LaTeX for a paper."""
+"""One pandas frame, the columns that are printed of it, and the words around a table."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..pipeline.record import GIVEN
 from ..stats.interval import Interval
 from ..tables.score import Ceiling
 from .groups import LEVEL, RANDOM_SEARCH, RESAMPLES, Group, Row
+from .networks import Network, network_in_words, networks
 from .which import ceilings, cell_of, table_of
 
 if TYPE_CHECKING:
@@ -26,31 +28,39 @@ def frame(groups: Iterable[Group], with_ceilings: bool = False) -> "pd.DataFrame
     with_ceilings: below a group also a row for each fidelity of its searches on a table, of the cell that a perfect
     searcher would end at.
 
-    Accuracies, deviation, interval and regret in percent or points, seconds and hours of the search and selection
-    (means), p after Holm against the group's best, p_best_better the probability that the best is better.
+    Accuracies, deviation, interval and regret in percent or points, seconds and hours of the search and selection, p
+    after Holm against the group's best, p_best_better the probability that the best is better; params and flops of the
+    network that was trained. `mean`, `median`, `deviation`, `low` and `high` are of the test accuracy; of all else the
+    name says whether it is a mean or a median.
     """
     import pandas as pd
 
     found = []
     for group in groups:
         table = table_of(group)
-        found += [_figures(group, row, table) for row in group.rows]
+        trained = networks(group, table)
+        rows = [_figures(group, row, table, trained) for row in group.rows]
+        found += rows
         if with_ceilings:
-            found += [{**_figures(group, group.rows[0], None), **_ceiling(one)} for one in ceilings(group, table)]
+            found += [{**rows[0], **_ceiling(one)} for one in ceilings(group, table)]
     return pd.DataFrame(found)
 
 
 def _ceiling(of: Ceiling) -> dict[str, Any]:
     """What stands in the row of a ceiling in place of a method's figures."""
-    nothing = dict.fromkeys(("deviation", "low", "high", "p", "p_best_better", "median_rank", "cost", "cost_deviation",
-                             "search_seconds", "search_hours"), math.nan)  # fmt: skip
+    nothing = dict.fromkeys(
+        ("median", "deviation", "low", "high", "p", "p_best_better", "median_rank", "mean_cost", "cost_deviation",
+         "mean_params", "median_params", "mean_flops", "median_flops", "median_regret", "mean_search_seconds",
+         "mean_search_hours"), math.nan
+    )  # fmt: skip
     return {
         **nothing, "searcher": of.name, "selector": "", "settings": "", "control": CEILING, "cell": "", "n": 0,
-        "mean": of.test, "pairs": 0, "best": False, "not_worse": False, "valid": of.valid, "regret": of.regret,
+        "mean": of.test, "pairs": 0, "best": False, "not_worse": False, "mean_valid": of.valid,
+        "mean_regret": of.regret,
     }  # fmt: skip
 
 
-def _figures(group: Group, row: Row, table: "Table | None") -> dict[str, Any]:
+def _figures(group: Group, row: Row, table: "Table | None", trained: Mapping[str, Network]) -> dict[str, Any]:
     cost, seconds = row.cost(), row.search_seconds()
     return {
         "group": group.title,
@@ -64,6 +74,7 @@ def _figures(group: Group, row: Row, table: "Table | None") -> dict[str, Any]:
         "cell": cell_of(row, table),
         "n": row.accuracy.n,
         "mean": row.accuracy.mean,
+        "median": median(r.test_accuracy for r in row.records),
         "deviation": row.accuracy.deviation,
         "low": row.accuracy.low,
         "high": row.accuracy.high,
@@ -72,15 +83,28 @@ def _figures(group: Group, row: Row, table: "Table | None") -> dict[str, Any]:
         "pairs": row.pairs,
         "best": row.best,
         "not_worse": row.not_worse,
-        "valid": row.mean_of("valid_accuracy"),
-        "regret": row.mean_of("regret"),
-        "median_rank": row.median_rank(),
-        "cost": math.nan if cost is None else cost.mean,
+        "mean_valid": row.mean_of("valid_accuracy"),
+        "mean_regret": row.mean_of("regret"),
+        "median_regret": row.median_of("regret"),
+        "median_rank": row.median_of("rank"),
+        "mean_cost": math.nan if cost is None else cost.mean,
         "cost_deviation": math.nan if cost is None else cost.deviation,
         "cost_unit": row.unit,
-        "search_seconds": seconds,
-        "search_hours": seconds / HOUR,
+        **_sizes(row, trained),
+        "mean_search_seconds": seconds,
+        "mean_search_hours": seconds / HOUR,
     }
+
+
+def _sizes(row: Row, trained: Mapping[str, Network]) -> dict[str, float]:
+    """Mean and median over the row's runs of what their networks cost; NaN where one of them is not known."""
+    found = {}
+    for kind in Network._fields:
+        every = [getattr(trained[r.id], kind) for r in row.records]
+        known = None not in every
+        found[f"mean_{kind}"] = fmean(every) if known else math.nan
+        found[f"median_{kind}"] = float(median(every)) if known else math.nan
+    return found
 
 
 class Column(NamedTuple):
@@ -123,13 +147,25 @@ def _p(row: dict[str, Any]) -> str:
     return f"{row['p']:.3f}" if row["p"] >= 0.001 else "< 0.001"
 
 
+def _millions(kind: str) -> Callable[[dict[str, Any]], str]:
+    """The mean in millions, and behind it the median where it is another."""
+
+    def text(row: dict[str, Any]) -> str:
+        mean, middle = row[f"mean_{kind}"] / 1e6, row[f"median_{kind}"] / 1e6
+        if math.isnan(mean):
+            return "-"
+        return f"{mean:.4g}" if f"{mean:.4g}" == f"{middle:.4g}" else f"{mean:.4g} ({middle:.4g})"
+
+    return text
+
+
 def _cost(row: dict[str, Any]) -> str:
     spread = "" if math.isnan(row["cost_deviation"]) else f" ± {row['cost_deviation']:.3g}"
-    return "-" if math.isnan(row["cost"]) else f"{row['cost']:.4g}{spread}"
+    return "-" if math.isnan(row["mean_cost"]) else f"{row['mean_cost']:.4g}{spread}"
 
 
-ACCURACY = "test accuracy, %"
-NARROW = {"settings": r"p{22mm}"}  # columns that break their lines
+ACCURACY = "mean test accuracy, %"
+NAMES = ("searcher", "selector", "settings", "control")  # the columns that say which method a row is
 COLUMNS = (
     Column("searcher", lambda r: str(r["searcher"]), False),
     Column("selector", lambda r: str(r["selector"]), False),
@@ -139,13 +175,15 @@ COLUMNS = (
     Column("n", lambda r: str(r["n"] or "-")),
     Column(ACCURACY, _accuracy),
     Column("95 % interval", _interval),
+    Column("median", lambda r: number(r["median"])),
     Column("p", _p),
     Column("P(best better)", lambda r: number(r["p_best_better"])),
-    Column("regret", lambda r: number(r["regret"])),
+    Column("mean regret", lambda r: number(r["mean_regret"])),
     Column("median rank", lambda r: number(r["median_rank"], 0)),
-    Column("cost", _cost),
-    Column("search, s", lambda r: brief(r["search_seconds"])),
-    Column("search, h", lambda r: brief(r["search_hours"])),
+    Column("mean cost", _cost),
+    Column("params, M", _millions("params")),
+    Column("FLOPs, M", _millions("flops")),
+    Column("mean search, s", lambda r: brief(r["mean_search_seconds"])),
 )
 
 
@@ -174,44 +212,6 @@ def marked(row: dict[str, Any], text: str, best: str, not_worse: str) -> str:
     return (best if row["best"] else not_worse if row["not_worse"] else "{}").format(text)
 
 
-def latex(table: "pd.DataFrame", caption: str, label: str) -> str:
-    """A booktabs table of one group's rows; the best bold, what is not significantly worse underlined."""
-    columns, texts = printed(table)
-    lines, place = [list(map(in_latex, line)) for line in texts], [c.heading for c in columns].index(ACCURACY)
-    for row, line in zip(table.to_dict("records"), lines, strict=True):
-        line[place] = marked(row, line[place], r"\textbf{{{}}}", r"\underline{{{}}}")
-    kinds = "".join("r" if c.figure else NARROW.get(c.heading, "l") for c in columns)
-    # the widest tables have a dozen columns: tight ones fit them on a page
-    return booktabs([c.heading for c in columns], lines, kinds, caption, label, r"\setlength{\tabcolsep}{4pt}")
-
-
-def booktabs(
-    head: Iterable[str], lines: Iterable[Sequence[str]], kinds: str, caption: str, label: str, more: str = ""
-) -> str:
-    """A table in small letters (packages booktabs and, for nothing else, none). head, caption: plain text.
-
-    lines: LaTeX as it is; kinds: the columns', such as 'lrr'; more: LaTeX before the table begins.
-    """
-    rows = [" & ".join(line) + r" \\" for line in (list(map(in_latex, head)), *lines)]
-    return "\n".join(
-        [r"\begin{table}[htbp]", r"\centering", f"\\caption{{{in_latex(caption)}}}", f"\\label{{{label}}}",
-         rf"\footnotesize{more}", f"\\begin{{tabular}}{{{kinds}}}", r"\toprule", rows[0], r"\midrule", *rows[1:],
-         r"\bottomrule", r"\end{tabular}", r"\end{table}", ""]
-    )  # fmt: skip
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$",
-    "_": r"\_\allowbreak{}", "|": r"\textbar{}\allowbreak{}",  # an architecture's string may be broken there
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "<": r"$<$", ">": r"$>$",
-}  # fmt: skip
-
-
-def in_latex(text: str) -> str:
-    """Text as LaTeX prints it, in any engine: what is no ASCII and not known here becomes a question mark."""
-    return "".join(_LATEX.get(letter, letter if letter.isascii() else "?") for letter in text)
-
-
 # -- the words around a table -----------------------------------------------------------------------------------------
 
 
@@ -219,7 +219,8 @@ def caption(group: Group) -> str:
     """What the figures are, and which test says what is underlined."""
     seeds = sorted({row.accuracy.n for row in group.rows})
     many = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    parts = [f"{group.title}. Mean test accuracy ± sample deviation over n = {many} seeds, 95 % t interval."]
+    parts = [f"{group.title}. Mean test accuracy ± sample deviation over n = {many} seeds, 95 % t interval of the "
+             "mean, and median."]  # fmt: skip
     if seeds == [1]:
         parts = [f"{group.title}. Test accuracy of one seed: without a second there is no deviation and no test."]
     if group.comparisons:
@@ -237,10 +238,11 @@ def caption(group: Group) -> str:
                 f"So few seeds give no corrected p below {min(group.least_p, 1):.3g}: no difference can be significant."
             )
     if any(row.records[0].regret is not None for row in group.rows):
-        parts.append("Regret: points below the table's best cell; rank among the table's cells.")
+        parts.append("Regret: points below the table's best cell; rank among the table's cells, the median over seeds.")
         parts.append("Cell: the official index, where all runs of a row end at one.")
     if units := sorted({row.unit for row in group.rows if row.unit}):
-        parts.append(f"Cost of the chosen architecture: {', '.join(units)}.")
+        parts.append(f"Cost of the chosen architecture: {', '.join(units)}, mean ± sample deviation.")
+    parts += _sizes_in_words(group)
     parts.append("Search: the search and the selection, mean over seeds; a constant or random cell pays for no search.")
     if unequal := _unequal(group):
         parts.append(unequal)
@@ -249,6 +251,15 @@ def caption(group: Group) -> str:
     if simulated := sorted({row.searcher for row in group.rows if row.simulated}):
         parts.append(f"Of {', '.join(simulated)} it is the table's seconds of the trainings that the search bought.")
     return " ".join(parts)
+
+
+def _sizes_in_words(group: Group) -> list[str]:
+    """Which network the columns of parameters and FLOPs are of."""
+    if all(one == Network() for one in networks(group, table_of(group)).values()):
+        return []
+    one = next((r for r in group.records if r.network), group.records[0])
+    return [f"Params and FLOPs (multiply-accumulates of one image) are of the {network_in_words(one)}: the mean over "
+            "seeds, behind it in brackets the median where it differs."]  # fmt: skip
 
 
 def _unequal(group: Group) -> str:

@@ -14,11 +14,13 @@ from ..stats.interval import mean_interval
 from ..tables.figures import in_epochs
 from .columns import Column, fitted, labelled, put, wrapped
 from .draw import text_drawing
+from .networks import network_in_words
 from .tables import number
 
 if TYPE_CHECKING:
     from ..pipeline.full_search import FullSearch
 
+MEANS = "(all but median, deviation and regret are means over seeds)"
 NOT_TIMED: Mapping[str, "FullSearch"] = {}
 
 
@@ -48,10 +50,7 @@ def run_summary(
             f"{record.supernet['supernet_sampled_accuracy']:.2f} % on average over sampled paths",
         ),
     ]
-    if "params" in facts:  # of the run's own images, or of the space's benchmark's; at C and L if given
-        of = f"C={facts['channels']}, L={facts['cells']}, " if {"channels", "cells"} <= facts.keys() else ""
-        of += "x".join(map(str, facts["images"])) if "images" in facts else "CIFAR-10"
-        rows.append(("parameters", f"{facts['params']:,}; {facts['flops']:,} FLOPs in the {of} network"))
+    rows += _network(record)
     if "parameter_free" in facts:
         rows.append(("parameter-free", f"{facts['parameter_free']:.0%} of the operations{_collapsed(facts)}"))
     if "over_the_limit" in record.notes:
@@ -84,6 +83,18 @@ def _test_accuracy(record: Record) -> str:
     table = record.table or {}
     epochs = table.get("epochs", 200)  # older records do not say
     return f"{test}, {table['dataset']} in table {table['name']} after {in_epochs(epochs)}{runs}  {valid}"
+
+
+def _network(record: Record) -> list[tuple[str, str]]:
+    """Parameters and FLOPs of the network whose accuracy is told; older records know another, which is named."""
+    facts, own = record.facts, record.network or {}
+    if "params" in own and "flops" in own:
+        return [("parameters", f"{own['params']:,}; {own['flops']:,} FLOPs in the {network_in_words(record)}")]
+    if "params" in facts:  # of the run's own images, or of the space's benchmark's; at C and L if given
+        of = f"C={facts['channels']}, L={facts['cells']}, " if {"channels", "cells"} <= facts.keys() else ""
+        of += "x".join(map(str, facts["images"])) if "images" in facts else "CIFAR-10"
+        return [("parameters", f"{facts['params']:,}; {facts['flops']:,} FLOPs in the {of} network")]
+    return []
 
 
 def _standing(record: Record) -> list[tuple[str, str]]:
@@ -123,10 +134,10 @@ def _collapsed(facts: Mapping[str, Any]) -> str:
 
 
 def grid_summary(records: Sequence[Record], console: Console, full: Mapping[str, "FullSearch"] = NOT_TIMED) -> None:
-    """Several runs: per pairing the mean, deviation and 95 % interval of the test accuracy over seeds.
+    """Several runs: per pairing the mean, median, deviation and 95 % interval of the test accuracy over seeds.
 
-    Where a table scored, also the median regret over seeds, in points below its best cell. full: by searcher, what a
-    search at the paper's size would take.
+    Where a table scored, also the median regret over seeds, in points below its best cell; all else is a mean. full: by
+    searcher, what a search at the paper's size would take.
     """
     groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in records:
@@ -137,10 +148,11 @@ def grid_summary(records: Sequence[Record], console: Console, full: Mapping[str,
     priced = records[0].cost
     columns = [
         Column("searcher"), Column("selector"), Column("seeds", right=True), Column("mean", right=True),
-        Column("deviation", right=True, rank=4), Column("95 % interval", right=True),
-        Column("regret", right=True, rank=1), Column(_unit(priced) if priced else "", right=True, rank=2),
-        Column("parameter-free", right=True, rank=6), Column("search s", right=True, rank=3),
-        Column("select s", right=True, rank=5), *(Column(f.heading, right=True, rank=2) for f in full.values()),
+        Column("median", right=True, rank=4), Column("deviation", right=True, rank=5),
+        Column("95 % interval", right=True), Column("regret", right=True, rank=1),
+        Column(_unit(priced) if priced else "", right=True, rank=2), Column("parameter-free", right=True, rank=7),
+        Column("search s", right=True, rank=3), Column("select s", right=True, rank=6),
+        *(Column(f.heading, right=True, rank=2) for f in full.values()),
     ]  # fmt: skip
     rows = []
     for (searcher, selector), group in groups.items():
@@ -152,6 +164,7 @@ def grid_summary(records: Sequence[Record], console: Console, full: Mapping[str,
             selector,
             str(i.n),
             f"{i.mean:.2f}",
+            "" if i.n < 2 else f"{median(r.test_accuracy for r in group):.2f}",
             "" if i.n < 2 else f"{i.deviation:.2f}",
             "" if i.n < 2 else i.span(),
             f"{median(r.regret for r in group if r.regret is not None):.2f}" if by_table else "",
@@ -162,7 +175,7 @@ def grid_summary(records: Sequence[Record], console: Console, full: Mapping[str,
             *(f"{f.hours:.1f}" if name == searcher else "" for name, f in full.items()),
         ])  # fmt: skip
     title = f"test accuracy in percent, {how}" + ("; regret: the median, in points" if by_table else "")
-    put(console, [*wrapped(title, console.width), "", *fitted(columns, rows, console.width)])
+    put(console, [*wrapped(title, console.width), "", *fitted(columns, rows, console.width), MEANS])
     if simulated := dict.fromkeys(r.searcher for r in records if r.simulated_seconds is not None):
         console.print(f"search s of {', '.join(simulated)}: the table's seconds of the trainings that it bought")
     for found in full.values():

@@ -13,10 +13,12 @@ from .collect import Collection, collect
 from .commands import missing_controls, remake
 from .figures import Figure, figures
 from .groups import groups
+from .latex import booktabs, in_latex, latex
+from .looks import Looks
 from .markdown import in_prose, markdown_table, write_files
 from .page import CELL_WORDS, Part, lead, page, published_lines, sources
 from .published import beside
-from .tables import booktabs, caption, frame, in_latex, latex, markdown, noise_line
+from .tables import caption, frame, markdown, noise_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,8 +40,9 @@ class Report:
         table = frame(compared, with_ceilings=True)
         self.frame = table
         self.parts = []
+        self.looks = Looks(compared)
         for group in compared:
-            drawn, absent = figures(group, self.found.histories, self.found.clocks)
+            drawn, absent = figures(group, self.found.histories, self.found.clocks, self.looks)
             configs = out / "configs"
             made = [(row.name, remake(group, row, place, configs)) for row in group.rows]
             missing = missing_controls(group, place, configs)
@@ -54,7 +57,7 @@ class Report:
             "report.csv": csv_frame(self.frame).to_csv(index=False),
             "report.md": "\n".join(self.markdown()) + "\n",
             "report.tex": document(self.parts),
-            "report.html": page(self.found, self.parts, self.items, self.command),
+            "report.html": page(self.found, self.parts, self.looks, self.items, self.command),
         }
         tables: dict[str, str | bytes] = {}
         pictures: dict[str, str | bytes] = {}

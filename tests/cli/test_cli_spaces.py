@@ -38,7 +38,7 @@ def test_a_proxyless_search_is_selected_and_scored_by_training(command: Command,
     space = MBConv("small", **SIZES).for_images((1, 8, 8), 4)
     assert record["facts"] == space.facts(space.parse(record["architecture"]))
     assert record["facts"]["images"] == [1, 8, 8]
-    assert "FLOPs in the 1x8x8 network" in outcome.out
+    assert "FLOPs in the network that was trained (1x8x8 images)" in outcome.out
     assert "stage 2    16x4x4" in outcome.out
 
 

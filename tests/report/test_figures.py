@@ -5,11 +5,14 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from benchbed.pipeline.history import Epoch
 from benchbed.report.collect import Clock, Collection, collect
-from benchbed.report.figures import curves, favourite, figures, on_grid, pareto, trajectories
-from benchbed.report.groups import groups
+from benchbed.report.curves import Searched, curves, on_grid
+from benchbed.report.figures import favourite, figures, pareto, trajectories
+from benchbed.report.groups import Group, groups
+from benchbed.report.looks import Looks
 from benchbed.spaces.load import load_space
 
 
@@ -49,9 +52,16 @@ def test_what_cannot_be_drawn_is_said(found: Collection) -> None:
     assert any("are not of the shape of 'nb201'" in line for line in absent)
 
 
-def test_a_legend_of_long_names_stays_in_the_picture() -> None:
+def drawn_curves(group: Group, runs: dict[str, list[list[Epoch]]]) -> Figure:
+    """Curves of made-up searches, of which a group's rows tell the looks."""
+    rows = iter(group.rows * len(runs))
+    return curves({name: Searched(next(rows), found) for name, found in runs.items()}, Looks([group]))
+
+
+def test_a_legend_of_long_names_stays_in_the_picture(found: Collection) -> None:
+    (group,) = groups(found.records)
     names = [f"regularised-evolution (budget={n}000.0, population=20)" for n in range(5)]
-    figure = curves({name: [[Epoch(1.0, 50.0, ()), Epoch(2.0, 60.0, ())]] for name in names})
+    figure = drawn_curves(group, {name: [[Epoch(1.0, 50.0, ()), Epoch(2.0, 60.0, ())]] for name in names})
     figure.canvas.draw()
     (legend,) = figure.legends
     box, whole = legend.get_window_extent(), figure.bbox
@@ -60,9 +70,10 @@ def test_a_legend_of_long_names_stays_in_the_picture() -> None:
     assert figure.axes[0].get_window_extent().height > 0.4 * whole.height
 
 
-def test_a_curve_is_the_mean_over_seeds_as_far_as_all_have_come() -> None:
+def test_a_curve_is_the_mean_over_seeds_as_far_as_all_have_come(found: Collection) -> None:
+    (group,) = groups(found.records)
     runs = [[Epoch(e * k, 10.0 * e * k, ()) for e in (1, 2, 3)[:length]] for k, length in ((1, 3), (3, 2))]
-    figure = curves({"one": runs})
+    figure = drawn_curves(group, {"one": runs})
     (axes,) = figure.axes
     (line,) = axes.lines
     assert line.get_xdata().tolist() == [2, 4]
@@ -70,7 +81,7 @@ def test_a_curve_is_the_mean_over_seeds_as_far_as_all_have_come() -> None:
     band = axes.collections[0].get_paths()[0].vertices[:, 1]
     assert (band.min(), band.max()) == (0, 100)  # 20 +- 12.7 * 10 is wider than accuracies are
     close = [[Epoch(1.0, accuracy, ())] for accuracy in (50.0, 51.0)]
-    band = curves({"one": close}).axes[0].collections[0].get_paths()[0].vertices[:, 1]
+    band = drawn_curves(group, {"one": close}).axes[0].collections[0].get_paths()[0].vertices[:, 1]
     # the 95 % t interval of two values: 50.5 +- 12.7062 * 0.5
     assert (band.min(), band.max()) == pytest.approx((50.5 - 6.3531, 50.5 + 6.3531), rel=1e-4)
 

@@ -9,7 +9,8 @@ import pytest
 
 from benchbed.report.collect import Record, collect
 from benchbed.report.groups import groups
-from benchbed.report.tables import brief, caption, frame, in_latex, latex, markdown, noise_line
+from benchbed.report.latex import in_latex, latex
+from benchbed.report.tables import brief, caption, frame, markdown, noise_line
 
 
 @pytest.fixture
@@ -27,6 +28,7 @@ def test_the_frame_is_what_the_csv_file_says(records: list[Record]) -> None:
     back = pd.read_csv(io.StringIO(table.to_csv(index=False)))
     assert back["mean"].tolist() == pytest.approx([80.0, 79.416667, 30.0])
     assert back["deviation"].tolist() == pytest.approx([10.0, 9.8815906, 0.0])
+    assert back["median"].tolist() == [80.0, 79.0, 30.0]
     assert back["n"].tolist() == [3, 3, 3]
     assert back["searcher"].tolist() == ["darts", "proxyless", "any"]
     assert back["control"].fillna("").tolist() == ["", "", "constant cell"]
@@ -34,9 +36,9 @@ def test_the_frame_is_what_the_csv_file_says(records: list[Record]) -> None:
     assert back["p"].iloc[1:].tolist() == pytest.approx([0.5, 0.5])
     assert math.isnan(back["p"].iloc[0])
     own = [r for r in records if (r.searcher, r.selector) == ("darts", "magnitude")]
-    assert back["search_seconds"].iloc[0] == pytest.approx(sum(r.search_seconds for r in own) / 3)
-    assert back["search_hours"].iloc[0] == pytest.approx(sum(r.search_seconds for r in own) / 3 / 3600)
-    assert back["regret"].iloc[0] == pytest.approx(sum(r.regret or 0.0 for r in own) / 3)
+    assert back["mean_search_seconds"].iloc[0] == pytest.approx(sum(r.search_seconds for r in own) / 3)
+    assert back["mean_search_hours"].iloc[0] == pytest.approx(sum(r.search_seconds for r in own) / 3 / 3600)
+    assert back["mean_regret"].iloc[0] == pytest.approx(sum(r.regret or 0.0 for r in own) / 3)
 
 
 def test_the_best_is_bold_and_what_is_not_told_apart_underlined(records: list[Record]) -> None:
@@ -46,7 +48,7 @@ def test_the_best_is_bold_and_what_is_not_told_apart_underlined(records: list[Re
     assert "| <u>79.42 ± 9.88</u> |" in lines[3]
     assert "settings" not in lines[0]  # a column that says nothing is left out
     text = latex(table, "words of 5 %", "tab:x")
-    for part in (r"\textbf{80.00 $\pm$ 10.00}", r"\underline{79.42 $\pm$ 9.88}", r"\caption{words of 5 \%}",
+    for part in (r"\textbf{80.00 $\pm$ 10.00}", r"\underline{79.42 $\pm$ 9.88}", r"\caption{words of 5 \%",
                  r"\label{tab:x}", r"\toprule", r"\midrule", r"\bottomrule"):  # fmt: skip
         assert part in text
     worse = table.assign(not_worse=False)

@@ -97,9 +97,33 @@ def test_a_grids_summary_gives_mean_deviation_and_interval() -> None:
     text = grid_of(records)
     (line,) = [x for x in text.splitlines() if "perturb" in x]
     assert f"{np.mean(tests):.2f}" in line
+    assert f"  {np.median(tests):.2f}  " in line
+    assert "(all but median, deviation and regret are means over seeds)" in text
     assert f"{np.std(tests, ddof=1):.2f}" in line
     assert " 4 " in line
     assert "12" in line  # seconds of a search
+
+
+def test_the_network_that_was_trained_is_told_and_of_an_older_record_the_one_that_is_known() -> None:
+    network = {"params": 35170, "flops": 600522, "images": [1, 12, 12], "classes": 10, "channels": 8, "cells": 1}
+    text = summary_of(record() | {"network": network, "scored_by": "training"})
+    assert "35,170; 600,522 FLOPs in the network that was trained (C=8, N=1, 1x12x12 images)" in text
+    of_table = {"scored_by": "table", "table": {"name": "mine", "dataset": "digits"}, "rank": 1, "cells": 2}
+    of_table |= {"percentile": 1.0, "best_test_accuracy": 61.234, "regret": 0.0}
+    text = summary_of(record() | {"network": {"params": 7, "flops": 9}} | of_table)
+    assert "7; 9 FLOPs in the network that table mine trained on digits" in text
+    facts = record()["facts"]
+    assert f"{facts['params']:,}; {facts['flops']:,} FLOPs in the CIFAR-10 network" in summary_of(record())
+
+
+def test_a_grid_keeps_to_80_columns_and_says_what_it_leaves_out() -> None:
+    console = Console(width=80, highlight=False, file=io.StringIO())
+    records = [Record.model_construct(**record("darts+sdarts-rs", seed=n, test=60.0 + n)) for n in range(3)]
+    grid_summary(records, console)
+    lines = text_of(console).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any(line.startswith("(for want of room without:") for line in lines)
+    assert "median" in text_of(console)
 
 
 def test_one_seed_has_no_interval() -> None:

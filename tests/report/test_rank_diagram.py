@@ -5,8 +5,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from benchbed.report.figures import critical_difference_figure
 from benchbed.report.plots import svg_bytes
+from benchbed.report.rank_diagram import critical_difference_figure
 from benchbed.stats.ranks import Ranks, ranks
 
 
