@@ -1,7 +1,6 @@
 """The network whose accuracy a row gives: from the record, or of older records what can be known; and in the tables."""
 
 import math
-import re
 from pathlib import Path
 
 import numpy as np
@@ -87,9 +86,8 @@ def test_a_table_that_benchbed_built_knows_its_own_networks(tmp_path: Path, tabl
 def test_what_a_page_has_no_room_for_is_left_out_of_the_latex_and_named(records: list[Record]) -> None:
     table = frame(groups(records))
     assert "For want of room" not in latex(table.assign(control="", median_rank=math.nan, mean_params=math.nan), "", "")
-    wide = table.assign(settings="x=1", mean_cost=1.0, cost_unit="ms", searcher="a-long-name")
-    text = latex(wide, "Words.", "tab:x")
-    assert re.search(r"Words\. For want of room without: .*median rank, params, M; report\.csv has all\.", text)
+    text = latex(table, "Words.", "tab:x")
+    assert "Words. For want of room without: median rank, params, M; report.csv has all." in text
     (head,) = [line for line in text.splitlines() if line.startswith("searcher")]
     (kinds,) = [line for line in text.splitlines() if line.startswith(r"\begin{tabular}")]
     assert head.count("&") + 1 == len(kinds.removeprefix(r"\begin{tabular}{").replace("p{22mm}", "p").rstrip("}"))
