@@ -1,0 +1,91 @@
+"""What a step costs on the device: no more launches, bytes, syncs and copies than its budget.
+
+A budget is what the code needed when it was written, rounded up by a percent or so: a step that needs more has lost
+something, one that needs much less has a new budget. C=16, N=5; bytes are those of 64 images.
+"""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from device import Device, each
+from steps import cost, mixture, objective, path
+
+from benchbed.objectives.supernet import SupernetObjective
+
+
+def weight_step(made: SupernetObjective) -> None:
+    made.weight_step(mixture(), made.batch("train"))
+
+
+def darts(made: SupernetObjective) -> None:
+    """Both halves of a first-order step."""
+    made.gate_gradient(mixture(), made.batch("valid"))
+    made.weight_step(mixture(), made.batch("train"))
+
+
+def one_path(made: SupernetObjective) -> None:
+    made.weight_step(path(), made.batch("train"))
+
+
+def two_paths(made: SupernetObjective) -> None:
+    """ProxylessNAS' architecture step: two operations a position, one of which flows."""
+    need = torch.zeros(6, 5, dtype=torch.bool)
+    need[:, 1] = need[:, 3] = True
+    gates = torch.zeros(6, 5)
+    gates[:, 3] = 1.0
+    made.gate_gradient(gates, made.batch("valid"), need)
+
+
+BUDGETS = [  # step, its options, launches, gigabytes
+    pytest.param(darts, {}, 6_300, 23.8, marks=pytest.mark.slow),
+    (darts, {"bf16": True}, 7_100, 12.0),
+    (weight_step, {"bf16": True}, 3_150, 5.6),
+    (one_path, {}, 440, 1.95),
+    (two_paths, {}, 1_560, 5.3),
+]
+
+
+@pytest.mark.parametrize(
+    ("step", "options", "launches", "gigabytes"),
+    BUDGETS,
+)
+def test_a_step_keeps_to_its_budget(
+    step: Callable[[SupernetObjective], None], options: dict[str, bool], launches: int, gigabytes: float, device: Device
+) -> None:
+    found = cost(device, step, **options)
+    most = list(each(device.launches))[:8]
+    assert 0.9 * launches < found.launches <= launches, (found, most)
+    assert 0.9 * gigabytes < found.gigabytes <= gigabytes, (found, most)
+
+
+@pytest.mark.parametrize(("step", "syncs", "copies"), [(darts, 2, 8), (one_path, 0, 4)])
+def test_a_step_waits_for_the_device_no_more_often_than_it_must(
+    step: Callable[[SupernetObjective], None], syncs: int, copies: int, device: Device
+) -> None:
+    """A sync for the loss and one for the gate gradient; copies of indices, of the augmentation's draws, of gates."""
+    found = cost(device, step)
+    assert (found.syncs, found.copies) == (syncs, copies), [*each(device.syncs), *each(device.copies)]
+
+
+def test_a_hidden_sync_is_found_with_its_line(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = objective("cuda", 2)
+    network = made.network
+    plain = network.forward
+
+    def looks(*inputs: object) -> torch.Tensor:
+        logits = plain(*inputs)
+        float(logits.detach().abs().max())
+        return logits
+
+    monkeypatch.setattr(network, "forward", looks)
+    device.reset()
+    one_path(made)
+    assert [line for line in each(device.syncs) if "_local_scalar_dense" in line]
+
+
+def test_a_tensor_of_the_host_in_a_step_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = objective("cuda", 2)
+    batch = made.batch("train")
+    with pytest.raises(RuntimeError, match="on the same device"):
+        made.weight_step(mixture(), batch._replace(labels=batch.labels.cpu()))
