@@ -1,12 +1,16 @@
 """How long a dense step of the NAS-Bench-201 supernet takes, as a ratio to an op-by-op supernet in the same process.
 
     python benchmarks/supernet_step/run.py [--channels 16 --cells 5 --batch 64 --threads 2 --repeats 15]
+        [--autodl DIR --darts-pt DIR --confopt DIR] [--machine FILE.json]
 
-Two steps are timed. Weight step: forward, backward, gradient clipping, SGD. Gate step: forward and the gradient of the
-gates alone. Both networks run the very same step code and differ in their forward pass only; each runs channels-last
-and contiguous. The rounds are interleaved: every variant runs once a round, each round begins with another variant,
-and a ratio is taken within a round, so that a slow moment of the machine falls on both. On CUDA there are bfloat16
-variants and, for ours, the step captured in a CUDA graph. Equality comes before time: see check.py.
+Weight step: forward, backward, gradient clipping, SGD. Gate step: forward and the gradient of the gates alone. DARTS
+step: one after the other. Both networks run the very same step code and differ in their forward pass only; each runs
+channels-last and contiguous. Published codes run their own networks and steps (peers.py), from clones that the user
+names. With what benchmarks/machine wrote, each DARTS step of ours is also given as a share of the best convolution.
+
+The rounds are interleaved: every variant runs once a round, each round begins with another variant, and a ratio is
+taken within a round, so that a slow moment of the machine falls on both. On CUDA there are bfloat16 variants and, for
+ours, the step captured in a CUDA graph. Equality comes before time: see check.py.
 """
 
 import argparse
@@ -22,8 +26,11 @@ from typing import Any
 
 import torch
 from check import LIMITS, QUANTITIES, distances, failures
+from peers import PEERS, PeerArm, count
 from reference import ReferenceSupernet, copy_weights
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from benchbed.layers.plan import Plan, full_plan
 from benchbed.objectives.capture import REPEATS, Recordings, gate_gradients, weight_gradients
@@ -33,6 +40,7 @@ from benchbed.spaces.nb201.supernet import NB201Supernet
 WARM_UP = REPEATS + 2  # rounds before the first that counts; the CUDA graph is recorded in them
 CHECKED = 8  # images in the comparison of values
 Variant = tuple[str, str, str, bool]  # network, memory format, precision, from a CUDA graph
+MAIN: Variant = ("ours", "channels-last", "float32", False)
 
 
 class Arm:
@@ -68,6 +76,10 @@ class Arm:
     def gate_step(self) -> None:
         self._run(gate_gradients)
 
+    def darts_step(self) -> None:
+        self.weight_step()
+        self.gate_step()
+
 
 def variants(device: torch.device) -> list[Variant]:
     both = ("ours", "reference")
@@ -99,10 +111,10 @@ def interleave(
 
 
 def ratios(times: dict[Variant, list[float]]) -> list[dict[str, Any]]:
-    """Every variant of ours against every one of the reference at the same precision: time of theirs / time of ours."""
+    """Every variant of ours against every other at the same precision: time of theirs / time of ours."""
     rows = []
     for a in (v for v in times if v[0] == "ours"):
-        for b in (v for v in times if v[0] == "reference" and v[2] == a[2]):
+        for b in (v for v in times if v[0] != "ours" and v[2] == a[2]):
             found = [theirs / ours for ours, theirs in zip(times[a], times[b], strict=True)]
             low, middle, high = statistics.quantiles(found, n=4, method="inclusive")
             rows.append({"ours": label(a), "against": label(b), "median": middle, "quartiles": [low, high]})
@@ -139,11 +151,57 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         default="wall",
         help="cpu: the process's own CPU time, for one thread on a machine that is busy with other work (default wall)",
     )
+    for name in PEERS:
+        parser.add_argument(f"--{name}", type=Path, help="a clone of the peer's repository (see peers.py)")
+    parser.add_argument("--machine", type=Path, help="what benchmarks/machine wrote on this machine")
     parser.add_argument("--out", type=Path, help="also write everything to this JSON file")
     found = parser.parse_args(arguments)
     if found.repeats < 2:
         parser.error(f"--repeats {found.repeats}: a spread needs at least 2")
     return found
+
+
+def peer_arms(options: argparse.Namespace, batch: tuple[Tensor, Tensor, Tensor]) -> dict[Variant, PeerArm]:
+    """The peers that were named, as they come and channels-last; prints how many weights each has."""
+    arms: dict[Variant, PeerArm] = {}
+    for name, load in PEERS.items():
+        if (clone := getattr(options, name.replace("-", "_"))) is None:
+            continue
+        for layout in ("contiguous", "channels-last"):
+            peer = load(clone, options.channels, options.cells)
+            arms[name, layout, "float32", False] = PeerArm(peer, layout, batch)
+        print(f"{name}: {count(peer.weights):,} weights")
+    return arms
+
+
+class Flops(TorchDispatchMode):
+    """Counts those of convolutions and products of matrices, as torch does (its own counter refuses autograd.grad)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if (counted := flop_registry.get(func.overloadpacket)) is not None:
+            self.total += counted(*args, **(kwargs or {}), out_val=out)
+        return out
+
+
+def flops(arm: Arm) -> int:
+    """Of a DARTS step."""
+    with Flops() as counter:
+        arm.darts_step()
+    return counter.total
+
+
+def share(seconds: float, work: int, file: Path, threads: int) -> str:
+    """What the step reaches of this machine's best convolution rate."""
+    best = json.loads(file.read_text())["rates"]["float32"]["convolution"]
+    if best["threads"] != threads:
+        sys.exit(f"{file} was measured with {best['threads']} thread(s), not {threads}")
+    rate = work / seconds / 1e9
+    return f"{rate:.0f} GFLOP/s, {rate / best['gflops']:.0%} of the best convolution of {file.name}"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -166,14 +224,18 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
     batch = (images.to(device), labels.to(device), gates.to(device))
-    arms = {variant: Arm(variant, size, batch, plan) for variant in variants(device)}
+    arms: dict[Variant, Any] = {variant: Arm(variant, size, batch, plan) for variant in variants(device)}
+    print(f"\nours: {count(list(arms[MAIN].network.parameters())):,} weights")
+    arms |= peer_arms(options, batch)
+    work = flops(arms[MAIN])
     result: dict[str, Any] = {
         "options": {k: str(v) if isinstance(v, Path) else v for k, v in vars(options).items()},
         **machine.made_with(device),
         "distances": found,
+        "flops": work,
         "steps": {},
     }
-    for step in ("weight_step", "gate_step"):
+    for step in ("weight_step", "gate_step", "darts_step"):
         times = interleave(
             {v: getattr(a, step) for v, a in arms.items()}, options.repeats, clock_of(options.clock, device)
         )
@@ -187,6 +249,10 @@ def main(arguments: list[str] | None = None) -> int:
                 f"  {row['ours']:34} ratio {row['median']:.2f} (quartiles {low:.2f} to {high:.2f}) to {row['against']}"
             )
         result["steps"][step] = {"seconds": {label(v): s for v, s in times.items()}, "ratios": rows}
+    if options.machine:
+        middle = statistics.median(result["steps"]["darts_step"]["seconds"][label(MAIN)])
+        result["share"] = share(middle, work, options.machine, options.threads)
+        print(f"\nDARTS step, {label(MAIN)}: {result['share']}")
     if options.out:
         options.out.write_text(json.dumps(result, indent=1) + "\n")
     return 0

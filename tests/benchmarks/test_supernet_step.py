@@ -23,7 +23,7 @@ def check(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     import check
 
     yield check
-    for name in ("check", "reference"):
+    for name in ("check", "reference", "peers"):
         sys.modules.pop(name, None)
 
 
@@ -81,7 +81,7 @@ def test_the_command_prints_ratios_and_writes_them(
     sizes = {"channels": 2, "cells": 1, "batch": 4, "image": 8, "repeats": 2, "threads": 1}
     assert run.main([*(f"--{name}={value}" for name, value in sizes.items()), "--device=cpu", f"--out={out}"]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if " ratio " in line]
-    assert len(lines) == 8  # two steps, each variant of ours against each of the reference
+    assert len(lines) == 12  # three steps, each variant of ours against each of the reference
     result = json.loads(out.read_text())
     assert set(result["steps"]) == {"weight_step", "gate_step"}
     assert {"torch", "benchbed"} <= set(result["versions"])
