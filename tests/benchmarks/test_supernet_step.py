@@ -83,7 +83,7 @@ def test_the_command_prints_ratios_and_writes_them(
     lines = [line for line in capsys.readouterr().out.splitlines() if " ratio " in line]
     assert len(lines) == 12  # three steps, each variant of ours against each of the reference
     result = json.loads(out.read_text())
-    assert set(result["steps"]) == {"weight_step", "gate_step"}
+    assert set(result["steps"]) == {"weight_step", "gate_step", "darts_step"}
     assert {"torch", "benchbed"} <= set(result["versions"])
     for step in result["steps"].values():
         times = step["seconds"]
