@@ -135,7 +135,7 @@ def select(
     with raw_of("select", SelectOptions, given, out, selector=selector) as raw:
         if (search is None) == (raw.get("foreign") is None):
             raise BenchbedError(
-                "select takes a finished search, a folder below OUT/searches, or --foreign FILE: one of both"
+                "select takes a finished search, a folder below OUT/searches, or --foreign FILE, and not both"
             )
         names = names_in(raw, "selector")
         with running(raw, given, quiet) as how:

@@ -46,7 +46,7 @@ class Plugin(NamedTuple):
 def add_file(path: Path) -> None:
     """Registers a user's file: the plug-in of each kind in it, under the file's name.
 
-    Raises BenchbedError if it cannot be read or is no Python.
+    Raises BenchbedError if it cannot be read or is not Python.
     """
     path = path.resolve()
     summary_of(path)
@@ -209,7 +209,7 @@ def _from_entry_point(plugin: Plugin) -> object:
         if not inspect.isroutine(found):
             raise BenchbedError(f"{where} is not a function that returns a Task")
     elif not (isinstance(found, type) and issubclass(found, _contract(plugin.kind))):
-        raise BenchbedError(f"{where} is no subclass of benchbed.{plugin.kind}.{plugin.kind.capitalize()}")
+        raise BenchbedError(f"{where} is not a subclass of benchbed.{plugin.kind}.{plugin.kind.capitalize()}")
     return found
 
 
@@ -285,7 +285,7 @@ def _parsed(file: Path) -> ast.Module:
     try:
         return ast.parse(source.decode())
     except (SyntaxError, UnicodeDecodeError, ValueError, RecursionError, MemoryError) as error:
-        raise BenchbedError(f"plug-in file {file} is no Python: {error}") from None
+        raise BenchbedError(f"plug-in file {file} is not Python: {error}") from None
 
 
 def _name(file: Path) -> str:

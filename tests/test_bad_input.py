@@ -115,7 +115,7 @@ def test_an_option_that_none_of_several_has(refused: Refused) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("seed = ", ("my.toml is no TOML",)),
+        ("seed = ", ("my.toml is not TOML",)),
         ("\xff", ("no TOML",)),
         ("serch = 1", ("unknown configuration key 'serch'", "'searcher'")),
         ("[searchers]\nname = 'darts'", ("unknown configuration key 'searchers'", "'searcher'")),

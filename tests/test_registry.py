@@ -137,8 +137,8 @@ def test_two_files_of_one_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("x.py", "def broken(:\n", "is no Python: invalid syntax (<unknown>, line 1)"),
-        ("x.py", "\0", "is no Python: "),
+        ("x.py", "def broken(:\n", "is not Python: invalid syntax (<unknown>, line 1)"),
+        ("x.py", "\0", "is not Python: "),
         ("x.py", "import math\n", "Study class, and no function that returns a Task"),
         ("x.py", "", "Study class, and no function that returns a Task"),
         ("x.py", "a = 1\n\nb = 1 / 0\n", "failed to load at line 3: ZeroDivisionError: division by zero"),
@@ -161,7 +161,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     assert "No such file" in refusal(registry.add_file, tmp_path / "none.py")
     assert "Is a directory" in refusal(registry.add_file, tmp_path)
     (tmp_path / "latin.py").write_bytes(b'"""caf\xe9"""\n')
-    assert "is no Python" in refusal(registry.add_file, tmp_path / "latin.py")
+    assert "is not Python" in refusal(registry.add_file, tmp_path / "latin.py")
 
 
 def test_two_classes_of_one_kind_in_a_file(tmp_path: Path) -> None:
@@ -208,8 +208,8 @@ def test_an_entry_point_is_a_plug_in(installed: Any) -> None:
         ("nowhere_at_all:Mine", SELECTOR, "failed to load: ModuleNotFoundError: No module named 'nowhere_at_all'"),
         ("their_module:Yours", SELECTOR, "failed to load: AttributeError"),
         ("their_module:Mine", "1 / 0", "failed to load: ZeroDivisionError"),
-        ("their_module:Mine", "class Mine: pass", "is no subclass of benchbed.selector.Selector"),
-        ("their_module:Mine", "Mine = 3", "is no subclass of benchbed.selector.Selector"),
+        ("their_module:Mine", "class Mine: pass", "is not a subclass of benchbed.selector.Selector"),
+        ("their_module:Mine", "Mine = 3", "is not a subclass of benchbed.selector.Selector"),
     ],
 )
 def test_entry_points_that_cannot_be_used(installed: Any, target: str, module: str, said: str) -> None:

@@ -184,5 +184,5 @@ def test_problems_of_a_folder_are_named(made: Results, tmp_path: Path) -> None:
     assert len(found) == 19
     assert "is not valid JSON" in found.problems[0]
     assert "left out or odd, see .problems" in repr(found)
-    with pytest.raises(BenchbedError, match="is no folder of runs"):
+    with pytest.raises(BenchbedError, match="is not a folder of runs"):
         Results.read(tmp_path / "nowhere")

@@ -85,11 +85,11 @@ def parsed(path: Path, content: bytes, sha256: str) -> Foreign:
     layout = next((name for name, key in LAYOUTS.items() if key in saved), None)
     if layout is None:
         held = ", ".join(sorted(map(str, saved))[:8]) if isinstance(found, dict) else type(found).__name__
-        raise BenchbedError(f"{path} is no checkpoint of a known layout, it holds {held}: expected darts-pt's "
+        raise BenchbedError(f"{path} is not a checkpoint of a known layout, it holds {held}: expected darts-pt's "
                             "(state_dict, alpha) or AutoDL's (search_model)")  # fmt: skip
     model = saved[LAYOUTS[layout]]
     if not isinstance(model, dict) or not all(isinstance(v, Tensor) and isinstance(k, str) for k, v in model.items()):
-        raise BenchbedError(f"{path}: its {LAYOUTS[layout]} is no dict of tensors by name")
+        raise BenchbedError(f"{path}: its {LAYOUTS[layout]} is not a dict of tensors by name")
     for key, value in model.items():
         _check_plain(path, f"{LAYOUTS[layout]}.{key}", value)
     weights = {key: value for key, value in model.items() if not key.endswith(STATISTICS) and key not in ALPHA}

@@ -91,7 +91,7 @@ def _unpickled(path: Path, content: bytes) -> object:
         raise BenchbedError(f"'{path}' is a foreign pickle: it names {named}, which was not run") from None
     except Exception as error:  # a broken pickle can fail in any way that its opcodes can
         reason = f"{type(error).__name__}: {error}".replace("\n", " ")
-        raise BenchbedError(f"'{path}' is no readable pickle ({reason})"[:400]) from None
+        raise BenchbedError(f"'{path}' is not a readable pickle ({reason})"[:400]) from None
 
 
 def _dtype(name: str, align: int = 0, copy: int = 1) -> np.dtype[Any]:

@@ -32,7 +32,7 @@ def _loaded(path: Path, content: bytes, layout: Layout) -> dict[str, Any]:
             held: dict[str, Any] = loadmat(io.BytesIO(content), variable_names=["X", layout.labels])
     except Exception as error:  # a broken file can fail in many ways
         reason = f"{type(error).__name__}: {error}".replace("\n", " ")
-        raise BenchbedError(f"'{path}' is no readable MATLAB file ({reason})"[:400]) from None
+        raise BenchbedError(f"'{path}' is not a readable MATLAB file ({reason})"[:400]) from None
     for key in ("X", layout.labels):
         if not isinstance(held.get(key), np.ndarray):
             raise BenchbedError(f"'{path}' has no array '{key}': SVHN's files hold X and {layout.labels}")

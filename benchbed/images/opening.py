@@ -22,7 +22,7 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 def image_in(path: Path) -> Iterator[Image.Image]:
     """The image, its header read; closed when the block ends.
 
-    Raises BenchbedError for what is no regular file or has too many pixels, and whatever Pillow makes of another file.
+    Raises BenchbedError for what is not a regular file or has too many pixels, and what Pillow makes of another file.
     """
     with opened(path, BYTES) as file, Image.open(file, formats=FORMATS) as image:
         if image.width * image.height > PIXELS:

@@ -134,7 +134,7 @@ def _folder(of: Published, data: str | Path | None) -> Path:
     if data is None:
         raise BenchbedError(f"task '{of.task}' needs its images, data=DIR: a folder that holds {expected}")
     if not Path(data).is_dir():
-        raise BenchbedError(f"data '{data}' is no folder: task '{of.task}' needs {expected}")
+        raise BenchbedError(f"data '{data}' is not a folder: task '{of.task}' needs {expected}")
     inner = Path(data) / of.folder
     folder = inner if inner.is_dir() else Path(data)
     missing = [name for name in names if not (folder / name).is_file()]

@@ -85,9 +85,9 @@ def _read(path: Path, keys: tuple[str, str], total: int) -> tuple[np.ndarray, np
     try:
         content = parse_json(data)
     except ValueError:
-        raise BenchbedError(f"'{path}' is no split file: JSON of the form {form} is needed") from None
+        raise BenchbedError(f"'{path}' is not a split file: JSON of the form {form} is needed") from None
     if not isinstance(content, dict) or sorted(content) != sorted(keys):
-        raise BenchbedError(f"'{path}' is no split file of this data set: the form {form} is needed")
+        raise BenchbedError(f"'{path}' is not a split file of this data set: the form {form} is needed")
     one, two = (_indices(path, key, content[key], total) for key in keys)
     both = np.intersect1d(one, two)
     if len(both):

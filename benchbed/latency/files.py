@@ -82,7 +82,7 @@ def _mapping(path: Path, node: yaml.Node, wanted: str, names: Sequence[str] | No
             accepted = ", ".join(names or ["KEY"])
             raise wrong(name, f"expected one of {accepted} (times in ms), got {str(name.value)[:60]!r}")
         if name.value in found:
-            raise wrong(name, f"{name.value} stands there twice")
+            raise wrong(name, f"{name.value} appears twice")
         found[name.value] = value
     return found
 
@@ -101,9 +101,9 @@ def _ours_tree(path: Path, text: str) -> dict[str, Any]:
     try:
         tree = parse_json(text)
     except ValueError as error:
-        raise BenchbedError(f"latency table {path} is no JSON: {error}") from None
+        raise BenchbedError(f"latency table {path} is not JSON: {error}") from None
     if not isinstance(tree, dict) or tree.get("format") != FORMAT or not isinstance(tree.get("entries"), dict):
-        raise BenchbedError(f"latency table {path} is no file of 'latency measure': it lacks format '{FORMAT}'")
+        raise BenchbedError(f"latency table {path} is not a file of 'latency measure': it lacks format '{FORMAT}'")
     return tree
 
 
@@ -149,7 +149,7 @@ def read_whole(path: Path, column: str | None, space: Space) -> tuple[np.ndarray
         except BenchbedError as error:
             raise BenchbedError(f"{sheet.where(row)}: {error}") from None
         if not np.isnan(values[choices]):
-            raise BenchbedError(f"{sheet.where(row)}: {text} stands there twice")
+            raise BenchbedError(f"{sheet.where(row)}: {text} appears twice")
         if time <= 0:
             raise BenchbedError(f"{sheet.where(row)}: {column} is {time:g} ms, expected a positive number")
         values[choices] = time

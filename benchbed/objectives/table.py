@@ -81,7 +81,7 @@ class TableObjective(Weightless):
         """The objective of a further figure in percent, such as accuracies by one trained supernet.
 
         It has no trainings of fewer epochs. Raises BenchbedError if the table lacks it or a cell of it, or if it holds
-        what is no percentage.
+        what is not a percentage.
         """
         values = table.further(name)
         if values.size and not (np.nanmin(values) >= 0 and np.nanmax(values) <= 100):

@@ -50,7 +50,7 @@ def read_results(file: Path, table: Table) -> tuple[list[Result], tuple[str, ...
     """The rows of a CSV file, and the columns that are none of its words.
 
     Raises BenchbedError, one line that names line and column, for an architecture of another space, a method without a
-    name, a seed that is no whole number, seconds below 0, and a method's seed that is there twice.
+    name, a seed that is not a whole number, seconds below 0, and a method's seed that is there twice.
     """
     sheet = Sheet(file)
     key = next((name for name in KEYS if name in sheet.header), None)

@@ -34,7 +34,7 @@ def amount(value: object, most: float = math.inf) -> float:
         or not isinstance(value, int | float)
         or not (0 <= value <= most and math.isfinite(value))
     ):
-        raise ValueError(f"{value!r} is no number from 0 to {most:g}")
+        raise ValueError(f"{value!r} is not a number from 0 to {most:g}")
     return float(value)
 
 
@@ -56,7 +56,7 @@ def _cost(value: dict[str, Any]) -> dict[str, Any]:
 def _facts(value: dict[str, Any]) -> dict[str, Any]:
     for key, number in value.items():
         if isinstance(number, int | float) and not abs(number) <= LARGEST:
-            raise ValueError(f"its {key} is no number that a table can show")
+            raise ValueError(f"its {key} is not a number that a table can show")
     return value
 
 

@@ -95,7 +95,7 @@ def laid(section: Mapping[str, Any], key: str, value: object, where: str) -> dic
         return {**section, key: value}
     inside = section.get(outer, {})
     if not isinstance(inside, Mapping):
-        raise BenchbedError(f"{where}: '{outer}' has the value {inside!r} and is no section")
+        raise BenchbedError(f"{where}: '{outer}' has the value {inside!r} and is not a section")
     return {**section, outer: laid(inside, rest, value, where)}
 
 

@@ -201,6 +201,7 @@ def snapshot_epochs(text: str | None, configs: list[RunConfig]) -> tuple[int, ..
     for part in text.split(","):
         epoch = whole_number(part)
         if epoch is None or not 1 <= epoch <= last:
-            raise BenchbedError(f"--snapshots: '{part.strip()}' is no epoch of these searches: they have 1 to {last}")
+            wrong = f"'{part.strip()}' is not an epoch of these searches"
+            raise BenchbedError(f"--snapshots: {wrong}: they have 1 to {last}")
         found.add(epoch)
     return tuple(sorted(found))

@@ -49,7 +49,7 @@ def refuse_another(search: Path, config: RunConfig, task: Task) -> None:
     made = read_json(search / "record.json", ("config",))["config"]
     now = json.loads(json.dumps(config.search_key()))
     if not isinstance(made, dict):
-        raise BenchbedError(f"{search}/record.json is damaged (config is no object): search again with 'run'")
+        raise BenchbedError(f"{search}/record.json is damaged (config is not an object): search again with 'run'")
     both = [key for key in made if key in now and key != "task"]  # images may lie elsewhere: their content counts
     code = isinstance(made.get("searcher"), dict) and made["searcher"].get("sha256")
     if code and code != file_sha256("searcher", config.searcher.name):

@@ -50,10 +50,10 @@ def place_of(given: Path) -> Path:
         out = raw.get("out", str(Path(DEFAULT_OUT) / given.stem) if "grid" in raw else DEFAULT_OUT)
         if not isinstance(out, str) or not Path(out).is_dir():
             raise BenchbedError(
-                f"{given} writes to out = {out!r}, which is no folder: run it first, or give the folder"
+                f"{given} writes to out = {out!r}, which is not a folder: run it first, or give the folder"
             )
         return Path(out)
-    raise BenchbedError(f"{given} is no folder of runs and no TOML file of a study: give a folder such as runs/")
+    raise BenchbedError(f"{given} is not a folder of runs, nor a TOML file of a study: give a folder such as runs/")
 
 
 def collect(place: Path) -> Collection:

@@ -58,7 +58,7 @@ def open_archive(file: Any, only_stored: bool = False) -> zipfile.ZipFile:
         raise Unfit(f"it has {len(members):,} members, and at most {MEMBERS:,} are read")
     name, count = max(Counter(member.filename for member in members).items(), key=lambda item: item[1], default=("", 0))
     if count > 1:
-        raise Unfit(f"the member {name[:60]!r} stands there twice")
+        raise Unfit(f"the member {name[:60]!r} appears twice")
     for member in members:
         _refuse_member(member, only_stored)
     if sum(member.compress_size for member in members) > size:

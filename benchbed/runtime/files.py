@@ -52,7 +52,7 @@ def atomic(path: Path, tag: str = "", check: Callable[[], None] = lambda: None) 
     with one_line(path, "write"):
         path = Path(os.path.realpath(path)) if path.is_symlink() else path
         if path.exists() and not path.is_file():
-            raise BenchbedError(f"cannot write {path}: something that is no regular file is there")
+            raise BenchbedError(f"cannot write {path}: something that is not a regular file is there")
         temporary = path.parent / f".{path.name}{tag}.new"
         try:
             with open(temporary, "wb") as file:
@@ -109,7 +109,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     except Unfit as error:
         raise BenchbedError(f"configuration {path} cannot be read: {error}") from None
     except ValueError as error:  # no TOML, no UTF-8
-        raise BenchbedError(f"configuration {path} is no TOML: {error}") from None
+        raise BenchbedError(f"configuration {path} is not TOML: {error}") from None
 
 
 def toml_key(key: str) -> str:

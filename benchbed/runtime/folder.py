@@ -38,7 +38,7 @@ def write_json(path: Path, value: object) -> None:
 
 
 def read_json(path: Path, needed: Sequence[str] = (), again: str = AGAIN) -> dict[str, Any]:
-    """Raises BenchbedError that names the file if it is missing, is no JSON object or lacks a needed key.
+    """Raises BenchbedError that names the file if it is missing, is not a JSON object or lacks a needed key.
 
     again: what the message advises.
     """
@@ -223,7 +223,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         with opened(path, LARGEST) as file:
             if not is_archive(file):
-                raise TypeError("it is no zip file, as torch writes them")
+                raise TypeError("it is not a zip file, as torch writes them")
             saved = torch_value(file, memory_of(path, 3))
         if type(saved["history"]) not in (int, str) or not isinstance(saved["tree"], dict):
             raise TypeError("its history or tree is of another type")

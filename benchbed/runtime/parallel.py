@@ -48,7 +48,7 @@ class Group:
         return slice(start, start + each + (self.rank < more))
 
     def divides(self, name: str, batch: int) -> None:
-        """Raises BenchbedError where the global batch is no multiple of the number of processes."""
+        """Raises BenchbedError where the global batch is not a multiple of the number of processes."""
         if batch % self.size:
             below, above = batch - batch % self.size, batch + self.size - batch % self.size
             nearest = f"{below} or {above}" if below else str(above)

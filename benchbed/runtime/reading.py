@@ -66,7 +66,7 @@ class Unfit(ValueError):
 def opened(path: Path, most: int | None = None, what: str = "") -> Iterator[io.BufferedReader]:
     """The regular file at `path`, to be read; `what` stands before its name, such as 'latency table '.
 
-    Raises BenchbedError that names it for what is not there, is no regular file (it is not even opened: a pipe would
+    Raises BenchbedError that names it for what is not there, is not a regular file (it is not even opened: a pipe would
     wait for a writer), has more than `most` bytes, or fails while it is read.
     """
     try:
@@ -136,7 +136,7 @@ def read_text(path: Path, most: int, what: str = "") -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BenchbedError(f"cannot read {what}{path}: it is no UTF-8 text (byte {error.start:,})") from None
+        raise BenchbedError(f"cannot read {what}{path}: it is not UTF-8 text (byte {error.start:,})") from None
 
 
 def sha256_of(path: Path) -> str:
@@ -202,7 +202,7 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise Unfit(f"the member {twice[:40]!r} stands there twice")
+        raise Unfit(f"the member {twice[:40]!r} appears twice")
     return found
 
 
@@ -220,7 +220,7 @@ def _finite(text: str) -> float:
 
 
 def _no_constant(name: str) -> float:
-    raise Unfit(f"{name} is no number")
+    raise Unfit(f"{name} is not a number")
 
 
 def refuse_letters(value: object) -> None:

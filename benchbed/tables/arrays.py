@@ -25,12 +25,12 @@ def check_array(table: str, name: str, array: np.ndarray, shape: tuple[int, ...]
 
 
 def no_percentage(values: np.ndarray) -> float | None:
-    """The first value, NaN apart, that is no percentage."""
+    """The first value, NaN apart, that is not a percentage."""
     wrong = (values < 0) | (values > 100)
     return float(values[wrong][0]) if wrong.any() else None
 
 
 def check_percent(values: np.ndarray, source: str, what: str) -> None:
-    """Raises BenchbedError that names the source if a value, NaN apart, is no percentage."""
+    """Raises BenchbedError that names the source if a value, NaN apart, is not a percentage."""
     if (wrong := no_percentage(values)) is not None:
-        raise BenchbedError(f"{source}: {what} holds {wrong:g}, which is no percentage: expected 0 to 100")
+        raise BenchbedError(f"{source}: {what} holds {wrong:g}, which is not a percentage: expected 0 to 100")

@@ -26,7 +26,7 @@ class Sheet:
             with opened(path) as file:
                 rows = self._read(csv_lines(file), names)
         except (csv.Error, UnicodeDecodeError, Unfit) as error:
-            raise BenchbedError(f"{path} is no CSV text: {error}") from None
+            raise BenchbedError(f"{path} is not a CSV file: {error}") from None
         if not rows:
             raise BenchbedError(f"{path} has no rows below its header")
         self._columns = dict(zip(self.header, zip(*rows, strict=True), strict=True))
@@ -89,12 +89,12 @@ class Sheet:
         if "_" in together or not together.isascii() or not np.isfinite(found).all():
             for i, text in enumerate(texts):
                 if not math.isfinite(strict_number(text)) and (text.strip() or not gaps):
-                    what = f"holds {text[:40]!r}, which is no number" if text.strip() else "is empty"
+                    what = f"holds {text[:40]!r}, which is not a number" if text.strip() else "is empty"
                     raise BenchbedError(f"{self.where(i)}: {column} {what}")
         return found
 
     def whole(self, column: str) -> np.ndarray:
-        """int64 (rows,). Raises BenchbedError at a field that is no whole number from 0 up."""
+        """int64 (rows,). Raises BenchbedError at a field that is not a whole number from 0 up."""
         found = self.numbers(column)
         wrong = (found != np.rint(found)) | (found < 0) | (found > 2**53)
         if wrong.any():

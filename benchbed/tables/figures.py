@@ -114,5 +114,6 @@ def how_to_get(column: str, space: str) -> str:
 def _word(kind: str, value: str, elsewhere: dict[str, str], table: str, known: list[str]) -> BenchbedError:
     there = sorted(set(known))
     if (here := elsewhere.get(value.lower())) is not None:
-        return BenchbedError(f"{kind} '{value}' is no name here: ask for {here}; table {table} has {', '.join(there)}")
+        asked = f"{kind} '{value}' is not a name here: ask for {here}"
+        return BenchbedError(f"{asked}; table {table} has {', '.join(there)}")
     return unknown(f"{kind} of table {table}", value, there)

@@ -70,7 +70,7 @@ def read_csv(path: Path, draft: Draft, partial: bool) -> None:
                 ignored.append(name)
     if ignored:
         names = ", ".join(map(repr, ignored))
-        why = "a field is no number, or the name is empty, too long or has a '/'"
+        why = "a field is not a number, or the name is empty, too long or has a '/'"
         draft.notes.append(f"{source}: columns that are not imported ({why}): {names}")
 
 
@@ -139,7 +139,7 @@ def _accuracies(sheet: Sheet, name: str, partial: bool) -> np.ndarray:
     if (wrong := np.flatnonzero((values < 0) | (values > 100))).size:
         i = int(wrong[0])
         raise BenchbedError(
-            f"{sheet.where(i)}: {name} holds {values[i]:g}, which is no percentage: expected a number from 0 to 100"
+            f"{sheet.where(i)}: {name} holds {values[i]:g}, which is not a percentage: expected a number from 0 to 100"
         )
     if 0 < np.nanmax(values) <= 1:
         raise BenchbedError(f"{sheet.path}: {name} goes up to {np.nanmax(values):g}: accuracies are read in percent")

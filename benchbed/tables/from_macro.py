@@ -100,7 +100,7 @@ def _entries(path: Path) -> dict[str, Any]:
     except ValueError as error:  # no JSON, or no UTF-8
         raise BenchbedError(f"{path} is cut off or damaged ({error})") from None
     if not isinstance(found, dict):
-        raise BenchbedError(f"{path} is no NAS-Bench-Macro file: expected a JSON object by network")
+        raise BenchbedError(f"{path} is not a NAS-Bench-Macro file: expected a JSON object by network")
     for text in found:
         try:
             Macro().parse(text)

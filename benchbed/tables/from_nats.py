@@ -39,7 +39,7 @@ def open_nats(path: Path) -> Opened:
         if isinstance(strings, list) and len(strings) == benchmark.size:
             return Opened(path, benchmark, meta)
     sizes = " or ".join(f"{b.size:,} architectures of {b.title}" for b in BENCHMARKS.values())
-    raise BenchbedError(f"{path} is no NATS-Bench file: it holds no list of the {sizes}")
+    raise BenchbedError(f"{path} is not a NATS-Bench file: it holds no list of the {sizes}")
 
 
 def read_nats(source: Opened, draft: Draft, progress: Progress) -> None:

@@ -32,10 +32,10 @@ def read_pth(path: Path, draft: Draft, progress: Progress) -> None:
     content = found if isinstance(found := _load(path), dict) else {}
     missing = [key for key in _KEYS if key not in content]
     if missing:
-        raise BenchbedError(f"{path} is no NAS-Bench-201 file: it holds no '{missing[0]}'")
+        raise BenchbedError(f"{path} is not a NAS-Bench-201 file: it holds no '{missing[0]}'")
     strings, cells = content["meta_archs"], content["arch2infos"]
     if not isinstance(strings, list) or len(strings) != SIZE or not isinstance(cells, dict) or not cells:
-        raise BenchbedError(f"{path} is no NAS-Bench-201 file: expected {SIZE:,} cells and their records")
+        raise BenchbedError(f"{path} is not a NAS-Bench-201 file: expected {SIZE:,} cells and their records")
     places = draft.places([str(text) for text in strings], lambda i: f"{path} cell {i}")
     draft.set_order(places, path.name)
     records, packer, total = Records(path.name, SIZE), draft.add_trials(path.name), len(cells)

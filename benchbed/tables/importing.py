@@ -110,7 +110,7 @@ def recognise(path: Path) -> str:
     if path.is_dir():
         if (path / META).is_file():
             return "nats-folder"
-        raise BenchbedError(f"folder {path} is no NATS-Bench folder (it holds no {META}): name the files in it")
+        raise BenchbedError(f"folder {path} is not a NATS-Bench folder (it holds no {META}): name the files in it")
     with opened(path) as file:
         head = file.read(4096)
     if head.startswith(b"PK"):
@@ -131,7 +131,7 @@ def recognise(path: Path) -> str:
     if {"index", "num_param", "accuracy"} <= set(columns):
         return "monet"
     raise BenchbedError(
-        f"{path} is no source of a table: expected NAS-Bench-201's .pth, a NATS-Bench file or folder, "
+        f"{path} is not a source of a table: expected NAS-Bench-201's .pth, a NATS-Bench file or folder, "
         "a CSV file with a column arch, per-seed arrays in an .npz, NAS-Bench-Macro's .json, or a .json with a number "
         "a cell"
     )

@@ -64,7 +64,7 @@ def wrong(meta: dict[str, Any]) -> str | None:
     if len(set(found.figures)) < len(found.figures):
         return "its metadata names a figure twice"
     if lost := sorted(found.seeds.keys() - {str(Figure(*figure)) for figure in found.figures}):
-        return f"its metadata has seeds of '{lost[0][:60]}', which is no figure of it"
+        return f"its metadata has seeds of '{lost[0][:60]}', which is not a figure of it"
     for key in ("sources", "notes"):
         meta.setdefault(key, [])
     return None

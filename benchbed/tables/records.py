@@ -69,7 +69,7 @@ class Records:
                     self._costs.setdefault((kind, dataset), np.full(self.size, np.nan))[place] = value
 
     def into(self, draft: Draft) -> None:
-        """Adds what was collected. Raises BenchbedError if an accuracy is no percentage."""
+        """Adds what was collected. Raises BenchbedError if an accuracy is not a percentage."""
         everywhere = np.arange(self.size)
         for figure, by_seed in self._seeds.items():
             values = np.stack([by_seed[seed] for seed in sorted(by_seed)], axis=-1)

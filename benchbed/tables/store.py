@@ -160,7 +160,7 @@ class Arrays:
     def meta(self) -> dict[str, Any]:
         """The JSON that stands beside the arrays."""
         if "meta" not in self._names:
-            raise BenchbedError(f"{self.path} is no table of benchbed's: 'table import' makes one from a source")
+            raise BenchbedError(f"{self.path} is not a table of benchbed's: 'table import' makes one from a source")
         with self._whole():
             meta = parse_json(read_json_array(self._archive, "meta.npy"))
         if not isinstance(meta, dict) or meta.get("format") != FORMAT:

@@ -211,7 +211,7 @@ def _epoch(text: str) -> int:
 def _series_form(field: str, epochs: tuple[int, ...], numbers: list[float], values: list[float]) -> list[Any]:
     """Adds the numbers to `values`; gives what `Layout` needs to find them."""
     if not all(type(epoch) is int for epoch in epochs):
-        raise TypeError(f"{field} has an epoch that is no whole number")
+        raise TypeError(f"{field} has an epoch that is not a whole number")
     first = numbers[0] if numbers else 0.0
     one = field in _TIMES and len(numbers) > 1 and bool(first) and numbers.count(first) == len(numbers)
     types = _types(numbers)
@@ -227,7 +227,7 @@ def _plain(value: object) -> object:
 
 
 def _types(numbers: list[Any]) -> str:
-    """A letter for all, else one for each. TypeError at what is no number, or none that float64 holds exactly."""
+    """A letter for all, else one for each. TypeError at what is not a number, or none that float64 holds exactly."""
     kinds = set(map(type, numbers))
     if foreign := kinds - _CODES.keys():
         raise TypeError(f"a number of type {min(kind.__name__ for kind in foreign)}")

@@ -119,7 +119,7 @@ def check_returns_a_member_of_the_space(make: MakeSelector) -> None:
     for mode, space in EACH:
         bench = Bench.toy(0, mode, space)
         architecture, scores, notes = bench.run(make(bench.space))
-        require(bench.space.parse(str(architecture)) == architecture, f"{architecture} is no member of the space")
+        require(bench.space.parse(str(architecture)) == architecture, f"{architecture} is not a member of the space")
         require(scores.shape == bench.space.mask.shape, f"scores {scores.shape}, space {bench.space.mask.shape}")
         require(bool(not np.isinf(scores).any()), "an infinite score: NaN is for what was not measured")
         padded = scores[~bench.space.mask]

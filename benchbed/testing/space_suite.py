@@ -107,7 +107,7 @@ def check_strings_lead_back(space: Space) -> None:
     """parse is the exact inverse of an architecture's text, which is one line."""
     for arch in members(space):
         require(space.parse(arch.text) == arch, f"'{arch.text}' parses to another architecture")
-        require(arch.text.isprintable(), f"{arch.text!r} is no single line")
+        require(arch.text.isprintable(), f"{arch.text!r} is not a single line")
         require(space.architecture_of(arch.choices) == arch, f"choices {arch.choices} lead to another architecture")
 
 
@@ -132,7 +132,7 @@ def check_gates_of_no_member_are_refused(space: Space) -> None:
 
 
 def check_strings_of_no_member_are_refused(space: Space) -> None:
-    """Whatever is no member raises BenchbedError in one line that says what it was about."""
+    """Whatever is not a member raises BenchbedError in one line that says what it was about."""
     good = members(space, 1)[0].text
     for text in ("", "no such architecture", good + good, good[:-1], "\n" + good):
         with suppress(BenchbedError):  # a cut-off name may still be one
@@ -177,7 +177,7 @@ def check_neighbours_differ_in_one_decision(space: Space) -> None:
             )
             kept = [i for i in changed if n.choices[i] >= 0]
             require(bool(all(allowed[i, n.choices[i]] for i in kept)), f"'{n}' holds what may not be selected")
-            require(space.parse(n.text) == n, f"the neighbour '{n}' is no member")
+            require(space.parse(n.text) == n, f"the neighbour '{n}' is not a member")
 
 
 def check_canonical_is_stable(space: Space) -> None:

@@ -108,7 +108,7 @@ def check_same_task_each_time(make: MakeTask) -> None:
 def check_fingerprint_follows_the_content(make: MakeTask) -> None:
     """An option that changes what is trained or validated on changes the fingerprint; facts are plain values."""
     task = make()
-    require(bool(task.fingerprint.strip()) and task.fingerprint.isprintable(), "the fingerprint is no line of text")
+    require(bool(task.fingerprint.strip()) and task.fingerprint.isprintable(), "the fingerprint is not a line of text")
     json.dumps(task.facts)
     for name, value in _variants(make):
         try:

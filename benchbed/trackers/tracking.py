@@ -37,7 +37,7 @@ def load(name: str) -> type[Tracker]:
     module, _, attribute = known[name].partition(":")
     found = getattr(import_module(module), attribute)
     if not (isinstance(found, type) and issubclass(found, Tracker)):
-        raise BenchbedError(f"tracker '{name}' ({known[name]}) is no subclass of benchbed.tracker.Tracker")
+        raise BenchbedError(f"tracker '{name}' ({known[name]}) is not a subclass of benchbed.tracker.Tracker")
     return found
 
 

@@ -84,7 +84,7 @@ def _categorical(given: list[Any], where: str) -> BaseDistribution:
     if any(not isinstance(value, str | int | float | bool) for value in given):
         raise BenchbedError(f"{where}: a value is a number, a word or a truth value")
     if len({(type(value), value) for value in given}) < len(given):
-        raise BenchbedError(f"{where}: a value stands there twice")
+        raise BenchbedError(f"{where}: a value appears twice")
     return CategoricalDistribution(given)
 
 
@@ -93,7 +93,7 @@ def _range(given: Mapping[str, Any], where: str, kind: type | None) -> BaseDistr
         if key not in RANGE:
             raise unknown(f"key in {where}:", key, RANGE)
     if kind is None:
-        raise BenchbedError(f"{where}: the option is no number; give a list of its values")
+        raise BenchbedError(f"{where}: the option is not a number; give a list of its values")
     if type(given.get("log", False)) is not bool:
         raise BenchbedError(f"{where}: log = {given['log']!r}: expected true or false")
     for key in ("low", "high", "step"):

@@ -120,7 +120,7 @@ def _journal(file: Path) -> BaseStorage:
             parse_json(first)
         return JournalStorage(JournalFileBackend(str(file), lock_obj=FileLock(file)))
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        raise BenchbedError(f"{file} is no journal of a study, or damaged ({error}): move it away") from None
+        raise BenchbedError(f"{file} is not a journal of a study, or damaged ({error}): move it away") from None
 
 
 def _byte(handle: int, place: int) -> bytes:
@@ -223,7 +223,7 @@ def _database(storage: str, heartbeat: int, grace: int) -> BaseStorage:
         url = make_url(storage)
     except (exc.ArgumentError, ValueError):
         raise BenchbedError(
-            f"tune: storage '{shown(storage)}' is no database's URL: expected one such as "
+            f"tune: storage '{shown(storage)}' is not a database's URL: expected one such as "
             "postgresql://USER@HOST:5432/DATABASE or sqlite:///FILE"
         ) from None
     if url.drivername == "postgresql":  # the driver that the extra installs

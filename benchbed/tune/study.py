@@ -136,7 +136,7 @@ def _check_objectives(options: TuneOptions, base: RunConfig) -> None:
         if name not in OBJECTIVES:
             raise unknown("objective of tune", name, OBJECTIVES)
     if len(set(names)) < len(names):
-        raise BenchbedError(f"tune: objectives = {names}: one stands there twice")
+        raise BenchbedError(f"tune: objectives = {names}: one is named twice")
     pruner = named(options.pruner, "pruner")
     if len(names) > 1 and pruner != NONE:
         raise BenchbedError(

@@ -36,7 +36,7 @@ class Peer(NamedTuple):
 def importable(folder: Path, *stand_ins: tuple[str, ModuleType]) -> Iterator[None]:
     """Imports look into `folder` first, and find the stand-ins. Raises SystemExit for a folder that is none."""
     if not folder.is_dir():
-        sys.exit(f"{folder} is no folder: expected a clone of the peer's repository")
+        sys.exit(f"{folder} is not a folder: expected a clone of the peer's repository")
     with patch.dict(sys.modules, dict(stand_ins)), patch.object(sys, "path", [str(folder), *sys.path]):
         yield
 

@@ -49,5 +49,5 @@ def test_its_own_steps_move_its_weights_and_its_alphas(peers: ModuleType, name: 
 
 
 def test_a_clone_that_is_not_there_is_named(peers: ModuleType, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="missing is no folder: expected a clone of the peer's repository"):
+    with pytest.raises(SystemExit, match="missing is not a folder: expected a clone of the peer's repository"):
         peers.autodl(tmp_path / "missing", 2, 1)

@@ -234,15 +234,15 @@ def moment(key, value):
         (put("classifier.bias", torch.zeros(4) + 1j), "'state_dict.classifier.bias' is complex"),
         (put("classifier.bias", torch.zeros(4).to_sparse()), "'state_dict.classifier.bias' is sparse"),
         (put("classifier.bias", torch.zeros(4, device="meta")), "'state_dict.classifier.bias' is without data (meta)"),
-        (put(3, torch.zeros(4)), "its state_dict is no dict of tensors by name"),
+        (put(3, torch.zeros(4)), "its state_dict is not a dict of tensors by name"),
         (moment("step", "abc"), "'arch_optimizer.step' is 'abc': expected a number of steps, 1 or more"),
         (moment("step", torch.ones(3)), "'arch_optimizer.step' is 'tensor([1., 1., 1.])'"),
         (moment("step", -5), "'arch_optimizer.step' is '-5'"),
         (moment("step", float("nan")), "'arch_optimizer.step' is 'nan'"),
         (moment("exp_avg", torch.full((6, 5), torch.nan)), "'arch_optimizer.exp_avg' is not finite"),
         (moment("exp_avg_sq", torch.full((6, 5), -1.0)), "'arch_optimizer.exp_avg_sq' is negative"),
-        (lambda tree: tree.pop("state_dict"), "is no checkpoint of a known layout, it holds alpha, arch_optimizer"),
-        (lambda tree: tree.update(state_dict=[1]), "its state_dict is no dict of tensors"),
+        (lambda tree: tree.pop("state_dict"), "is not a checkpoint of a known layout, it holds alpha, arch_optimizer"),
+        (lambda tree: tree.update(state_dict=[1]), "its state_dict is not a dict of tensors"),
     ],
 )
 def test_checkpoints_of_another_space_or_with_other_keys(refused, saved, flags, change, words):
@@ -271,7 +271,7 @@ def test_checkpoints_that_do_not_fit(refused, saved, flags, sizes, more, words):
 def test_select_takes_one_of_both(refused, saved, tmp_path):
     file, _ = saved("darts-pt")
     for arguments in ((), (tmp_path, "--foreign", file)):
-        assert "or --foreign FILE: one of both" in refused("select", *arguments, "--selector", "magnitude")
+        assert "or --foreign FILE, and not both" in refused("select", *arguments, "--selector", "magnitude")
 
 
 def test_damaged_files(refused, tmp_path, flags):

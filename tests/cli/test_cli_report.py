@@ -61,5 +61,5 @@ def test_bad_input_is_one_line(refused: Callable[..., str], tmp_path: Path) -> N
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad.toml").write_text("x = [")
     assert "holds no finished run" in refused("report", tmp_path / "empty")
-    assert "is no folder of runs" in refused("report", "absent")
-    assert "is no TOML" in refused("report", tmp_path / "bad.toml")
+    assert "is not a folder of runs" in refused("report", "absent")
+    assert "is not TOML" in refused("report", tmp_path / "bad.toml")

@@ -199,7 +199,7 @@ def test_bad_input(refused: Callable[..., str], command: Command, own: Path, tmp
 
 def test_a_damaged_source_leaves_no_home(refused: Callable[..., str], own: Path, home: Path) -> None:
     own.write_text(own.read_text().replace("72", "seventy"))
-    assert "own.csv line 4: cifar10_test_200 holds 'seventy', which is no number" in refused(
+    assert "own.csv line 4: cifar10_test_200 holds 'seventy', which is not a number" in refused(
         "table", "import", own, "--name", "mine", "--partial"
     )
     assert not home.exists()

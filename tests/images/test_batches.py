@@ -100,7 +100,7 @@ def test_only_numeric_arrays_are_admitted(tmp_path, pickled, named):
 
 @pytest.mark.parametrize("cut", [0, 1, 60, -1])
 def test_a_truncated_pickle_is_refused(tmp_path, cut):
-    assert "is no readable pickle" in _refusal(_written(tmp_path, pickle.dumps(GOOD)[:cut]))
+    assert "is not a readable pickle" in _refusal(_written(tmp_path, pickle.dumps(GOOD)[:cut]))
 
 
 def test_what_is_no_file_is_refused(tmp_path):

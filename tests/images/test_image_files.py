@@ -64,7 +64,7 @@ def test_the_test_file_is_read_when_the_seal_is_opened(small, monkeypatch):
 def test_a_test_file_gone_bad_fails_only_the_opening(small):
     (small.data / "cifar-100-python" / "test").write_bytes(b"garbage")
     task = small.task()
-    with pytest.raises(BenchbedError, match="test' is no readable pickle"):
+    with pytest.raises(BenchbedError, match="test' is not a readable pickle"):
         task.seal.open("a selection")
 
 
@@ -148,8 +148,8 @@ def test_what_is_missing_is_named_with_what_is_expected(small):
     expected = "cifar-100-python/ with train, test"
     for data, message in [
         (None, f"task 'cifar100' needs its images, data=DIR: a folder that holds {expected}"),
-        (small.data / "nowhere", f"nowhere' is no folder: task 'cifar100' needs {expected}"),
-        (small.data / "cifar-100-python" / "train", f"train' is no folder: task 'cifar100' needs {expected}"),
+        (small.data / "nowhere", f"nowhere' is not a folder: task 'cifar100' needs {expected}"),
+        (small.data / "cifar-100-python" / "train", f"train' is not a folder: task 'cifar100' needs {expected}"),
     ]:
         with pytest.raises(BenchbedError) as caught:
             replace(small, data=data).task()

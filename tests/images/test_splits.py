@@ -50,12 +50,12 @@ def test_halves_are_contiguous():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("no JSON", "is no split file: JSON of the form"),
-        ("[" * 100_000, "is no split file: JSON of the form"),
-        ([1], "is no split file of this data set"),
-        ({"train": GOOD["train"]}, "is no split file of this data set"),
-        (GOOD | {"extra": GOOD["train"]}, "is no split file of this data set"),
-        ({"xvalid": GOOD["train"], "xtest": GOOD["valid"]}, "is no split file of this data set"),
+        ("no JSON", "is not a split file: JSON of the form"),
+        ("[" * 100_000, "is not a split file: JSON of the form"),
+        ([1], "is not a split file of this data set"),
+        ({"train": GOOD["train"]}, "is not a split file of this data set"),
+        (GOOD | {"extra": GOOD["train"]}, "is not a split file of this data set"),
+        ({"xvalid": GOOD["train"], "xtest": GOOD["valid"]}, "is not a split file of this data set"),
         (GOOD | {"valid": ["1", "2", "4"]}, """valid is no ["int", [...]] list"""),
         (GOOD | {"valid": ["float", ["1", "2", "4"]]}, """valid is no ["int", [...]] list"""),
         (GOOD | {"valid": ["int", ["1", "2", "x"]]}, "valid lists 'x': a whole number is needed"),

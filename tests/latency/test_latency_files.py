@@ -122,7 +122,7 @@ def test_a_missing_key_is_an_error_and_never_zero(tmp_path):
     [
         ({"unit": "s"}, r"is in 's': expected unit 'ms'"),
         ({"space": "nb201"}, r"is of space 'nb201', not of 'mbconv'"),
-        ({"format": "other"}, r"is no file of 'latency measure'"),
+        ({"format": "other"}, r"is not a file of 'latency measure'"),
         ({"entries": {KEYS[0]: {"median": -2}}}, r"takes -2 ms"),
     ],
 )
@@ -144,9 +144,9 @@ def test_another_unit_space_or_format_is_refused(tmp_path, changed, text):
         ("a: {mean: 3\n", "is neither YAML nor JSON: .* line 2"),
         ("[" * 100_000, "is neither YAML nor JSON"),
         ("a:\n  mean_s: 3\n", "line 2: expected one of count, mean, var"),
-        ("a:\n  mean: 3\na:\n  mean: 3\n", "line 3: a stands there twice"),
+        ("a:\n  mean: 3\na:\n  mean: 3\n", "line 3: a appears twice"),
         ("a:\n  count: 3\n", "a takes None"),
-        ('{"a": 3', "is no JSON"),
+        ('{"a": 3', "is not JSON"),
     ],
 )
 def test_a_file_that_is_neither_form_is_refused(tmp_path, text, message):
@@ -180,7 +180,7 @@ def test_what_cannot_be_read_says_what_is_accepted(tmp_path):
         load_cost("mac", CHAIN, "mbconv")
     file = tmp_path / "binary.yaml"
     file.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(BenchbedError, match="it is no UTF-8 text"):
+    with pytest.raises(BenchbedError, match="it is not UTF-8 text"):
         load_cost(str(file), CHAIN, "mbconv")
 
 
@@ -221,9 +221,9 @@ def test_a_device_of_the_measured_cells(devices):
     [
         ("0,a-c-b,1,0", "whole.csv line 2: two is 0 ms, expected a positive number"),
         ("0,a-c-b,1,-3", "whole.csv line 2: two is -3 ms"),
-        ("0,a-c-b,1,x", "line 2: two holds 'x', which is no number"),
+        ("0,a-c-b,1,x", "line 2: two holds 'x', which is not a number"),
         ("0,a-c,1,2", "whole.csv line 2: 'a-c'"),
-        ("0,a-c-b,1,2\n1,a-c-b,1,2", "line 3: a-c-b stands there twice"),
+        ("0,a-c-b,1,2\n1,a-c-b,1,2", "line 3: a-c-b appears twice"),
     ],
 )
 def test_a_wrong_row_names_its_line(tmp_path, row, text):

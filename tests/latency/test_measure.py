@@ -134,7 +134,7 @@ def test_another_recipes_file_is_refused(tmp_path, fake, changed, text):
 def test_a_file_of_something_else_is_not_written_over(tmp_path):
     out = tmp_path / "notes.json"
     out.write_text("notes")
-    with pytest.raises(BenchbedError, match="is no JSON"):
+    with pytest.raises(BenchbedError, match="is not JSON"):
         measure(NB201(), "nb201", {}, QUICK, out)
     assert out.read_text() == "notes"
 

@@ -45,7 +45,7 @@ def test_more_images_than_there_are_is_all_of_them(tiny: dict[str, Any], tmp_pat
 @pytest.mark.parametrize("text", ["3", "0", "x", "1,,2", ""])
 def test_a_snapshot_after_an_epoch_that_is_not_there_is_refused(tiny: dict[str, Any], text: str) -> None:
     configs = expand(tiny, ["darts"], ["magnitude"], [0])
-    with pytest.raises(BenchbedError, match=r"--snapshots: '.*' is no epoch of these searches: they have 1 to 2"):
+    with pytest.raises(BenchbedError, match=r"--snapshots: '.*' is not an epoch of these searches: they have 1 to 2"):
         snapshot_epochs(text, configs)
     assert snapshot_epochs("2, 1,2", configs) == (1, 2)
     assert snapshot_epochs(None, configs) == ()

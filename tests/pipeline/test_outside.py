@@ -93,7 +93,7 @@ def test_a_frame_and_columns_that_are_not_read(rows: Callable[..., Path], tmp_pa
     [
         (("Genotype(normal=[])", "m", 0, 1), r"theirs.csv line 3: nb201"),
         ((TEXTS[0], "", 0, 1), r"line 3: method '': expected a name of 1 to 80 letters"),
-        ((TEXTS[0], "m", "x", 1), r"line 3: seed holds 'x', which is no number"),
+        ((TEXTS[0], "m", "x", 1), r"line 3: seed holds 'x', which is not a number"),
         ((TEXTS[0], "m", -1, 1), r"line 3: seed holds -1, no whole number"),
         ((TEXTS[0], "m", 10**12, 1), r"line 3: seed 1000000000000: expected a whole number up to"),
         ((TEXTS[0], "m", 1, -5), r"line 3: seconds holds -5, expected a number from 0 up"),

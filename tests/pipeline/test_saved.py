@@ -57,4 +57,4 @@ def test_a_record_without_a_configuration(search: Path, refused: Callable[..., s
     edit(search, "epochs", 77)
     record = json.loads((search / "record.json").read_text())
     (search / "record.json").write_text(json.dumps(record | {"config": 7}))
-    assert "record.json is damaged (config is no object)" in refused("select", search, "--selector", "random")
+    assert "record.json is damaged (config is not an object)" in refused("select", search, "--selector", "random")

@@ -167,7 +167,7 @@ def test_the_place_of_a_file_is_where_it_writes(tmp_path: Path, monkeypatch: pyt
     assert place_of(Path("b.toml")) == Path("runs")
     for name, words in (
         ("c.toml", "nowhere"),
-        ("d.toml", "out = 7, which is no folder"),
+        ("d.toml", "out = 7, which is not a folder"),
         ("absent", "no folder of runs"),
         ("absent.toml", "cannot read"),
     ):

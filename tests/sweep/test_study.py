@@ -144,7 +144,7 @@ def test_a_bad_grid(grid: dict[str, Any], words: tuple[str, ...]) -> None:
         ("[gird]\nseeds = '0:2'", ("unknown key in", "'gird'", "'grid'")),
         ("serch = 1\n[grid]\nseeds = '0:2'", ("unknown key in", "'serch'", "'searcher'")),
         ("[grid]\nseeds = '0:2'", ("no searcher given",)),
-        ("[grid]\nseeds = ", ("is no TOML",)),
+        ("[grid]\nseeds = ", ("is not TOML",)),
         ("seeds = '0:2'\n[grid]\nsearcher = ['darts']\nselector = ['magnitude']\nseeds = '0:2'", ("keep one",)),
     ],
 )

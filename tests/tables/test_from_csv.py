@@ -174,12 +174,12 @@ def replace(line: int, text: str) -> Callable[[list[str]], None]:
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
-        (replace(5, f"{TEXTS[4]},n/a,4"), r"line 6: cifar10_test_200 holds 'n/a', which is no number"),
-        (replace(5, f"{TEXTS[4]},nan,4"), r"line 6: cifar10_test_200 holds 'nan', which is no number"),
-        (replace(5, f"{TEXTS[4]},5_0,4"), r"line 6: cifar10_test_200 holds '5_0', which is no number"),
-        (replace(5, f"{TEXTS[4]},1e999,4"), r"line 6: cifar10_test_200 holds '1e999', which is no number"),
-        (replace(5, f"{TEXTS[4]},100.5,4"), r"cifar10_test_200 holds 100.5, which is no percentage"),
-        (replace(5, f"{TEXTS[4]},-1,4"), r"cifar10_test_200 holds -1, which is no percentage"),
+        (replace(5, f"{TEXTS[4]},n/a,4"), r"line 6: cifar10_test_200 holds 'n/a', which is not a number"),
+        (replace(5, f"{TEXTS[4]},nan,4"), r"line 6: cifar10_test_200 holds 'nan', which is not a number"),
+        (replace(5, f"{TEXTS[4]},5_0,4"), r"line 6: cifar10_test_200 holds '5_0', which is not a number"),
+        (replace(5, f"{TEXTS[4]},1e999,4"), r"line 6: cifar10_test_200 holds '1e999', which is not a number"),
+        (replace(5, f"{TEXTS[4]},100.5,4"), r"cifar10_test_200 holds 100.5, which is not a percentage"),
+        (replace(5, f"{TEXTS[4]},-1,4"), r"cifar10_test_200 holds -1, which is not a percentage"),
         (replace(5, f"{TEXTS[3]},50,4"), r"line 6: \|none~0\|.*\| is on line 5 already, with other figures"),
         (replace(5, f"{TEXTS[4].replace('none', 'nnoe')},50,4"), r"line 6: unknown nb201 operation .* mean 'none'"),
         (replace(5, "0,50,4"), r"line 6: nb201 architecture '0' has 1 node"),
@@ -187,9 +187,9 @@ def replace(line: int, text: str) -> Callable[[list[str]], None]:
         (replace(0, "arch,cifar10_tset_200,n"), r"hold no accuracy column: expected names such as cifar10_test_200"),
         (replace(0, "arch,arch,n"), r"has two columns named 'arch'"),
         (replace(0, "arch,imagenet16_test_200,imagenet16-120_test_200"), r"two columns of the same figure"),
-        (replace(0, "cell,cifar10_test_200,n"), r"is no source of a table"),
+        (replace(0, "cell,cifar10_test_200,n"), r"is not a source of a table"),
         (lambda lines: lines.__delitem__(slice(1, None)), r"has no rows below its header"),
-        (replace(5, f'"{TEXTS[4]},50,4'), r"is no CSV text"),
+        (replace(5, f'"{TEXTS[4]},50,4'), r"is not a CSV file"),
     ],
 )  # fmt: skip
 def test_a_bad_file_is_refused_in_one_line_and_nothing_is_left(

@@ -101,7 +101,7 @@ BROKEN = [
     (lambda d: d.update({"0000000x": {}}), "'x' at s3b3"),
     (lambda d: d["00000002"].update(test_acc=[1.0, 2.0]), "network 00000002 has test_acc .1.0, 2.0., expected 3"),
     (lambda d: d["00000002"].update(test_acc=[1.0, 2.0, None]), "network 00000002 has test_acc"),
-    (lambda d: d["00000002"].update(test_acc=[1.0, 2.0, 101.0]), "101, which is no percentage"),
+    (lambda d: d["00000002"].update(test_acc=[1.0, 2.0, 101.0]), "101, which is not a percentage"),
     (lambda d: d.update({"00000003": {}}), "'3' at s3b3"),
 ]
 

@@ -216,8 +216,8 @@ def test_a_record_of_another_form_is_refused_by_name(
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ({"meta_archs": ["|none~0|"]}, "is no NATS-Bench file: it holds no list of the 15,625"),
-        ([1, 2], "is no NATS-Bench file: it holds no list of the 15,625"),
+        ({"meta_archs": ["|none~0|"]}, "is not a NATS-Bench file: it holds no list of the 15,625"),
+        ([1, 2], "is not a NATS-Bench file: it holds no list of the 15,625"),
         (None, "holds no cells: expected them under arch2infos"),
     ],
 )
@@ -228,7 +228,7 @@ def test_a_foreign_single_file_is_refused(tmp_path: Path, meta_archs: list[str],
 
 
 def test_foreign_folders_are_refused(shared_data: Path, tmp_path: Path, folder: Path) -> None:
-    with pytest.raises(BenchbedError, match=r"is no NATS-Bench folder \(it holds no meta.pickle.pbz2\)"):
+    with pytest.raises(BenchbedError, match=r"is not a NATS-Bench folder \(it holds no meta.pickle.pbz2\)"):
         import_table([shared_data / "nb201"], "t")
     for file in folder.glob("0*"):
         file.unlink()

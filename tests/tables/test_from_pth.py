@@ -156,5 +156,5 @@ def test_content_of_another_form_is_refused(content: dict[str, Any], tmp_path: P
 
 def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
     torch.save({"weight": torch.zeros(3)}, tmp_path / "net.pth")
-    with pytest.raises(BenchbedError, match=r"net.pth is no NAS-Bench-201 file: it holds no 'meta_archs'"):
+    with pytest.raises(BenchbedError, match=r"net.pth is not a NAS-Bench-201 file: it holds no 'meta_archs'"):
         import_table([tmp_path / "net.pth"], "t")

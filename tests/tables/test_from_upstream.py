@@ -77,13 +77,13 @@ def test_what_names_cells_by_index_needs_a_source_of_the_index(shared_data: Path
     ("name", "old", "new", "said"),
     [
         ("nats_bench.csv", "85.86333333333334", "", "nats_bench.csv line 2: CIFAR10TestAccuracy200Epochs is empty"),
-        ("nats_bench.csv", "85.86333333333334", "185", "holds 185, which is no percentage"),
+        ("nats_bench.csv", "85.86333333333334", "185", "holds 185, which is not a percentage"),
         ("nats_bench.csv", "avg_pool_3x3~0|+", "avg_pool_5x5~0|+", "nats_bench.csv line 2: unknown nb201 operation"),
         ("nats_bench.csv", "|avg_pool_3x3~0|+", "|nor_conv_3x3~0|+", "does not hold each of the 15,625 cells once"),
         ("Cifar10-NB201.csv", "0,0,129306", "0,1,129306", "does not hold each of 0 to 15624 once"),
         ("Cifar10-NB201.csv", "0.8198266665690103", "81.98", "accuracy goes up to 81.98: it is read as a fraction"),
-        ("Cifar10-NB201.csv", "0.8198266665690103", "x", "line 2: accuracy holds 'x', which is no number"),
-        ("Cifar100-NB201.csv", "num_param", "params", "is no source of a table"),
+        ("Cifar10-NB201.csv", "0.8198266665690103", "x", "line 2: accuracy holds 'x', which is not a number"),
+        ("Cifar100-NB201.csv", "num_param", "params", "is not a source of a table"),
     ],
 )
 def test_a_damaged_file_is_refused(edited: Edited, home: Path, name: str, old: str, new: str, said: str) -> None:
@@ -107,8 +107,8 @@ def test_two_sources_of_one_figure_are_refused(shared_data: Path, tmp_path: Path
         ({"c10_valid": np.zeros((15625, 3))}, "unknown array in .* 'c10_valid': did you mean 'c10_xvalid'"),
         ({"c10_xvalid": np.zeros((15624, 3))}, r"c10_xvalid is float64 \(15624, 3\), expected floats \(15625, seeds\)"),
         ({"c10_xvalid": np.zeros((15625, 3), int)}, "c10_xvalid is int64"),
-        ({"c10_xvalid": np.full((15625, 3), 101.0)}, "holds 101, which is no percentage"),
-        ({"c10_xvalid": np.full((15625, 3), np.inf)}, "holds inf, which is no percentage"),
+        ({"c10_xvalid": np.full((15625, 3), 101.0)}, "holds 101, which is not a percentage"),
+        ({"c10_xvalid": np.full((15625, 3), np.inf)}, "holds inf, which is not a percentage"),
     ],
 )
 def test_foreign_seed_arrays_are_refused(shared_data: Path, tmp_path: Path, arrays: dict[str, Any], said: str) -> None:

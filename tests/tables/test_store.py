@@ -191,7 +191,7 @@ def test_what_is_written_follows_a_link_and_spares_a_device(tmp_path: Path) -> N
     assert (tmp_path / "real.csv").read_bytes() == b"new"
     assert (tmp_path / "link.csv").is_symlink()
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(BenchbedError, match="pipe: something that is no regular file is there"):
+    with pytest.raises(BenchbedError, match="pipe: something that is not a regular file is there"):
         write_atomic(tmp_path / "pipe", b"new")
     with pytest.raises(BenchbedError, match="pipe: it is a named pipe, expected a regular file"):
         recognise(tmp_path / "pipe")
@@ -200,7 +200,7 @@ def test_what_is_written_follows_a_link_and_spares_a_device(tmp_path: Path) -> N
 
 def test_foreign_arrays_are_no_table(home: Path, own: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
-    with pytest.raises(BenchbedError, match=r"other.npz is no table of benchbed's"):
+    with pytest.raises(BenchbedError, match=r"other.npz is not a table of benchbed's"):
         Table.open(tmp_path / "other.npz")
     np.save(tmp_path / "one.npy", np.zeros(3))
     with pytest.raises(BenchbedError, match=r"one.npy is cut off or damaged \(File is not a zip file\)"):
@@ -222,11 +222,11 @@ def test_foreign_arrays_are_no_table(home: Path, own: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "is no source of a table"),
-        (b"hello", "is no source of a table"),
-        (bytes(range(256)), "is no source of a table"),
+        (b"", "is not a source of a table"),
+        (b"hello", "is not a source of a table"),
+        (bytes(range(256)), "is not a source of a table"),
         (b"PK\x03\x04 and no more", "is cut off or damaged"),
-        (b"\x93NUMPY", "is no source of a table"),
+        (b"\x93NUMPY", "is not a source of a table"),
     ],
 )
 def test_foreign_files_are_no_source(tmp_path: Path, home: Path, content: bytes, said: str) -> None:

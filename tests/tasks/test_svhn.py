@@ -92,9 +92,9 @@ def test_the_published_files():
     ("change", "words"),
     [
         (lambda f: f.unlink(), "has no file train_32x32.mat: task 'svhn' needs svhn/ with train_32x32.mat"),
-        (lambda f: f.write_bytes(b"no matlab file at all" * 20), "is no readable MATLAB file"),
-        (lambda f: f.write_bytes(f.read_bytes()[:2000]), "is no readable MATLAB file"),
-        (lambda f: f.write_bytes(b""), "is no readable MATLAB file"),
+        (lambda f: f.write_bytes(b"no matlab file at all" * 20), "is not a readable MATLAB file"),
+        (lambda f: f.write_bytes(f.read_bytes()[:2000]), "is not a readable MATLAB file"),
+        (lambda f: f.write_bytes(b""), "is not a readable MATLAB file"),
         (lambda f: write(f, 60, 0, X=None), "has no array 'X': SVHN's files hold X and y"),
         (lambda f: write(f, 60, 0, X=np.zeros((60, 3, 32, 32), np.uint8)), "X is uint8 .60, 3, 32, 32.: uint8"),
         (lambda f: write(f, 60, 0, y=np.zeros((60, 1), np.uint8)), "y contain 0: 1 to 10 are expected"),

@@ -123,7 +123,7 @@ def test_names_that_are_none(command: Callable[..., Any], tmp_path: Path, monkey
     with pytest.raises(BenchbedError, match=r"unknown tracker 'tensorbord'.*did you mean 'tensorboard'"):
         load("tensorbord")
     monkeypatch.setitem(tracking.OURS, "none", "json:JSONDecoder")
-    with pytest.raises(BenchbedError, match=r"is no subclass of benchbed\.tracker\.Tracker"):
+    with pytest.raises(BenchbedError, match=r"is not a subclass of benchbed\.tracker\.Tracker"):
         load("none")
     outcome = command("run", "--searcher", "darts", "--selector", "magnitude", "--track", "nonsense", "--out", tmp_path)
     assert (outcome.status, outcome.err.count("\n")) == (2, 1)

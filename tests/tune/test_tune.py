@@ -238,7 +238,7 @@ LR = '"searcher.alpha_lr" = '
         ("high = 1.0, ", "", ("high is missing",)),
         ("log = true", 'log = "yes"', ("log = 'yes'", "true or false")),
         (f"{LR}{{low = 1e-3, high = 1.0, log = true}}", f"{LR}[]", ("the list is empty",)),
-        (f"{LR}{{low = 1e-3, high = 1.0, log = true}}", f"{LR}[0.1, 0.1]", ("stands there twice",)),
+        (f"{LR}{{low = 1e-3, high = 1.0, log = true}}", f"{LR}[0.1, 0.1]", ("appears twice",)),
         (f"{LR}{{low = 1e-3, high = 1.0, log = true}}", f"{LR}[0.1, -0.1]", ("at -0.1 is refused", "greater than 0")),
         (f"{LR}{{low = 1e-3, high = 1.0, log = true}}", f"{LR}0.1", ("expected a list of values, or a table",)),
         (f"{LR}{{low = 1e-3, high = 1.0, log = true}}", '"searcher.order" = {low = 1, high = 2}', ("give a list",)),

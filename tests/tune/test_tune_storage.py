@@ -92,7 +92,7 @@ def test_a_database_that_accepts_and_says_nothing(monkeypatch: pytest.MonkeyPatc
 
 
 def test_what_is_no_url_is_told_what_one_looks_like() -> None:
-    with pytest.raises(BenchbedError, match=r"postgresql://\.\.\.' is no database's URL: expected .*USER@HOST:5432"):
+    with pytest.raises(BenchbedError, match=r"postgresql://\.\.\.' is not a database's URL: expected .*USER@HOST:5432"):
         open_storage("postgresql://me@host:port/x", 60, 180)
 
 

@@ -86,7 +86,7 @@ def _value(node: ast.expr) -> Any:
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-        raise BenchbedError(f"darts genotype: {show(ast.unparse(node))} is no list of values") from None
+        raise BenchbedError(f"darts genotype: {show(ast.unparse(node))} is not a list of values") from None
 
 
 def _pairs(group: str, found: object) -> Pairs:

@@ -155,11 +155,11 @@ def flops(arch: Architecture, channels: int = CHANNELS, classes: int = 10, in_ch
 
     The multiply-accumulates of all convolutions and of the linear layer, plus one for each bias of the latter; batch
     norm, activation, pooling and sums are free. Raises BenchbedError where an argument is below 1, or where `size`,
-    which the network halves twice, is no multiple of 4.
+    which the network halves twice, is not a multiple of 4.
     """
     _check_positive(channels=channels, classes=classes, in_channels=in_channels, size=size)
     if size % 4:
-        raise BenchbedError(f"nats-sss image size {size} is no multiple of 4: the network halves it twice")
+        raise BenchbedError(f"nats-sss image size {size} is not a multiple of 4: the network halves it twice")
     return int(count_flops(widths_of(arch, channels), classes, in_channels, size))
 
 

@@ -186,11 +186,11 @@ def flops(
 
     The multiply-accumulates of all convolutions and of the linear layer, plus one for each bias of the latter
     (`classes`); batch norm, activation, pooling and sums are free. The network is that of `parameters`. Raises
-    BenchbedError where an argument is below 1, or where `size`, which the network halves twice, is no multiple of 4.
+    BenchbedError where an argument is below 1, or where `size`, which the network halves twice, is not a multiple of 4.
     """
     _check_positive(channels=channels, cells=cells, classes=classes, in_channels=in_channels, size=size)
     if size % 4:
-        raise BenchbedError(f"nb201 image size {size} is no multiple of 4: the network halves it twice")
+        raise BenchbedError(f"nb201 image size {size} is not a multiple of 4: the network halves it twice")
     n1, n3 = arch.choices.count(CONV1), arch.choices.count(CONV3)
     total = 9 * in_channels * channels * size**2
     for stage in range(3):

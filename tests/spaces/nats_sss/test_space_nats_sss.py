@@ -101,7 +101,7 @@ def test_other_choices_and_sizes_are_refused() -> None:
         NatsSss().architecture_of((0, 0, 8, 0, 0))
     with pytest.raises(BenchbedError, match="6 numbers where the network has 5 widths"):
         NatsSss().architecture_of((0,) * 6)
-    with pytest.raises(BenchbedError, match="image size 30 is no multiple of 4"):
+    with pytest.raises(BenchbedError, match="image size 30 is not a multiple of 4"):
         flops(arch, size=30)
     with pytest.raises(BenchbedError, match="channels=0, expected a positive integer"):
         parameters(arch, channels=0)
