@@ -81,6 +81,8 @@ def test_names_and_values(refused: Refused, arguments: tuple[str, ...], words: t
         ("supernet.lr=inf", ("lr = inf", "finite")),
         ("supernet.lr=none", ("lr = 'none'", "number")),
         ("scoring.lr_min=5", ("scoring: lr_min 5 is above lr 0.1",)),
+        ("scoring.ema=1.5", ("scoring: ema = 1.5", "less than 1")),
+        ("scoring.accumulate=0.5", ("scoring: accumulate = 0.5", "integer")),
         ("selector.gates=mixtur", ("gates = 'mixtur'", "'mixture'")),
         ("selector.preset=oficial", ("unknown preset of selector 'perturb' 'oficial'", "'official'")),
     ],

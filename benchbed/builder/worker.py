@@ -45,7 +45,7 @@ def train(spec: Spec, space: Space, task: Task, test: AnySplit, cell: Architectu
 
     def measure(after: int) -> None:
         if after in spec.kept:
-            pair = {name: evaluate(training.network, split) for name, split in (("valid", task.valid), ("test", test))}
+            pair = {name: evaluate(training.measured, split) for name, split in (("valid", task.valid), ("test", test))}
             measured.append({**pair, "seconds": round(stage.seconds, 3)})
 
     train_on(training, stage, Reporter(quiet=True), "training", after=measure)

@@ -17,7 +17,7 @@ from .score import score
 from .study import study_app
 from .sweep import sweep
 from .table import describe_in, query, table_app
-from .train import Mixed, Track, asked, shown, train
+from .train import Deterministic, Mixed, Track, asked, shown, train
 from .tune import tune
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ def run(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="begin again, also where a result is there")] = False,
     mixed: Mixed = False,
+    deterministic: Deterministic = False,
     track: Track = None,
     full_cost: Annotated[
         bool, typer.Option("--full-cost", help="also time steps of a search at the paper's size, and extrapolate")
@@ -177,6 +178,7 @@ def select(
     plugin: Plugins = None,
     force: Annotated[bool, typer.Option("--force", help="select again, also where a result is there")] = False,
     mixed: Mixed = False,
+    deterministic: Deterministic = False,
     track: Track = None,
     as_json: Json = False,
     quiet: Quiet = False,

@@ -15,6 +15,10 @@ Mixed = Annotated[
     ),
 ]
 
+Deterministic = Annotated[
+    bool, typer.Option("--deterministic", help="on a GPU, only algorithms that give the same bits again; recorded")
+]
+
 
 Track = Annotated[
     list[str] | None,
@@ -47,6 +51,7 @@ def train(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="one step on a few images, keep nothing")] = False,
     force: Annotated[bool, typer.Option("--force", help="begin again, also where a result is there")] = False,
     mixed: Mixed = False,
+    deterministic: Deterministic = False,
     track: Track = None,
     as_json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="print the result only")] = False,

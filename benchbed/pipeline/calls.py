@@ -11,6 +11,7 @@ import torch
 
 from .. import registry
 from ..errors import BenchbedError, unknown
+from ..runtime.machine import deterministic
 from ..runtime.options import RunOptions
 from ..runtime.parallel import joined
 from ..runtime.progress import Reporter
@@ -44,6 +45,7 @@ class Common(TypedDict, total=False):
     plugin: Paths
     force: bool
     mixed: bool
+    deterministic: bool
     track: str | Sequence[str]
 
 
@@ -99,6 +101,7 @@ HOW = (
     "full_cost",
     "force",
     "mixed",
+    "deterministic",
     "track",
     "snapshots",
     *PoolOptions.__annotations__,
@@ -149,7 +152,11 @@ def running(raw: Mapping[str, Any], given: Mapping[str, Any], quiet: bool) -> It
     """Where and how the call runs; torch's global settings are afterwards what they were."""
     before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     try:
-        with joined(raw.get("device", "auto")) as (group, where), Reporter(quiet or not group.leader) as reporter:
+        with (
+            deterministic(bool(given.get("deterministic"))),
+            joined(raw.get("device", "auto")) as (group, where),
+            Reporter(quiet or not group.leader) as reporter,
+        ):
             flags: dict[str, Any] = {name: bool(given.get(name)) for name in ("force", "mixed")}
             yield RunOptions(Path(raw.get("out", "runs")), where, reporter=reporter, group=group, **flags)
     finally:

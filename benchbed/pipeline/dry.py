@@ -153,7 +153,8 @@ def _counted(
     found = {"training images": [min(len(task.train), images_of(config)), len(task.train)]}
     found |= {"search steps": [short.epochs, search], "tuning steps": [tuned, tuning]}
     if config.scoring is not None:
-        found["training steps"] = [1, config.scoring.epochs * -(-len(task.train) // config.scoring.batch)]
+        of = config.scoring
+        found["training steps"] = [1, of.epochs * -(-len(task.train) // (of.batch * of.accumulate))]
     return found | {"looks at validation": [looks["made"], looks["due"]]}
 
 

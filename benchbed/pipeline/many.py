@@ -4,12 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+
 from .. import registry
 from ..errors import BenchbedError
 from ..latency.penalty import check_cost, configured
 from ..runtime.board import Job
 from ..runtime.folder import REMADE
-from ..runtime.machine import pick_device
+from ..runtime.machine import deterministic, pick_device
 from ..runtime.options import RunOptions
 from ..runtime.watch import Track
 from ..runtime.worker import Place
@@ -89,13 +91,14 @@ def maker(track: Track | None) -> str:
 def job_of(
     one: Run, force: bool = False, snapshots: Sequence[int] = (), mixed: bool = False, track: Track | None = None
 ) -> Job:
-    """The run as a job of the pool; those of a search are one group."""
+    """The run as a job of the pool; those of a search are one group. It is deterministic where this process is."""
     payload = {
         "run": one.id,
         "config": one.config.model_dump(mode="json"),
         "force": force,
         "snapshots": list(snapshots),
         "mixed": mixed,
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
         "track": [] if track is None else list(track.names),
     }
     return Job(one.id, one.search, payload, in_words(one.point), (f"searches/{one.search}", one.id))
@@ -134,10 +137,10 @@ def make(payload: dict[str, Any], place: Place, track: Track | None = None) -> d
         raise BenchbedError(
             f"here run {payload['run']} would be {found}: this worker has other data or another benchbed"
         )
-    device, snapshots = pick_device(place.device), tuple(payload["snapshots"])
-    options = RunOptions(place.out, device, force=payload["force"], snapshots=snapshots, mixed=payload["mixed"])
-    options = options._replace(track=track)
-    return run(config, task, options, _REDONE).dump()
+    with deterministic(payload["deterministic"]):
+        device, snapshots = pick_device(place.device), tuple(payload["snapshots"])
+        options = RunOptions(place.out, device, force=payload["force"], snapshots=snapshots, mixed=payload["mixed"])
+        return run(config, task, options._replace(track=track), _REDONE).dump()
 
 
 def _check_code(config: RunConfig) -> None:

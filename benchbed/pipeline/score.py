@@ -52,8 +52,8 @@ def score(
     test = task.seal.open(selection)
     record = {
         "architecture": str(selection.architecture),
-        "valid_accuracy": evaluate(training.network, task.valid.to(device), group=group),
-        "test_accuracy": evaluate(training.network, test.to(device), group=group),
+        "valid_accuracy": evaluate(training.measured, task.valid.to(device), group=group),
+        "test_accuracy": evaluate(training.measured, test.to(device), group=group),
         "seconds": stage.seconds,
         "peak_memory_bytes": peak_memory(device),
         "segments": stage.segments,

@@ -129,7 +129,7 @@ def dry_run(config: TrainConfig, options: RunOptions) -> dict[str, Any]:
     short = config.model_copy(update={"scoring": config.scoring.model_copy(update=few)})
     with tempfile.TemporaryDirectory(prefix="benchbed-dry-") as scratch:
         record = _in_folder(short, truncated(task, batch), options._replace(out=Path(scratch), force=False))
-    steps = config.scoring.epochs * -(-len(task.train) // config.scoring.batch)
+    steps = config.scoring.epochs * -(-len(task.train) // (config.scoring.batch * config.scoring.accumulate))
     walked = f"1 of {steps:,} steps, on {batch} of {len(task.train):,} images, with the network of the true size"
     line = f"dry run: the training went from its first step to its score; walked {walked}; nothing was kept"
     return {**record, "dry_run": line}
@@ -214,14 +214,14 @@ def _scored(training: Training, task: Task, architecture: Architecture, options:
     found = {"valid": task.valid.to(options.device), "test": task.seal.open(architecture).to(options.device)}
     figures: dict[str, Any] = {}
     for name, split in found.items():
-        figures |= _figures(name, accuracies(training.network, split, group=options.group))
+        figures |= _figures(name, accuracies(training.measured, split, group=options.group))
     return {**figures, "skipped": skipped(options.group, {"train": task.train, **found})}
 
 
 def _epoch(training: Training, task: Task, options: RunOptions) -> dict[str, Any]:
     """One epoch and its line of the history: loss, validation accuracies, rate, seconds of the training part."""
     line = training.epoch()
-    valid = accuracies(training.network, task.valid.to(options.device), group=options.group)
+    valid = accuracies(training.measured, task.valid.to(options.device), group=options.group)
     options.reporter.line(
         f"epoch {line['epoch']:>3}/{training.recipe.epochs}  loss {line['loss']:.3f}  top-1 {valid.top1:5.2f} %  "
         f"top-5 {valid.top5:5.2f} %  lr {line['lr']:.2g}  {line['seconds']:5.0f} s"

@@ -23,6 +23,8 @@ if os.name == "nt":
         "runs need Linux or macOS (on Windows: its Linux subsystem); what only looks things up in tables works here"
     )
 
+CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
+WORKSPACES = (":4096:8", ":16:8")  # with which cuBLAS repeats: its documentation, "Results reproducibility"
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # mallopt's names, of glibc's malloc.h
 LARGEST_KEPT = 32 * 2**20  # bytes: the most that glibc takes for M_MMAP_THRESHOLD on 64 bits
 
@@ -90,7 +92,7 @@ def _processor() -> str:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Bytes: the accelerator's peak allocation, else the process's peak resident set."""
+    """Bytes: the accelerator's peak allocation since `reset_peak`, else the process's peak resident set."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if sys.platform == "win32":
@@ -99,6 +101,12 @@ def peak_memory(device: torch.device) -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def reset_peak(device: torch.device) -> None:
+    """From here on an accelerator's `peak_memory` is a stage's own. A process's resident set has one peak for good."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
 
 
 @cache
@@ -123,6 +131,37 @@ def threads(count: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def deterministic(on: bool = True) -> Iterator[None]:
+    """Torch takes algorithms that give the same bits each time, on a GPU too; its settings are put back on leaving.
+
+    cuBLAS reads CUBLAS_WORKSPACE_CONFIG when CUDA starts. It is set here where it is not set otherwise, and stays where
+    CUDA has started meanwhile. Raises BenchbedError where CUDA has started with a setting that does not repeat.
+    """
+    if not on:
+        yield
+        return
+    before = os.environ.get(CUBLAS)
+    if before not in WORKSPACES:
+        if torch.cuda.is_initialized():
+            raise BenchbedError(f"deterministic: CUDA has started in this process with {CUBLAS}={before or ''}: "
+                                f"set it to {' or '.join(WORKSPACES)} before")  # fmt: skip
+        os.environ[CUBLAS] = WORKSPACES[0]
+    cudnn = torch.backends.cudnn
+    flags = cudnn.deterministic, cudnn.benchmark
+    mode = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True)
+    cudnn.deterministic, cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(mode[0], warn_only=mode[1])
+        cudnn.deterministic, cudnn.benchmark = flags
+        if not torch.cuda.is_initialized():
+            os.environ.pop(CUBLAS, None)
+            os.environ.update({} if before is None else {CUBLAS: before})
 
 
 def now(device: torch.device) -> float:

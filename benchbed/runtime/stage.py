@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_serializer
 
 from ..errors import BenchbedError
 from .folder import Folder, Tree
-from .machine import loaded_commit, machine, versions
+from .machine import loaded_commit, machine, reset_peak, versions
 from .parallel import ALONE, Group
 
 T = TypeVar("T")
@@ -35,7 +35,8 @@ class Segment(BaseModel):
     start, stop: how many epochs or steps (`unit`) were done before and after it; equal where only figures were taken.
     started: UTC. capability: the CPU's instruction set that torch uses (`torch.backends.cpu.get_cpu_capability`).
     device: 'cpu', or an accelerator's name. None: not known, in the one segment of stage 'run' that stands for the
-    whole of a record of format 1. The machine's own name and its system are left out: they change no result.
+    whole of a record of format 1. deterministic: torch was kept to algorithms that repeat (`--deterministic`); left out
+    where it was not. The machine's own name and its system are left out: they change no result.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
@@ -52,6 +53,11 @@ class Segment(BaseModel):
     device: str | None = None
     benchbed: str | None = None
     commit: str | None = None
+    deterministic: Literal[True] | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        return {k: v for k, v in write(self).items() if k != "deterministic" or v is not None}
 
 
 def segment(stage: StageName, unit: str, start: int, device: torch.device) -> dict[str, Any]:
@@ -59,7 +65,8 @@ def segment(stage: StageName, unit: str, start: int, device: torch.device) -> di
     said = {**machine(device), **versions(), "commit": loaded_commit()}
     when = datetime.now(UTC).isoformat(timespec="seconds")
     places = {"stage": stage, "unit": unit, "start": start, "stop": start, "started": when}
-    return {**places, **{key: said[key] for key in SAME_RESULT}}
+    mode = {"deterministic": True} if torch.are_deterministic_algorithms_enabled() else {}
+    return {**places, **{key: said[key] for key in SAME_RESULT}, **mode}
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any], keys: tuple[str, ...] = SAME_RESULT) -> list[str]:
@@ -114,10 +121,12 @@ class Stage:
         self.seconds = 0.0 if self.saved is None else float(self.saved["seconds"])
 
     def begin(self, done: int) -> None:
-        """From here on this process computes, after `done` epochs or steps of earlier ones.
+        """From here on this process computes, after `done` epochs or steps of earlier ones; the peak memory is its own.
 
         Raises BenchbedError where those were computed under what may give other bits, and not `mixed`.
         """
+        if self.where is not None:
+            reset_peak(self.where.device)
         if self.where is not None and (folder := self.folder) is not None:
             of, saved = self.where, self.saved
             now = segment(of.stage, of.unit, done, of.device)

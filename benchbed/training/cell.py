@@ -40,8 +40,8 @@ def training_of(
         sizes = {"classes": task.classes, "in_channels": task.shape[0], **space.sizes(channels, cells)}
         network = network_of(space, architecture, recipe, sizes)
     check_cutout(task, recipe)
-    data, noise = streams.generator("data"), streams.generator("noise")
-    return Training(network, task.train, recipe, data, task.augment, device, group, noise)
+    data, noise, mixing = (streams.generator(name) for name in ("data", "noise", "mixing"))
+    return Training(network, task.train, recipe, data, task.augment, device, group, noise, mixing)
 
 
 def network_of(space: Space, architecture: Architecture, recipe: Recipe, sizes: Mapping[str, Any]) -> nn.Module:

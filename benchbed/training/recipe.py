@@ -11,47 +11,79 @@ from torch import nn
 # before them are still found.
 LATER: dict[str, Any] = {
     "warmup_epochs": 0, "decay_vectors": True, "bf16": False, "gamma": None, "auxiliary": 0.0, "drop_path": 0.0,
-    "cutout": 0, "epoch_images": None,
+    "cutout": 0, "epoch_images": None, "ema": None, "mixup": None, "cutmix": None, "accumulate": 1,
 }  # fmt: skip
+SCHEDULE = (
+    "cosine falls from lr to lr_min over all steps after the warm-up and is stepped once a step, cosine-epoch once an "
+    "epoch; exponential multiplies the rate by gamma every epoch"
+)
+EPOCH_IMAGES = (
+    "images of an epoch, which takes the next of one shuffled order of all; it is drawn anew where too few are left, "
+    "so that epochs see other images; none: every image once"
+)
+EMA = (
+    "decay d of an exponential moving average of weights and buffers, m = d m + (1 - d) w after each step; accuracies "
+    "are then the average's; none: no average"
+)
 
 
 class Recipe(BaseModel):
-    """The hyper-parameters of one training.
+    """The hyper-parameters of one training; each field's description says what it does.
 
-    `schedule` 'cosine' falls from `lr` to `lr_min` over all steps after the warm-up and is stepped once a batch,
-    'cosine-epoch' once an epoch; 'exponential' multiplies the rate by `gamma` every epoch. In the `warmup_epochs`,
-    which `epochs` include, the rate rises linearly to `lr` at the last of their steps. `clip` is the largest gradient
-    norm. `decay_vectors` false spares batch norm and biases, all parameters of one dimension, from weight decay. `bf16`
-    runs forward and loss under autocast to bfloat16; weights and their sums stay float32. `channels_last` is a memory
-    layout and changes rounding alone. `batch` counts the images of all processes together. `auxiliary` is the weight of
-    an auxiliary head's loss, 0 for no head; `drop_path` the rate that drop path rises to (see `drop_path_rate`); both
-    need a network that has them (`benchbed.training.cell.network_of`). `cutout` is the side in pixels, even, of the
-    square that is blanked in every training image, 0 for none. `epoch_images` is how many images an epoch has: each
-    takes the next of one shuffled order of all, which is drawn anew where too few are left, so that epochs see other
-    images; None: an epoch is every image once.
+    `drop_path` rises as `drop_path_rate` says; it and `auxiliary` need a network that has them
+    (`benchbed.training.cell.network_of`). How `mixup` and `cutmix` draw is in `benchbed.images.mix.Mix`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: int = Field(ge=1)
-    batch: int = Field(ge=2)
+    batch: int = Field(ge=2, description="images of a batch, of all processes together")
     lr: float = Field(gt=0)
     lr_min: float = Field(default=0.0, ge=0)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     nesterov: bool = True
     weight_decay: float = Field(default=5e-4, ge=0)
-    schedule: Literal["cosine", "cosine-epoch", "exponential"] = "cosine"
+    schedule: Literal["cosine", "cosine-epoch", "exponential"] = Field(default="cosine", description=SCHEDULE)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    clip: float | None = Field(default=None, gt=0)
-    channels_last: bool = True
-    warmup_epochs: int = Field(default=LATER["warmup_epochs"], ge=0)
-    decay_vectors: bool = LATER["decay_vectors"]
-    bf16: bool = LATER["bf16"]
-    gamma: float | None = Field(default=LATER["gamma"], gt=0, le=1)
-    auxiliary: float = Field(default=LATER["auxiliary"], ge=0)
-    drop_path: float = Field(default=LATER["drop_path"], ge=0, lt=1)
-    cutout: int = Field(default=LATER["cutout"], ge=0, multiple_of=2)
-    epoch_images: int | None = Field(default=LATER["epoch_images"], ge=2)
+    clip: float | None = Field(default=None, gt=0, description="the largest gradient norm; none: any")
+    channels_last: bool = Field(default=True, description="a memory layout, which changes rounding alone")
+    warmup_epochs: int = Field(
+        default=LATER["warmup_epochs"], ge=0,
+        description="of the epochs, those in which the rate rises linearly to lr at the last of their steps",
+    )
+    decay_vectors: bool = Field(
+        default=LATER["decay_vectors"],
+        description="false spares batch norm and biases, all parameters of one dimension, from weight decay",
+    )
+    bf16: bool = Field(
+        default=LATER["bf16"],
+        description="forward and loss under autocast to bfloat16; weights and their sums stay float32",
+    )
+    gamma: float | None = Field(default=LATER["gamma"], gt=0, le=1, description="of the exponential schedule")
+    auxiliary: float = Field(
+        default=LATER["auxiliary"], ge=0, description="weight of an auxiliary head's loss; 0: no head"
+    )
+    drop_path: float = Field(
+        default=LATER["drop_path"], ge=0, lt=1, description="the rate that drop path rises to, linearly by the epoch"
+    )
+    cutout: int = Field(
+        default=LATER["cutout"], ge=0, multiple_of=2,
+        description="side in pixels of the square that is blanked in every training image; 0: none",
+    )
+    epoch_images: int | None = Field(default=LATER["epoch_images"], ge=2, description=EPOCH_IMAGES)
+    ema: float | None = Field(default=LATER["ema"], gt=0, lt=1, description=EMA)
+    mixup: float | None = Field(
+        default=LATER["mixup"], gt=0, le=1000,
+        description="a of mixup's lambda ~ Beta(a, a), one a batch; none: no mixup",
+    )
+    cutmix: float | None = Field(
+        default=LATER["cutmix"], gt=0, le=1000,
+        description="a of CutMix's lambda ~ Beta(a, a), one a batch; with mixup too, a batch is of either at one half",
+    )
+    accumulate: int = Field(
+        default=LATER["accumulate"], ge=1,
+        description="batches of a step, whose gradients are averaged over all their images",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "Recipe":

@@ -3,13 +3,16 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..images.augment import Cutout
+from ..images.mix import Examples, Mix
 from ..runtime import pulse
 from ..runtime.parallel import ALONE, Group
 from ..runtime.progress import Reporter
@@ -26,16 +29,16 @@ class Training:
     """One network, its optimiser, its data cursor and its clock.
 
     The network comes initialised, and is moved to `device`. The order of the images and their augmentation are drawn
-    from `generator`, a CPU generator that the training owns from now on, and what the network itself draws (dropout,
-    drop path) from `noise`. A network that drops paths has the attribute `drop_path`, which every epoch sets; one with
-    an auxiliary head gives (logits, auxiliary logits) while it trains. `epoch` runs one epoch; between two epochs
-    `state` is everything that the rest depends on.
+    from `generator`, a CPU generator that the training owns from now on, what the network itself draws (dropout, drop
+    path) from `noise`, and which images are mixed from `mixing`, which a recipe with mixup or cutmix needs. A network
+    that drops paths has the attribute `drop_path`, which every epoch sets; one with an auxiliary head gives (logits,
+    auxiliary logits) while it trains. `epoch` runs one epoch; between two epochs `state` is everything that the rest
+    depends on.
 
     In a `group` every process makes the same calls with the same network and generators: each takes its part of every
     batch and the gradients are averaged over the images, so that all step alike. Batch statistics are of a process's
     own part, and so is what the network draws (dropout, drop path); the first process's running statistics are measured
-    with and saved. Raises BenchbedError where the group
-    does not divide the batch.
+    with and saved. Raises BenchbedError where the group does not divide the batch.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Training:
         device: torch.device | str = "cpu",
         group: Group = ALONE,
         noise: torch.Generator | None = None,
+        mixing: torch.Generator | None = None,
     ):
         if len(split) < 2 * group.size:
             what = f"training split of {len(split)} images: at least 2 are needed"
@@ -59,9 +63,11 @@ class Training:
         self.network = network.to(device)
         nn.utils.convert_conv2d_weight_memory_format(self.network, self.layout)
         self.split = split.to(device)
-        self.recipe, self.generator, self.noise = recipe, generator, noise
+        self.recipe, self.generator, self.noise, self.mixing = recipe, generator, noise, mixing
         self.augment, self.group, self.device = augment, group, torch.device(device)
         self.cutout = Cutout(recipe.cutout) if recipe.cutout else None
+        self.mix = Mix(recipe.mixup, recipe.cutmix) if recipe.mixup or recipe.cutmix else None
+        self.average = None if recipe.ema is None else _average(self.network, recipe.ema)
         self.sgd = torch.optim.SGD(
             recipe.groups(self.network), lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov
         )
@@ -74,11 +80,21 @@ class Training:
         return min(self.recipe.epoch_images or len(self.split), len(self.split))
 
     @property
-    def steps_per_epoch(self) -> int:
-        """Batches an epoch; the last is smaller where the batch does not divide, and left out where it is one image a
+    def batches_per_epoch(self) -> int:
+        """The last batch is smaller where the batch does not divide an epoch, and left out where it is one image a
         process, which has no batch statistics."""
         whole, rest = divmod(self.epoch_images, self.recipe.batch)
         return whole + (rest >= 2 * self.group.size)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """A step takes `accumulate` batches; the last one those that are left."""
+        return -(-self.batches_per_epoch // self.recipe.accumulate)
+
+    @property
+    def measured(self) -> nn.Module:
+        """The network whose accuracies count: the average of all steps' where the recipe has one."""
+        return self.network if self.average is None else self.average.module
 
     @property
     def epochs_done(self) -> int:
@@ -101,7 +117,8 @@ class Training:
             self.network.drop_path = drop_path_rate(self.recipe, number - 1)  # type: ignore[assignment]
         order = self._next_images().to(self.split.labels.device)
         with nullcontext() if self.noise is None else seeded(self.noise, self.group.rank):
-            pairs = [self._step(*read) for read in self._read(order.split(self.recipe.batch)[:steps])]
+            read = self._read(order.split(self.recipe.batch)[: self.batches_per_epoch])
+            pairs = [self._step(islice(read, self.recipe.accumulate)) for _ in range(steps)]
         losses, images = (torch.stack(column).cpu() for column in zip(*pairs, strict=True))  # no waiting until here
         if not losses.isfinite().all():
             at = int((~losses.isfinite()).nonzero()[0])
@@ -123,51 +140,87 @@ class Training:
         chosen, self.order = self.order[: self.epoch_images], self.order[self.epoch_images :]
         return chosen
 
-    def _read(self, batches: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor]]:
-        """This process's augmented part of each batch, drawn from the generator as a single process would."""
+    def _read(self, batches: tuple[Tensor, ...]) -> Iterator[Examples]:
+        """This process's augmented part of each batch, drawn from the generator as a single process would.
+
+        Images that are decoded are mixed among those of one process, others among all of the batch.
+        """
         parts = [self.group.part(len(chosen)) for chosen in batches]
         if isinstance(self.split, StoredSplit):
             seeds = [self.split.seeds(len(chosen), self.generator) for chosen in batches]
             mine = [chosen[part] for chosen, part in zip(batches, parts, strict=True)]
             draws = [None if s is None else s[part] for s, part in zip(seeds, parts, strict=True)]
-            yield from self.split.batches(mine, draws)
+            for images, labels in self.split.batches(mine, draws):
+                yield self._mixed(images, labels)
             return
         for (images, labels), part in zip(self.split.batches(batches), parts, strict=True):
             if self.augment is not None:
                 images = self.augment(images, self.generator)
             if self.cutout is not None:
                 images = self.cutout(images, self.generator)
-            yield images[part], labels[part]
+            yield self._mixed(images, labels).part(part)
 
-    def _step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """One step on this process's images; the loss over all processes' and how many those are."""
+    def _mixed(self, images: Tensor, labels: Tensor) -> Examples:
+        if self.mix is None:
+            return Examples(images, labels)
+        if self.mixing is None:
+            raise ValueError("mixup and cutmix need a generator of their own, `mixing`")
+        return self.mix(images, labels, self.mixing)
+
+    def _step(self, batches: Iterator[Examples]) -> tuple[Tensor, Tensor]:
+        """One step on this process's images of the batches; the loss over all processes' and how many those are."""
         rate = learning_rate(self.recipe, self.step, self.steps_per_epoch)
         for part in self.sgd.param_groups:
             part["lr"] = rate
         self.sgd.zero_grad(set_to_none=True)
-        loss = self._loss(images.contiguous(memory_format=self.layout), labels)
-        loss.backward()
+        loss, images = self._backward(batches)
         weights = list(self.network.parameters())
-        mean, gradients, count = self.group.mean(loss.detach(), [w.grad for w in weights], len(labels))
+        mean, gradients, count = self.group.mean(loss, [w.grad for w in weights], images)
         for weight, gradient in zip(weights, gradients, strict=True):
             weight.grad = gradient
         if self.recipe.clip is not None:
             nn.utils.clip_grad_norm_(weights, self.recipe.clip)
         self.sgd.step()
+        if self.average is not None:
+            self.average.update_parameters(self.network)
         self.step += 1
         pulse.beat()
         return mean, count
 
-    def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        with self._precision():
-            logits = self.network(images)
-        if not self.recipe.auxiliary:
-            return self._cross_entropy(logits, labels)
-        logits, auxiliary = logits
-        return self._cross_entropy(logits, labels) + self.recipe.auxiliary * self._cross_entropy(auxiliary, labels)
+    def _backward(self, batches: Iterator[Examples]) -> tuple[Tensor, int]:
+        """Leaves the gradient of the mean loss over all images of the batches; that loss, and how many they are."""
+        if self.recipe.accumulate == 1:
+            (batch,) = batches
+            loss = self._loss(batch)
+            loss.backward()
+            return loss.detach(), len(batch.labels)
+        sums, images = [], 0  # how many images can be read is known after the last batch alone
+        for batch in batches:
+            total = self._loss(batch) * len(batch.labels)
+            total.backward()
+            sums.append(total.detach())
+            images += len(batch.labels)
+        for weight in self.network.parameters():
+            if weight.grad is not None:
+                weight.grad /= images
+        return torch.stack(sums).sum() / images, images
 
-    def _cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
+    def _loss(self, batch: Examples) -> Tensor:
+        with self._precision():
+            logits = self.network(batch.images.contiguous(memory_format=self.layout))
+        if not self.recipe.auxiliary:
+            return self._cross_entropy(logits, batch)
+        logits, auxiliary = logits
+        return self._cross_entropy(logits, batch) + self.recipe.auxiliary * self._cross_entropy(auxiliary, batch)
+
+    def _cross_entropy(self, logits: Tensor, batch: Examples) -> Tensor:
+        smoothing = self.recipe.label_smoothing
+        logits = logits if logits.dtype == torch.float64 else logits.float()
+        loss = F.cross_entropy(logits, batch.labels, label_smoothing=smoothing)
+        if batch.others is None:
+            return loss
+        other = F.cross_entropy(logits, batch.others, label_smoothing=smoothing)
+        return batch.share * loss + (1 - batch.share) * other
 
     def _precision(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, dtype=torch.bfloat16) if self.recipe.bf16 else nullcontext()
@@ -184,7 +237,11 @@ class Training:
         noise = {} if self.noise is None else {"noise": self.noise.get_state()}
         state = {"step": self.step, "network": network, "momentum": momentum, "generator": self.generator.get_state()}
         order = {"order": self.order.clone()} if len(self.order) else {}
-        return state | noise | order
+        mixing = {} if self.mix is None or self.mixing is None else {"mixing": self.mixing.get_state()}
+        average: dict[str, Any] = {}
+        if self.average is not None:
+            average["average"] = {name: value.detach().clone() for name, value in self.average.state_dict().items()}
+        return state | noise | order | mixing | average
 
     def load_state(self, tree: dict[str, Any]) -> None:
         """Goes on from `state`, bit for bit on the CPU at the same thread count."""
@@ -197,8 +254,21 @@ class Training:
         self.generator.set_state(tree["generator"].cpu())
         if self.noise is not None and "noise" in tree:  # a state from before networks drew
             self.noise.set_state(tree["noise"].cpu())
+        if self.mixing is not None and "mixing" in tree:
+            self.mixing.set_state(tree["mixing"].cpu())
+        if self.average is not None:
+            self.average.load_state_dict(tree["average"])
         self.order = tree.get("order", self.order[:0]).cpu()
         self.step = int(tree["step"])
+
+
+def _average(network: nn.Module, decay: float) -> AveragedModel:
+    """A moving average of the network: m = w after the first step, then m = decay m + (1 - decay) w.
+
+    Floating-point buffers, the running statistics of batch norm, are averaged as weights are, as timm's ModelEmaV2 has
+    it.
+    """
+    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
 
 def train_on(

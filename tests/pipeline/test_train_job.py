@@ -10,6 +10,7 @@ from PIL import Image
 from benchbed.pipeline import train as job
 from benchbed.runtime.folder import Folder, load_checkpoint
 from benchbed.runtime.options import RunOptions
+from benchbed.training.train import Training
 
 CELL = "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|none~0|avg_pool_3x3~1|nor_conv_3x3~2|"
 
@@ -95,6 +96,53 @@ def test_a_stopped_training_goes_on_to_the_same_weights(raw, tmp_path, monkeypat
     assert made == ["log", "save", "log", "save", "log", "save", "finish"]
 
 
+def test_one_with_every_option_of_the_recipe_goes_on_and_is_measured_by_its_average(raw, tmp_path, monkeypatch):
+    raw["scoring"] |= {"batch": 20, "ema": 0.9, "mixup": 0.2, "cutmix": 1.0, "accumulate": 2, "label_smoothing": 0.1}
+    config = job.resolve(raw)
+    whole = job.train(config, options(tmp_path / "whole"))
+    with monkeypatch.context() as patch:
+        save, made = Folder.save, []
+
+        def stopping(self, value):
+            save(self, value)
+            made.append(value["training"]["step"])
+            if len(made) == 2:
+                raise KeyboardInterrupt
+
+        patch.setattr(Folder, "save", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            job.train(config, options(tmp_path / "stopped"))
+    assert made == [3, 6], "120 images, 40 a step"
+    record = job.train(config, options(tmp_path / "stopped"))
+    assert steady(record) == steady(whole)
+    trees = [load_checkpoint(tmp_path / out / whole["id"] / "checkpoint.pt")["tree"] for out in ("whole", "stopped")]
+    parts = [{k: v for k, v in tree["training"].items() if k in ("network", "average", "momentum")} for tree in trees]
+    for part, wanted in parts[0].items():
+        assert all(torch.equal(parts[1][part][k], v) for k, v in wanted.items())
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "measured", property(lambda self: self.network))
+        other = job.train(config, options(tmp_path / "last"))
+    assert other["valid_loss"] != whole["valid_loss"], "the average is measured, and not the last weights"
+
+
+def test_a_deterministic_training_has_the_bits_of_another_on_a_cpu_and_says_so(command, flags, tmp_path):
+    records = []
+    for out, more in (("plain", ()), ("kept", ("--deterministic",))):
+        done = command("train", *flags, "--out", tmp_path / out, "--quiet", *more)
+        assert done.status == 0, done.err
+        (folder,) = (tmp_path / out).iterdir()
+        tree = load_checkpoint(folder / "checkpoint.pt")["tree"]["training"]
+        records.append((json.loads((folder / "record.json").read_text()), [steady(x) for x in lines(folder)], tree))
+    assert not torch.are_deterministic_algorithms_enabled()
+    (plain, *rest), (kept, *others) = records
+    assert steady(kept) == steady(plain)
+    assert rest[0] == others[0]
+    for part in ("network", "momentum"):
+        assert all(torch.equal(others[1][part][k], v) for k, v in rest[1][part].items())
+    assert [one["deterministic"] for one in kept["segments"]] == [True]
+    assert "deterministic" not in plain["segments"][0]
+
+
 def test_what_names_a_training(raw):
     task, config = job.resolve(raw).load_task(), job.resolve(raw)
     others = [
@@ -112,6 +160,12 @@ def test_a_dry_run_keeps_nothing(command, flags, tmp_path, monkeypatch):
     walked = "walked 1 of 9 steps, on 2 of 120 images, with the network of the true size; nothing was kept\n"
     assert (done.status, done.out) == (0, f"dry run: the training went from its first step to its score; {walked}")
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_dry_run_counts_the_steps_of_accumulated_batches(command, flags):
+    done = command("train", *flags, "--set", "scoring.accumulate=2", "--dry-run")
+    assert done.status == 0, done.err
+    assert "walked 1 of 6 steps, on 2 of 120 images" in done.out
 
 
 def test_a_configuration_file(command, flags, tmp_path, monkeypatch):
@@ -139,6 +193,10 @@ def test_a_configuration_file(command, flags, tmp_path, monkeypatch):
         (["--set", "searcher.alpha_lr=1"], "unknown configuration key of train 'searcher'"),
         (["--set", "scoring.warmup_epochs=3"], "warmup_epochs 3 leaves nothing of 3 epochs"),
         (["--set", "scoring.epochs=0"], "scoring: epochs = 0"),
+        (["--set", "scoring.ema=1"], "scoring: ema = 1: input should be less than 1"),
+        (["--set", "scoring.mixup=0"], "scoring: mixup = 0: input should be greater than 0"),
+        (["--set", "scoring.cutmix=true"], "scoring: cutmix = true: true and false are no values of it"),
+        (["--set", "scoring.accumulate=0"], "scoring: accumulate = 0: input should be greater than or equal to 1"),
         (["--seed", "-1"], "seed = -1: expected an integer of at least 0"),
         (["--set", "scoring.lr=1e30"], "training diverged: loss "),
         (["--device", "meta"], "device 'meta' cannot be used"),

@@ -1,5 +1,6 @@
 """What a result was made with."""
 
+import os
 import platform
 import subprocess
 from pathlib import Path
@@ -11,7 +12,16 @@ import torch
 import benchbed
 from benchbed.errors import BenchbedError
 from benchbed.runtime import machine as machine_module
-from benchbed.runtime.machine import commit, machine, peak_memory, pick_device, versions
+from benchbed.runtime.machine import (
+    CUBLAS,
+    commit,
+    deterministic,
+    machine,
+    peak_memory,
+    pick_device,
+    reset_peak,
+    versions,
+)  # fmt: skip
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -65,6 +75,83 @@ def test_peak_memory_is_in_bytes_and_never_falls() -> None:
     assert peak_memory(torch.device("cpu")) >= before
     del block
     assert peak_memory(torch.device("cpu")) >= before
+
+
+def test_the_peak_of_an_accelerator_is_reset_and_a_process_s_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    reset: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", reset.append)
+    reset_peak(torch.device("cpu"))
+    assert reset == []
+    reset_peak(torch.device("cuda:1"))
+    assert reset == [torch.device("cuda:1")]
+
+
+# -- algorithms that repeat --------------------------------------------------------------------------------------------
+
+
+def modes() -> list[object]:
+    cudnn = torch.backends.cudnn
+    warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    return [torch.are_deterministic_algorithms_enabled(), warns, cudnn.deterministic, cudnn.benchmark,
+            os.environ.get(CUBLAS)]  # fmt: skip
+
+
+@pytest.mark.parametrize("setting", [None, ":0:0", ":16:8"])
+def test_the_deterministic_mode_is_put_back(setting: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    if setting is None:
+        monkeypatch.delenv(CUBLAS, raising=False)
+    else:
+        monkeypatch.setenv(CUBLAS, setting)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    before = modes()
+    during: list[object] = []
+
+    def fails() -> None:
+        with deterministic():
+            during.extend(modes())
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fails()
+    assert during == [True, False, True, False, ":16:8" if setting == ":16:8" else ":4096:8"]
+    assert modes() == before
+    with deterministic(False):
+        assert modes() == before
+
+
+def test_a_mode_that_warns_alone_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(CUBLAS, raising=False)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        before = modes()
+        with deterministic():
+            assert modes()[:2] == [True, False]
+        assert modes() == before
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def test_cuda_that_has_started_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.delenv(CUBLAS, raising=False)
+    before = modes()
+    with pytest.raises(BenchbedError, match=f"^deterministic: CUDA has started in this process with {CUBLAS}=: set it "
+                       "to :4096:8 or :16:8 before$"), deterministic():  # fmt: skip
+        raise AssertionError("it was let in")
+    assert modes() == before
+    monkeypatch.setenv(CUBLAS, ":4096:8")
+    with deterministic():
+        assert torch.are_deterministic_algorithms_enabled()
+
+
+def test_the_setting_that_cuda_started_with_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second run of the process finds what CUDA has read, and is let in."""
+    monkeypatch.setenv(CUBLAS, "")  # so that it is put back after the test
+    monkeypatch.delenv(CUBLAS)
+    with deterministic():
+        monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    with deterministic():
+        assert os.environ[CUBLAS] == ":4096:8"
 
 
 def test_a_device_by_name() -> None:

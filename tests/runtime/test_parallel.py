@@ -83,9 +83,10 @@ def assert_same(found, wanted) -> None:
     assert all(torch.equal(a, b) for a, b in zip(flat(found), flat(wanted), strict=True))
 
 
-def test_a_training_is_that_of_the_union_batch(outcomes):
-    assert_close(outcomes["first"]["trained"], outcomes["alone"]["trained"])
-    assert_same(outcomes["first"]["trained"], outcomes["second"]["trained"])
+@pytest.mark.parametrize("how", ["trained", "mixed"])  # mixed: images in pairs, three batches a step, averaged
+def test_a_training_is_that_of_the_union_batch(outcomes, how):
+    assert_close(outcomes["first"][how], outcomes["alone"][how])
+    assert_same(outcomes["first"][how], outcomes["second"][how])
 
 
 def test_batch_statistics_are_a_process_own_and_the_first_ones_measure(outcomes):

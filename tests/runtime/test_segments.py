@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from benchbed.errors import BenchbedError
+from benchbed.runtime.machine import deterministic
 from benchbed.runtime.stage import ENVIRONMENT, SAME_RESULT, Segment, continued, differences, segment
 
 HERE = segment("search", "epochs", 0, torch.device("cpu"))
@@ -22,6 +23,14 @@ def test_a_segment_holds_what_changes_bits_and_no_name_of_the_machine() -> None:
     assert HERE["threads"] == torch.get_num_threads()
     assert HERE["capability"] == torch.backends.cpu.get_cpu_capability()
     assert HERE["started"].endswith("+00:00")
+
+
+def test_a_segment_says_that_it_was_deterministic_and_nothing_where_it_was_not() -> None:
+    with deterministic():
+        kept = segment("training", "epochs", 0, torch.device("cpu"))
+    assert kept.keys() - HERE.keys() == {"deterministic"}
+    assert Segment.model_validate(kept).model_dump() == kept
+    assert kept["deterministic"] is True
 
 
 @pytest.mark.parametrize("key", SAME_RESULT)

@@ -75,18 +75,19 @@ def made_task() -> Task:
     return Task("made", 3, (3, 8, 8), train, valid, Seal(lambda: valid), "0", augment=noise)
 
 
-def trained(group) -> dict:
+def trained(group, **options) -> dict:
     """Two epochs of a network without batch statistics; the last batch of each, 4 images, is not a full one."""
     task = made_task()
     with seeded(torch.Generator().manual_seed(5)):
         network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Tanh(), nn.Flatten(), nn.Linear(144, 3))
         network = TwoHeads(network, nn.Sequential(nn.Flatten(), nn.Linear(192, 3)))
-    recipe = Recipe(epochs=2, batch=16, lr=0.3, label_smoothing=0.1, clip=0.7, warmup_epochs=1, cutout=4, auxiliary=0.4)
-    generator = torch.Generator().manual_seed(6)
-    training = Training(network, task.train, recipe, generator, task.augment, group=group)
+    given = {"label_smoothing": 0.1, "clip": 0.7, "warmup_epochs": 1, "cutout": 4, "auxiliary": 0.4, **options}
+    recipe = Recipe(epochs=2, batch=16, lr=0.3, **given)
+    generator, mixing = (torch.Generator().manual_seed(seed) for seed in (6, 7))
+    training = Training(network, task.train, recipe, generator, task.augment, group=group, mixing=mixing)
     losses = [training.epoch()["loss"] for _ in range(2)]
-    found = accuracies(network, task.valid, batch=7, group=group)
-    return {"losses": losses, "found": list(found), "weights": dict(network.state_dict())}
+    found = accuracies(training.measured, task.valid, batch=7, group=group)
+    return {"losses": losses, "found": list(found), "weights": dict(training.measured.state_dict())}
 
 
 def with_statistics(group) -> dict:
@@ -147,6 +148,7 @@ def main() -> None:
     with joined("cpu") as (group, _):
         result = {
             "trained": trained(group),
+            "mixed": trained(group, mixup=0.4, cutmix=1.0, accumulate=3, ema=0.5),
             "with statistics": with_statistics(group),
             "functions": functions(group),
             "two": search(SmoothSpace(), "proxyless", group, mode="two", warmup=0.0),

@@ -1,5 +1,6 @@
 """Whole runs on the device: search, selection, training from scratch and their checkpoints end as on the CPU."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,33 @@ def run(raw: dict[str, Any], searcher: str, selector: str, **more: Any) -> bench
 def both(tmp_path: Path, tiny: dict[str, Any], searcher: str, selector: str, **more: Any) -> list[Any]:
     """The records of the CPU and of the device."""
     return [run(tiny, searcher, selector, device=on, out=tmp_path / on, **more)[0] for on in ("cpu", "cuda")]
+
+
+def test_each_stage_has_a_peak_of_memory_of_its_own(
+    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The device says the number of resets as its peak: the search has the first, its selection the second."""
+    resets: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", resets.append)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: len(resets))
+    record = run(tiny, "proxyless", "magnitude", device="cuda", out=tmp_path)[0]
+    found = [json.loads(next(tmp_path.glob(f"{name}/*/record.json")).read_text()) for name in ("searches", "scores")]
+    assert [one["peak_memory_bytes"] for one in found] == [1, 3]
+    assert record.peak_memory_bytes == 3
+    assert {device.type for device in resets} == {"cuda"}
+
+
+def test_a_training_with_every_option_of_the_recipe_ends_as_on_the_cpu(tiny: dict[str, Any], tmp_path: Path) -> None:
+    given = {"ema": 0.5, "mixup": 0.4, "cutmix": 1.0, "accumulate": 2, "label_smoothing": 0.1, "lr": 0.01}
+    settings = {f"scoring.{key}": value for key, value in (tiny["scoring"] | given).items()}
+    cell = "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|none~0|avg_pool_3x3~1|nor_conv_3x3~2|"
+    found = [
+        benchbed.train(cell, task=tiny["task"], set=settings, device=on, deterministic=True, out=tmp_path / on,
+                       quiet=True).record for on in ("cpu", "cuda")
+    ]  # fmt: skip
+    assert found[1]["machine"]["device"] == "Simulated CUDA device"
+    assert found[1]["valid_loss"] == pytest.approx(found[0]["valid_loss"], rel=1e-3)
+    assert [one["segments"][0]["deterministic"] for one in found] == [True, True]
 
 
 SLOW = pytest.mark.slow

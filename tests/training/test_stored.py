@@ -122,7 +122,7 @@ def test_the_processes_of_a_group_read_their_parts_alone():
     for rank, shelf in enumerate(shelves):
         half = training(shelf, group=Group(rank, 2))
         order = torch.randperm(22, generator=torch.Generator().manual_seed(3)).split(6)
-        reads.append([labels for _, labels in half._read(order)])
+        reads.append([shown.labels for shown in half._read(order)])
     for chosen, one, two in zip(order, *reads, strict=True):
         assert torch.equal(torch.cat([one, two]), shelves[0].labels[chosen])
 
