@@ -222,7 +222,7 @@ def _sections() -> str:
             {
                 "option": f"{section}.{key}",
                 "allowed": allowed(field),
-                "default": field.default,
+                "default": "" if field.is_required() else field.default,  # a protocol gives what is required
                 "meaning": field.description or "",
                 "presets": {},
             }

@@ -134,6 +134,15 @@ def test_torchs_settings_are_afterwards_what_they_were(tmp_path: Path) -> None:
 TABLE: dict[str, Any] = {"objective": "table", "table": "nb201-digits", "epochs": 2}
 
 
+def test_workers_are_as_deterministic_as_the_call(tmp_path: Path) -> None:
+    for given in (True, False):
+        made = benchbed.run("darts", "constant", seeds=range(2), workers=2, deterministic=given,
+                            out=tmp_path / str(given), quiet=True, **TABLE)  # fmt: skip
+        found = {one.deterministic for record in made for one in record.segments if one.stage != "scoring"}
+        assert found == ({True} if given else {None})
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
 def test_workers_and_shards_make_the_runs_of_one_process(tmp_path: Path) -> None:
     names = ["darts", "random"], ["magnitude", "constant"]
     wanted = benchbed.run(*names, seeds=[0, 1], **TABLE, out=tmp_path / "one", quiet=True)

@@ -138,7 +138,8 @@ def deterministic(on: bool = True) -> Iterator[None]:
     """Torch takes algorithms that give the same bits each time, on a GPU too; its settings are put back on leaving.
 
     cuBLAS reads CUBLAS_WORKSPACE_CONFIG when CUDA starts. It is set here where it is not set otherwise, and stays where
-    CUDA has started meanwhile. Raises BenchbedError where CUDA has started with a setting that does not repeat.
+    CUDA has started meanwhile. Raises BenchbedError where CUDA has started with a setting that does not repeat, and for
+    an operation that has no such algorithm.
     """
     if not on:
         yield
@@ -156,6 +157,10 @@ def deterministic(on: bool = True) -> Iterator[None]:
     cudnn.deterministic, cudnn.benchmark = True, False
     try:
         yield
+    except RuntimeError as error:
+        if (what := " does not have a deterministic implementation") not in str(error):
+            raise
+        raise BenchbedError(f"deterministic: {str(error).partition(what)[0]}{what}; leave the option out") from None
     finally:
         torch.use_deterministic_algorithms(mode[0], warn_only=mode[1])
         cudnn.deterministic, cudnn.benchmark = flags

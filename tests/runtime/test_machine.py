@@ -144,6 +144,16 @@ def test_cuda_that_has_started_otherwise_is_refused(monkeypatch: pytest.MonkeyPa
         assert torch.are_deterministic_algorithms_enabled()
 
 
+def test_an_operation_that_cannot_repeat_is_named() -> None:
+    """`put_` is one on a CPU too. Other errors are left as they are."""
+    with pytest.raises(BenchbedError, match=r"^deterministic: put_ does not have a deterministic implementation; leave "
+                       "the option out$"), deterministic():  # fmt: skip
+        torch.zeros(2).put_(torch.tensor([0]), torch.ones(1))
+    with pytest.raises(RuntimeError, match="must match"), deterministic():
+        torch.zeros(2) + torch.zeros(3)
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
 def test_the_setting_that_cuda_started_with_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     """A second run of the process finds what CUDA has read, and is let in."""
     monkeypatch.setenv(CUBLAS, "")  # so that it is put back after the test
