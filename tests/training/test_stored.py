@@ -69,8 +69,8 @@ def linear():
 
 def training(split, seed=2, group=ALONE, **recipe):
     given = Recipe(**{"epochs": 4, "batch": 6, "lr": 0.1} | recipe)
-    streams = [torch.Generator().manual_seed(seed + i) for i in range(2)]
-    return Training(linear(), split, given, streams[0], group=group, noise=streams[1])
+    order, noise, mixing = (torch.Generator().manual_seed(seed + i) for i in range(3))
+    return Training(linear(), split, given, order, group=group, noise=noise, mixing=mixing)
 
 
 def test_resumed_equals_uninterrupted_bit_for_bit_with_warm_up_dropout_and_bf16():
@@ -89,6 +89,25 @@ def test_resumed_equals_uninterrupted_bit_for_bit_with_warm_up_dropout_and_bf16(
     assert [rest.epoch()["loss"] for _ in range(3)] == losses[1:]
     assert torch.equal(before, torch.get_rng_state())
     assert all(torch.equal(v, rest.network.state_dict()[k]) for k, v in whole.network.state_dict().items())
+
+
+def test_decoded_images_are_mixed_and_accumulated_as_those_in_memory():
+    shelf = Shelf(augment=False)
+    more = {"mixup": 0.5, "cutmix": 1.0, "accumulate": 3, "ema": 0.5}
+    stored, held = training(shelf, **more), training(Split(shelf.images, shelf.labels), **more)
+    for _ in range(2):
+        assert stored.epoch()["loss"] == held.epoch()["loss"]
+    assert all(torch.equal(v, held.measured.state_dict()[k]) for k, v in stored.measured.state_dict().items())
+
+
+def test_a_step_of_batches_with_broken_images_is_the_mean_over_those_that_are_read():
+    parts, whole = (
+        training(Shelf(augment=False, broken=(4, 9)), epochs=1, lr=1e-9, batch=batch, accumulate=k)
+        for batch, k in ((4, 5), (20, 1))
+    )
+    for made in (parts, whole):
+        made.network[1].p = 0.0
+    assert parts.epoch()["loss"] == pytest.approx(whole.epoch()["loss"], rel=1e-6)
 
 
 def test_dropout_draws_from_the_training_and_follows_its_stream():
