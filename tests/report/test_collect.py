@@ -168,7 +168,7 @@ def test_the_place_of_a_file_is_where_it_writes(tmp_path: Path, monkeypatch: pyt
     for name, words in (
         ("c.toml", "nowhere"),
         ("d.toml", "out = 7, which is not a folder"),
-        ("absent", "no folder of runs"),
+        ("absent", "not a folder of runs"),
         ("absent.toml", "cannot read"),
     ):
         with pytest.raises(BenchbedError, match=words):

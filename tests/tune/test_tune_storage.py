@@ -51,9 +51,9 @@ def test_a_journal_by_optuna_itself_is_read(tmp_path: Path) -> None:
     [
         (b"{}\n", "damaged"),
         (b"PK\x03\x04\nx\n", "damaged"),
-        (b"garbage\n", "no journal"),
-        (b"my notes, without an end of line", "no journal of a study.*my notes"),
-        (b'{"op": 1', "no journal"),
+        (b"garbage\n", "not a journal"),
+        (b"my notes, without an end of line", "not a journal of a study.*my notes"),
+        (b'{"op": 1', "not a journal"),
     ],
 )
 def test_a_file_that_is_no_journal(tmp_path: Path, content: bytes, words: str) -> None:
