@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from .errors import BenchbedError, unknown
 from .runtime.closure import closure
 from .runtime.handed_on import hand_on
-from .runtime.reading import LIMITS, read_bytes
+from .runtime.reading import LIMITS, near, read_bytes
 
 KINDS = ("searcher", "modifier", "selector", "space", "task", "study")
 _PACKAGES = {kind: f"benchbed.{kind}s" for kind in KINDS}
@@ -56,6 +56,8 @@ def add_file(path: Path) -> None:
     if _USER_FILES.get(name, path) != path:
         raise BenchbedError(f"two plug-in files are named '{name}': {_USER_FILES[name]} and {path}")
     if not _kinds_in(name, path):
+        if unfinished := _unfinished(_user_module(name, path)):
+            raise BenchbedError(f"plug-in file {path}: {unfinished}")
         classes = ", ".join(kind.capitalize() for kind in KINDS if kind != "task")
         raise BenchbedError(f"plug-in file {path} defines no {classes} class, and no function that returns a Task")
     _USER_FILES[name] = path
@@ -266,7 +268,7 @@ def summary_of(file: Path) -> str:
     try:
         return _summary(file, file.stat().st_mtime_ns)
     except OSError as error:
-        raise BenchbedError(f"cannot read plug-in file {file}: {error.strerror}") from None
+        raise BenchbedError(f"cannot read plug-in file {file}: {error.strerror}{near(file)}") from None
 
 
 @cache  # every look for a name passes all files: a study would parse them a hundred times a run
@@ -313,6 +315,17 @@ def _kinds_in(name: str, file: Path) -> set[str]:
     """The kinds of plug-in that a user's file defines. Imports it: a subclass of a subclass is a plug-in too."""
     module = _user_module(name, file)
     return {kind for kind in KINDS if _implementations(module, kind)}
+
+
+def _unfinished(module: ModuleType) -> str | None:
+    """Which class of the module would be a plug-in, had it the methods that its contract asks for; None: none."""
+    for kind in (kind for kind in KINDS if kind != "task"):
+        for found in vars(module).values():
+            ours = isinstance(found, type) and found.__module__ == module.__name__
+            if ours and issubclass(found, _contract(kind)) and inspect.isabstract(found):
+                lacks = ", ".join(sorted(found.__abstractmethods__))
+                return f"class {found.__name__} is not a {kind.capitalize()} yet: it lacks {lacks}"
+    return None
 
 
 def _implementations(module: ModuleType, kind: str) -> list[Any]:

@@ -104,7 +104,10 @@ class Searcher(Plugin[OptionsT]):
 
     @abstractmethod
     def weight_gates(self, objective: Objective, batch: Batch | None, clock: Clock) -> Rows:
-        """Detached gates for the next weight step, on the training batch that it will see."""
+        """Detached gates for the next weight step, on the training batch that it will see.
+
+        Never called where the objective is a table, which has no weights: a schedule belongs in `arch_step`.
+        """
 
     @abstractmethod
     def arch_step(self, problem: Problem, batch: Batch | None, clock: Clock) -> dict[str, float]:

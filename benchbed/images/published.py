@@ -80,7 +80,8 @@ class Options:
             raise unknown(f"{of.task} split", self.split, known)
         if of.split_file is not None and self.split == "official" and self.splits is None:
             raise BenchbedError(
-                f"{of.task} split=official needs splits=DIR, the folder that holds {of.split_file.name}"
+                f"{of.task} split=official needs splits=DIR (--splits DIR), the folder that holds "
+                f"{of.split_file.name}"
             )
 
     def parts(self, of: Published) -> Parts:

@@ -81,7 +81,7 @@ def _read(path: Path, keys: tuple[str, str], total: int) -> tuple[np.ndarray, np
     try:
         data = read_bytes(path, LIMITS.json_bytes, "the split file ")
     except BenchbedError as error:
-        raise BenchbedError(f"{error}; split=halves needs none") from None
+        raise BenchbedError(f"{error}; split=halves needs none (--set task_options.split=halves)") from None
     try:
         content = parse_json(data)
     except ValueError:

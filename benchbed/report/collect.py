@@ -12,6 +12,7 @@ from ..pipeline.record import GIVEN, Record, amount
 from ..runtime.failures import failures
 from ..runtime.files import read_toml
 from ..runtime.folder import REMADE, read_json
+from ..runtime.reading import near
 
 NAMED = 10  # runs of a line about several
 DEFAULT_OUT = "runs"  # where a file that names no `out` has its runs
@@ -53,7 +54,9 @@ def place_of(given: Path) -> Path:
                 f"{given} writes to out = {out!r}, which is not a folder: run it first, or give the folder"
             )
         return Path(out)
-    raise BenchbedError(f"{given} is not a folder of runs, nor a TOML file of a study: give a folder such as runs/")
+    raise BenchbedError(
+        f"{given} is not a folder of runs, nor a TOML file of a study: give a folder such as runs/{near(given)}"
+    )
 
 
 def collect(place: Path) -> Collection:
@@ -78,6 +81,8 @@ def collect(place: Path) -> Collection:
     records = _counted_once(found, problems)
     if not records:
         why = f" ({problems[0]})" if problems else ""
+        if (place / "record.json").is_file():
+            raise BenchbedError(f"{place} is one run: give the folder that it is in, {place.resolve().parent}")
         raise BenchbedError(f"{place} holds no finished run, which is a folder with a record.json{why}")
     problems += _mixed(records)
     histories, clocks = {}, {}

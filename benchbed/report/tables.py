@@ -231,7 +231,8 @@ def caption(group: Group) -> str:
             "Bold: the best mean that can be tested. p: two-sided paired permutation test against it over shared seeds "
             f"(exact up to 20, else {RESAMPLES:,} draws), Holm's correction for {group.comparisons} comparison(s). "
             f"Underlined: not significantly worse, p > {LEVEL:g}. P(best better): the probability that the best is "
-            "better than the row, by the Bayesian signed-rank test over the same pairs."
+            "better than the row, by the Bayesian signed-rank test over the same pairs; it says little of few pairs, "
+            "or where most are equal."
         )
         if group.least_p > LEVEL:
             parts.append(

@@ -19,6 +19,7 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def opened(path: Path, most: int | None = None, what: str = "") -> Iterator[io.B
     try:
         descriptor = _descriptor(path)
     except (OSError, ValueError) as error:
-        raise BenchbedError(f"cannot read {what}{path}: {reason(error)}") from None
+        raise BenchbedError(f"cannot read {what}{path}: {reason(error)}{near(path)}") from None
     with os.fdopen(descriptor, "rb") as file:
         size = os.fstat(descriptor).st_size
         if most is not None and size > most:
@@ -81,6 +82,17 @@ def opened(path: Path, most: int | None = None, what: str = "") -> Iterator[io.B
             yield file
         except OSError as error:
             raise BenchbedError(f"cannot read {what}{path}: {reason(error)}") from None
+
+
+def near(path: Path) -> str:
+    """A hint at the file of the folder whose name is most like that of `path`, which is missing; '' without one."""
+    try:
+        if path.exists():
+            return ""
+        found = get_close_matches(path.name, os.listdir(path.parent), 1, 0.7)
+    except (OSError, ValueError):
+        return ""
+    return f"; did you mean '{path.parent / found[0]}'?" if found else ""
 
 
 def read_at(path: Path, file: io.BufferedReader, count: int, first: int) -> bytes:

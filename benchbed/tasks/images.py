@@ -17,7 +17,7 @@ from ..errors import BenchbedError
 from ..images.arrays import SMALLEST, check_whole, share, stratified
 from ..images.folders import READ, SUFFIXES, FolderSplit, header
 from ..images.jpegs import scan
-from ..runtime.reading import sha256_of
+from ..runtime.reading import near, sha256_of
 from ..task import AnySplit, Seal, Split, Task
 
 MEMORY = 4 * 2**30  # bytes of decoded images beyond which they stay on disk
@@ -81,7 +81,8 @@ def _listed(
 ) -> tuple[dict[str, Listed], list[str], dict[str, str]]:
     """Files and labels of the three splits, the classes' names, and how each split was made."""
     if not root.is_dir():
-        raise BenchbedError(f"folder '{root}' does not exist: task 'images' needs {FORM}")
+        what = f"'{root}' is a file" if root.is_file() else f"folder '{root}' does not exist"
+        raise BenchbedError(f"{what}: task 'images' needs {FORM}{near(root)}")
     apart = (root / "train").is_dir() and any(place.is_dir() for place in (root / "train").iterdir())
     files, labels, names = _classes(root, root / "train" if apart else root, None)
     listed, split = {}, {}

@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import BenchbedError
 from ..images.arrays import SHARE, SMALLEST, classes_of, normal_split, statistics, stratified
 from ..runtime.archives import array_header, damage, is_archive, open_archive, read_array
-from ..runtime.reading import opened, sha256_of
+from ..runtime.reading import near, opened, sha256_of
 from ..task import Seal, Split, Task
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def npz_task(file: str | Path, /) -> Task:
 def _keys(path: Path) -> set[str]:
     """The names of the arrays; both of each pair or neither."""
     if not path.exists():
-        raise BenchbedError(f"npz file '{path}' does not exist")
+        raise BenchbedError(f"npz file '{path}' does not exist{near(path)}")
     with _archive(path) as archive:
         keys = {name.removesuffix(".npy") for name in archive.namelist()}
     for prefix in ("", "valid_", "test_"):
