@@ -32,7 +32,9 @@ def report(
         print_json({"rows": made.frame.to_dict("records"), "written": list(map(str, written))})
     for part in () if as_json else made.parts:
         n, rows = len(part.group.records), len(part.group.rows)
-        print(f"{part.group.title}: {n} run{'s' * (n != 1)} in {rows} row{'s' * (rows != 1)}")
+        alike = part.group.alike
+        same = f"; {alike} more of controls that are the same whatever the searcher" if alike else ""
+        print(f"{part.group.title}: {n} run{'s' * (n != 1)} in {rows} row{'s' * (rows != 1)}{same}")
         for words, command in part.missing:
             print(f"  control missing: {words}" + (f"; add it: {command.line}" if command else ""))
     if not as_json:

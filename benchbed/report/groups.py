@@ -100,6 +100,7 @@ class Group(NamedTuple):
     space_options: dict[str, Any]
     task: str  # of the images that were scored, or the table's data set
     rows: tuple[Row, ...]
+    alike: int = 0  # runs beside those of the rows: of a control that is the same whatever the searcher
 
     @property
     def records(self) -> list[Record]:
@@ -201,10 +202,11 @@ def _group(title: str, records: list[Record]) -> Group:
         ordered = tuple(sorted(members, key=lambda r: r.seed))
         rows.append(Row(one.searcher, one.selector, note, control(one.searcher, one.selector), ordered, accuracy))
     rows = _merged(rows)
+    alike_runs = len(records) - sum(len(row.records) for row in rows)
     rows.sort(key=lambda row: (-row.accuracy.mean, row.name))
     task = str((first.table or {}).get("dataset", first.task)) if first.scored_by == "table" else first.task
     options = first.config.get("space_options") or {}
-    return Group(title, slug(title), first.space, options, task, tuple(_tested(rows)))
+    return Group(title, slug(title), first.space, options, task, tuple(_tested(rows)), alike_runs)
 
 
 def own_settings(record: Record) -> dict[str, Any]:
