@@ -206,7 +206,10 @@ def train(
         how.group.divides("batch", config.scoring.batch)
         if given.get("dry_run"):
             return Trained(job.dry_run(config, how), None)
-        record = job.train(config, how._replace(track=_tracking(given)))
+        every = given.get("checkpoint_steps")
+        if every is not None and (type(every) is not int or every < 1):
+            raise BenchbedError(f"checkpoint_steps = {every!r}: expected a whole number of at least 1")
+        record = job.train(config, how._replace(track=_tracking(given), checkpoint_steps=every))
         return Trained(record, (how.out / record["id"]).absolute())
 
 

@@ -50,6 +50,9 @@ def train(
     plugin: Annotated[list[Path] | None, typer.Option("--plugin", help="a Python file with your own space")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="one step on a few images, keep nothing")] = False,
     force: Annotated[bool, typer.Option("--force", help="begin again, also where a result is there")] = False,
+    checkpoint_steps: Annotated[
+        int | None, typer.Option(help="also save within an epoch, after every so many of its steps")
+    ] = None,
     mixed: Mixed = False,
     deterministic: Deterministic = False,
     track: Track = None,

@@ -91,6 +91,7 @@ class TrainOptions(Common, total=False):
 
     epochs: int
     dry_run: bool
+    checkpoint_steps: int
 
 
 HOW = (
@@ -104,6 +105,7 @@ HOW = (
     "deterministic",
     "track",
     "snapshots",
+    "checkpoint_steps",
     *PoolOptions.__annotations__,
 )  # options that are no part of a configuration
 FLAGS = {"latency": "cost.table", "target": "cost.target"}  # where an option stands elsewhere in a configuration

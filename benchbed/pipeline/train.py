@@ -205,7 +205,8 @@ def _epochs(training: Training, task: Task, folder: Folder, options: RunOptions)
         before = broken
         return {"skipped": broken}
 
-    train_on(training, stage, options.reporter, "train", lambda: _epoch(training, task, options), kept)
+    every = options.checkpoint_steps
+    train_on(training, stage, options.reporter, "train", lambda: _epoch(training, task, options), kept, every=every)
     return stage
 
 

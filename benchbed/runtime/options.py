@@ -23,6 +23,7 @@ class RunOptions(NamedTuple):
     snapshots: tuple[int, ...] = ()  # numbers of epochs after which a search's state is kept
     wait: bool = False  # for a process that holds a folder of this run, in place of a refusal
     track: Track | None = None  # who follows a run, from its beginning to its record
+    checkpoint_steps: int | None = None  # a training is saved within an epoch after every so many of its steps
     mixed: bool = False  # go on with a stage that was begun on another machine, torch, commit or number of threads
 
     @contextmanager

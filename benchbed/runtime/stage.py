@@ -117,6 +117,7 @@ class Stage:
     ):
         self.folder, self.clock, self.where = folder, clock, where
         self.segments: list[dict[str, Any]] = []
+        self._began = 0.0
         self.saved: Tree | None = None if folder is None else folder.load()
         self.seconds = 0.0 if self.saved is None else float(self.saved["seconds"])
 
@@ -139,10 +140,15 @@ class Stage:
 
     def timed(self, step: Callable[[], T]) -> T:
         """What the step gives; its seconds are added."""
-        began = self.clock()
+        self._began = self.clock()
         result = step()
-        self.seconds += self.clock() - began
+        self.lap()
         return result
+
+    def lap(self) -> None:
+        """Within a timed step: its seconds so far are added, for a save in its middle."""
+        now = self.clock()
+        self.seconds, self._began = self.seconds + now - self._began, now
 
     def save(self, tree: Tree, line: dict[str, Any] | None = None) -> None:
         """Appends the line to the history, and replaces the checkpoint by the tree and the seconds."""

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,12 +17,19 @@ from ..runtime import pulse
 from ..runtime.parallel import ALONE, Group
 from ..runtime.progress import Reporter
 from ..runtime.stage import Stage
-from ..streams import seeded
 from ..task import AnySplit, StoredSplit
 from .evaluate import evaluate
+from .part import Part
 from .recipe import RECIPES, Recipe, cosine, drop_path_rate, learning_rate
 
 __all__ = ["RECIPES", "Recipe", "Training", "cosine", "evaluate", "train_on"]
+
+
+class Within(NamedTuple):
+    """`save` is called within an epoch after every so many of its steps."""
+
+    every: int
+    save: Callable[[], None]
 
 
 class Training:
@@ -32,8 +39,8 @@ class Training:
     from `generator`, a CPU generator that the training owns from now on, what the network itself draws (dropout, drop
     path) from `noise`, and which images are mixed from `mixing`, which a recipe with mixup or cutmix needs. A network
     that drops paths has the attribute `drop_path`, which every epoch sets; one with an auxiliary head gives (logits,
-    auxiliary logits) while it trains. `epoch` runs one epoch; between two epochs `state` is everything that the rest
-    depends on.
+    auxiliary logits) while it trains. `epoch` runs one epoch; between two epochs, and where `within` is called, `state`
+    is everything that the rest depends on.
 
     In a `group` every process makes the same calls with the same network and generators: each takes its part of every
     batch and the gradients are averaged over the images, so that all step alike. Batch statistics are of a process's
@@ -73,6 +80,8 @@ class Training:
         )
         self.step = 0
         self.order = torch.empty(0, dtype=torch.int64)  # of the images that an order holds after this epoch
+        self.part: Part | None = None  # of an epoch that was begun
+        self.within: Within | None = None
 
     @property
     def epoch_images(self) -> int:
@@ -111,15 +120,23 @@ class Training:
         """
         if self.finished:
             raise RuntimeError(f"all {self.recipe.epochs} epochs are done")
-        start, number, steps = time.perf_counter(), self.epochs_done + 1, self.steps_per_epoch
+        number, steps = self.epochs_done + 1, self.steps_per_epoch
         self.network.train()
         if self.recipe.drop_path:
             self.network.drop_path = drop_path_rate(self.recipe, number - 1)  # type: ignore[assignment]
-        order = self._next_images().to(self.split.labels.device)
-        with nullcontext() if self.noise is None else seeded(self.noise, self.group.rank):
-            read = self._read(order.split(self.recipe.batch)[: self.batches_per_epoch])
-            pairs = [self._step(islice(read, self.recipe.accumulate)) for _ in range(steps)]
-        losses, images = (torch.stack(column).cpu() for column in zip(*pairs, strict=True))  # no waiting until here
+        self.part = part = self._begun() if self.part is None else self.part
+        start = time.perf_counter() - part.seconds
+        with nullcontext() if self.noise is None else part.drawing(self.noise, self.group.rank):
+            read = self._read(part)
+            while part.steps < steps:
+                loss, count = self._step(islice(read, self.recipe.accumulate))
+                part.losses.append(loss)
+                part.images.append(count)
+                if self.within is not None and part.steps < steps and part.steps % self.within.every == 0:
+                    part.seconds, part.draws = time.perf_counter() - start, torch.get_rng_state()
+                    self.within.save()
+        losses, images = (torch.stack(column).cpu() for column in (part.losses, part.images))  # no waiting until here
+        self.part = None
         if not losses.isfinite().all():
             at = int((~losses.isfinite()).nonzero()[0])
             rate = learning_rate(self.recipe, (number - 1) * steps + at, steps)
@@ -133,6 +150,15 @@ class Training:
         seconds = time.perf_counter() - start
         return {"epoch": number, "loss": mean, "lr": self.sgd.param_groups[0]["lr"], "seconds": seconds}
 
+    def _begun(self) -> Part:
+        """An epoch at its begin: its images in order, and the seeds of those that are decoded and augmented."""
+        order = self._next_images()
+        if not isinstance(self.split, StoredSplit):
+            return Part(order.to(self.split.labels.device))
+        batches = order.split(self.recipe.batch)[: self.batches_per_epoch]
+        drawn = [seeds for chosen in batches if (seeds := self.split.seeds(len(chosen), self.generator)) is not None]
+        return Part(order, torch.cat(drawn) if drawn else None)
+
     def _next_images(self) -> Tensor:
         """int64 (epoch_images,): the indices of this epoch's images, in order."""
         if len(self.order) < self.epoch_images:
@@ -140,14 +166,17 @@ class Training:
         chosen, self.order = self.order[: self.epoch_images], self.order[self.epoch_images :]
         return chosen
 
-    def _read(self, batches: tuple[Tensor, ...]) -> Iterator[Examples]:
-        """This process's augmented part of each batch, drawn from the generator as a single process would.
+    def _read(self, begun: Part) -> Iterator[Examples]:
+        """This process's augmented part of each batch that is left, drawn as a single process would.
 
         Images that are decoded are mixed among those of one process, others among all of the batch.
         """
+        left = slice(begun.steps * self.recipe.accumulate, self.batches_per_epoch)
+        batches = begun.order.split(self.recipe.batch)[left]
         parts = [self.group.part(len(chosen)) for chosen in batches]
         if isinstance(self.split, StoredSplit):
-            seeds = [self.split.seeds(len(chosen), self.generator) for chosen in batches]
+            none = [None] * len(batches)
+            seeds = none if begun.seeds is None else begun.seeds.split(self.recipe.batch)[left]
             mine = [chosen[part] for chosen, part in zip(batches, parts, strict=True)]
             draws = [None if s is None else s[part] for s, part in zip(seeds, parts, strict=True)]
             for images, labels in self.split.batches(mine, draws):
@@ -241,7 +270,8 @@ class Training:
         average: dict[str, Any] = {}
         if self.average is not None:
             average["average"] = {name: value.detach().clone() for name, value in self.average.state_dict().items()}
-        return state | noise | order | mixing | average
+        part = {} if self.part is None else {"part": self.part.state()}
+        return state | noise | order | mixing | average | part
 
     def load_state(self, tree: dict[str, Any]) -> None:
         """Goes on from `state`, bit for bit on the CPU at the same thread count."""
@@ -259,6 +289,7 @@ class Training:
         if self.average is not None:
             self.average.load_state_dict(tree["average"])
         self.order = tree.get("order", self.order[:0]).cpu()
+        self.part = Part.of(tree["part"]) if "part" in tree else None
         self.step = int(tree["step"])
 
 
@@ -279,15 +310,25 @@ def train_on(
     epoch: Callable[[], dict[str, Any]] | None = None,
     kept: Callable[[], dict[str, Any]] = dict,
     after: Callable[[int], None] = lambda done: None,
+    every: int | None = None,
 ) -> None:
     """Goes on with a training to its end, an epoch at a time, each saved; `name` is what the reporter calls it.
 
     epoch: in place of the training's own, gives the line of the history; kept: what is saved beside the training;
-    after: is called with the number of epochs done once each has been saved.
+    after: is called with the number of epochs done once each has been saved. every: also saved within an epoch, after
+    so many of its steps.
     """
     if stage.saved is not None:
         training.load_state(stage.saved["training"])
-        reporter.line(f"{name}: goes on after epoch {training.epochs_done} of {training.recipe.epochs}")
+        step = f", step {training.part.steps} of {training.steps_per_epoch}" if training.part is not None else ""
+        reporter.line(f"{name}: goes on after epoch {training.epochs_done} of {training.recipe.epochs}{step}")
+    if every is not None and stage.folder is not None:
+
+        def save() -> None:
+            stage.lap()
+            stage.save({"training": training.state(), **kept()})
+
+        training.within = Within(every, save)
     stage.begin(training.epochs_done)
     reporter.begin(name, training.recipe.epochs, training.epochs_done)
     while not training.finished:

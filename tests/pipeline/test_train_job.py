@@ -1,6 +1,10 @@
 """The command `train`: what it leaves, how it goes on, what it refuses."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -94,6 +98,61 @@ def test_a_stopped_training_goes_on_to_the_same_weights(raw, tmp_path, monkeypat
         for part in ("network", "momentum"):
             assert all(torch.equal(found[part][k], v) for k, v in wanted[part].items())
     assert made == ["log", "save", "log", "save", "log", "save", "finish"]
+
+
+def test_one_that_is_saved_within_its_epochs_goes_on_from_there(raw, tmp_path, monkeypatch):
+    """Stopped after every save in turn; seconds grow with each, and the line's are those of the whole epoch."""
+    config = job.resolve(raw)
+    whole = job.train(config, options(tmp_path / "whole"))
+    path, save = tmp_path / "whole" / whole["id"], Folder.save
+    for stop in (1, 2, 4, 5):
+        saved = []
+
+        def stopping(self, value, saved=saved, stop=stop):
+            save(self, value)
+            saved.append(value)
+            if len(saved) == stop:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(Folder, "save", stopping)
+        every = options(tmp_path / f"stopped-{stop}")._replace(checkpoint_steps=1)
+        with pytest.raises(KeyboardInterrupt):
+            job.train(config, every)
+        monkeypatch.setattr(Folder, "save", save)
+        assert [tree["seconds"] for tree in saved] == sorted(tree["seconds"] for tree in saved)
+        record = job.train(config, every)
+        assert record["seconds"] > saved[-1]["seconds"]
+        assert steady(record) == steady(whole)
+        found = lines(tmp_path / f"stopped-{stop}" / whole["id"])
+        assert [steady(x) for x in found] == [steady(x) for x in lines(path)]
+        if (part := (last := saved[-1]["training"]).get("part")) is not None:
+            assert found[last["step"] // 3]["seconds"] > part["seconds"] > 0
+
+
+def test_a_kill_within_an_epoch_costs_the_steps_since_the_last_save(flags, tmp_path, child_env):
+    command = [sys.executable, "-m", "benchbed", "train", *flags, "--set", "scoring.batch=4", "--checkpoint-steps", "3"]
+
+    def ran(out):
+        return subprocess.Popen([*command, "--out", str(out)], env=child_env, stdout=-3, stderr=-3)
+
+    assert ran(tmp_path / "whole").wait(120) == 0
+    (whole,) = (tmp_path / "whole").iterdir()
+    for attempt in range(10):  # where it was at the end of an epoch when it was killed: once more
+        folder = tmp_path / str(attempt) / whole.name
+        process = ran(folder.parent)
+        until = time.monotonic() + 60
+        while not (folder / "checkpoint.pt").exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        if "part" in load_checkpoint(folder / "checkpoint.pt")["tree"]["training"]:
+            break
+    else:
+        raise AssertionError("never killed within an epoch")
+    assert ran(folder.parent).wait(120) == 0
+    records = [json.loads((place / "record.json").read_text()) for place in (whole, folder)]
+    assert steady(records[0]) == steady(records[1])
+    assert [steady(x) for x in lines(whole)] == [steady(x) for x in lines(folder)]
 
 
 def test_one_with_every_option_of_the_recipe_goes_on_and_is_measured_by_its_average(raw, tmp_path, monkeypatch):
@@ -204,6 +263,13 @@ def test_a_configuration_file(command, flags, tmp_path, monkeypatch):
 )
 def test_refusals_are_one_line(refused, flags, change, text):
     assert text in refused("train", *flags, *change)
+
+
+@pytest.mark.parametrize("every", ["0", "-3"])
+def test_a_number_of_steps_that_cannot_be_is_refused(refused, flags, every):
+    assert f"checkpoint_steps = {every}: expected a whole number of at least 1" in refused(
+        "train", *flags, "--checkpoint-steps", every
+    )
 
 
 def test_an_architecture_is_needed(refused):

@@ -18,8 +18,9 @@ from benchbed.spaces.nb201.space import NB201
 from benchbed.streams import Streams, derive, seeded
 from benchbed.task import Reading, Seal, Split, StoredSplit, Task
 from benchbed.training.evaluate import accuracies
+from benchbed.training.part import Part
 from benchbed.training.recipe import Recipe
-from benchbed.training.train import Training
+from benchbed.training.train import Training, Within
 
 
 class Shelf(StoredSplit):
@@ -91,6 +92,60 @@ def test_resumed_equals_uninterrupted_bit_for_bit_with_warm_up_dropout_and_bf16(
     assert all(torch.equal(v, rest.network.state_dict()[k]) for k, v in whole.network.state_dict().items())
 
 
+class Stopped(Exception):
+    pass
+
+
+@pytest.mark.parametrize("kind", ["stored", "stored, not augmented", "in memory"])
+@pytest.mark.parametrize("at", [1, 2, 5])  # saves, of which an epoch has three within its four steps
+def test_saved_within_an_epoch_it_goes_on_bit_for_bit(kind, at):
+    """Dropout, mixing, the average and accumulated batches included; what is read or drawn is not read or drawn again.
+
+    22 images in batches of 3, two a step; the last step has one batch, and one image is left out.
+    """
+
+    def made(seed=2):
+        shelf = Shelf(augment=kind == "stored")
+        split = Split(shelf.images, shelf.labels) if kind == "in memory" else shelf
+        more = {"mixup": 0.4, "cutmix": 1.0, "ema": 0.7, "accumulate": 2, "batch": 3, "epochs": 3, "momentum": 0.9}
+        return training(split, seed, **more)
+
+    whole = made()
+    losses = [whole.epoch()["loss"] for _ in range(3)]
+    half, saves, file = made(), [], io.BytesIO()
+
+    def save():
+        saves.append(half.step)
+        if len(saves) == at:
+            torch.save(half.state(), file)
+            raise Stopped
+
+    half.within = Within(1, save)
+    with pytest.raises(Stopped):
+        _ = [half.epoch() for _ in range(3)]
+    file.seek(0)
+    rest = made(seed=9)
+    rest.load_state(torch.load(file, weights_only=True))
+    assert rest.step == half.step
+    assert rest.step % rest.steps_per_epoch == rest.part.steps > 0
+    left = 3 - rest.epochs_done
+    assert [rest.epoch()["loss"] for _ in range(left)] == losses[-left:]
+    assert rest.part is None
+    assert all(torch.equal(v, rest.measured.state_dict()[k]) for k, v in whole.measured.state_dict().items())
+    assert all(torch.equal(v, rest.network.state_dict()[k]) for k, v in whole.network.state_dict().items())
+
+
+def test_saving_within_an_epoch_changes_nothing():
+    plain, saved = training(Shelf()), training(Shelf())
+    seen = []
+    saved.within = Within(1, lambda: seen.append(saved.state()["part"]["losses"].shape))
+    for _ in range(2):
+        assert plain.epoch()["loss"] == saved.epoch()["loss"]
+    assert seen == [(1,), (2,), (3,)] * 2  # never after the last step, when the epoch itself is saved
+    assert all(torch.equal(v, saved.network.state_dict()[k]) for k, v in plain.network.state_dict().items())
+    assert "part" not in plain.state() | saved.state()
+
+
 def test_decoded_images_are_mixed_and_accumulated_as_those_in_memory():
     shelf = Shelf(augment=False)
     more = {"mixup": 0.5, "cutmix": 1.0, "accumulate": 3, "ema": 0.5}
@@ -140,9 +195,9 @@ def test_the_processes_of_a_group_read_their_parts_alone():
     reads = []
     for rank, shelf in enumerate(shelves):
         half = training(shelf, group=Group(rank, 2))
-        order = torch.randperm(22, generator=torch.Generator().manual_seed(3)).split(6)
+        order = Part(torch.randperm(22, generator=torch.Generator().manual_seed(3)))
         reads.append([shown.labels for shown in half._read(order)])
-    for chosen, one, two in zip(order, *reads, strict=True):
+    for chosen, one, two in zip(order.order.split(6), *reads, strict=True):
         assert torch.equal(torch.cat([one, two]), shelves[0].labels[chosen])
 
 
