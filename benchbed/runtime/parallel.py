@@ -172,7 +172,8 @@ def started() -> Group:
 def joined(device: str) -> Iterator[tuple[Group, torch.device]]:
     """Connects the group that torchrun started, gloo on CPUs and NCCL on CUDA devices, and parts on leaving.
 
-    Gives this process's device: under torchrun a CUDA device of its own. Raises BenchbedError where there are fewer.
+    Gives this process's device: under torchrun a CUDA device of its own. Raises BenchbedError where there are fewer,
+    and in every process that is left when another one of the group dies.
     """
     group = started()
     if group.size == 1:
@@ -198,5 +199,13 @@ def joined(device: str) -> Iterator[tuple[Group, torch.device]]:
     try:
         yield group, chosen
         dist.barrier()  # nobody leaves while another still talks to it
+    except RuntimeError as error:
+        if not isinstance(error, dist.DistError) and "gloo" not in str(error):
+            raise
+        reason = " ".join(str(error).split("] ", 1)[-1].split())[:120]
+        raise BenchbedError(
+            f"process {group.rank} of {group.size}: another one is gone or cannot be reached ({reason}): the same "
+            "command goes on from what was saved last"
+        ) from None
     finally:
         dist.destroy_process_group()

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,36 @@ def _launch(commands: list[list[str]], env: dict[str, str]) -> list[tuple[int, s
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.communicate()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dead", [0, 1])
+def test_a_process_that_dies_is_noticed_by_the_others_within_a_minute(
+    dead: int, tmp_path: Path, child_env: dict[str, str]
+) -> None:
+    cell = "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|none~0|avg_pool_3x3~1|nor_conv_3x3~2|"
+    command = [sys.executable, "-m", "benchbed", "train", "--arch", cell, "--epochs", "500", "--out", str(tmp_path)]
+    shared = {**child_env, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
+    shared |= {"MASTER_PORT": free_port(), "OMP_NUM_THREADS": "1"}
+    both = [
+        subprocess.Popen(command, env={**shared, "RANK": rank, "LOCAL_RANK": rank}, stderr=subprocess.PIPE, text=True)
+        for rank in ("0", "1")
+    ]
+    try:
+        until = time.monotonic() + PATIENCE
+        while not list(tmp_path.glob("*/config.json")) and time.monotonic() < until:
+            time.sleep(0.1)
+        time.sleep(2)  # in the midst of the steps
+        both[dead].kill()
+        _, said = both[1 - dead].communicate(timeout=60)
+    finally:
+        for process in both:
+            process.kill()
+            process.communicate()
+    assert both[1 - dead].returncode == 2
+    (line,) = [x for x in said.splitlines() if x.startswith("benchbed: ")]
+    assert f"process {1 - dead} of 2: another one is gone or cannot be reached (" in line
+    assert "Traceback" not in said
 
 
 @pytest.fixture(scope="module")
