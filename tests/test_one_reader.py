@@ -12,14 +12,15 @@ PARSERS = {
     "json.load", "json.loads", "tomllib.load", "tomllib.loads", "np.load", "numpy.load", "np.fromfile", "torch.load",
     "torch.jit.load", "pickle.load", "pickle.loads", "Unpickler", "pickle.Unpickler", "joblib.load", "marshal.loads",
     "zipfile.ZipFile", "ZipFile", "tarfile.open", "gzip.open", "bz2.open", "bz2.BZ2File", "lzma.open", "csv.reader",
-    "csv.DictReader", "pd.read_csv", "pd.read_json", "pd.read_pickle", "yaml.load", "yaml.safe_load", "loadmat",
-    "Image.open", "np.genfromtxt", "np.loadtxt",
+    "csv.DictReader", "pd.read_csv", "pd.read_json", "pd.read_pickle", "yaml.load", "yaml.safe_load",
+    "yaml.compose", "loadmat", "Image.open", "np.genfromtxt", "np.loadtxt",
 }  # fmt: skip
 # Modules of which a parser could be taken under another name.
 MODULES = {"tomllib", "pickle", "yaml", "gzip", "tarfile", "bz2", "lzma", "marshal", "shelve", "dill", "joblib", "h5py"}
 
 ALLOWED = {
-    "benchbed/runtime/reading.py": "the reader itself: JSON and TOML",
+    "benchbed/runtime/reading.py": "the reader itself: JSON, TOML and YAML",
+    "benchbed/latency/files.py": "kinds of YAML's nodes; `reading` parses",
     "benchbed/runtime/archives.py": "the reader itself: zip files and numpy's arrays",
     "benchbed/runtime/pickles.py": "the reader itself: pickles, torch's files and bz2",
     "benchbed/tables/csv_reader.py": "the one reader of CSV, over the lines that `reading` counts",

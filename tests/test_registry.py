@@ -144,14 +144,14 @@ def test_two_files_of_one_name(tmp_path: Path) -> None:
         ("x.py", "a = 1\n\nb = 1 / 0\n", "failed to load at line 3: ZeroDivisionError: division by zero"),
         ("x.py", "import nowhere_at_all\n", "failed to load at line 1: ModuleNotFoundError: No module named"),
         ("x.py", "import sys\nsys.exit(3)\n", "failed to load at line 2: SystemExit: 3"),
-        ("x.py", SELECTOR.replace("def step", "def stop"), "Study class, and no function that returns a Task"),
+        ("x.py", SELECTOR.replace("def step", "def stop"), "is not a Selector yet: it lacks step"),
         ("x.txt", SELECTOR, "its name must end in .py"),
     ],
 )
 def test_files_that_are_no_plug_in(tmp_path: Path, name: str, text: str, said: str) -> None:
     file = written(tmp_path, name, text)
     line = refusal(registry.add_file, file)
-    assert line.startswith(f"plug-in file {file} ")
+    assert line.startswith(f"plug-in file {file}")
     assert said in line
     assert registry._USER_FILES == {}
     assert [n for n in sys.modules if n.startswith("benchbed_plugin_x") and n in line] == []

@@ -9,7 +9,7 @@ import numpy as np
 import yaml
 
 from ..errors import BenchbedError, unknown
-from ..runtime.reading import LIMITS, parse_json
+from ..runtime.reading import LIMITS, parse_json, parse_yaml
 from ..runtime.reading import read_text as text_of
 from ..space import Space
 from ..tables.csv_reader import Sheet, strict_number
@@ -54,10 +54,9 @@ def check_time(path: Path, key: str, value: object) -> float:
 def _authors(path: Path, text: str) -> dict[str, float]:
     """`KEY:` and under it count, mean and var, of which mean is read: the published file's YAML."""
     try:
-        tree = yaml.compose(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader))
-    except (yaml.YAMLError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise BenchbedError(f"latency table {path} is neither YAML nor JSON: {reason}") from None
+        tree = parse_yaml(text)
+    except ValueError as error:
+        raise BenchbedError(f"latency table {path} is neither YAML nor JSON: {error}") from None
     if tree is None:
         raise BenchbedError(f"latency table {path} is empty")
     times = {}

@@ -84,6 +84,19 @@ def opened(path: Path, most: int | None = None, what: str = "") -> Iterator[io.B
             raise BenchbedError(f"cannot read {what}{path}: {reason(error)}") from None
 
 
+def parse_yaml(text: str) -> Any:
+    """YAML as a tree of nodes (`yaml.Node`) whose scalars are text, with their lines; None where it is empty.
+
+    Raises Unfit. libyaml bounds the depth, and an alias is the node that it stands for, not a copy.
+    """
+    import yaml
+
+    try:
+        return yaml.compose(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader))
+    except (yaml.YAMLError, RecursionError) as error:
+        raise Unfit(" ".join(str(error).split())[:200]) from None
+
+
 def near(path: Path) -> str:
     """A hint at the file of the folder whose name is most like that of `path`, which is missing; '' without one."""
     try:

@@ -132,7 +132,7 @@ def test_images_sorted_by_class_cannot_be_halved(small, split):
         ({"cutout": 15}, "cifar100 option cutout=15: an even number"),
         ({"verify": "no"}, "cifar100 option verify=no: true or false"),
         ({"split": "oficial"}, "unknown cifar100 split 'oficial': did you mean 'official'"),
-        ({"split": "official"}, "split=official needs splits=DIR, the folder that holds cifar100-test-split.txt"),
+        ({"split": "official"}, "needs splits=DIR (--splits DIR), the folder that holds cifar100-test-split.txt"),
         ({"splits": "nowhere"}, "cannot read the split file nowhere/cifar100-test-split.txt"),
     ],
 )
