@@ -197,6 +197,7 @@ def test_search_by_string_pattern_index_other_notations_and_ranges(browser: Brow
     conv = OPERATIONS.index("nor_conv_3x3")
     pattern = {c.text for c in cells if c.choices[0] == conv and c.choices[3] == 1}
     assert found("|nor_conv_3x3~0|+|*~0|*~1|+|skip_connect~0|*~1|*~2|") == pattern
+    assert found("none~0|*avg_pool_3x3~2") == {t for t in TEXTS if "avg_pool_3x3~2" in t.partition("none~0|")[2]}
     assert found("none~0|nor_conv_3x3~1|+") == {text for text in TEXTS if "none~0|nor_conv_3x3~1|+" in text}
     assert found("no such cell") == set()
     assert page.ask("document.getElementById('status').textContent").startswith("0 of 15,625 cells match")

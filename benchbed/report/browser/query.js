@@ -13,7 +13,7 @@ const WORDS = TABLE.template
   : null;
 
 // What a text asks for: {words, test(row)}; null for no text. In this order: an operation a position, in any notation
-// that names them in the space's order, * for any; a benchmark's numbers; an index; else a part of the native string.
+// that names them in the space's order, * for any; a benchmark's numbers; an index; else parts of the native string.
 function asked(text) {
   const query = text.trim();
   if (!query) return null;
@@ -27,9 +27,20 @@ function asked(text) {
     const index = Number(number[1].replaceAll(",", ""));
     return { words: `index ${index}`, test: (row) => INDEX[row] === index };
   }
-  const part = query.toLowerCase(),
+  const parts = query.toLowerCase().split(/[*?]+/),
     known = allStrings();
-  return { words: "part of the string", test: (row) => known[row].includes(part) };
+  return { words: "part of the string", test: (row) => hasInOrder(known[row], parts) };
+}
+
+// Whether the text has the parts one after the other: between two of them anything may stand.
+function hasInOrder(text, parts) {
+  let from = 0;
+  for (const part of parts) {
+    const at = text.indexOf(part, from);
+    if (at < 0) return false;
+    from = at + part.length;
+  }
+  return true;
 }
 
 function fits(row, wanted) {
