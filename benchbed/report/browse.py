@@ -22,6 +22,7 @@ from .browse_columns import packed
 from .browse_figures import Shown, shown, start
 from .draw import ABSENT, colours_of, graphs
 
+COUNTED = ("params/", "flops/")  # figures that need no training
 MOST = 1 << 17  # architectures of a page: every step of it looks at all of them
 MARK = '<meta name="generator" content="benchbed table browse">'  # by which a page of ours is known
 STYLES = ("page.css", "cells.css")
@@ -75,10 +76,13 @@ def page(table: Table) -> str:
 
 
 def payload(table: Table) -> dict[str, Any]:
-    """All that the page's scripts know. Rows are the architectures with a figure, by the official index if there is."""
+    """All that the page's scripts know. Rows are the architectures with a figure, by the official index if there is.
+
+    Sizes that a formula gives to every member of the space make none of them one with a figure, unless all are such.
+    """
     figures = shown(table)
     there = np.zeros(len(table.places), dtype=bool)
-    for one in figures:
+    for one in [figure for figure in figures if not figure.id.startswith(COUNTED)] or figures:
         there |= np.isfinite(one.values.reshape(-1))
     if not (count := int(there.sum())):
         raise BenchbedError(f"table {table.name} has no value of any architecture, so there is nothing to browse")

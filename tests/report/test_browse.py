@@ -138,6 +138,13 @@ def test_rows_are_those_with_a_figure_and_gaps_stay(tmp_path: Path) -> None:
     np.testing.assert_array_equal(held(data)["further/phone_latency"], [0, np.nan, 2])
 
 
+def test_sizes_that_every_member_has_make_no_row(tmp_path: Path) -> None:
+    cells = [f"|{name}~0|+|none~0|none~1|+|none~0|none~1|none~2|" for name in ("none", "skip_connect", "nor_conv_1x1")]
+    data = payload(table_of(tmp_path, "arch,cifar10_test_200", [f"{cell},{k + 50}" for k, cell in enumerate(cells)]))
+    assert len(data["codes"]) == 3 * data["width"]
+    assert len(held(data)["params/cifar10"]) == 3
+
+
 def test_rows_stand_by_the_official_index(digits: Table) -> None:
     order = np.random.default_rng(1).permutation(15_625).astype(np.int32)
     figure = digits.figures[1]
