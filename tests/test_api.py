@@ -134,6 +134,7 @@ def test_torchs_settings_are_afterwards_what_they_were(tmp_path: Path) -> None:
 TABLE: dict[str, Any] = {"objective": "table", "table": "nb201-digits", "epochs": 2}
 
 
+@pytest.mark.slow
 def test_workers_are_as_deterministic_as_the_call(tmp_path: Path) -> None:
     for given in (True, False):
         made = benchbed.run("darts", "constant", seeds=range(2), workers=2, deterministic=given,

@@ -15,6 +15,7 @@ def ran(script: str, *arguments: str, env: dict[str, str]) -> subprocess.Complet
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=300, check=False)
 
 
+@pytest.mark.slow
 def test_a_step_is_a_share_of_the_best_convolution(tmp_path: Path, child_env: dict[str, str]) -> None:
     file = tmp_path / "machine.json"
     rates = {"float32": {"convolution": {"gflops": 50.0, "threads": 1, "shape": "16 channels, 32x32"}}}

@@ -129,6 +129,7 @@ def test_one_that_is_saved_within_its_epochs_goes_on_from_there(raw, tmp_path, m
             assert found[last["step"] // 3]["seconds"] > part["seconds"] > 0
 
 
+@pytest.mark.slow
 def test_a_kill_within_an_epoch_costs_the_steps_since_the_last_save(flags, tmp_path, child_env):
     command = [sys.executable, "-m", "benchbed", "train", *flags, "--set", "scoring.batch=4", "--checkpoint-steps", "3"]
 
