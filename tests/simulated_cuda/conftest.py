@@ -19,7 +19,7 @@ import pytest
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 INSIDE = "BENCHBED_SIMULATED_CUDA"
-SECONDS = 900
+SECONDS = 3600
 
 
 def library() -> Path:
@@ -50,12 +50,12 @@ def library() -> Path:
 
 
 class Inside(pytest.Item):
-    """One file of tests, run on the device."""
+    """One file of tests, run on the device: those of the default lane, or the slow ones."""
 
     def runtest(self) -> None:
         environment = {**os.environ, "LD_PRELOAD": str(library()), INSIDE: "1", "OMP_NUM_THREADS": "1"}
         environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(HERE)])
-        marks = self.config.getoption("markexpr") or ""
+        marks = "slow" if self.get_closest_marker("slow") else "not slow"
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", marks]
         done = subprocess.run(
             [*command, str(self.path)], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=SECONDS
@@ -74,6 +74,9 @@ class Inside(pytest.Item):
 class File(pytest.File):
     def collect(self) -> Iterator[pytest.Item]:
         yield Inside.from_parent(self, name="on-the-simulated-device")
+        slow: pytest.Item = Inside.from_parent(self, name="slow-on-the-simulated-device")
+        slow.add_marker(pytest.mark.slow)
+        yield slow
 
 
 if INSIDE in os.environ:
