@@ -8,7 +8,7 @@ each other and no limit of memory. `device.cpp` is the part that torch itself as
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +16,6 @@ import torch
 from kernels import launches_of
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
-from torch.utils.flop_counter import flop_registry
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda:0")
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,7 +72,6 @@ class Device(TorchDispatchMode):
     def reset(self) -> None:
         self.launches: Counter[str] = Counter()
         self.bytes: Counter[str] = Counter()
-        self.flops: Counter[str] = Counter()
         self.syncs: Counter[str] = Counter()
         self.copies: Counter[str] = Counter()
 
@@ -112,7 +110,7 @@ class Device(TorchDispatchMode):
         home = name == "_local_scalar_dense" or to == "cpu" or (name == "copy_" and not isinstance(args[0], CudaTensor))
         if home:
             return args[0] if name == "copy_" else out
-        self._count(func, name, plain, named, out)
+        self._count(name, plain, named, out)
         made: list[torch.Tensor] = []
 
         def wrapped(t: torch.Tensor) -> CudaTensor:
@@ -173,15 +171,13 @@ class Device(TorchDispatchMode):
 
     # -- what it costs ---------------------------------------------------------------------------------------------
 
-    def _count(self, func: Any, name: str, args: Any, kwargs: Any, out: Any) -> None:
+    def _count(self, name: str, args: Any, kwargs: Any, out: Any) -> None:
         launched = launches_of(name, args, out)
         if not launched:
             return
         self.launches[name] += launched
         held = {id(t): t for t in tree_flatten((args, kwargs, out))[0] if isinstance(t, torch.Tensor)}
         self.bytes[name] += sum(t.numel() * t.element_size() for t in held.values())
-        if func.overloadpacket in flop_registry:
-            self.flops[name] += flop_registry[func.overloadpacket](*args, **kwargs, out_val=out)
 
     # -- graphs ----------------------------------------------------------------------------------------------------
 
@@ -246,6 +242,6 @@ def where() -> str:
     return ", from ".join(found) or "a backward pass"
 
 
-def each(counter: Counter[str], of: Callable[[str], bool] = lambda _: True) -> Iterator[str]:
+def each(counter: Counter[str]) -> Iterator[str]:
     """Lines of a counter, the greatest first."""
-    return (f"{count:6} {name}" for name, count in counter.most_common() if of(name))
+    return (f"{count:6} {name}" for name, count in counter.most_common())

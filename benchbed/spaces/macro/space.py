@@ -18,6 +18,7 @@ import numpy as np
 
 from ...errors import BenchbedError, unknown
 from ...space import Architecture, Position, Space
+from ..formulas import counts_by
 
 OPERATIONS = ("identity", "k3e3", "k5e6")  # the digits 0, 1, 2 of the published file
 IDENTITY, K3E3, K5E6 = range(3)
@@ -92,12 +93,7 @@ class Macro(Space):
         self, arch: Architecture, images: tuple[int, int, int], classes: int, *, channels: int, cells: int
     ) -> dict[str, int]:
         """`parameters`, and `flops` of square images; there is no N; `Space.counts`."""
-        in_channels, height, width = images
-        size = {"channels": channels, "classes": classes, "in_channels": in_channels}
-        found = {"params": parameters(arch, **size)}
-        if height == width:
-            found["flops"] = flops(arch, **size, size=height)
-        return found
+        return counts_by(parameters, flops, arch, images, 1, channels=channels, classes=classes)
 
     def facts(self, arch: Architecture) -> dict[str, Any]:
         """`params`, `flops` of the published CIFAR-10 network (32 channels); `canonical`.

@@ -17,6 +17,7 @@ import numpy as np
 
 from ...errors import BenchbedError
 from ...space import Architecture, Layer, Position, Space
+from ..formulas import counts_by
 
 CHANNELS = 8  # C of the published networks: the narrowest width, and the step from one candidate to the next
 CANDIDATES = tuple(range(CHANNELS, 8 * CHANNELS + 1, CHANNELS))  # channels
@@ -91,12 +92,7 @@ class NatsSss(Space):
         self, arch: Architecture, images: tuple[int, int, int], classes: int, *, channels: int, cells: int
     ) -> dict[str, int]:
         """`parameters`, and `flops` where the network halves the images evenly; there is no N; `Space.counts`."""
-        in_channels, height, width = images
-        size = {"channels": channels, "classes": classes, "in_channels": in_channels}
-        found = {"params": parameters(arch, **size)}
-        if height == width and height % 4 == 0:
-            found["flops"] = flops(arch, **size, size=height)
-        return found
+        return counts_by(parameters, flops, arch, images, 4, channels=channels, classes=classes)
 
     def facts(self, arch: Architecture) -> dict[str, Any]:
         """`params`, `flops` of the published CIFAR-10 network; `canonical`; `widths`: the channels of each layer."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from ...errors import BenchbedError, unknown
 from ...space import Architecture, Position, Space
+from ..formulas import counts_by
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 NONE, SKIP, CONV1, CONV3, POOL = range(5)
@@ -87,12 +88,7 @@ class NB201(Space):
         self, arch: Architecture, images: tuple[int, int, int], classes: int, *, channels: int, cells: int
     ) -> dict[str, int]:
         """`parameters`, and `flops` where the network halves the images evenly; `Space.counts`."""
-        in_channels, height, width = images
-        size = {"channels": channels, "cells": cells, "classes": classes, "in_channels": in_channels}
-        found = {"params": parameters(arch, **size)}
-        if height == width and height % 4 == 0:
-            found["flops"] = flops(arch, **size, size=height)
-        return found
+        return counts_by(parameters, flops, arch, images, 4, channels=channels, cells=cells, classes=classes)
 
     def facts(self, arch: Architecture) -> dict[str, Any]:
         """Counts of the published CIFAR-10 network (16 channels, 5 cells a stage), and what kind of cell this is.

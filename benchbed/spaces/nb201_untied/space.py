@@ -13,6 +13,7 @@ import numpy as np
 
 from ...errors import BenchbedError, unknown
 from ...space import Architecture, Position, Space
+from ..formulas import counts_by
 from ..nb201.space import CONV1, CONV3, EDGES, NB201, NONE, OPERATIONS, SKIP, flops, parameters
 
 SEPARATOR = "/"  # between the cells of a string
@@ -96,12 +97,7 @@ class NB201Untied(Space):
         self, arch: Architecture, images: tuple[int, int, int], classes: int, *, channels: int, cells: int
     ) -> dict[str, int]:
         """`parameters`, and `flops` where the images are halved evenly; N is the space's own; `Space.counts`."""
-        in_channels, height, width = images
-        size = {"channels": channels, "classes": classes, "in_channels": in_channels}
-        found = {"params": self.parameters(arch, **size)}
-        if height == width and height % 4 == 0:
-            found["flops"] = self.flops(arch, **size, size=height)
-        return found
+        return counts_by(self.parameters, self.flops, arch, images, 4, channels=channels, classes=classes)
 
     def facts(self, arch: Architecture) -> dict[str, Any]:
         """`params`, `flops` of the CIFAR-10 network of 16 channels; how many cells differ; the canonical form."""
