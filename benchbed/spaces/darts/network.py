@@ -6,9 +6,10 @@ convolution and norm (at half the size by `FactorizedReduce` where the cell befo
 
 What the network draws in training (drop path, noise) follows from a seed that the initial weights' generator gives and
 from the number of forward passes, both part of its state, so a training that goes on draws what it would have drawn.
+Drop path's draws of a pass are one tensor, made and copied to the device once: a path takes its slice.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -199,6 +200,22 @@ class AuxiliaryHead(nn.Module):
         return logits
 
 
+def dropping(kept: Tensor | None) -> Callable[[Tensor], Tensor]:
+    """What the outputs of a pass's paths go through, one after another: their slices of `kept`, or nothing."""
+    if kept is None or len(kept) == 0:
+        return lambda term: term
+    cast: dict[tuple[torch.device, torch.dtype], tuple[Tensor, ...]] = {}  # copied once for each, not path by path
+    number = iter(range(len(kept)))
+
+    def drop(term: Tensor) -> Tensor:
+        to = (term.device, term.dtype)
+        if to not in cast:
+            cast[to] = kept.to(*to, non_blocking=True).unbind()
+        return term * cast[to][next(number)]
+
+    return drop
+
+
 class DartsNetwork(nn.Module):
     """Images (n, in_channels, h, w) to logits (n, classes); with `auxiliary`, in training, to (logits, auxiliary).
 
@@ -206,7 +223,8 @@ class DartsNetwork(nn.Module):
     `channels` is C, `cells` is L. Two attributes are for the training: `auxiliary` says whether there is an auxiliary
     head; `drop_path`, 0 to below 1, is the probability with which the output of an operation other than an identity is
     left out, a draw a sample, the others scaled by 1 / (1 - drop_path). It may be set at any time, and does nothing in
-    evaluation. Raises BenchbedError where the choices or a size do not fit.
+    evaluation. `draws` says whether a pass in training draws what cannot be drawn before it, noise; paths can
+    (`drawn`). Raises BenchbedError where the choices or a size do not fit.
     """
 
     def __init__(
@@ -234,19 +252,18 @@ class DartsNetwork(nn.Module):
         self.auxiliary_head = head
         self.classifier = nn.Linear(MULTIPLIER * shapes[-1].channels, classes)
         self.noises = [module for module in self.modules() if isinstance(module, Noise)]
+        self.draws = bool(self.noises)
+        self.paths = sum(not isinstance(edge, nn.Identity) for cell in self._cells() for edge in cell.edges.values())
         self.seed, self.passes = int(torch.randint(2**31, ())), 0
 
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        generator = self._generator() if self.training else None
-        for noise in self.noises:
-            noise.generator = generator
-
-        def drop(term: Tensor) -> Tensor:
-            if generator is None or self.drop_path <= 0:
-                return term
-            kept = torch.rand(len(term), 1, 1, 1, generator=generator) >= self.drop_path
-            return term * (kept / (1 - self.drop_path)).to(term)
-
+    def forward(self, x: Tensor, kept: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
+        """`kept`: what `drawn` gave for this pass, on the device of the images; None: drawn here."""
+        if self.training and kept is None:
+            generator = self._generator()
+            for noise in self.noises:
+                noise.generator = generator
+            kept = self._kept(len(x), generator)
+        drop = dropping(kept if self.training else None)
         auxiliary = None
         before, previous = through_stem(self.stem, x)
         for number, cell in enumerate(self.cells):
@@ -255,6 +272,23 @@ class DartsNetwork(nn.Module):
                 auxiliary = self.auxiliary_head(previous)
         logits: Tensor = self.classifier(previous.mean((2, 3)))
         return logits if auxiliary is None else (logits, auxiliary)
+
+    def drawn(self, images: int) -> Tensor:
+        """Draws for the next pass in training, on so many images, what `forward` takes as `kept`.
+
+        By what each path's output is multiplied: (paths, images, 1, 1, 1), with no paths where none is dropped.
+        """
+        return self._kept(images, self._generator())
+
+    def _kept(self, images: int, generator: torch.Generator) -> Tensor:
+        paths = self.paths if self.drop_path > 0 else 0
+        kept = torch.rand(paths, images, 1, 1, 1, generator=generator) >= self.drop_path
+        return kept / (1 - self.drop_path)
+
+    def _cells(self) -> Iterator[DartsCell]:
+        for cell in self.cells:
+            assert isinstance(cell, DartsCell)
+            yield cell
 
     def _generator(self) -> torch.Generator:
         """Of this forward pass in training."""

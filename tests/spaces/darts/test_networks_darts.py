@@ -8,6 +8,7 @@ from benchbed.errors import BenchbedError
 from benchbed.spaces.darts.network import AuxiliaryHead, DartsNetwork, Noise, operation_of
 from benchbed.spaces.darts.space import Darts
 from benchbed.spaces.darts.space_s4 import DartsS4
+from benchbed.streams import derive
 
 SPACE = Darts()
 V1, V2 = (SPACE.resolve(name)[1] for name in ("DARTS_V1", "DARTS_V2"))
@@ -141,6 +142,52 @@ def test_what_is_drawn_follows_from_the_state_and_from_no_global_generator():
     other.load_state_dict(state)
     torch.testing.assert_close(other(x).detach(), expected, rtol=0, atol=0)
     assert not torch.allclose(other(x), expected)
+
+
+def test_the_masks_of_a_pass_are_one_draw_and_each_path_has_its_own():
+    """By the formula: 1 / (1 - p) where a uniform draw is at least p, else 0; seeded by the pass."""
+    network, p, n = made(drop_path=0.3), 0.3, 500
+    identities = sum(isinstance(m, nn.Identity) for cell in network.cells for m in cell.edges.values())
+    edges = sum(len(cell.edges) for cell in network.cells)
+    assert 0 < network.paths == edges - identities
+    network.passes = 4
+    kept = network.drawn(n)
+    generator = torch.Generator().manual_seed(derive(network.seed, "pass-5"))
+    uniform = torch.rand(network.paths, n, 1, 1, 1, generator=generator)
+    assert torch.equal(kept, (uniform >= p) / (1 - p))
+    frequencies = (kept > 0).double().mean((1, 2, 3, 4))
+    assert (frequencies - 0.7).abs().max() < 4.5 * (0.21 / n) ** 0.5
+    assert len({tuple(row.flatten().tolist()) for row in kept}) == network.paths
+
+
+def test_a_pass_with_masks_that_were_drawn_before_it_is_the_pass_that_draws_them():
+    one, other, x = made(drop_path=0.5), made(drop_path=0.5), images()
+    for drop_path in (0.5, 0.0, 0.5):
+        one.drop_path = other.drop_path = drop_path
+        assert torch.equal(one(x), other(x, other.drawn(len(x))))
+        assert (one.seed, one.passes) == (other.seed, other.passes)
+    assert not torch.equal(one(x), other(x, torch.roll(other.drawn(len(x)), 1, 0))), "a path takes its own slice"
+
+
+def test_every_path_takes_its_slice_in_turn():
+    """With one mask alone that is not zero, the first cell's node is that path's output, by its factor."""
+    network, x, checked = made(), images(), 0
+    cell, seen = network.cells[0], {}
+    cell.register_forward_hook(lambda m, i, o: seen.__setitem__("out", o.detach()))
+    paths = [name for name, m in cell.edges.items() if not isinstance(m, nn.Identity)]
+    for number, name in enumerate(paths):
+        node = int(name.split(">")[1])
+        same = [m for other, m in cell.edges.items() if other.endswith(f">{node}")]
+        if any(isinstance(m, nn.Identity) for m in same):
+            continue  # an identity is never left out
+        kept = torch.zeros(network.paths, len(x), 1, 1, 1)
+        kept[number] = 2.0
+        handle = cell.edges[name].register_forward_hook(lambda m, i, o: seen.__setitem__("path", o.detach()))
+        network(x, kept)
+        handle.remove()
+        torch.testing.assert_close(seen["out"][:, 4 * (node - 2) : 4 * (node - 1)], 2 * seen["path"])
+        checked += 1
+    assert checked >= 2
 
 
 def test_noise_is_drawn_anew_in_training_and_repeats_in_evaluation():
