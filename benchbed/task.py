@@ -48,7 +48,7 @@ class Split:
     def batches(self, order: Iterable[Int64[Tensor, " _"]]) -> Batches:
         """Images and labels of each of the index batches."""
         for chosen in order:
-            here = chosen.to(self.labels.device)
+            here = chosen.to(self.labels.device, non_blocking=True)
             yield self.images[here], self.labels[here]
 
     def in_order(self, parts: Iterable[slice]) -> Batches:

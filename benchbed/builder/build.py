@@ -18,6 +18,7 @@ from ..space import Space
 from ..tables.table import Table
 from ..task import Task
 from ..training.cell import check_learnable, check_recipe
+from ..training.recipe import check_device
 from .assemble import write_table
 from .classes import classes
 from .job_store import Job, JobStore
@@ -45,7 +46,7 @@ def build(spec: Spec, out: Path, pool: Pool, reporter: Reporter, force: bool = F
     if out.exists() and not force and not folder_of(out).is_dir():
         raise BenchbedError(f"{out} is there already, without the folder {folder_of(out).name} of its trainings: "
                             "give another name, or --force to replace it")  # fmt: skip
-    pick_device(spec.device)
+    check_device(spec.scoring, pick_device(spec.device))
     space, task = spec.load_space(), spec.load_task()
     check_learnable(task, space)
     check_recipe(space, spec.scoring.recipe(), spec.scoring.channels, spec.scoring.cells)

@@ -6,6 +6,7 @@ as the camera sees it, for the reference code crops before it normalises; the cu
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from jaxtyping import Float
@@ -30,7 +31,7 @@ class Augment:
         n, c, h, w = images.shape
         device = images.device
         draws = [torch.randint(high, (n,), generator=generator) for high in self._ranges(h, w)]
-        top, left, flip, *centre = torch.stack(draws)[:, :, None].to(device)  # each (n, 1)
+        top, left, flip, *centre = torch.stack(draws)[:, :, None].to(device, non_blocking=True)  # each (n, 1)
 
         y = torch.arange(h, device=device) + top - self.border  # (n, h): the source row of each row
         x = torch.arange(w, device=device)
@@ -38,8 +39,7 @@ class Augment:
         inside = _outer((y >= 0) & (y < h), (x >= 0) & (x < w))
         source = (y.clamp(0, h - 1)[:, :, None] * w + x.clamp(0, w - 1)[:, None, :]).view(n, 1, h * w)
         cropped = images.reshape(n, c, h * w).gather(2, source.expand(n, c, h * w)).view(n, c, h, w)
-        black = torch.tensor(self.black, dtype=images.dtype).to(device)[:, None, None]
-        cropped = torch.where(inside, cropped, black)
+        cropped = torch.where(inside, cropped, constant(self.black, device, images.dtype)[:, None, None])
         if not centre:
             return cropped
         return cropped.masked_fill_(_square(centre[0], centre[1], self.cutout, h, w), 0.0)
@@ -62,8 +62,14 @@ class Cutout:
         """The images, a square of each set to zero. Draws from the CPU `generator` alone."""
         n, _, h, w = images.shape
         centre = torch.stack([torch.randint(high, (n,), generator=generator) for high in (h, w)])
-        y, x = centre[:, :, None].to(images.device)
+        y, x = centre[:, :, None].to(images.device, non_blocking=True)
         return images.masked_fill(_square(y, x, self.side, h, w), 0.0)
+
+
+@cache
+def constant(values: tuple[float, ...], device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
+    """The values (n,) on the device, copied there once for all batches. Not to be written to."""
+    return torch.tensor(values, dtype=dtype).to(device)
 
 
 def _square(y: Tensor, x: Tensor, side: int, h: int, w: int) -> Tensor:

@@ -47,7 +47,7 @@ class Mix:
         a = self.cutmix if paste else self.mixup
         assert a is not None
         share = float(draws.beta(a, a))
-        partner = torch.from_numpy(draws.permutation(len(labels))).to(images.device)
+        partner = torch.from_numpy(draws.permutation(len(labels))).to(images.device, non_blocking=True)
         if not paste:
             return Examples(blended(images, partner, share), labels, labels[partner], share)
         h, w = images.shape[2:]

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageEnhance
 
+from .augment import constant
+
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, on a scale of 0 to 1
 AREA, ASPECT, ATTEMPTS = (0.08, 1.0), (3 / 4, 4 / 3), 10
 BRIGHTNESS, SATURATION = 32 / 255, 0.5
@@ -87,5 +89,5 @@ def pixels(image: Image.Image) -> np.ndarray:
 
 def normalised(stacked: torch.Tensor) -> torch.Tensor:
     """uint8 (n, h, w, 3) to float32 (n, 3, h, w), channels last in memory."""
-    mean, std = (torch.tensor(v, device=stacked.device)[:, None, None] for v in (MEAN, STD))
+    mean, std = (constant(v, stacked.device)[:, None, None] for v in (MEAN, STD))
     return stacked.permute(0, 3, 1, 2).float().div_(255).sub_(mean).div_(std)

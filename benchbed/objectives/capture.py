@@ -28,7 +28,7 @@ from torch.nn import functional as F
 
 from ..layers.plan import Plan
 
-Inputs = tuple[Tensor, Tensor, Tensor]  # images (n, c, h, w), labels (n,), gates (P, O): all on the network's device
+Inputs = tuple[Tensor, ...]  # images (n, c, h, w), labels (n,), gates (P, O): all on the network's device
 Outputs = tuple[Tensor, list[Tensor | None]]  # the loss, detached, and gradients
 Precision = Callable[[], AbstractContextManager[Any]]  # autocast, or nothing. Never with autocast's cache of weights
 Step = Callable[[nn.Module, Precision, Plan, Inputs], Outputs]
@@ -87,8 +87,7 @@ class StaticStep:
     """One step at one plan, over buffers that stay where they are."""
 
     def __init__(self, body: Callable[[Inputs], Outputs], inputs: Inputs, record: Recorder):
-        images, labels, gates = (torch.empty_like(t).copy_(t) for t in inputs)  # empty_like keeps channels-last
-        self.buffers: Inputs = (images, labels, gates)
+        self.buffers: Inputs = tuple(torch.empty_like(t).copy_(t) for t in inputs)  # empty_like keeps channels-last
         self._replay = record(lambda: body(self.buffers))
 
     def __call__(self, inputs: Inputs) -> Outputs:

@@ -15,6 +15,7 @@ from ..runtime.options import RunOptions
 from ..runtime.parallel import Group
 from ..selector import Selection
 from ..task import Task
+from ..training.recipe import check_device
 from ..typed import whole_number
 from .budget import repeatable
 from .build import Parts, build_parts, check_config, check_objective, run_id, search_id, space_of, task_in
@@ -95,6 +96,8 @@ def _run(
             record = _record(folder_path / "record.json", found)
             reporter.line(f"done before: {folder_path} (again from the start with --force)")
             return record
+        if config.scoring is not None:
+            check_device(config.scoring, options.device, group)
         parts = build(config, task, options.device, group)
         check_objective(parts)
         if (known := known_before(config.table, config.objective, config.figure)) is not None:

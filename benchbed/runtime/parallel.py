@@ -70,7 +70,7 @@ class Group:
             return loss, list(gradients), count
         present = [g for g in gradients if g is not None]
         flat = torch.cat([*(g.reshape(-1) for g in present), loss.detach().reshape(1)]).mul_(images)
-        flat = torch.cat([flat, flat.new_tensor([images])])
+        flat = torch.cat([flat, flat.new_full((1,), images)])
         dist.all_reduce(flat)
         total = flat[-1].double()
         flat /= flat[-1].clone()

@@ -15,6 +15,7 @@ from ..space import Architecture, Space
 from ..spaces.nb201.space import NB201
 from ..streams import Streams, derive, seeded
 from ..task import Split, StoredSplit, Task
+from .recorded import check_graph
 from .train import Recipe, Training
 
 
@@ -58,6 +59,8 @@ def network_of(space: Space, architecture: Architecture, recipe: Recipe, sizes: 
     network: nn.Module = made_by(architecture.choices, **sizes)
     if recipe.drop_path and not hasattr(network, "drop_path"):
         raise _lacks(made_by, f"scoring.drop_path = {recipe.drop_path:g}", "no paths to drop")
+    if recipe.graph:
+        check_graph(network)
     return network
 
 
@@ -67,7 +70,7 @@ def _lacks(network: type, option: str, what: str) -> BenchbedError:
 
 def check_recipe(space: Space, recipe: Recipe, channels: int, cells: int) -> None:
     """Raises BenchbedError, before anything is trained, where the space's networks lack what the recipe asks for."""
-    if recipe.auxiliary or recipe.drop_path:
+    if recipe.auxiliary or recipe.drop_path or recipe.graph:
         sizes = {"classes": 10, "in_channels": 3, **space.sizes(channels, cells)}
         with seeded(torch.Generator()):
             network_of(space, space.random(np.random.default_rng(0)), recipe, sizes)

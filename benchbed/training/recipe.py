@@ -4,14 +4,18 @@ import math
 from collections.abc import Callable
 from typing import Any, Literal
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 from torch import nn
+
+from ..runtime.parallel import ALONE, Group
 
 # Options that came later. At their defaults they are left out of what identifies a result, so that the results made
 # before them are still found.
 LATER: dict[str, Any] = {
     "warmup_epochs": 0, "decay_vectors": True, "bf16": False, "gamma": None, "auxiliary": 0.0, "drop_path": 0.0,
-    "cutout": 0, "epoch_images": None, "ema": None, "mixup": None, "cutmix": None, "accumulate": 1,
+    "cutout": 0, "epoch_images": None, "ema": None, "mixup": None, "cutmix": None, "accumulate": 1, "graph": False,
+    "sync_bn": False,
 }  # fmt: skip
 SCHEDULE = (
     "cosine falls from lr to lr_min over all steps after the warm-up and is stepped once a step, cosine-epoch once an "
@@ -84,6 +88,13 @@ class Recipe(BaseModel):
         default=LATER["accumulate"], ge=1,
         description="batches of a step, whose gradients are averaged over all their images",
     )
+    graph: bool = Field(
+        default=LATER["graph"], description="run forward and backward from a CUDA graph; needs a CUDA device"
+    )
+    sync_bn: bool = Field(
+        default=LATER["sync_bn"],
+        description="batch statistics over the images of all processes (torch's SyncBatchNorm); needs CUDA devices",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "Recipe":
@@ -95,6 +106,9 @@ class Recipe(BaseModel):
             raise ValueError(f"warmup_epochs {self.warmup_epochs} leaves nothing of {self.epochs} epochs")
         if (self.schedule == "exponential") != (self.gamma is not None):
             raise ValueError(f"schedule '{self.schedule}' {'needs a' if self.gamma is None else 'has no'} gamma")
+        for name, other in (("accumulate", self.accumulate > 1), ("sync_bn", self.sync_bn)):
+            if self.graph and other:
+                raise ValueError(f"graph goes with no {name} of {getattr(self, name)}: leave one of them out")
         if self.schedule == "exponential" and self.lr_min > 0:
             raise ValueError(f"lr_min {self.lr_min:g} is of a cosine: schedule 'exponential' ends where gamma leads")
         return self
@@ -134,6 +148,14 @@ RECIPES: dict[str, Recipe] = {
         label_smoothing=0.1, clip=5.0, auxiliary=0.4,
     ),
 }  # fmt: skip
+
+
+def check_device(recipe: Recipe, device: torch.device, group: Group = ALONE) -> None:
+    """Raises BenchbedError for what the recipe asks of a CUDA device where the device is another."""
+    needs = {"graph": "", "sync_bn": " (torch has it there alone)"}
+    for name, why in needs.items():
+        if getattr(recipe, name) and device.type != "cuda":
+            raise group.refusal(f"scoring option {name}=true: needs a CUDA device{why}, this one is '{device.type}'")
 
 
 def cosine(recipe: Recipe, step: int, steps: int) -> float:

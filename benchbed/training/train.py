@@ -1,5 +1,6 @@
 """The one way a discrete network is trained: SGD on a cosine, the data in shuffled batches, resumable by the epoch."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -7,20 +8,22 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..images.augment import Cutout
 from ..images.mix import Examples, Mix
 from ..runtime import pulse
+from ..runtime.overlap import Overlap
 from ..runtime.parallel import ALONE, Group
 from ..runtime.progress import Reporter
 from ..runtime.stage import Stage
 from ..task import AnySplit, StoredSplit
 from .evaluate import evaluate
+from .loss import Loss
 from .part import Part
-from .recipe import RECIPES, Recipe, cosine, drop_path_rate, learning_rate
+from .recipe import RECIPES, Recipe, check_device, cosine, drop_path_rate, learning_rate
+from .recorded import Recorded, check_graph
 
 __all__ = ["RECIPES", "Recipe", "Training", "cosine", "evaluate", "train_on"]
 
@@ -44,8 +47,9 @@ class Training:
 
     In a `group` every process makes the same calls with the same network and generators: each takes its part of every
     batch and the gradients are averaged over the images, so that all step alike. Batch statistics are of a process's
-    own part, and so is what the network draws (dropout, drop path); the first process's running statistics are measured
-    with and saved. Raises BenchbedError where the group does not divide the batch.
+    own part, but with `sync_bn`, and so is what the network draws (dropout, drop path); the first process's running
+    statistics are measured with and saved. Raises BenchbedError where the group does not divide the batch, and for what
+    the device or the network cannot do.
     """
 
     def __init__(
@@ -63,10 +67,13 @@ class Training:
         if len(split) < 2 * group.size:
             what = f"training split of {len(split)} images: at least 2 are needed"
             raise group.refusal(what + (f" a process, of {group.size}" if group.size > 1 else ""))
+        check_device(recipe, torch.device(device), group)
         group.divides("batch", recipe.batch)
         if recipe.batch < 2 * group.size:
             raise group.refusal(f"batch = {recipe.batch}: {group.size} processes need at least {2 * group.size}")
         self.layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+        if recipe.sync_bn:
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
         self.network = network.to(device)
         nn.utils.convert_conv2d_weight_memory_format(self.network, self.layout)
         self.split = split.to(device)
@@ -78,6 +85,14 @@ class Training:
         self.sgd = torch.optim.SGD(
             recipe.groups(self.network), lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov
         )
+        self.loss = Loss(recipe.label_smoothing, recipe.auxiliary)
+        self.recorded: Recorded | None = None
+        if recipe.graph:
+            check_graph(self.network)
+            self.recorded = Recorded(self.network, self._precision, self.loss)
+        # a graph's replay calls no hooks, and several batches are averaged over images that are counted last
+        overlaps = group.size > 1 and not recipe.graph and recipe.accumulate == 1
+        self.overlap = Overlap(group, list(self.network.parameters())) if overlaps else None
         self.step = 0
         self.order = torch.empty(0, dtype=torch.int64)  # of the images that an order holds after this epoch
         self.part: Part | None = None  # of an epoch that was begun
@@ -144,7 +159,8 @@ class Training:
                 f"training diverged: loss {losses[at]:g} at epoch {number} of {self.recipe.epochs}, "
                 f"step {at + 1} of {steps}, lr {rate:g}, batch {self.recipe.batch}"
             )
-        if self.finished and not all(bool(p.isfinite().all()) for p in self.network.parameters()):
+        # the greatest size of a weight is NaN or infinite where one is: one look at the device for all weights
+        if self.finished and not nn.utils.get_total_norm(self.network.parameters(), math.inf).isfinite():
             raise self.group.refusal(f"training diverged: weights that are not finite after the last of {steps} steps")
         mean = float((losses.double() * images).sum() / images.sum())
         seconds = time.perf_counter() - start
@@ -202,13 +218,9 @@ class Training:
         for part in self.sgd.param_groups:
             part["lr"] = rate
         self.sgd.zero_grad(set_to_none=True)
-        loss, images = self._backward(batches)
-        weights = list(self.network.parameters())
-        mean, gradients, count = self.group.mean(loss, [w.grad for w in weights], images)
-        for weight, gradient in zip(weights, gradients, strict=True):
-            weight.grad = gradient
+        mean, count = self._gradients(batches)
         if self.recipe.clip is not None:
-            nn.utils.clip_grad_norm_(weights, self.recipe.clip)
+            nn.utils.clip_grad_norm_(list(self.network.parameters()), self.recipe.clip)
         self.sgd.step()
         if self.average is not None:
             self.average.update_parameters(self.network)
@@ -216,43 +228,52 @@ class Training:
         pulse.beat()
         return mean, count
 
-    def _backward(self, batches: Iterator[Examples]) -> tuple[Tensor, int]:
-        """Leaves the gradient of the mean loss over all images of the batches; that loss, and how many they are."""
-        if self.recipe.accumulate == 1:
+    def _gradients(self, batches: Iterator[Examples]) -> tuple[Tensor, Tensor]:
+        """Leaves the gradient of the mean loss over all processes' images; that loss, and how many they are."""
+        if self.overlap is not None:
             (batch,) = batches
+            self.overlap.begin(len(batch.labels))
             loss = self._loss(batch)
             loss.backward()
-            return loss.detach(), len(batch.labels)
+            return self.overlap.finish(loss)
+        loss, gradients, images = self._backward(batches)
+        mean, gradients, count = self.group.mean(loss, gradients, images)
+        for weight, gradient in zip(self.network.parameters(), gradients, strict=True):
+            weight.grad = gradient
+        return mean, count
+
+    def _backward(self, batches: Iterator[Examples]) -> tuple[Tensor, list[Tensor | None], int]:
+        """The mean loss over this process's images of the batches, its gradients, and how many they are."""
+        if self.recipe.accumulate == 1:
+            (batch,) = batches
+            if self.recorded is not None:
+                laid = batch._replace(images=batch.images.contiguous(memory_format=self.layout))
+                return *self.recorded(laid), len(batch.labels)
+            loss = self._loss(batch)
+            loss.backward()
+            return loss.detach(), [w.grad for w in self.network.parameters()], len(batch.labels)
         sums, images = [], 0  # how many images can be read is known after the last batch alone
         for batch in batches:
             total = self._loss(batch) * len(batch.labels)
             total.backward()
             sums.append(total.detach())
             images += len(batch.labels)
-        for weight in self.network.parameters():
-            if weight.grad is not None:
-                weight.grad /= images
-        return torch.stack(sums).sum() / images, images
+        gradients = [w.grad for w in self.network.parameters()]
+        for gradient in gradients:
+            if gradient is not None:
+                gradient /= images
+        return torch.stack(sums).sum() / images, gradients, images
 
     def _loss(self, batch: Examples) -> Tensor:
         with self._precision():
             logits = self.network(batch.images.contiguous(memory_format=self.layout))
-        if not self.recipe.auxiliary:
-            return self._cross_entropy(logits, batch)
-        logits, auxiliary = logits
-        return self._cross_entropy(logits, batch) + self.recipe.auxiliary * self._cross_entropy(auxiliary, batch)
-
-    def _cross_entropy(self, logits: Tensor, batch: Examples) -> Tensor:
-        smoothing = self.recipe.label_smoothing
-        logits = logits if logits.dtype == torch.float64 else logits.float()
-        loss = F.cross_entropy(logits, batch.labels, label_smoothing=smoothing)
-        if batch.others is None:
-            return loss
-        other = F.cross_entropy(logits, batch.others, label_smoothing=smoothing)
-        return batch.share * loss + (1 - batch.share) * other
+        return self.loss(logits, batch.labels, batch.others, (batch.share, 1 - batch.share))
 
     def _precision(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self.device.type, dtype=torch.bfloat16) if self.recipe.bf16 else nullcontext()
+        if not self.recipe.bf16:
+            return nullcontext()
+        # a cast copy of a weight that is kept would outlive the weight's step inside a graph
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, cache_enabled=not self.recipe.graph)
 
     def state(self) -> dict[str, Any]:
         """A copy of all that the rest of the training depends on: tensors, numbers, strings and dicts."""

@@ -120,6 +120,26 @@ def test_a_training_is_that_of_the_union_batch(outcomes, how):
     assert_same(outcomes["first"][how], outcomes["second"][how])
 
 
+def test_a_training_whose_gradients_are_reduced_as_they_come_is_that_of_the_union_batch_in_float64(outcomes):
+    alone, first, second = (outcomes[key]["float64"] for key in ("alone", "first", "second"))
+    losses = alone["exact"].pop("losses"), first["exact"].pop("losses"), second["exact"].pop("losses")
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)  # the report's mean is of float32's digits
+    assert losses[1] == losses[2]
+    assert_close(first["exact"], alone["exact"], 1e-12)
+    assert_same(first["exact"], second["exact"])
+    assert alone["idle"]
+    assert first["idle"], "a weight without a gradient is not stepped"
+
+
+def test_gradients_are_on_their_way_while_the_backward_pass_runs(outcomes):
+    """All buckets but those that wait for one whose weights took no part, or stand behind it."""
+    found = outcomes["first"]["float64"]
+    assert found["buckets"] > 3
+    assert len(found["early"]) == 12
+    assert set(found["early"]) == {2}, found["early"]
+    assert outcomes["alone"]["float64"]["early"] == []
+
+
 def test_batch_statistics_are_a_process_own_and_the_first_ones_measure(outcomes):
     first, second = (outcomes[key]["with statistics"] for key in ("first", "second"))
     assert not torch.allclose(first["own"], second["own"])

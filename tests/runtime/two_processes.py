@@ -14,6 +14,7 @@ from benchbed.layers.mixed import mixed
 from benchbed.layers.plan import Run
 from benchbed.objectives.supernet import SupernetObjective, SupernetOptions
 from benchbed.registry import load
+from benchbed.runtime.overlap import Overlap
 from benchbed.runtime.parallel import joined
 from benchbed.spaces.nb201.space import NB201
 from benchbed.streams import Streams, seeded
@@ -90,6 +91,46 @@ def trained(group, **options) -> dict:
     return {"losses": losses, "found": list(found), "weights": dict(training.measured.state_dict())}
 
 
+class Exact(nn.Module):
+    """In float64, without batch statistics; `idle` takes no part."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.idle = nn.Conv2d(3, 4, 3), nn.Linear(7, 9)
+        self.head = nn.Sequential(nn.Tanh(), nn.Flatten(), nn.Linear(144, 20), nn.Tanh(), nn.Linear(20, 3))
+        self.double()
+
+    def forward(self, images):
+        return self.head(self.conv(images.double()))
+
+
+class Watched(Overlap):
+    """Notes how many buckets were on their way when a backward pass had ended."""
+
+    early: list[int]
+
+    def finish(self, loss):
+        self.early.append(len(self.sent))
+        return super().finish(loss)
+
+
+def exact(group) -> dict:
+    """Three epochs of four steps in float64; the last has 9 images, which two processes cannot share equally."""
+    with seeded(torch.Generator().manual_seed(5)):
+        network = Exact()
+    recipe = Recipe(epochs=3, batch=14, lr=0.3, clip=0.7, epoch_images=51, label_smoothing=0.1)
+    training = Training(network, made_task().train, recipe, torch.Generator().manual_seed(6), group=group)
+    early: list[int] = []
+    if group.size > 1:
+        training.overlap = Watched(group, list(network.parameters()), bucket=1000)
+        training.overlap.early = early
+    losses = [training.epoch()["loss"] for _ in range(3)]
+    buckets = 0 if training.overlap is None else len(training.overlap.buckets)
+    weights = {name: w.detach() for name, w in network.named_parameters()}
+    idle = network.idle.weight.grad is None
+    return {"exact": {"losses": losses, "weights": weights}, "early": early, "buckets": buckets, "idle": idle}
+
+
 def with_statistics(group) -> dict:
     """A network with batch norm: its buffers differ between processes until they are measured with."""
     task = made_task()
@@ -149,6 +190,7 @@ def main() -> None:
         result = {
             "trained": trained(group),
             "mixed": trained(group, mixup=0.4, cutmix=1.0, accumulate=3, ema=0.5),
+            "float64": exact(group),
             "with statistics": with_statistics(group),
             "functions": functions(group),
             "two": search(SmoothSpace(), "proxyless", group, mode="two", warmup=0.0),

@@ -60,7 +60,11 @@ class CudaTensor(torch.Tensor):
 
 
 class Device(TorchDispatchMode):
-    """The device while it is entered. `launches`: by operation; `syncs`, `copies`: by what and where."""
+    """The device while it is entered. `launches`: by operation; `syncs`, `copies`, `queued`: by what and where.
+
+    `copies` to the device wait until they are done, as torch's do unless they are asked not to block: those are in
+    `queued`. Of pageable memory they are then staged before the call returns.
+    """
 
     now: ClassVar["Device | None"] = None
 
@@ -74,6 +78,7 @@ class Device(TorchDispatchMode):
         self.bytes: Counter[str] = Counter()
         self.syncs: Counter[str] = Counter()
         self.copies: Counter[str] = Counter()
+        self.queued: Counter[str] = Counter()
 
     def __enter__(self) -> "Device":
         Device.now = self
@@ -95,7 +100,8 @@ class Device(TorchDispatchMode):
         if not mine and to != "cuda":
             return func(*args, **kwargs)
         name = func.overloadpacket.__name__
-        self._check(func, name, flat, to, args)
+        queued = bool(kwargs.get("non_blocking", name == "copy_" and len(args) > 2 and args[2]))
+        self._check(func, name, flat, to, args, queued)
         known: dict[int, CudaTensor] = {}
 
         def inner(t: CudaTensor) -> torch.Tensor:
@@ -126,7 +132,7 @@ class Device(TorchDispatchMode):
 
     # -- what a real device refuses, and what waits ---------------------------------------------------------------
 
-    def _check(self, func: Any, name: str, flat: Sequence[Any], to: str | None, args: Any) -> None:
+    def _check(self, func: Any, name: str, flat: Sequence[Any], to: str | None, args: Any, queued: bool) -> None:
         others = [t for t in flat if isinstance(t, torch.Tensor) and not isinstance(t, CudaTensor)]
         if any(isinstance(g, torch.Generator) for g in flat):
             raise RuntimeError(f"Expected a 'cuda' device type for generator but found 'cpu' in {func} at {where()}")
@@ -134,12 +140,12 @@ class Device(TorchDispatchMode):
             if to == "cpu":
                 self._sync("a copy to the host")
             elif others:
-                self._copy("a copy to the device")
+                self._copy("a copy to the device", queued)
         elif name == "copy_":
             if not isinstance(args[0], CudaTensor):
                 self._sync("a copy to the host")
             elif others:
-                self._copy("a copy to the device")
+                self._copy("a copy to the device", queued)
         elif name in SYNCS:
             self._sync(name)
         elif name in INDEXED:
@@ -164,10 +170,10 @@ class Device(TorchDispatchMode):
             raise RuntimeError(f"CUDA error: operation not permitted when stream is capturing: {what} at {where()}")
         self.syncs[f"{what} at {where()}"] += 1
 
-    def _copy(self, what: str) -> None:
+    def _copy(self, what: str, queued: bool = False) -> None:
         if self.captured is not None:
             raise RuntimeError(f"a copy of pageable memory while a graph is captured: {what} at {where()}")
-        self.copies[f"{what} at {where()}"] += 1
+        (self.queued if queued else self.copies)[f"{what} at {where()}"] += 1
 
     # -- what it costs ---------------------------------------------------------------------------------------------
 
@@ -186,7 +192,8 @@ class Device(TorchDispatchMode):
         assert self.captured is not None
         values = [*args, *kwargs.values()]
         for argument, value in zip(func._schema.arguments, values, strict=False):
-            if argument.alias_info is not None and argument.alias_info.is_write:
+            statistics = argument.name in ("running_mean", "running_var")  # written, which their schema does not say
+            if statistics or (argument.alias_info is not None and argument.alias_info.is_write):
                 for t in tree_flatten(value)[0]:
                     if isinstance(t, torch.Tensor):
                         self.before.setdefault(t.untyped_storage().data_ptr(), (t, t.clone()))

@@ -50,6 +50,7 @@ class ProxylessCifarNetwork(nn.Module):
             self.blocks.append(TreeBlock(shape, depth - 1, edges, nn.BatchNorm2d))
         self.tail = Tail(chain[-1].out_channels, classes, nn.BatchNorm2d)
         self.drop = DropPath(drop_path) if drop_path else None
+        self.draws = self.drop is not None  # which paths run at all is decided in a pass
 
     def forward(self, x: Tensor) -> Tensor:
         path: Path = whole if self.drop is None else self.drop.begin()
