@@ -47,7 +47,7 @@ def accuracies(network: nn.Module, split: AnySplit, batch: int = 512, group: Gro
         total += F.cross_entropy(logits, labels, reduction="sum")
         pulse.beat()
     network.train(training)
-    top1, top5, count = group.sum(right).tolist()
+    top1, top5, count = group.sum(right).cpu().tolist()
     if count == 0:
         raise BenchbedError("accuracy of a split of which no image can be read")
     return Accuracies(100.0 * top1 / count, 100.0 * top5 / count, float(group.sum(total)) / count, count)
