@@ -168,6 +168,11 @@ def started() -> Group:
     return Group(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
 
 
+def connected() -> Group:
+    """The group within `joined`; alone elsewhere. For what is called without one, such as a task's function."""
+    return Group(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else ALONE
+
+
 @contextmanager
 def joined(device: str) -> Iterator[tuple[Group, torch.device]]:
     """Connects the group that torchrun started, gloo on CPUs and NCCL on CUDA devices, and parts on leaving.

@@ -17,6 +17,7 @@ from ..errors import BenchbedError
 from ..images.jpegs import JpegSplit, scan
 from ..images.photographs import BRIGHTNESS, MEAN, SATURATION, STD
 from ..images.splits import balanced
+from ..runtime.parallel import connected
 from ..task import Seal, Task
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
@@ -32,12 +33,12 @@ def imagenet(
 
     `data`: the folder with `train` and `val`; `valid`: how many of the training images validate, or which share of
     them where it is below 1; `images`: at most so many in train and in valid, balanced over the classes; `resolution`:
-    the side in pixels. Pixels are read only when a batch is; an image that cannot be is left out and noted. Raises
+    the side in pixels. Pixels are read only when a batch is; an image that cannot be is left out and noted. Under
+    torchrun the first process alone lists the files and reads their sizes, and hands on what it found. Raises
     BenchbedError, naming the place, on folders that do not fit together and on an option out of range.
     """
-    folder = _folder(data)
-    train, val = (scan(folder / name, SUFFIXES) for name in ("train", "val"))
-    _same_classes(folder, train, val)
+    group = connected()
+    folder, train, val = group.from_leader(lambda: _scanned(data))
     _check("images", images, len(train), 10**9)
     _check("resolution", resolution, SMALLEST, 4096)
     names, labels = _listed(train)
@@ -55,6 +56,7 @@ def imagenet(
         for name, chosen in parts.items()
     }
     test_names, test_labels = _listed(val)
+    fingerprint = group.from_leader(lambda: _fingerprint(made, test_names, folder / "val", resolution))
 
     def test() -> JpegSplit:
         return JpegSplit(folder / "val", test_names, torch.from_numpy(test_labels), resolution, augment=False)
@@ -66,7 +68,7 @@ def imagenet(
         train=made["train"],
         valid=made["valid"],
         seal=Seal(test),
-        fingerprint=_fingerprint(made, test_names, folder / "val", resolution),
+        fingerprint=fingerprint,
         facts={
             "data": "a folder of ImageNet's form",
             "images": {name: len(split) for name, split in made.items()} | {"test": len(test_names)},
@@ -79,6 +81,14 @@ def imagenet(
             "fingerprint_of": "names and sizes of the files",
         },
     )
+
+
+def _scanned(data: str | Path | None) -> tuple[Path, dict[str, list[str]], dict[str, list[str]]]:
+    """The folder, and the training and `val` images of each class."""
+    folder = _folder(data)
+    train, val = (scan(folder / name, SUFFIXES) for name in ("train", "val"))
+    _same_classes(folder, train, val)
+    return folder, train, val
 
 
 def _folder(data: str | Path | None) -> Path:

@@ -9,6 +9,7 @@ images, and not augmented. Test images are not decoded before the seal is opened
 
 import hashlib
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from ..errors import BenchbedError
 from ..images.arrays import SMALLEST, check_whole, share, stratified
 from ..images.folders import READ, SUFFIXES, FolderSplit, header
 from ..images.jpegs import scan
+from ..runtime.parallel import connected
 from ..runtime.reading import near, sha256_of
 from ..task import AnySplit, Seal, Split, Task
 
@@ -32,37 +34,32 @@ def images(
 
     `size`: pixels a side that every image is resized to, whole; without it all must have one size. `valid`, `test`:
     the share of each class that is cut from the training images where there is no such folder, 0.2 by default;
-    `seed`: another cut. Images of more than 4 GiB stay on disk and are decoded when they are asked for. Raises
+    `seed`: another cut. Images of more than 4 GiB stay on disk and are decoded when they are asked for. Under torchrun
+    the first process alone lists, hashes and measures the files, and hands on what it found. Raises
     BenchbedError, naming the place, on a folder of another form, a file that is not an image, images of several sizes
     without `size`, fewer than two classes, and an option out of range.
     """
     root = Path(folder).absolute()
     check_whole("images", "size", size, SMALLEST, none=True)
     check_whole("images", "seed", seed, 0)
-    listed, names, split = _listed(root, {"valid": valid, "test": test}, seed)
-    shape, colour = _shape(root, listed, size)
-
-    def made(name: str) -> FolderSplit:
-        files, labels = listed[name]
-        return FolderSplit(root, files, torch.from_numpy(labels), shape, colour)
-
-    train = made("train")
-    train.measure()
-    channels = len(train.mean)
+    read = connected().from_leader(lambda: _read(root, size, {"valid": valid, "test": test}, seed))
+    listed, names, split, (shape, colour), mean, std, fingerprint = read
+    channels = len(mean)
     fits = sum(len(labels) for _, labels in listed.values()) * channels * shape[0] * shape[1] * 4 <= MEMORY
 
-    def ready(split: FolderSplit) -> AnySplit:
-        split.mean, split.std = train.mean, train.std
-        return _in_memory(split) if fits else split
+    def ready(name: str) -> AnySplit:
+        made = _split(root, listed[name], shape, colour)
+        made.mean, made.std = mean, std
+        return _in_memory(made) if fits else made
 
     return Task(
         name=f"images:{root.name}",
         classes=len(names),
         shape=(channels, *shape),
-        train=ready(train),
-        valid=ready(made("valid")),
-        seal=Seal(lambda: ready(made("test"))),
-        fingerprint=_fingerprint(root, listed, (*shape, channels)),
+        train=ready("train"),
+        valid=ready("valid"),
+        seal=Seal(lambda: ready("test")),
+        fingerprint=fingerprint,
         facts={
             "folder": root.name,
             "classes": names,
@@ -70,10 +67,37 @@ def images(
             "split": split,
             "seed": seed,
             "resized": size is not None,
-            "mean": train.mean.tolist(),
-            "std": train.std.tolist(),
+            "mean": mean.tolist(),
+            "std": std.tolist(),
         },
     )
+
+
+class _Read(NamedTuple):
+    """What is read of all files, but for the pixels: the splits, the classes' names, how each split was made, (height,
+    width) and whether in colour, mean and standard deviation of the training images (channels,), the fingerprint."""
+
+    listed: dict[str, Listed]
+    names: list[str]
+    split: dict[str, str]
+    seen: tuple[tuple[int, int], bool]
+    mean: torch.Tensor
+    std: torch.Tensor
+    fingerprint: str
+
+
+def _read(root: Path, size: int | None, shares: dict[str, float | None], seed: int) -> _Read:
+    listed, names, split = _listed(root, shares, seed)
+    shape, colour = _shape(root, listed, size)
+    train = _split(root, listed["train"], shape, colour)
+    train.measure()
+    fingerprint = _fingerprint(root, listed, (*shape, len(train.mean)))
+    return _Read(listed, names, split, (shape, colour), train.mean, train.std, fingerprint)
+
+
+def _split(root: Path, of: Listed, shape: tuple[int, int], colour: bool) -> FolderSplit:
+    files, labels = of
+    return FolderSplit(root, files, torch.from_numpy(labels), shape, colour)
 
 
 def _listed(

@@ -1,0 +1,48 @@
+"""What test_listed_once.py runs as two processes: makes a task, and writes what it is and how often files were read.
+
+python listing.py FOLDER TASK OUT [BROKEN]      under torchrun's variables; BROKEN: rank 0 finds a folder empty
+"""
+
+import json
+import os
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+
+from benchbed.errors import BenchbedError
+from benchbed.runtime.parallel import joined
+from benchbed.tasks.load import load_task
+
+
+def main() -> None:
+    folder, name, out = sys.argv[1:4]
+    calls: Counter[str] = Counter()
+
+    def counting(event: str, args: tuple) -> None:
+        if event in ("os.scandir", "os.listdir", "open") and str(args[0]).startswith(folder):
+            calls[event] += 1
+
+    sys.addaudithook(counting)
+    rank = int(os.environ["RANK"])
+    with joined("cpu") as (group, _):
+        if len(sys.argv) > 4 and group.leader:
+            shutil.rmtree(Path(folder) / "train" / "n0")
+            (Path(folder) / "train" / "n0").mkdir()
+        options = {"data": folder, "valid": 2, "resolution": 8} if name == "imagenet" else {}
+        try:
+            task = load_task(name if name == "imagenet" else f"{name}:{folder}", **options)
+        except BenchbedError as error:
+            found = {"refused": str(error)}
+        else:
+            found = {"fingerprint": task.fingerprint, "facts": task.facts, "calls": dict(calls)}
+            found["labels"] = [split.labels.tolist() for split in (task.train, task.valid, task.seal.open("it"))]
+            if name == "imagenet":
+                found["names"] = [task.train.names, task.valid.names, task.seal.open("it").names]
+            else:
+                found["sums"] = [split.images.double().sum().item() for split in (task.train, task.valid)]
+    (Path(out) / f"{rank}.json").write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
