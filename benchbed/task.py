@@ -58,11 +58,15 @@ class Split:
 
 
 class Reading(NamedTuple):
-    """Images that are being decoded: which they are, their draws, and what will be in their places."""
+    """Images that are being decoded: which they are, their draws, and what will be in their places.
+
+    slot: the memory of the split that they are decoded into, where it has one that is used again.
+    """
 
     chosen: Int64[Tensor, " m"]
     seeds: Int64[Tensor, " m"] | None
     images: list[Future[Any]]
+    slot: Any = None
 
 
 class StoredSplit(ABC):

@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import BenchbedError
+from .augment import constant
 from .jpegs import JpegSplit
 from .opening import image_in, why_unread
 
@@ -43,6 +44,10 @@ class FolderSplit(JpegSplit):
         self.size, self.colour = size, colour
         self.mean, self.std = torch.zeros(3 if colour else 1), torch.ones(3 if colour else 1)
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return *self.size, 3 if self.colour else 1
+
     def view(self, file: Image.Image, seed: int | None) -> np.ndarray:
         """uint8 (h, w, c)."""
         image, wanted = file.convert("RGB" if self.colour else "L"), self.size[::-1]
@@ -50,7 +55,7 @@ class FolderSplit(JpegSplit):
         return np.array(image, dtype=np.uint8).reshape(*self.size, -1)
 
     def normalise(self, stacked: Tensor) -> Tensor:
-        mean, std = (v.to(stacked.device)[:, None, None] for v in (self.mean, self.std))
+        mean, std = (constant(tuple(v.tolist()), stacked.device)[:, None, None] for v in (self.mean, self.std))
         return stacked.permute(0, 3, 1, 2).float().div_(255).sub_(mean).div_(std).contiguous()
 
     def measure(self) -> None:

@@ -17,6 +17,7 @@ from ..runtime.cores import usable_cores
 from ..task import Reading, StoredSplit
 from .opening import image_in, why_unread
 from .photographs import augmented, central, normalised, pixels
+from .pinned import Ring
 
 Decoded = np.ndarray | str  # uint8 (side, side, 3), or why there is none
 
@@ -32,8 +33,10 @@ class JpegSplit(StoredSplit):
 
     `augment` says whether they may be augmented when they are read; each then has a generator of its own, seeded by
     its seed. Any format that Pillow reads is decoded, and made RGB: ImageNet's files are JPEGs but for one PNG, some in
-    grey or CMYK.
+    grey or CMYK. For a CUDA device images are decoded into pinned memory, which is copied on a stream of its own.
     """
+
+    ring: Ring | None = None  # what images are decoded into on their way to a CUDA device
 
     def __init__(
         self,
@@ -48,10 +51,19 @@ class JpegSplit(StoredSplit):
         self.root, self.names, self.labels, self.side, self.augment = root, names, labels, side, augment
         self.device = torch.device(device)
         self.broken = {} if broken is None else broken
+        self.rings: dict[torch.device, Ring] = {}  # of all splits that were made of this one
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of what is decoded."""
+        return self.side, self.side, 3
 
     def to(self, device: torch.device | str) -> "JpegSplit":
         made = copy(self)
         made.device = torch.device(device)
+        if made.device.type == "cuda" and made.device not in self.rings:
+            self.rings[made.device] = Ring(made.device, self.shape)
+        made.ring = self.rings.get(made.device)
         return made
 
     def first(self, count: int) -> "JpegSplit":
@@ -66,17 +78,25 @@ class JpegSplit(StoredSplit):
 
     def start(self, chosen: Tensor, seeds: Tensor | None) -> Reading:
         draws = [None] * len(chosen) if seeds is None else seeds.tolist()
+        slot = None if self.ring is None else self.ring.take(len(chosen))
+        rows = [None] * len(chosen) if slot is None else slot.rows
         images: list[Future[Decoded]] = [
-            _pool().submit(self._decode, self.names[i], seed) for i, seed in zip(chosen.tolist(), draws, strict=True)
+            _pool().submit(self._decode, self.names[i], seed, row)
+            for i, seed, row in zip(chosen.tolist(), draws, rows, strict=False)  # a slot may have more rows
         ]
-        return Reading(chosen, seeds, images)
+        return Reading(chosen, seeds, images, slot)
 
-    def _decode(self, name: str, seed: int | None) -> Decoded:
+    def _decode(self, name: str, seed: int | None, row: np.ndarray | None = None) -> Decoded:
+        """The image, in `row` where there is one."""
         try:
             with image_in(self.root / name) as file:
-                return self.view(file, seed)
+                shown = self.view(file, seed)
         except Exception as error:  # a damaged file can fail in any way that its decoder can
             return why_unread(error, self.root / name)
+        if row is None:
+            return shown
+        row[...] = shown
+        return row
 
     def view(self, file: Image.Image, seed: int | None) -> np.ndarray:
         """What is shown of an opened file, uint8 (side, side, 3): its centre, or with a seed an augmented view."""
@@ -101,9 +121,14 @@ class JpegSplit(StoredSplit):
             raise BenchbedError(
                 f"none of the {len(found)} images of a batch can be read: '{next(iter(bad))}' and others"
             )
-        kept = [i for i, array in zip(reading.chosen.tolist(), found, strict=True) if not isinstance(array, str)]
-        stacked = torch.from_numpy(np.stack(arrays)).to(self.device)
-        return self.normalise(stacked), self.labels[torch.tensor(kept)].to(self.device)
+        kept = [k for k, array in enumerate(found) if not isinstance(array, str)]
+        labels = self.labels[reading.chosen[kept]]
+        if reading.slot is not None:
+            assert self.ring is not None
+            stacked, labels = self.ring.send(reading.slot, kept, labels)
+        else:
+            stacked, labels = torch.from_numpy(np.stack(arrays)).to(self.device), labels.to(self.device)
+        return self.normalise(stacked), labels
 
 
 def scan(folder: Path, suffixes: Sequence[str]) -> dict[str, list[str]]:

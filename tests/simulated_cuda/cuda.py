@@ -1,22 +1,14 @@
-"""`torch.cuda` of the simulated device: streams that are all one, graphs that are captured and replayed."""
+"""`torch.cuda` of the simulated device: streams, and graphs that are captured and replayed."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
 from device import Captured, CudaTensor, Device
+from streams import Event, Stream, Streams, within
 
 NAME = "Simulated CUDA device"
-
-
-class Stream:
-    """All work is done in its order: streams wait for nothing."""
-
-    def __init__(self, *_: object, **__: object) -> None: ...
-    def wait_stream(self, other: "Stream") -> None: ...
-    def wait_event(self, event: object) -> None: ...
-    def synchronize(self) -> None: ...
 
 
 class Graph:
@@ -43,6 +35,20 @@ def capture(graph: Graph, **_: object) -> Iterator[None]:
         graph.operations = Device.now.end_capture()
 
 
+def streams() -> Streams:
+    assert Device.now is not None
+    return Device.now.streams
+
+
+def stream(of: Stream) -> AbstractContextManager[None]:
+    return within(streams(), of)
+
+
+def synchronize(*_: object) -> None:
+    for copy in streams().copies:
+        copy.end()
+
+
 def install() -> None:
     """Has torch believe in the device, in this process, for good."""
     torch.__future__.set_overwrite_module_params_on_conversion(True)
@@ -54,14 +60,15 @@ def install() -> None:
         "device_count": lambda: 1,
         "current_device": lambda: 0,
         "get_device_name": lambda *_: NAME,
-        "synchronize": lambda *_: None,
+        "synchronize": synchronize,
         "max_memory_allocated": lambda *_: 0,
         "reset_peak_memory_stats": lambda *_: None,
         "set_device": lambda *_: None,
         "manual_seed_all": lambda _: None,
         "Stream": Stream,
-        "current_stream": lambda *_: Stream(),
-        "stream": lambda _: nullcontext(),
+        "Event": Event,
+        "current_stream": lambda *_: streams().current,
+        "stream": stream,
         "CUDAGraph": Graph,
         "graph": capture,
         "is_current_stream_capturing": lambda: Device.now is not None and Device.now.captured is not None,

@@ -2,8 +2,9 @@
 
 It raises where a real device would (tensors of two devices, a generator of the CPU, a host sync or a copy of pageable
 memory while a graph is captured), and counts what costs time there: launches of kernels, bytes that they read and
-write, syncs and copies, each with the line of benchbed that asked for it. It knows no time, no streams that run beside
-each other and no limit of memory. `device.cpp` is the part that torch itself asks; see conftest.py.
+write, syncs and copies, each with the line of benchbed that asked for it. It knows no time, no limit of memory and of
+streams that run beside each other the copies alone (`streams.py`). `device.cpp` is the part that torch itself asks; see
+conftest.py.
 """
 
 import sys
@@ -14,6 +15,7 @@ from typing import Any, ClassVar
 
 import torch
 from kernels import launches_of
+from streams import Streams
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 
@@ -48,6 +50,10 @@ class CudaTensor(torch.Tensor):
         """A file holds values: torch reads them into the memory that is asked for."""
         return self.inner.__reduce_ex__(protocol)
 
+    def record_stream(self, stream: object) -> None:
+        assert Device.now is not None
+        Device.now.streams.record(self.inner)
+
     def numpy(self, *_: object, **__: object) -> Any:
         raise TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() first")
 
@@ -63,7 +69,7 @@ class Device(TorchDispatchMode):
     """The device while it is entered. `launches`: by operation; `syncs`, `copies`, `queued`: by what and where.
 
     `copies` to the device wait until they are done, as torch's do unless they are asked not to block: those are in
-    `queued`. Of pageable memory they are then staged before the call returns.
+    `queued`. Of pageable memory they are then staged before the call returns; those of pinned memory are said to be.
     """
 
     now: ClassVar["Device | None"] = None
@@ -71,6 +77,7 @@ class Device(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.captured: list[Captured] | None = None  # while a graph is captured: what it consists of
+        self.streams = Streams()
         self.reset()
 
     def reset(self) -> None:
@@ -98,6 +105,8 @@ class Device(TorchDispatchMode):
         asked = kwargs.get("device")
         to = None if asked is None else torch.device(asked).type
         if not mine and to != "cuda":
+            if kwargs.get("pin_memory"):
+                return self.streams.pin(func(*args, **{**kwargs, "pin_memory": False}))
             return func(*args, **kwargs)
         name = func.overloadpacket.__name__
         queued = bool(kwargs.get("non_blocking", name == "copy_" and len(args) > 2 and args[2]))
@@ -116,6 +125,8 @@ class Device(TorchDispatchMode):
         home = name == "_local_scalar_dense" or to == "cpu" or (name == "copy_" and not isinstance(args[0], CudaTensor))
         if home:
             return args[0] if name == "copy_" else out
+        if queued and self.streams.is_pinned(source := plain[1 if name == "copy_" else 0]):
+            self.streams.queue(out, source)
         self._count(name, plain, named, out)
         made: list[torch.Tensor] = []
 
@@ -140,12 +151,12 @@ class Device(TorchDispatchMode):
             if to == "cpu":
                 self._sync("a copy to the host")
             elif others:
-                self._copy("a copy to the device", queued)
+                self._copy(self._source(others), queued)
         elif name == "copy_":
             if not isinstance(args[0], CudaTensor):
                 self._sync("a copy to the host")
             elif others:
-                self._copy("a copy to the device", queued)
+                self._copy(self._source(others), queued)
         elif name in SYNCS:
             self._sync(name)
         elif name in INDEXED:
@@ -174,6 +185,9 @@ class Device(TorchDispatchMode):
         if self.captured is not None:
             raise RuntimeError(f"a copy of pageable memory while a graph is captured: {what} at {where()}")
         (self.queued if queued else self.copies)[f"{what} at {where()}"] += 1
+
+    def _source(self, others: Sequence[torch.Tensor]) -> str:
+        return f"a copy of {'pinned' if self.streams.is_pinned(others[0]) else 'pageable'} memory to the device"
 
     # -- what it costs ---------------------------------------------------------------------------------------------
 
