@@ -103,7 +103,7 @@ EXPECTED: list[tuple[str, dict[str, str], str, dict[str, Any]]] = [
 ]  # fmt: skip
 
 # What none of the papers does, and what is off unless a user asks for it.
-OFF = {f"scoring.{key}" for key in ("ema", "mixup", "cutmix", "accumulate")}
+OFF = {f"scoring.{key}" for key in ("ema", "mixup", "cutmix", "accumulate", "graph", "sync_bn")}
 
 
 def named(protocol: Protocol, **other: str) -> dict[str, tuple[str, ...]]:
