@@ -11,6 +11,7 @@ from ..errors import BenchbedError
 from ..protocols.load import load
 from ..runtime.machine import now
 from ..runtime.options import RunOptions
+from ..runtime.parallel import ALONE, within
 from ..searcher import Clock
 from .build import build_parts, task_of
 from .given import names_in
@@ -83,7 +84,8 @@ def full_search(
     if images is not None and config.supernet is not None:
         steps = max(1, images // config.supernet.batch)
         return FullSearch(searcher, math.nan, options.device.type, config.epochs, steps, config.protocol)
-    task = task_of(config)
+    with within(ALONE):  # of several processes one measures
+        task = task_of(config)
     assert config.supernet is not None
     supernet = config.supernet  # its batches are those of the paper, or all images of a split that has fewer
     fitting = {"batch": min(supernet.batch, len(task.train)), "valid_batch": min(supernet.valid_batch, len(task.valid))}

@@ -110,7 +110,8 @@ class Group:
         refused: BenchbedError | None = None
         if self.leader:
             try:
-                box[0] = make()
+                with within(ALONE):
+                    box[0] = make()
             except BenchbedError as error:
                 refused, box[1] = error, True
         dist.broadcast_object_list(box, 0)
@@ -168,9 +169,23 @@ def started() -> Group:
     return Group(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
 
 
+_connected = ALONE
+
+
 def connected() -> Group:
-    """The group within `joined`; alone elsewhere. For what is called without one, such as a task's function."""
-    return Group(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else ALONE
+    """The group that is worked in, for what is given none, such as a task's function; alone outside of `joined`."""
+    return _connected
+
+
+@contextmanager
+def within(group: Group) -> Iterator[None]:
+    """What is called within works in the group: `ALONE`, where one process of several does something by itself."""
+    global _connected
+    before, _connected = _connected, group
+    try:
+        yield
+    finally:
+        _connected = before
 
 
 @contextmanager
@@ -202,7 +217,8 @@ def joined(device: str) -> Iterator[tuple[Group, torch.device]]:
     importlib.import_module("torch.distributed.nn.functional")
     dist.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
     try:
-        yield group, chosen
+        with within(group):
+            yield group, chosen
         dist.barrier()  # nobody leaves while another still talks to it
     except RuntimeError as error:
         if not isinstance(error, dist.DistError) and "gloo" not in str(error):

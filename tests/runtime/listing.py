@@ -1,6 +1,8 @@
 """What test_listed_once.py runs as two processes: makes a task, and writes what it is and how often files were read.
 
-python listing.py FOLDER TASK OUT [BROKEN]      under torchrun's variables; BROKEN: rank 0 finds a folder empty
+python listing.py FOLDER TASK OUT [broken | alone]      under torchrun's variables
+
+broken: rank 0 finds a folder empty; alone: it makes the task once more by itself, and once within `from_leader`.
 """
 
 import json
@@ -8,10 +10,11 @@ import os
 import shutil
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 from benchbed.errors import BenchbedError
-from benchbed.runtime.parallel import joined
+from benchbed.runtime.parallel import ALONE, connected, joined, within
 from benchbed.tasks.load import load_task
 
 
@@ -26,12 +29,19 @@ def main() -> None:
     sys.addaudithook(counting)
     rank = int(os.environ["RANK"])
     with joined("cpu") as (group, _):
-        if len(sys.argv) > 4 and group.leader:
+        if "broken" in sys.argv and group.leader:
             shutil.rmtree(Path(folder) / "train" / "n0")
             (Path(folder) / "train" / "n0").mkdir()
         options = {"data": folder, "valid": 2, "resolution": 8} if name == "imagenet" else {}
+        make = partial(load_task, name if name == "imagenet" else f"{name}:{folder}", **options)
+        if "alone" in sys.argv:
+            if group.leader:
+                with within(ALONE):
+                    make()
+            group.from_leader(lambda: make().fingerprint)
+            assert connected() == group
         try:
-            task = load_task(name if name == "imagenet" else f"{name}:{folder}", **options)
+            task = make()
         except BenchbedError as error:
             found = {"refused": str(error)}
         else:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from benchbed.runtime.parallel import ALONE, connected
 from benchbed.tasks.load import load_task
 
 from .test_parallel import launch
@@ -65,3 +66,13 @@ def test_what_the_first_process_refuses_ends_both(
     first, second = two(folder, name, tmp_path / "out", child_env, "broken")
     assert first["refused"].startswith(f"class folder '{folder / 'train' / 'n0'}' has no image")
     assert second["refused"] == ""
+
+
+@pytest.mark.parametrize("name", ["imagenet", "images"])
+def test_a_process_that_makes_a_task_by_itself_waits_for_no_other(
+    name: str, folder: Path, tmp_path: Path, child_env: dict[str, str]
+) -> None:
+    """As `--full-cost` does in the first process, and whatever runs within `from_leader`."""
+    first, second = two(folder, name, tmp_path / "out", child_env, "alone")
+    assert first["fingerprint"] == second["fingerprint"]
+    assert connected() == ALONE

@@ -53,6 +53,18 @@ def test_a_training_with_every_option_of_the_recipe_ends_as_on_the_cpu(tiny: dic
     assert [one["segments"][0]["deterministic"] for one in found] == [True, True]
 
 
+def test_a_training_from_graphs_has_the_record_of_the_one_without(tiny: dict[str, Any], tmp_path: Path) -> None:
+    """Of its own name, for a graph is part of one: the batch of 10 comes often enough to be recorded."""
+    cell, found = "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|none~0|avg_pool_3x3~1|nor_conv_3x3~2|", []
+    for graph in (False, True):
+        settings = {f"scoring.{key}": value for key, value in (tiny["scoring"] | {"batch": 10, "graph": graph}).items()}
+        made = benchbed.train(cell, task=tiny["task"], set=settings, device="cuda", out=tmp_path, quiet=True)
+        found.append(made.record)
+    assert found[0]["id"] != found[1]["id"]
+    for key in ("valid_loss", "valid_accuracy", "test_loss", "test_accuracy"):
+        assert found[0][key] == found[1][key], key
+
+
 SLOW = pytest.mark.slow
 
 
