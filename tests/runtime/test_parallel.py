@@ -253,9 +253,9 @@ def test_a_run_of_two_processes_that_is_killed_goes_on_to_the_same_end(child_env
     """Search, selection and score; killed after the search's first epoch, between its line and its checkpoint."""
     run = ["run", "--searcher", "proxyless", "--selector", "magnitude", "--device", "cpu", *tiny_flags]
     kill = (
-        "import os, sys\nfrom benchbed import cli, folder\nsave = folder.Folder.save\n"
-        "def stop(self, tree):\n    save(self, tree)\n    os._exit(9)\n"
-        "folder.Folder.save = stop\nsys.argv[0] = 'benchbed'\ncli.main()\n"
+        "import os, sys\nfrom benchbed.cli.main import main\nfrom benchbed.runtime import folder\n"
+        "save = folder.Folder.save\ndef stop(*given):\n    save(*given)\n    os._exit(9)\n"
+        "folder.Folder.save = stop\nsys.argv[0] = 'benchbed'\nmain()\n"
     )
     plain = [sys.executable, "-m", "benchbed", *run]
     for status, said in launch([[*plain, "--out", str(tmp_path / "whole")]] * 2, child_env):
