@@ -1,6 +1,6 @@
 """The first stage of a run, in a folder of its own and resumable: the supernet or the table is searched."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from ..checkpoints.nb201 import take_over
 from ..errors import BenchbedError
 from ..objective import View
 from ..objectives.supernet import SupernetObjective
+from ..runtime.finite import all_finite
 from ..runtime.folder import AGAIN, Folder
 from ..runtime.machine import peak_memory
 from ..runtime.progress import Reporter
@@ -152,7 +153,7 @@ def _check_finite(parts: Parts, when: str) -> None:
     """The last step's loss is from before that step, and samples of a searcher hide its NaN: look at the values."""
     values = {"weights": parts.objective.weights().values(), "probabilities": [parts.searcher.probabilities()]}
     for name, tensors in values.items():
-        if not _all_finite(tensors):
+        if not all_finite(tensors):
             raise NonFiniteLoss(f"the {name} are not finite after {when}")
 
 
@@ -167,21 +168,17 @@ def _diverged(error: NonFiniteLoss, parts: Parts, folder: Folder, tuning: float 
     settings = [f"searcher {parts.config.searcher.name}"]
     blamed = []
     alpha_lr = parts.config.searcher.options.get("alpha_lr")
-    if tuning is None and alpha_lr is not None and not _all_finite([parts.searcher.probabilities()]):
+    if tuning is None and alpha_lr is not None and not all_finite([parts.searcher.probabilities()]):
         settings.append(f"searcher.alpha_lr={alpha_lr}")
         blamed.append("searcher.alpha_lr")
     if o is not None:
         if tuning is not None:
             settings += [f"selector {parts.config.selector.name}", f"selector.tune_lr_factor={tuning}"]
         settings += [f"supernet.lr={o.lr}", f"supernet.clip={o.clip}", f"supernet.batch={o.batch}"]
-        if not blamed or not _all_finite(parts.objective.weights().values()):
+        if not blamed or not all_finite(parts.objective.weights().values()):
             blamed.append("supernet.lr" if tuning is None else "selector.tune_lr_factor")
     advice = f"; try a smaller {' or '.join(blamed)}" if blamed else ""
     return parts.group.refusal(f"{error}: {', '.join(settings)}, seed {parts.config.seed}; {where}{advice}")
-
-
-def _all_finite(tensors: Iterable[torch.Tensor]) -> bool:
-    return all(bool(torch.isfinite(t).all()) for t in tensors)
 
 
 def supernet_accuracy(parts: Parts, mode: EvaluationMode, paths: int, images: int | None = None) -> float:

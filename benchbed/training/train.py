@@ -1,6 +1,5 @@
 """The one way a discrete network is trained: SGD on a cosine, the data in shuffled batches, resumable by the epoch."""
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -14,6 +13,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ..images.augment import Cutout
 from ..images.mix import Examples, Mix
 from ..runtime import pulse
+from ..runtime.finite import all_finite
 from ..runtime.overlap import Overlap
 from ..runtime.parallel import ALONE, Group
 from ..runtime.progress import Reporter
@@ -159,8 +159,7 @@ class Training:
                 f"training diverged: loss {losses[at]:g} at epoch {number} of {self.recipe.epochs}, "
                 f"step {at + 1} of {steps}, lr {rate:g}, batch {self.recipe.batch}"
             )
-        # the greatest size of a weight is NaN or infinite where one is: one look at the device for all weights
-        if self.finished and not nn.utils.get_total_norm(self.network.parameters(), math.inf).isfinite():
+        if self.finished and not all_finite(self.network.parameters()):
             raise self.group.refusal(f"training diverged: weights that are not finite after the last of {steps} steps")
         mean = float((losses.double() * images).sum() / images.sum())
         seconds = time.perf_counter() - start
