@@ -34,8 +34,8 @@ def _quantities(ours: bool, size: dict[str, int], inputs: tuple[Tensor, Tensor, 
     torch.manual_seed(0)
     reference, network = ReferenceSupernet(**size), NB201Supernet(**size)
     copy_weights(reference, network)
-    pairs = weight_pairs(reference, network)
     chosen = (network if ours else reference).to(inputs[0].dtype).to(memory_format=torch.channels_last)
+    pairs = weight_pairs(reference, network)  # of now: a conversion may make other parameters
     with torch.no_grad():
         logits = chosen(inputs[0], inputs[2], plan)
     weight_gradients(chosen, nullcontext, plan, inputs)

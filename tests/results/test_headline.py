@@ -1,12 +1,15 @@
 """The headline's script, rehearsed: three steps of everything, stopped and carried to another folder in between."""
 
 import json
+import zipfile
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 
+from benchbed.pipeline import search
 from benchbed.tables import store
 
 from .conftest import script
@@ -39,11 +42,10 @@ def table(tmp_path: Path) -> Path:
 def test_rehearsal(headline: ModuleType, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = [word for setting in SMALL for word in ("--set", setting)]
     common = ["--task", "digits", "--table", str(table), "--epochs", "1", *settings]
-    assert headline.main([str(tmp_path / "first"), *common, "--minutes", "0.05"]) == 75
+    archive = ["--archive", str(tmp_path / "headline.zip")]
+    assert headline.main([str(tmp_path / "first"), *common, "--minutes", "0.05", *archive]) == 75
     assert "the same command goes on" in capsys.readouterr().out
-    there = tmp_path / "first"
-    there.mkdir(exist_ok=True)
-    assert headline.main([str(tmp_path / "second"), *common, "--from", str(there)]) == 0
+    assert headline.main([str(tmp_path / "second"), *common, *archive]) == 0
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")][1:]
     assert [row.split(" | ")[:2] for row in rows] == [[f"| {a}", b] for a, b, _ in headline.PAIRS]
     assert [row.split(" | ")[4] for row in rows] == ["54.30", "88.11", "93.80", "-", "-"]
@@ -51,4 +53,73 @@ def test_rehearsal(headline: ModuleType, table: Path, tmp_path: Path, capsys: py
     perturbed = [r for r in records if r["selector"] == "perturb"]
     assert {r["config"]["selector"]["options"]["schedule"] for r in perturbed} == {"official"}
     assert all(r["table"]["dataset"] == "cifar10" for r in records)
-    assert max(path.stat().st_size for path in (tmp_path / "second").rglob("*")) < headline.LARGEST
+    with zipfile.ZipFile(tmp_path / "headline.zip") as packed:  # of finished runs, records and histories alone
+        names = packed.namelist()
+    assert sum(name.endswith("record.json") for name in names) == len(headline.PAIRS) + 3
+    assert not [name for name in names if name.endswith(".pt")]
+
+
+@pytest.fixture
+def given(headline: ModuleType, table: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Arguments of a headline of one search of four epochs and its two runs."""
+    settings = [word for setting in SMALL for word in ("--set", setting)]
+    monkeypatch.setattr(headline, "PAIRS", headline.PAIRS[:2])
+    return ["--task", "digits", "--table", str(table), "--epochs", "4", *settings]
+
+
+def test_it_goes_on_from_an_archive_at_the_epoch_that_it_holds(
+    headline: ModuleType, given: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(headline, "PAIRS", headline.PAIRS[:1])
+    plain, begun = search.train_epoch, list[int]()
+
+    def two_epochs(*arguments: Any, **named: Any) -> Any:
+        begun.append(arguments[2])
+        if len(begun) == 3:
+            raise KeyboardInterrupt
+        return plain(*arguments, **named)
+
+    monkeypatch.setattr(search, "train_epoch", two_epochs)
+    archive = ["--archive", str(tmp_path / "headline.zip")]
+    assert headline.main([str(tmp_path / "one"), *given, *archive]) == 75
+    assert headline.main([str(tmp_path / "two"), *given, *archive]) == 0
+    assert begun == [0, 1, 2, 2, 3]
+    monkeypatch.setattr(search, "train_epoch", plain)
+    assert headline.main([str(tmp_path / "whole"), *given]) == 0
+    states = [json.loads(next(tmp_path.glob(f"{one}/searches/*/record.json")).read_text())["state_sha256"]
+              for one in ("two", "whole")]  # fmt: skip
+    assert states[0] == states[1]
+
+
+def test_the_search_travels_until_each_of_its_runs_has_what_it_needs(
+    headline: ModuleType, given: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkpoint at most: the search's before the second run has one of its own, and none at the end."""
+    configurations, run = headline.configurations, headline.run
+    runs, checkpoints = list[Any](), list[list[str]]()
+
+    def noted(*arguments: Any) -> Any:
+        runs.extend(configurations(*arguments))
+        return runs
+
+    def then_look(config: Any, task: Any, options: Any) -> Any:
+        record = run(config, task, options)
+        files, _ = headline.travelling(options.out, runs, task)
+        checkpoints.append([name for name in files if name.endswith(".pt")])
+        return record
+
+    monkeypatch.setattr(headline, "configurations", noted)
+    monkeypatch.setattr(headline, "run", then_look)
+    assert headline.main([str(tmp_path / "out"), *given, "--epochs", "1"]) == 0
+    assert [len(names) for names in checkpoints] == [1, 0]
+    assert checkpoints[0][0].startswith("searches/darts-")
+
+
+@pytest.mark.parametrize("content", [b"no archive", b""])
+def test_an_archive_that_is_none_is_refused_in_a_line(
+    content: bytes, headline: ModuleType, given: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "headline.zip").write_bytes(content)
+    with pytest.raises(SystemExit, match=r"^headline: --archive .*headline\.zip cannot be unpacked: "):
+        headline.main([str(tmp_path / "out"), *given, "--archive", str(tmp_path / "headline.zip")])
+    assert not (tmp_path / "out").exists()

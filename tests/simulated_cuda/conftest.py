@@ -1,7 +1,8 @@
 """The tests of this folder run on a simulated CUDA device, each file in a process of its own.
 
 Outside of it a file is one test: it compiles `device.cpp`, once for each torch, and runs the file under pytest with the
-library preloaded. It is skipped where there is no C++ compiler.
+library preloaded. It is skipped where there is no C++ compiler. With BENCHBED_REAL_CUDA set test_run.py, which counts
+nothing, runs on a GPU itself (benchmarks/first_gpu).
 """
 
 import hashlib
@@ -19,6 +20,7 @@ import pytest
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 INSIDE = "BENCHBED_SIMULATED_CUDA"
+REAL = "BENCHBED_REAL_CUDA"
 SECONDS = 3600
 
 
@@ -98,7 +100,7 @@ if INSIDE in os.environ:
         with Device() as made:
             yield made
 
-else:
+elif REAL not in os.environ:
 
     def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.File:
         return File.from_parent(parent, path=module_path)

@@ -48,7 +48,7 @@ def test_a_training_with_every_option_of_the_recipe_ends_as_on_the_cpu(tiny: dic
         benchbed.train(cell, task=tiny["task"], set=settings, device=on, deterministic=True, out=tmp_path / on,
                        quiet=True).record for on in ("cpu", "cuda")
     ]  # fmt: skip
-    assert found[1]["machine"]["device"] == "Simulated CUDA device"
+    assert found[1]["machine"]["device"] == torch.cuda.get_device_name(0)
     assert found[1]["valid_loss"] == pytest.approx(found[0]["valid_loss"], rel=1e-3)
     assert [one["segments"][0]["deterministic"] for one in found] == [True, True]
 
@@ -75,7 +75,7 @@ def test_a_run_ends_with_the_architecture_and_the_figures_of_the_cpu(
     selector: str, tiny: dict[str, Any], tmp_path: Path
 ) -> None:
     on_cpu, on_cuda = both(tmp_path, tiny, "darts", selector)
-    assert on_cuda.machine["device"] == "Simulated CUDA device"
+    assert on_cuda.machine["device"] == torch.cuda.get_device_name(0)
     assert on_cuda.architecture == on_cpu.architecture
     assert on_cuda.test_accuracy == pytest.approx(on_cpu.test_accuracy, abs=2.6)  # an image of 40 may fall otherwise
     assert on_cuda.supernet_accuracy == pytest.approx(on_cpu.supernet_accuracy, abs=2.6)

@@ -1,0 +1,114 @@
+"""A call of `benchmarks/first_gpu`: a part that fails or hangs stops no other, and what was said comes back."""
+
+import os
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def call(first_gpu: SimpleNamespace) -> ModuleType:
+    found: ModuleType = first_gpu.call
+    return found
+
+
+@pytest.fixture
+def place(call: ModuleType, tmp_path: Path) -> Any:
+    made = call.Place(tmp_path / "store", tmp_path / "said", tmp_path / "out")
+    for folder in made:
+        folder.mkdir()
+    return made
+
+
+def packed(place: Any, name: str = "first.zip") -> dict[str, str]:
+    with zipfile.ZipFile(place.out / name) as file:
+        return {one: file.read(one).decode() for one in file.namelist()}
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{pid}/stat")
+    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_part_that_fails_or_hangs_stops_no_other(call: ModuleType, place: Any, tmp_path: Path) -> None:
+    child = tmp_path / "child"
+    hangs = f"sleep 60 & echo $! > {child}; echo began; wait"
+    parts = [
+        call.Part("wrong", ["sh", "-c", "echo one; echo the reason >&2; exit 3"], 20),
+        call.Part("missing", ["/nowhere/at-all"], 20),
+        call.Part("hangs", ["sh", "-c", hangs], 1),
+        call.Part("good", ["sh", "-c", f"test $BENCHBED_HOME = {place.store}/home && echo fine"], 20),
+    ]
+    outcomes = call.run_all(parts, place, "first.zip", time.monotonic() + 30)
+    assert outcomes[0].startswith("failed with status 3, ")
+    assert outcomes[0].endswith(" s: the reason")
+    assert outcomes[1].startswith("failed: [Errno 2] No such file or directory")
+    assert outcomes[2] == "stopped at its limit of 1 s: began"
+    assert outcomes[3].startswith("ok, ")
+    assert [call.failed(outcome) for outcome in outcomes] == [True, True, True, False]
+    files = packed(place)
+    assert files["wrong.log"] == "one\nthe reason\n"
+    names = [part.name for part in parts]
+    assert files["summary.txt"].splitlines() == [f"{n}: {o}" for n, o in zip(names, outcomes, strict=True)]
+    deadline = time.monotonic() + 10
+    while alive(int(child.read_text())) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not alive(int(child.read_text()))
+
+
+def test_no_part_begins_after_the_call_s_time(call: ModuleType, place: Any) -> None:
+    parts = [call.Part("long", ["sleep", "20"], 20), call.Part("next", ["true"], 20)]
+    outcomes = call.run_all(parts, place, "first.zip", time.monotonic() + 1.2)
+    assert outcomes == ["stopped at its limit of 1 s: it said nothing", "left out: no time is left"]
+
+
+def test_the_archive_is_whole_after_each_part(call: ModuleType, place: Any) -> None:
+    seen = []
+
+    def parts() -> Iterator[Any]:
+        yield call.Part("one", ["echo", "1"], 20)
+        seen.append(sorted(packed(place)))
+        yield call.Part("two", ["false"], 20)
+        seen.append(sorted(packed(place)))
+
+    call.run_all(parts(), place, "first.zip", time.monotonic() + 30)
+    assert seen == [["one.log", "summary.txt"], ["one.log", "summary.txt", "two.log"]]
+
+
+def test_a_log_that_has_no_room_is_left_out_and_said(
+    first_gpu: SimpleNamespace, place: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = first_gpu.call
+    monkeypatch.setattr(call, "archive", lambda *given: first_gpu.parcel.archive(*given, limit=9000))
+    parts = [call.Part("talks", ["head", "-c", "100000", "/dev/urandom"], 20), call.Part("good", ["echo", "1"], 20)]
+    call.run_all(parts, place, "first.zip", time.monotonic() + 30)
+    assert sorted(name for name in zipfile.ZipFile(place.out / "first.zip").namelist()) == ["good.log", "summary.txt"]
+    assert "no room in first.zip for talks.log, 100,000 bytes" in capsys.readouterr().out
+
+
+def test_a_call_without_anything_carried_says_what_is_missing(
+    call: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The headline has no images: each part says so, the status is 1, and the log comes back."""
+    words = ["headline", "--store", str(tmp_path / "store"), "--out", str(tmp_path / "out"), "--seconds", "30"]
+    assert call.main(words) == 1
+    said = capsys.readouterr().out
+    assert "data_batch_1, data_batch_2, data_batch_3, data_batch_4, data_batch_5 did not come" in said
+    assert (tmp_path / "out" / "headline-log.zip").exists()
+
+
+def test_the_state_that_was_carried_comes_back_whatever_happens(call: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "headline.zip").write_bytes(b"the state of before")
+    words = ["headline", "--store", str(tmp_path / "store"), "--out", str(tmp_path / "out"), "--seconds", "2"]
+    assert call.main(words) == 1
+    assert (tmp_path / "out" / "headline.zip").read_bytes() == b"the state of before"
