@@ -1,6 +1,6 @@
 """One call on the lent machine: its parts one after the other, each with a limit of its own and failing alone.
 
-    python3 benchmarks/first_gpu/call.py bring|first|headline [--part DIR] [--out DIR] [--store DIR] [--seconds 570]
+    python3 benchmarks/first_gpu/call.py bring|first|headline [--part DIR] [--out DIR] [--store DIR] [--seconds 580]
 
 bring: what is carried is put in its place, and no more. first: what machine this is, a captured CUDA graph, an epoch
 of three searches, `benchmarks/supernet_step` and `memory`, the tests for CUDA. headline: `results/headline.py` for what
@@ -29,7 +29,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 NAMES = {"bring": "bring.zip", "first": "first.zip", "headline": "headline-log.zip"}
 AGAIN = 75  # the headline's status where some of it is left
-LOAD, PACK = 35, 25  # seconds of a headline before its first epoch and after its last
+LOAD, PACK = 20, 20  # seconds of a headline before its first epoch and after its last
 TINY = {"supernet.channels": 2, "supernet.cells": 1, "supernet.batch": 8, "supernet.valid_batch": 8,
         "supernet.eval_batch": 60, "task_options.images": 60}  # fmt: skip
 SLOWER = 5  # a simulated device on shared cores may take so many times a part's limit
@@ -101,7 +101,9 @@ def run_all(parts: Iterable[Part], place: Place, name: str, deadline: float) -> 
         outcomes.append(run(part, place, deadline - time.monotonic()))
         lines.append(f"{part.name}: {outcomes[-1]}")
         print(lines[-1], flush=True)
-        write(place.said / "summary.txt", ("\n".join([*lines, *prices(place.said / "epoch")]) + "\n").encode())
+        commit = [path.read_text().strip() for path in (place.store / "commit",) if path.exists()]  # it is carried
+        said = [*commit, *lines, *prices(place.said / "epoch")]
+        write(place.said / "summary.txt", ("\n".join(said) + "\n").encode())
         report(place, name)
     return outcomes
 
@@ -199,7 +201,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--part", type=Path, help="a folder that collect.py made")
     parser.add_argument("--out", type=Path, default=Path(os.environ.get("OUT", "out")), help="(default $OUT)")
     parser.add_argument("--store", type=Path, default=Path("/tmp/first_gpu"), help="(default /tmp/first_gpu)")
-    parser.add_argument("--seconds", type=float, default=570.0, help="of the whole call (default 570)")
+    parser.add_argument("--seconds", type=float, default=580.0, help="of the whole call (default 580)")
     parser.add_argument("--rehearsal", action="store_true", help="everything at tiny sizes, on any device")
     return parser.parse_args(arguments)
 

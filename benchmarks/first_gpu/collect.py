@@ -19,6 +19,7 @@ import images
 import wheels
 from parcel import MACHINE, Refused, cut, size, write
 
+from benchbed.runtime import machine
 from benchbed.tables import store
 from benchbed.tasks.cifar10 import CIFAR10
 
@@ -67,7 +68,13 @@ def gathered(given: argparse.Namespace) -> dict[str, Path]:
     carried, trusted = wheels.collect(given.out / ("wheels-lean" if lean else "wheels"), lean)
     print(f"trusted to the versions there: {', '.join(trusted)}")
     table = store.path_of("nb201") if given.table is None else given.table
-    others = {"home/tables/nb201.npz": table, "splits/cifar-split.txt": given.splits / "cifar-split.txt"}
+    said = given.out / "commit"  # no git is known to be there
+    write(said, f"collected at commit {machine.commit()}\n".encode())
+    others = {
+        "commit": said,
+        "home/tables/nb201.npz": table,
+        "splits/cifar-split.txt": given.splits / "cifar-split.txt",
+    }
     if lean:
         others["headline.zip"] = given.state
     for path in others.values():

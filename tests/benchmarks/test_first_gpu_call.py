@@ -48,6 +48,7 @@ def test_a_part_that_fails_or_hangs_stops_no_other(call: ModuleType, place: Any,
         call.Part("hangs", ["sh", "-c", hangs], 1),
         call.Part("good", ["sh", "-c", f"test $BENCHBED_HOME = {place.store}/home && echo fine"], 20),
     ]
+    (place.store / "commit").write_text("collected at commit 123\n")
     outcomes = call.run_all(parts, place, "first.zip", time.monotonic() + 30)
     assert outcomes[0].startswith("failed with status 3, ")
     assert outcomes[0].endswith(" s: the reason")
@@ -58,7 +59,8 @@ def test_a_part_that_fails_or_hangs_stops_no_other(call: ModuleType, place: Any,
     files = packed(place)
     assert files["wrong.log"] == "one\nthe reason\n"
     names = [part.name for part in parts]
-    assert files["summary.txt"].splitlines() == [f"{n}: {o}" for n, o in zip(names, outcomes, strict=True)]
+    lines = [f"{n}: {o}" for n, o in zip(names, outcomes, strict=True)]
+    assert files["summary.txt"].splitlines() == ["collected at commit 123", *lines]
     deadline = time.monotonic() + 10
     while alive(int(child.read_text())) and time.monotonic() < deadline:
         time.sleep(0.01)
