@@ -114,3 +114,21 @@ def test_the_state_that_was_carried_comes_back_whatever_happens(call: ModuleType
     words = ["headline", "--store", str(tmp_path / "store"), "--out", str(tmp_path / "out"), "--seconds", "2"]
     assert call.main(words) == 1
     assert (tmp_path / "out" / "headline.zip").read_bytes() == b"the state of before"
+
+
+def test_a_headline_that_does_not_stop_is_ended_and_what_it_saved_is_packed(
+    call: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Given 0 minutes it only packs; given more it hangs."""
+    script = 'case "$1" in 0) echo "packed";; *) echo "hangs for $1 minutes"; sleep 60;; esac'
+    monkeypatch.setattr(call, "headline", lambda *_: ["sh", "-c", script, "headline"])
+    monkeypatch.setattr(call, "PACK", 2)
+    monkeypatch.setattr(call, "LOAD", 0)
+    words = ["headline", "--store", str(tmp_path / "store"), "--out", str(tmp_path / "out"), "--seconds", "4"]
+    assert call.main(words) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("headline: stopped at its limit of 2 s: hangs for 0.000 minutes")
+    assert lines[2].startswith("pack: ok, ")
+    assert lines[2].endswith(" s: packed")
+    with zipfile.ZipFile(tmp_path / "out" / "headline-log.zip") as file:
+        assert sorted(file.namelist()) == ["headline.log", "images.log", "pack.log", "summary.txt"]
