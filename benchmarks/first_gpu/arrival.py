@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -44,13 +45,20 @@ def gpu() -> dict[str, object]:
 
     if not torch.cuda.is_available():
         return {}
-    said = {"name": torch.cuda.get_device_name(0), "cuda": torch.version.cuda,
-            "cudnn": torch.backends.cudnn.version(), "bf16": torch.cuda.is_bf16_supported()}  # fmt: skip
-    try:
-        properties = torch.cuda.get_device_properties(0)
-        said |= {key: getattr(properties, key) for key in ("total_memory", "multi_processor_count", "major", "minor")}
-    except (RuntimeError, AttributeError, NameError) as error:  # of a torch without CUDA: a rehearsal
-        said["properties"] = f"{type(error).__name__}: {error}"
+    asked: dict[str, Callable[[], object]] = {
+        "name": lambda: torch.cuda.get_device_name(0),
+        "cuda": lambda: torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version,
+        "bf16": torch.cuda.is_bf16_supported,
+        "capability": lambda: torch.cuda.get_device_capability(0),
+        "properties": lambda: str(torch.cuda.get_device_properties(0)),
+    }
+    said: dict[str, object] = {}
+    for name, question in asked.items():
+        try:
+            said[name] = question()
+        except Exception as error:  # of a device that is simulated: the other answers count all the same
+            said[name] = f"{type(error).__name__}: {str(error)[:80]}"
     return said
 
 

@@ -1,8 +1,10 @@
 """What `benchmarks/first_gpu` carries to a lent machine comes out as it went in, and what does not fit is refused."""
 
 import gzip
+import importlib.metadata
 import json
 import re
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -204,8 +206,6 @@ def test_a_need_that_the_machine_s_versions_exclude_is_refused(
 
 
 def test_a_search_imports_none_of_what_a_lean_parcel_leaves_out(first_gpu: SimpleNamespace) -> None:
-    import subprocess
-
     code = "import sys, runpy; runpy.run_path('results/headline.py'); from benchbed import registry\n"
     code += "for kind, name in (('searcher', 'darts'), ('searcher', 'proxyless'), ('selector', 'perturb')):\n"
     code += "    registry.load(kind, name)\nprint(*sys.modules)"
@@ -216,6 +216,14 @@ def test_a_search_imports_none_of_what_a_lean_parcel_leaves_out(first_gpu: Simpl
     assert not loaded & {"optuna", "sqlalchemy", "nas_201_api", "beartype"}
     left_out = first_gpu.wheels.NOT_OF_A_SEARCH
     assert left_out == {"optuna", "sqlalchemy", "nas-bench-201", "beartype"}
+
+
+def test_what_is_missing_or_too_old_there_is_named(first_gpu: SimpleNamespace, tmp_path: Path) -> None:
+    needs = ["numpy>=2.0", "no-such-package>=1", "torch>=99.1", "pyyaml"]
+    (tmp_path / "pyproject.toml").write_text(f"[project]\ndependencies = {json.dumps(needs)}\n")
+    here = importlib.metadata.version("torch")
+    found = first_gpu.arrival.unmet(tmp_path)
+    assert found == ["no-such-package>=1: missing", f"torch>=99.1: {here} is here"]
 
 
 # -- the page ------------------------------------------------------------------------------------------------------
