@@ -49,6 +49,12 @@ class Supernet(nn.Module):
     ) -> Float[Tensor, "n classes"]:
         """The logits of images, at gates on the images' device, by a plan of these gates (`benchbed.layers.plan`)."""
 
+    def forward_once(
+        self, images: Float[Tensor, "n c h w"], gates: Float[Tensor, "P O"], plan: Plan
+    ) -> Float[Tensor, "n classes"]:
+        """`forward` for a step, which is differentiated once and watches no batch norm. Default: `forward`."""
+        return self.forward(images, gates, plan)
+
     @abstractmethod
     def candidate_weights(self, position: int, column: int) -> Iterator[nn.Parameter]:
         """The parameters that belong to one operation of one position alone, wherever the network has it.

@@ -42,7 +42,7 @@ WARM_UP = 3  # runs on the side stream before recording: libraries choose algori
 def _loss(network: nn.Module, precision: Precision, plan: Plan, inputs: Inputs) -> Tensor:
     images, labels, gates = inputs
     with torch.enable_grad(), precision():
-        logits = network(images, gates, plan)
+        logits = getattr(network, "forward_once", network)(images, gates, plan)
         return F.cross_entropy(logits.float(), labels)
 
 
@@ -59,8 +59,16 @@ def gate_gradients(network: nn.Module, precision: Precision, plan: Plan, inputs:
     """The gradient (P, O) of the gates; None where no gate reaches the output. The weights' `.grad` is not touched."""
     images, labels, gates = inputs
     leaf = gates.detach().requires_grad_()
-    loss = _loss(network, precision, plan, (images, labels, leaf))
-    # weights are no input of this call, so autograd computes no gradient for them
+    learned = [weight for weight in network.parameters() if weight.requires_grad]
+    try:
+        for weight in learned:  # so that nothing is kept for gradients that nobody asks for
+            weight.requires_grad_(False)
+        loss = _loss(network, precision, plan, (images, labels, leaf))
+    finally:
+        for weight in learned:
+            weight.requires_grad_(True)
+    if not loss.requires_grad:  # no gate reaches the output
+        return loss.detach(), [None]
     return loss.detach(), list(torch.autograd.grad(loss, [leaf], allow_unused=True))
 
 

@@ -213,7 +213,8 @@ class SupernetObjective(Objective):
             loss, (gradient,) = self._run(gate_gradients, steps, gates, batch)
         if gradient is None:  # nothing that was asked for reaches the output: every path is dead
             return loss.cpu(), torch.zeros_like(gates)
-        return loss.cpu(), gradient.cpu().float() * need
+        packed = torch.cat([loss.reshape(1), gradient.to(loss.dtype).flatten()]).cpu()  # one wait for the device
+        return packed[0], packed[1:].view_as(need).float() * need
 
     def _run(self, step: Step, steps: Plan, gates: Tensor, batch: Batch) -> Outputs:
         inputs = (batch.images, batch.labels, gates.detach().to(self.device))

@@ -22,9 +22,11 @@ from torch.nn import functional as F
 
 from ...layers.mixed import Candidate, Echo, echo, ones
 from ...layers.plan import Plan, Run
+from ...layers.sums import Sum
 from ...streams import derive
 from ...supernet import Supernet
-from ..nb201.supernet import Sum, kernel_of, normalise, pool
+from ..nb201.pooling import pool
+from ..nb201.supernet import kernel_of, normalise
 from .costs import KERNELS, MULTIPLIER, CellShape, cell_shapes
 from .genotype import INPUTS, NODES
 from .network import ALL, Operations, check_sizes, preprocessing_of, shifted, stem_of, through_stem

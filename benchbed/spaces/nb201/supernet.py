@@ -9,7 +9,7 @@ Speed: one ReLU and one pooling per source node (not per edge), one Parameter a 
 batch norm's scale, so that a gated convolution costs no pass over memory for its gate.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from jaxtyping import Float
@@ -18,13 +18,14 @@ from torch.nn import functional as F
 
 from ...layers.mixed import Candidate, Echo, echo, ones
 from ...layers.plan import Plan, Run
+from ...layers.sums import Sum
 from ...supernet import Supernet
-from .space import EDGES, OPERATIONS
+from .merged import Batch, gates_of, merged, program, run_program
+from .pooling import pool
+from .space import CONV1, CONV3, EDGES, NONE, POOL, SKIP
 
-NONE, SKIP, CONV1, CONV3, POOL = (
-    OPERATIONS.index(name) for name in ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-)
 NODES = 4
+MERGED = {"cuda"}  # where a step costs what its launches cost
 
 
 def normalise(x: Tensor, weight: Tensor | None, bias: Tensor | None = None) -> Tensor:
@@ -67,20 +68,6 @@ class ResidualBlock(nn.Module):
         return h.add_(F.conv2d(F.avg_pool2d(x, 2, 2, ceil_mode=True), self.shortcut))
 
 
-def pool(x: Tensor) -> Tensor:
-    """3x3 average pooling, stride 1, whose border counts only what lies inside the image.
-
-    On the CPU, channels-last in float32, as a depthwise convolution with ones: with its backward pass that took a
-    quarter of the time of torch's own pooling at 16 channels, which is as dear there as a 3x3 convolution.
-    """
-    fast = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-    if not fast or not x.is_contiguous(memory_format=torch.channels_last):
-        return F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
-    ones = x.new_ones(x.shape[1], 1, 3, 3)
-    inside = F.conv2d(x.new_ones(1, 1, *x.shape[2:]), ones[:1], padding=1)
-    return F.conv2d(x, ones, padding=1, groups=x.shape[1]) * inside.reciprocal()
-
-
 class Source:
     """A node's value and what its outgoing edges share: one ReLU, one pooling, each made on first use."""
 
@@ -103,36 +90,6 @@ class Source:
         return self._shared[kind, detached]
 
 
-class Sum:
-    """A node's running sum, in place once its memory is its own: a source's value or pooling is never written to.
-
-    In place saves fresh memory, which cost the CPU more than the additions (page faults). Nothing that is summed here
-    is saved for a backward pass: batch norm saves its input, addcmul its factors.
-    """
-
-    def __init__(self) -> None:
-        self.value: Tensor | None = None
-        self._own = False
-
-    def add(self, term: Tensor, own: bool) -> None:
-        """`own`: nobody else holds `term`."""
-        if self.value is None:
-            self.value, self._own = term, own
-        elif self._own:
-            self.value.add_(term)
-        else:
-            self.value, self._own = term.add_(self.value) if own else self.value + term, True
-
-    def add_gated(self, term: Tensor, gate: Tensor) -> None:
-        if self.value is None:
-            self.value = term * gate
-        elif self._own:
-            self.value.addcmul_(term, gate)
-        else:
-            self.value = torch.addcmul(self.value, term, gate)
-        self._own = True
-
-
 class CellSupernet(nn.Module):
     """Four nodes, six edges, five operations an edge; a node is the sum of its gated inputs."""
 
@@ -150,7 +107,8 @@ class CellSupernet(nn.Module):
         """The values of the nodes from the input, `x`, to the output; None where nothing arrives."""
         sources: list[Source | None] = [Source(x)]
         for node in range(1, NODES):
-            total, echoes = Sum(), list[Echo]()
+            total = Sum()
+            echoes: list[Echo] = []
             for edge, (source, target) in enumerate(EDGES):
                 if target != node:
                     continue
@@ -170,20 +128,28 @@ class CellSupernet(nn.Module):
             sources.append(None if value is None else Source(value))
         return [None if source is None else source.value for source in sources]
 
+    def kernels(self, column: int) -> nn.ParameterList:
+        """Of the 1x1 or of the 3x3 convolutions, by edge."""
+        return self.conv1 if column == CONV1 else self.conv3
+
+    def of(self, batch: Batch) -> list[Tensor]:
+        """The kernels of a program's convolutions."""
+        return [self.kernels(batch.column)[edge] for edge in batch.edges]
+
     def operation(self, edge: int, column: int) -> Candidate:
         """One operation by itself, on the weights of now."""
         if column == SKIP:
             return lambda x: x
         if column == POOL:
             return pool
-        kernel = self.conv1[edge] if column == CONV1 else self.conv3[edge]
+        kernel = self.kernels(column)[edge]
         return lambda x: normalise(F.conv2d(F.relu(x), kernel, padding=kernel.shape[-1] // 2), None)
 
     def _add(self, total: Sum, origin: Source, edge: int, column: int, run: Run, gate: Tensor) -> None:
         """total += gate * operation(origin)."""
         detached = run is Run.PROBED
         if column in (CONV1, CONV3):
-            kernel = self.conv1[edge] if column == CONV1 else self.conv3[edge]
+            kernel = self.kernels(column)[edge]
             convolved = F.conv2d(origin.relu(detached), kernel, padding=kernel.shape[-1] // 2)
             # contiguous: torch's batch norm backward reads an expanded scale as if it were dense, past its memory
             scale = None if run is Run.UNIT else gate.expand(kernel.shape[0]).contiguous()
@@ -216,12 +182,48 @@ class NB201Supernet(Supernet):
         self, images: Float[Tensor, "n c h w"], gates: Float[Tensor, "P O"], plan: Plan
     ) -> Float[Tensor, "n classes"]:
         scalars = [list(row.unbind()) for row in gates.unbind()]
+
+        def through(number: int, cell: CellSupernet, x: Tensor) -> Tensor:
+            rows = self.rows(number)
+            output: Tensor = cell(x, scalars[rows], plan[rows])
+            return output
+
+        return self._logits(images, through)
+
+    def forward_once(
+        self, images: Float[Tensor, "n c h w"], gates: Float[Tensor, "P O"], plan: Plan
+    ) -> Float[Tensor, "n classes"]:
+        """On devices of `MERGED` by programs of merged convolutions, where the plan has one; see `merged`."""
+        kind = images.device.type
+        if kind not in MERGED:
+            return self.forward(images, gates, plan)
+        cells = [block for block in self.blocks if isinstance(block, CellSupernet)]
+        programs = [program(plan[self.rows(number)]) for number in range(len(cells))]
+        if None in programs:
+            return self.forward(images, gates, plan)
+        autocast = torch.is_autocast_enabled(kind)
+        steps = [found for found in programs if found is not None]
+        dtype = torch.get_autocast_dtype(kind) if autocast else self.stem.dtype
+        own = [[cell.of(batch) for batch in found.merged()] for cell, found in zip(cells, steps, strict=True)]
+        kernels = merged(own, dtype)
+        by_width = {}
+
+        def through(number: int, cell: CellSupernet, x: Tensor) -> Tensor:
+            rows, width = self.rows(number), x.shape[1]
+            if (rows.start, width) not in by_width:
+                by_width[rows.start, width] = gates_of(gates[rows], width)
+            with torch.autocast(kind, enabled=False):
+                return run_program(x.to(dtype), by_width[rows.start, width], steps[number], kernels[number])
+
+        return self._logits(images, through)
+
+    def _logits(self, images: Tensor, through: Callable[[int, CellSupernet, Tensor], Tensor]) -> Tensor:
+        """`through`: number of a cell, the cell and its input to its output."""
         x = self.stem_norm(F.conv2d(images, self.stem, padding=1))
         number = 0
         for block in self.blocks:
             if isinstance(block, CellSupernet):
-                rows, number = self.rows(number), number + 1
-                x = block(x, scalars[rows], plan[rows])
+                x, number = through(number, block, x), number + 1
             else:
                 x = block(x)
         x = F.relu(self.last_norm(x), inplace=True)
@@ -237,4 +239,4 @@ class NB201Supernet(Supernet):
         for number, cell in enumerate(block for block in self.blocks if isinstance(block, CellSupernet)):
             edge = position - self.rows(number).start
             if column in (CONV1, CONV3) and 0 <= edge < len(EDGES):
-                yield (cell.conv1 if column == CONV1 else cell.conv3)[edge]
+                yield cell.kernels(column)[edge]

@@ -6,8 +6,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchbed.layers.plan import Run, plan
+from benchbed.spaces.nb201.pooling import pool
 from benchbed.spaces.nb201.space import EDGES, NB201, OPERATIONS
-from benchbed.spaces.nb201.supernet import CellSupernet, NB201Supernet, pool
+from benchbed.spaces.nb201.supernet import CellSupernet, NB201Supernet
 
 NONE, SKIP, CONV1, CONV3, POOL = range(5)
 ALL = torch.ones(6, 5, dtype=torch.bool)
