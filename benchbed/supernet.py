@@ -30,6 +30,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .errors import BenchbedError
 from .layers.plan import Plan
 
 
@@ -55,9 +56,26 @@ class Supernet(nn.Module):
         """`forward` for a step, which is differentiated once and watches no batch norm. Default: `forward`."""
         return self.forward(images, gates, plan)
 
+    def compile_steps(self) -> bool:
+        """Lets `forward_once` go through torch.compile from now on; False where it cannot. Default: False."""
+        return False
+
     @abstractmethod
     def candidate_weights(self, position: int, column: int) -> Iterator[nn.Parameter]:
         """The parameters that belong to one operation of one position alone, wherever the network has it.
 
         None for an operation without weights. What no pair has belongs to all architectures.
         """
+
+
+def compile_steps(network: nn.Module) -> None:
+    """Raises BenchbedError where there is no C++ compiler, or the network's steps are not compiled."""
+    from torch._inductor.cpp_builder import get_cpp_compiler  # slow to import
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        get_cpp_compiler()
+    except InvalidCxxCompiler:
+        raise BenchbedError("supernet option compile=true: needs a C++ compiler such as g++, and finds none") from None
+    if not (isinstance(network, Supernet) and network.compile_steps()):
+        raise BenchbedError("supernet option compile=true: steps of this space are not compiled; give compile=false")

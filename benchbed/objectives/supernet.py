@@ -28,6 +28,7 @@ from ..runtime import pulse
 from ..runtime.parallel import ALONE, Group
 from ..space import Space
 from ..streams import Streams, derive, seeded
+from ..supernet import compile_steps
 from ..task import AnySplit, Split, StoredSplit, Task
 from .averaging import averaging
 from .capture import Outputs, Recordings, Step, gate_gradients, weight_gradients
@@ -64,6 +65,9 @@ class SupernetOptions(BaseModel):
     clip: float | None = Field(5.0, gt=0, description="largest norm of the weight gradient (DARTS: 5); none: no limit")
     bf16: bool = Field(False, description="autocast weight steps, gate gradients and measurements to bfloat16")
     graph: bool = Field(False, description="run steps whose plan repeats from a CUDA graph; needs a CUDA device")
+    compile: bool = Field(
+        False, description="run steps of mixtures through torch.compile; needs a CPU and a C++ compiler"
+    )
 
 
 def import_class(path: str) -> Any:
@@ -103,6 +107,10 @@ class SupernetObjective(Objective):
         check_batches(options, task)
         if options.graph and self.device.type != "cuda":
             raise BenchbedError(f"supernet option graph=true: needs a CUDA device, this one is '{self.device.type}'")
+        if options.compile and self.device.type != "cpu":
+            raise BenchbedError(
+                f"supernet option compile=true: needs the CPU, this device is '{self.device.type}'; it takes graph=true"
+            )
         self.splits = {"train": self._placed(task.train), "valid": self._placed(task.valid)}
         self.augment, self.streams = task.augment, streams
         self.cursors = {
@@ -125,6 +133,8 @@ class SupernetObjective(Objective):
             if options.graph:
                 raise BenchbedError("supernet option graph=true: networks of this space draw noise, and no graph does")
             self.noise = cast(Any, network).noise = streams.generator("noise")
+        if options.compile:
+            compile_steps(network)
         self.recordings = Recordings(network, self._precision) if options.graph else None
         self.everything = torch.from_numpy(space.mask)
         self.view, self.gathered = View(), dict[bytes, Statistics]()

@@ -94,8 +94,9 @@ class RunConfig(OnTask):
         if self.processes == 1:
             left_out.add("processes")
         supernet: dict[str, Any] = {}
-        if self.supernet is not None and self.supernet.history_images is None:  # ids from before there was such a thing
-            supernet = {"supernet": self.supernet.model_dump(exclude={"history_images"})}
+        if self.supernet is not None:  # ids from before there were such things
+            older = {name for name in ("history_images", "compile") if not getattr(self.supernet, name)}
+            supernet = {"supernet": self.supernet.model_dump(exclude=older)}
         cost = {} if self.cost is None else {"cost": self.cost.key()}
         foreign = {} if self.foreign is None else {"foreign": self.foreign.sha256}
         return {**self.model_dump(exclude=left_out), **supernet, "space": self.space_key(), **cost, **foreign}

@@ -1,7 +1,7 @@
 """How long a dense step of the NAS-Bench-201 supernet takes, as a ratio to an op-by-op supernet in the same process.
 
     python benchmarks/supernet_step/run.py [--channels 16 --cells 5 --batch 64 --threads 2 --repeats 15]
-        [--autodl DIR --darts-pt DIR --confopt DIR] [--machine FILE.json]
+        [--faster] [--autodl DIR --darts-pt DIR --confopt DIR] [--machine FILE.json]
 
 Weight step: forward, backward, gradient clipping, SGD. Gate step: forward and the gradient of the gates alone. DARTS
 step: one after the other. Both networks run the very same step code and differ in their forward pass only; each runs
@@ -10,7 +10,8 @@ names. With what benchmarks/machine wrote, each DARTS step of ours is also given
 
 The rounds are interleaved: every variant runs once a round, each round begins with another variant, and a ratio is
 taken within a round, so that a slow moment of the machine falls on both. On CUDA there are bfloat16 variants and, for
-ours, the step captured in a CUDA graph. Equality comes before time: see check.py.
+ours, the step captured in a CUDA graph; with --faster a CPU runs ours in bfloat16 and compiled too (the compilation
+falls into the rounds that do not count). Equality comes before time: see check.py.
 """
 
 import argparse
@@ -36,18 +37,19 @@ from benchbed.layers.plan import Plan, full_plan
 from benchbed.objectives.capture import REPEATS, Recordings, gate_gradients, weight_gradients
 from benchbed.runtime import machine
 from benchbed.spaces.nb201.supernet import NB201Supernet
+from benchbed.supernet import compile_steps
 
 WARM_UP = REPEATS + 2  # rounds before the first that counts; the CUDA graph is recorded in them
 CHECKED = 8  # images in the comparison of values
-Variant = tuple[str, str, str, bool]  # network, memory format, precision, from a CUDA graph
-MAIN: Variant = ("ours", "channels-last", "float32", False)
+Variant = tuple[str, str, str, str]  # network, memory format, precision; "", "graph" (CUDA) or "compiled" (CPU)
+MAIN: Variant = ("ours", "channels-last", "float32", "")
 
 
 class Arm:
     """One variant, ready to step again and again on one batch."""
 
     def __init__(self, variant: Variant, size: dict[str, int], batch: tuple[Tensor, Tensor, Tensor], plan: Plan):
-        network, layout, precision, graph = variant
+        network, layout, precision, how = variant
         images, labels, gates = batch
         memory = torch.channels_last if layout == "channels-last" else torch.contiguous_format
         torch.manual_seed(0)
@@ -59,7 +61,9 @@ class Arm:
         self.precision: Any = nullcontext
         if precision == "bf16":
             self.precision = partial(torch.autocast, images.device.type, torch.bfloat16, cache_enabled=False)
-        self.recordings = Recordings(self.network, self.precision) if graph else None
+        self.recordings = Recordings(self.network, self.precision) if how == "graph" else None
+        if how == "compiled":
+            compile_steps(ours)
 
     def _run(self, step: Any) -> Any:
         if self.recordings is not None:
@@ -81,17 +85,20 @@ class Arm:
         self.gate_step()
 
 
-def variants(device: torch.device) -> list[Variant]:
+def variants(device: torch.device, faster: bool) -> list[Variant]:
     both = ("ours", "reference")
-    found: list[Variant] = [(n, layout, "float32", False) for layout in ("channels-last", "contiguous") for n in both]
+    found: list[Variant] = [(n, layout, "float32", "") for layout in ("channels-last", "contiguous") for n in both]
     if device.type == "cuda":
-        found += [(n, "channels-last", "bf16", False) for n in both]
-        found += [("ours", "channels-last", precision, True) for precision in ("float32", "bf16")]
+        found += [(n, "channels-last", "bf16", "") for n in both]
+        found += [("ours", "channels-last", precision, "graph") for precision in ("float32", "bf16")]
+    elif faster:
+        found += [("ours", "channels-last", "bf16", "")]
+        found += [("ours", "channels-last", precision, "compiled") for precision in ("float32", "bf16")]
     return found
 
 
 def label(variant: Variant) -> str:
-    return " ".join(str(part) for part in variant[:3]) + (" graph" if variant[3] else "")
+    return " ".join(part for part in variant if part)
 
 
 def interleave(
@@ -111,10 +118,10 @@ def interleave(
 
 
 def ratios(times: dict[Variant, list[float]]) -> list[dict[str, Any]]:
-    """Every variant of ours against every other at the same precision: time of theirs / time of ours."""
+    """Every variant of ours against others' at its precision, and against the main one: their time over its own."""
     rows = []
     for a in (v for v in times if v[0] == "ours"):
-        for b in (v for v in times if v[0] != "ours" and v[2] == a[2]):
+        for b in (v for v in times if (v[0] != "ours" and v[2] == a[2]) or (v == MAIN != a)):
             found = [theirs / ours for ours, theirs in zip(times[a], times[b], strict=True)]
             low, middle, high = statistics.quantiles(found, n=4, method="inclusive")
             rows.append({"ours": label(a), "against": label(b), "median": middle, "quartiles": [low, high]})
@@ -153,6 +160,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     for name in PEERS:
         parser.add_argument(f"--{name}", type=Path, help="a clone of the peer's repository (see peers.py)")
+    parser.add_argument("--faster", action="store_true", help="on a CPU: ours also in bfloat16, compiled, and both")
     parser.add_argument("--machine", type=Path, help="what benchmarks/machine wrote on this machine")
     parser.add_argument("--out", type=Path, help="also write everything to this JSON file")
     found = parser.parse_args(arguments)
@@ -169,7 +177,7 @@ def peer_arms(options: argparse.Namespace, batch: tuple[Tensor, Tensor, Tensor])
             continue
         for layout in ("contiguous", "channels-last"):
             peer = load(clone, options.channels, options.cells)
-            arms[name, layout, "float32", False] = PeerArm(peer, layout, batch)
+            arms[name, layout, "float32", ""] = PeerArm(peer, layout, batch)
         print(f"{name}: {count(peer.weights):,} weights")
     return arms
 
@@ -224,7 +232,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
     batch = (images.to(device), labels.to(device), gates.to(device))
-    arms: dict[Variant, Any] = {variant: Arm(variant, size, batch, plan) for variant in variants(device)}
+    chosen = variants(device, options.faster)
+    arms: dict[Variant, Any] = {variant: Arm(variant, size, batch, plan) for variant in chosen}
     print(f"\nours: {count(list(arms[MAIN].network.parameters())):,} weights")
     arms |= peer_arms(options, batch)
     work = flops(arms[MAIN])

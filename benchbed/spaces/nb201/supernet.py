@@ -10,6 +10,7 @@ batch norm's scale, so that a gated convolution costs no pass over memory for it
 """
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float
@@ -25,6 +26,7 @@ from .pooling import pool
 from .space import CONV1, CONV3, EDGES, NONE, POOL, SKIP
 
 NODES = 4
+COMPILED = 1024  # cells that are kept
 MERGED = {"cuda"}  # where a step costs what its launches cost
 
 
@@ -162,8 +164,31 @@ class CellSupernet(nn.Module):
             total.add_gated(plain, gate)
 
 
+CellForward = Callable[[CellSupernet, Tensor, list[list[Tensor]], Plan], Tensor]
+
+
+def mixes(plan: Plan) -> bool:
+    """Whether a position mixes operations: such plans repeat from step to step, and paths that are drawn do not."""
+    gated = [sum(how is Run.GATED for _, how in row) for row in plan]
+    return max(gated) > 1 and not any(how in (Run.ECHOED, Run.ONES) for row in plan for _, how in row)
+
+
+@lru_cache
+def compiled() -> CellForward:
+    """A cell through torch.compile: once for each plan, each width and what gradients are asked for, then kept."""
+    import torch._dynamo
+
+    limits = torch._dynamo.config
+    limits.recompile_limit = max(limits.recompile_limit, COMPILED)  # else it goes on eagerly from the ninth on
+    limits.accumulated_recompile_limit = max(limits.accumulated_recompile_limit, COMPILED)
+    made: CellForward = torch.compile(CellSupernet.forward, fullgraph=True, dynamic=False)
+    return made
+
+
 class NB201Supernet(Supernet):
     """`forward(images, gates, plan)`: logits (n, classes) for gates (6, 5) on the images' device."""
+
+    compiles = False
 
     def __init__(self, channels: int = 16, cells: int = 5, classes: int = 10, in_channels: int = 3):
         super().__init__()
@@ -181,22 +206,32 @@ class NB201Supernet(Supernet):
     def forward(
         self, images: Float[Tensor, "n c h w"], gates: Float[Tensor, "P O"], plan: Plan
     ) -> Float[Tensor, "n classes"]:
+        return self._each(images, gates, plan, CellSupernet.forward)
+
+    def _each(self, images: Tensor, gates: Tensor, plan: Plan, cell_forward: CellForward) -> Tensor:
         scalars = [list(row.unbind()) for row in gates.unbind()]
 
         def through(number: int, cell: CellSupernet, x: Tensor) -> Tensor:
             rows = self.rows(number)
-            output: Tensor = cell(x, scalars[rows], plan[rows])
-            return output
+            return cell_forward(cell, x, scalars[rows], plan[rows])
 
         return self._logits(images, through)
+
+    def compile_steps(self) -> bool:
+        self.compiles = True
+        return True
 
     def forward_once(
         self, images: Float[Tensor, "n c h w"], gates: Float[Tensor, "P O"], plan: Plan
     ) -> Float[Tensor, "n classes"]:
-        """On devices of `MERGED` by programs of merged convolutions, where the plan has one; see `merged`."""
+        """On devices of `MERGED` by programs of merged convolutions, where the plan has one; see `merged`.
+
+        Elsewhere, once `compile_steps` was called, by compiled cells where the plan mixes operations.
+        """
         kind = images.device.type
         if kind not in MERGED:
-            return self.forward(images, gates, plan)
+            cell_forward = compiled() if self.compiles and mixes(plan) else CellSupernet.forward
+            return self._each(images, gates, plan, cell_forward)
         cells = [block for block in self.blocks if isinstance(block, CellSupernet)]
         programs = [program(plan[self.rows(number)]) for number in range(len(cells))]
         if None in programs:
