@@ -121,7 +121,8 @@ def ratios(times: dict[Variant, list[float]]) -> list[dict[str, Any]]:
     """Every variant of ours against others' at its precision, and against the main one: their time over its own."""
     rows = []
     for a in (v for v in times if v[0] == "ours"):
-        for b in (v for v in times if (v[0] != "ours" and v[2] == a[2]) or (v == MAIN != a)):
+        others = [v for v in times if v[0] != "ours" and v[2] == a[2]]
+        for b in others + [MAIN] * (a != MAIN and a[1] == MAIN[1]):
             found = [theirs / ours for ours, theirs in zip(times[a], times[b], strict=True)]
             low, middle, high = statistics.quantiles(found, n=4, method="inclusive")
             rows.append({"ours": label(a), "against": label(b), "median": middle, "quartiles": [low, high]})

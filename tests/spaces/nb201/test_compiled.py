@@ -38,7 +38,8 @@ def test_mixtures_are_compiled_and_paths_that_are_drawn_are_not():
 def test_compiled_steps_are_the_steps_as_they_come():
     """In float32 to rounding; in bfloat16 no farther from float32 than eager bfloat16 is, which rounds more often."""
     script = Path(__file__).with_name("compiled.py")
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout)
     assert found["graphs"] > 0
@@ -49,8 +50,8 @@ def test_compiled_steps_are_the_steps_as_they_come():
 
 
 def objective(space, device="cpu"):
-    options = SupernetOptions(channels=2, cells=1, batch=4, valid_batch=4, compile=True)
-    return SupernetObjective(load_space(space, {}), load_task("digits", {}), options, Streams(0), 1, device=device)
+    options = SupernetOptions(channels=4, cells=3, batch=4, valid_batch=4, compile=True)
+    return SupernetObjective(load_space(space, {}), load_task("digits"), options, Streams(0), 1, device=device)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_a_machine_without_a_compiler_is_told_so():
     )
     env = {**os.environ, "PATH": "/nowhere", "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
-    assert done.stdout == "supernet option compile=true: needs a C++ compiler such as g++, and finds none\n", done.stderr
+    assert done.stdout.startswith("supernet option compile=true: needs a C++ compiler such as g++"), done.stderr
 
 
 def test_other_networks_are_not_compiled():
