@@ -3,8 +3,8 @@
 `CellSupernet.nodes` by autograd is the reference: the same function, one operation of one edge after the other. Here a
 plan becomes a program, once, and a program is run forward and backward without a graph in between. The kernels of a
 node's outgoing edges are merged into one of more output channels; gates come as rows that batch norm takes as its
-scale; gradients are added where they lie. That is less than half of the launches on a GPU, where launching is what a
-step costs at these widths, and fewer small convolutions on a CPU. It can be differentiated once.
+scale; gradients are added where they lie. That is half of the launches on a GPU, where launching is what a step costs
+at these widths. It can be differentiated once. A CPU keeps to the reference, whose bits published figures have.
 
 Plans of which entries are echoed or taken for ones go through the reference, and so do those of one operation an edge:
 they have little to merge.
@@ -38,7 +38,7 @@ class Gates(NamedTuple):
     convolutions: Float[Tensor, "2 6 C"]
 
 
-class Batch(NamedTuple):
+class Bundle(NamedTuple):
     """Operations of one kind from one node. probed: their gates get gradients, and nothing else of them counts.
 
     gated: False where every gate is exactly one and nobody asks for its gradient. back: whether a gradient arrives at
@@ -57,14 +57,13 @@ class Batch(NamedTuple):
 
 
 class Program(NamedTuple):
-    """By source node 0, 1, 2: what leaves it, each in the order of `Batch`. empty: the output is zero."""
+    """By source node 0, 1, 2: what leaves it. Where nothing leaves any, the output is zero."""
 
-    leaving: tuple[tuple[Batch, ...], ...]
-    empty: bool
+    leaving: tuple[tuple[Bundle, ...], ...]
 
-    def merged(self) -> list[Batch]:
-        """The convolutions, in the order in which `run` takes their kernels."""
-        return [b for batches in self.leaving for b in batches if b.column in CONVOLUTIONS]
+    def merged(self) -> list[Bundle]:
+        """The convolutions, in the order in which `run_program` takes their kernels."""
+        return [b for bundles in self.leaving for b in bundles if b.column in CONVOLUTIONS]
 
 
 @lru_cache(maxsize=20_000)  # more than there are cells: a search that samples paths makes each once
@@ -78,8 +77,8 @@ def program(rows: Plan) -> Program | None:
         if source in alive and any(column != NONE for column, _ in rows[edge]):
             alive.add(target)
     if 3 not in alive:
-        return Program(((), (), ()), empty=True)
-    needed, back, leaving = {3}, {3}, [tuple[Batch, ...]()] * 3
+        return Program(((), (), ()))
+    needed, back, leaving = {3}, {3}, [tuple[Bundle, ...]()] * 3
     for source in (2, 1, 0):
         if source not in alive:
             continue
@@ -94,10 +93,10 @@ def program(rows: Plan) -> Program | None:
         if any(arrives and not probed for _, probed, arrives in kinds):
             back.add(source)
         leaving[source] = tuple(
-            Batch(column, tuple(e for e, _ in found), any(how is not Run.UNIT for _, how in found), probed, arrives)
+            Bundle(column, tuple(e for e, _ in found), any(how is not Run.UNIT for _, how in found), probed, arrives)
             for (column, probed, arrives), found in sorted(kinds.items())
         )
-    return Program(tuple(leaving), empty=False)
+    return Program(tuple(leaving))
 
 
 def gates_of(gates: Float[Tensor, "6 5"], channels: int) -> Gates:
@@ -121,10 +120,10 @@ def run_program(x: Tensor, gates: Gates, steps: Program, kernels: Sequence[Tenso
 class _Node:
     """What the operations that leave a node share, and what the convolutions need for their backward passes."""
 
-    def __init__(self, value: Tensor, batches: Sequence[Batch]):
+    def __init__(self, value: Tensor, bundles: Sequence[Bundle]):
         self.value = value
-        self.relu = F.relu(value) if any(b.column in CONVOLUTIONS for b in batches) else None
-        self.pool = pool(value) if any(b.column == POOL for b in batches) else None
+        self.relu = F.relu(value) if any(b.column in CONVOLUTIONS for b in bundles) else None
+        self.pool = pool(value) if any(b.column == POOL for b in bundles) else None
         self.convolved: list[tuple[Tensor, ...]] = []  # before batch norm; mean; reciprocal deviation
 
     def plain(self, column: int) -> Tensor:
@@ -146,11 +145,11 @@ class _Cell(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, plain: Tensor, rows: Tensor, steps: Program, *kernels: Tensor) -> Tensor:
         gates, sums, taken = Gates(plain, rows), [Sum(x), Sum(), Sum(), Sum()], iter(kernels)
         ctx.steps, ctx.layout, ctx.nodes = steps, _layout(x), [None] * 3
-        for source, batches in enumerate(steps.leaving):
-            if batches:
-                node = ctx.nodes[source] = _Node(_value(sums[source], x), batches)
-                convolved = [(b, _convolve(node, next(taken), gates, b)) for b in batches if b.column in CONVOLUTIONS]
-                _add(sums, node, batches, convolved, gates)
+        for source, bundles in enumerate(steps.leaving):
+            if bundles:
+                node = ctx.nodes[source] = _Node(_value(sums[source], x), bundles)
+                convolved = [(b, _convolve(node, next(taken), gates, b)) for b in bundles if b.column in CONVOLUTIONS]
+                _add(sums, node, bundles, convolved, gates)
         ctx.save_for_backward(plain, rows, *kernels)
         return _value(sums[3], x)
 
@@ -162,35 +161,35 @@ class _Cell(torch.autograd.Function):
         back = _Backward(Gates(plain, rows), gradient, needs_plain or needs_rows, any(needs))
         left = len(kernels)
         for source in (2, 1, 0):
-            batches, node = ctx.steps.leaving[source], ctx.nodes[source]
-            left -= sum(b.column in CONVOLUTIONS for b in batches)
-            if batches:
-                back.leave(source, batches, node, kernels[left:], source > 0 or needs_x)
+            bundles, node = ctx.steps.leaving[source], ctx.nodes[source]
+            left -= sum(b.column in CONVOLUTIONS for b in bundles)
+            if bundles:
+                back.leave(source, bundles, node, kernels[left:], source > 0 or needs_x)
         ctx.nodes = None  # the graph may outlive its backward pass
         of_gates = back.of_gates() if needs_plain or needs_rows else (None, None)
         return (back.arriving.get(0), *of_gates, None, *reversed(back.of_kernels))
 
 
-def _convolve(node: _Node, kernel: Tensor, gates: Gates, batch: Batch) -> Tensor:
+def _convolve(node: _Node, kernel: Tensor, gates: Gates, bundle: Bundle) -> Tensor:
     """(n, K C, h, w): normalised and gated; what the backward pass needs goes to the node."""
     assert node.relu is not None
     before = F.conv2d(node.relu, kernel, padding=kernel.shape[-1] // 2)
-    scale = _scale(gates, batch)
+    scale = _scale(gates, bundle)
     out, mean, deviation = torch.native_batch_norm(before, scale, None, None, None, True, 0.0, EPSILON)
     node.convolved.append((before, mean, deviation))
     return out
 
 
-def _scale(gates: Gates, batch: Batch) -> Tensor | None:
+def _scale(gates: Gates, bundle: Bundle) -> Tensor | None:
     """(K C,): batch norm's scale; None for ones."""
-    if not batch.gated or batch.probed:
+    if not bundle.gated or bundle.probed:
         return None
-    return _of_edges(gates.convolutions[CONVOLUTIONS.index(batch.column)], batch.edges).flatten()
+    return _of_edges(gates.convolutions[CONVOLUTIONS.index(bundle.column)], bundle.edges).flatten()
 
 
-def _plain_gates(gates: Gates, batch: Batch) -> Tensor:
+def _plain_gates(gates: Gates, bundle: Bundle) -> Tensor:
     """(K,): the gates of skips or poolings."""
-    return _of_edges(gates.plain[PLAIN.index(batch.column)], batch.edges)
+    return _of_edges(gates.plain[PLAIN.index(bundle.column)], bundle.edges)
 
 
 def _of_edges(rows: Tensor, edges: Sequence[int]) -> Tensor:
@@ -206,31 +205,37 @@ def _gate(gates: Gates, column: int, edge: int) -> Tensor:
 
 
 def _add(
-    sums: Sequence[Sum], node: _Node, batches: Sequence[Batch], convolved: Sequence[tuple[Batch, Tensor]], gates: Gates
+    sums: Sequence[Sum],
+    node: _Node,
+    bundles: Sequence[Bundle],
+    convolved: Sequence[tuple[Bundle, Tensor]],
+    gates: Gates,
 ) -> None:
     """What leaves a node to the sums of its targets. What has the same targets is added up first."""
     together: dict[tuple[int, ...], Sum] = {}
-    for batch, out in convolved:
-        if not batch.probed:
-            together.setdefault(batch.targets, Sum()).add(out, own=True)
-    for batch in batches:
-        if batch.column not in PLAIN or batch.probed:
+    for bundle, out in convolved:
+        if not bundle.probed:
+            together.setdefault(bundle.targets, Sum()).add(out, own=True)
+    for bundle in bundles:
+        if bundle.column not in PLAIN or bundle.probed:
             continue
-        value, held = node.plain(batch.column), together.get(batch.targets)
-        if batch.gated and held is not None and held.value is not None:
-            several = held.value.unflatten(1, (len(batch.edges), -1))
-            several.addcmul_(value.unsqueeze(1), _plain_gates(gates, batch).view(1, -1, 1, 1, 1))
+        value, held = node.plain(bundle.column), together.get(bundle.targets)
+        if bundle.gated and held is not None and held.value is not None:
+            several = held.value.unflatten(1, (len(bundle.edges), -1))
+            several.addcmul_(value.unsqueeze(1), _plain_gates(gates, bundle).view(1, -1, 1, 1, 1))
             continue
-        for edge, target in zip(batch.edges, batch.targets, strict=True):
-            if batch.gated:
-                sums[target].add_gated(value, _gate(gates, batch.column, edge))
+        for edge, target in zip(bundle.edges, bundle.targets, strict=True):
+            if bundle.gated:
+                sums[target].add_gated(value, _gate(gates, bundle.column, edge))
             else:
                 sums[target].add(value, own=False)
     for targets, total in together.items():
         assert total.value is not None
         for target, part in zip(targets, total.value.chunk(len(targets), 1), strict=True):
-            dense = part if sums[target].value is not None else part.contiguous(memory_format=_layout(node.value))
-            sums[target].add(dense, own=True)
+            if sums[target].value is None:
+                sums[target].add(part.contiguous(memory_format=_layout(node.value)), own=True)
+            else:  # a part of several is no memory to go on with
+                sums[target].add(part, own=len(targets) == 1)
 
 
 class _Backward:
@@ -243,36 +248,36 @@ class _Backward:
         self.pieces: dict[tuple[int, int], Tensor] = {}  # by column and place
 
     def leave(
-        self, source: int, batches: Sequence[Batch], node: _Node, kernels: Sequence[Tensor], by_value: bool
+        self, source: int, bundles: Sequence[Bundle], node: _Node, kernels: Sequence[Tensor], by_value: bool
     ) -> None:
         """All that left a node has its gradients; the node itself where anything arrived that flows."""
         together: dict[tuple[int, ...], Tensor] = {}
-        for batch in batches:
-            if batch.back and batch.targets not in together:
-                parts = [self.arriving[target] for target in batch.targets]
-                together[batch.targets] = parts[0] if len(parts) == 1 else torch.cat(parts, 1)
-        convolutions = [b for b in batches if b.column in CONVOLUTIONS]
+        for bundle in bundles:
+            if bundle.back and bundle.targets not in together:
+                parts = [self.arriving[target] for target in bundle.targets]
+                together[bundle.targets] = parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+        convolutions = [b for b in bundles if b.column in CONVOLUTIONS]
         by_relu = Sum()
-        for batch, kernel, kept in reversed(list(zip(convolutions, kernels, node.convolved, strict=False))):
+        for bundle, kernel, kept in reversed(list(zip(convolutions, kernels, node.convolved, strict=False))):
             by_input, by_kernel = None, None
-            if batch.back:
-                by_input, by_kernel = self._convolution(batch, together[batch.targets], node, kernel, kept, by_value)
+            if bundle.back:
+                by_input, by_kernel = self._convolution(bundle, together[bundle.targets], node, kernel, kept, by_value)
             if by_input is not None:
                 by_relu.add(by_input, own=True)
             self.of_kernels.append(by_kernel)
         total = Sum() if by_relu.value is None else Sum(aten.threshold_backward(by_relu.value, node.relu, 0), own=True)
-        for batch in batches:
-            if batch.back and batch.column in PLAIN:
-                if self.by_gates and batch.gated:
-                    self._gates_of_plain(batch, together[batch.targets], node)
-                if by_value and not batch.probed:
-                    self._plain(batch, node, total)
+        for bundle in bundles:
+            if bundle.back and bundle.column in PLAIN:
+                if self.by_gates and bundle.gated:
+                    self._gates_of_plain(bundle, together[bundle.targets], node)
+                if by_value and not bundle.probed:
+                    self._plain(bundle, node, total)
         if total.value is not None:
             self.arriving[source] = total.value
 
     def _convolution(
         self,
-        batch: Batch,
+        bundle: Bundle,
         gradient: Tensor,
         node: _Node,
         kernel: Tensor,
@@ -281,10 +286,10 @@ class _Backward:
     ) -> tuple[Tensor | None, Tensor | None]:
         """The gradients of the rectified value and of the kernel; that of the gates is put aside."""
         before, mean, deviation = kept
-        flows, by_gates = not batch.probed, self.by_gates and batch.gated
+        flows, by_gates = not bundle.probed, self.by_gates and bundle.gated
         if not (flows and (by_value or self.by_kernels)) and not by_gates:
             return None, None
-        scale = _scale(self.gates, batch)
+        scale = _scale(self.gates, bundle)
         if by_gates and scale is None:
             scale = before.new_ones(before.shape[1], dtype=mean.dtype)
         mask = [flows, by_gates, False]
@@ -292,8 +297,8 @@ class _Backward:
             gradient, before, scale, None, None, mean, deviation, True, EPSILON, mask
         )
         if by_gates:
-            parts = by_scale.view(len(batch.edges), -1)
-            self.pieces.update({(batch.column, PLACE[e]): p for e, p in zip(batch.edges, parts, strict=True)})
+            parts = by_scale.view(len(bundle.edges), -1)
+            self.pieces.update({(bundle.column, PLACE[e]): p for e, p in zip(bundle.edges, parts, strict=True)})
         if not flows:
             return None, None
         pad = kernel.shape[-1] // 2
@@ -303,22 +308,22 @@ class _Backward:
         )  # fmt: skip
         return by_relu, by_kernel
 
-    def _gates_of_plain(self, batch: Batch, gradient: Tensor, node: _Node) -> None:
+    def _gates_of_plain(self, bundle: Bundle, gradient: Tensor, node: _Node) -> None:
         """<gradient, output> of each edge."""
-        edges = len(batch.edges)
-        products = gradient.unflatten(1, (edges, -1)) * node.plain(batch.column).unsqueeze(1)
+        edges = len(bundle.edges)
+        products = gradient.unflatten(1, (edges, -1)) * node.plain(bundle.column).unsqueeze(1)
         sums = products.sum((0, 2, 3, 4), dtype=self.gates.plain.dtype)
-        self.pieces.update({(batch.column, PLACE[e]): s for e, s in zip(batch.edges, sums.unbind(), strict=True)})
+        self.pieces.update({(bundle.column, PLACE[e]): s for e, s in zip(bundle.edges, sums.unbind(), strict=True)})
 
-    def _plain(self, batch: Batch, node: _Node, total: Sum) -> None:
+    def _plain(self, bundle: Bundle, node: _Node, total: Sum) -> None:
         """Adds to `total` the gradient that a skip or a pooling gives its input."""
-        found = total if batch.column == SKIP else Sum()
-        for edge, target in zip(batch.edges, batch.targets, strict=True):
-            if batch.gated:
-                found.add_gated(self.arriving[target], _gate(self.gates, batch.column, edge))
+        found = total if bundle.column == SKIP else Sum()
+        for edge, target in zip(bundle.edges, bundle.targets, strict=True):
+            if bundle.gated:
+                found.add_gated(self.arriving[target], _gate(self.gates, bundle.column, edge))
             else:
                 found.add(self.arriving[target], own=False)
-        if batch.column == POOL:
+        if bundle.column == POOL:
             assert found.value is not None
             total.add(pool_backward(found.value, node.value), own=True)
 
@@ -332,7 +337,7 @@ class _Backward:
 
 
 def merged(groups: Sequence[Sequence[Sequence[Tensor]]], dtype: torch.dtype) -> list[list[Tensor]]:
-    """By cell and batch, kernels (C, C, k, k) to one (K C, C, k, k) in `dtype`: all are copied at once."""
+    """By cell and bundle, kernels (C, C, k, k) to one (K C, C, k, k) in `dtype`: all are copied at once."""
     found = [[group[0] for group in cell] for cell in groups]
     late = [
         (number, place)

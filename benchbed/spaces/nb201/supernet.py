@@ -21,7 +21,7 @@ from ...layers.mixed import Candidate, Echo, echo, ones
 from ...layers.plan import Plan, Run
 from ...layers.sums import Sum
 from ...supernet import Supernet
-from .merged import Batch, gates_of, merged, program, run_program
+from .merged import Bundle, gates_of, merged, program, run_program
 from .pooling import pool
 from .space import CONV1, CONV3, EDGES, NONE, POOL, SKIP
 
@@ -134,9 +134,9 @@ class CellSupernet(nn.Module):
         """Of the 1x1 or of the 3x3 convolutions, by edge."""
         return self.conv1 if column == CONV1 else self.conv3
 
-    def of(self, batch: Batch) -> list[Tensor]:
+    def of(self, bundle: Bundle) -> list[Tensor]:
         """The kernels of a program's convolutions."""
-        return [self.kernels(batch.column)[edge] for edge in batch.edges]
+        return [self.kernels(bundle.column)[edge] for edge in bundle.edges]
 
     def operation(self, edge: int, column: int) -> Candidate:
         """One operation by itself, on the weights of now."""
@@ -239,7 +239,7 @@ class NB201Supernet(Supernet):
         autocast = torch.is_autocast_enabled(kind)
         steps = [found for found in programs if found is not None]
         dtype = torch.get_autocast_dtype(kind) if autocast else self.stem.dtype
-        own = [[cell.of(batch) for batch in found.merged()] for cell, found in zip(cells, steps, strict=True)]
+        own = [[cell.of(bundle) for bundle in found.merged()] for cell, found in zip(cells, steps, strict=True)]
         kernels = merged(own, dtype)
         by_width = {}
 
