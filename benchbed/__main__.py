@@ -1,6 +1,6 @@
 """`python -m benchbed`."""
 
-from .cli.main import main
+from .cli.main import process
 
 if __name__ == "__main__":
-    main()
+    process()

@@ -12,8 +12,8 @@ optimiser for each tuning phase and its saved state are plain Python numbers and
 optimiser would bake in.
 
 The recorder is an argument, so that everything but the recording itself also runs, and is tested, on a CPU.
-The network must draw no random numbers and keep its weights in place (optimisers and `load_state_dict` do). Buffers that
-it writes are written by the runs before the recording too (`benchbed.training.recorded` puts them back). **The
+The network must draw no random numbers and keep its weights in place (optimisers and `load_state_dict` do). Buffers
+that it writes are written by the runs before the recording too (`benchbed.training.recorded` puts them back). **The
 recording itself has not been run on a GPU yet**; it follows the CUDA graphs section of torch's notes and the sources of
 torch 2.13.
 """

@@ -7,6 +7,9 @@ The three splits are made from disjoint source digits. The images depend on the 
 
 import hashlib
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -82,17 +85,32 @@ def source_indices() -> dict[str, np.ndarray]:
     return dict(zip(SOURCES, parts, strict=True))
 
 
+@cache
+def load_digits() -> tuple[np.ndarray, np.ndarray]:
+    """scikit-learn's digits, images (1797, 8, 8) of 0 to 16 and labels (1797,), from the file in its package.
+
+    Not by its own function of that name: importing it takes one to two seconds. Raises BenchbedError where the file
+    cannot be read.
+    """
+    found = find_spec("sklearn")
+    folder = Path(str(found.origin)).parent if found is not None else Path("sklearn")
+    try:
+        rows = np.loadtxt(folder / "datasets" / "data" / "digits.csv.gz", delimiter=",")
+    except OSError as error:
+        raise BenchbedError(f"digits needs datasets/data/digits.csv.gz of the package sklearn: {error}") from None
+    rows.setflags(write=False)  # every caller has the same
+    return rows[:, :-1].reshape(-1, DIGIT, DIGIT), rows[:, -1]
+
+
 def make_split(name: str, options: Options) -> Split:
     """The images and labels of the split `name`, normalised, from that split's source digits alone."""
-    from sklearn.datasets import load_digits  # about a second: only where a digit is made
-
-    data = load_digits()
+    handwritten, labelled = load_digits()
     sources = source_indices()[name]
     rng = np.random.default_rng([_CONSTANT, options.seed, list(SOURCES).index(name)])
-    ink = (data.images[sources] / 16).astype(np.float32)
+    ink = (handwritten[sources] / 16).astype(np.float32)
     images, chosen = draw(ink, getattr(options, name), options.noise, options.clutter, rng)
     images = (images - np.float32(MEAN)) / np.float32(STD)
-    labels = data.target[sources][chosen].astype(np.int64)
+    labels = labelled[sources][chosen].astype(np.int64)
     return Split(torch.from_numpy(images[:, None]), torch.from_numpy(labels))
 
 

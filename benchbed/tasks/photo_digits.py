@@ -17,7 +17,7 @@ import torch
 
 from ..errors import BenchbedError
 from ..task import Seal, Split, Task
-from .digits import fingerprint, source_indices
+from .digits import fingerprint, load_digits, source_indices
 
 # Package, file in it. Two are CC BY 2.0 (sklearn/datasets/images/README.txt); of the third no licence is given.
 PHOTOGRAPHS = (
@@ -114,17 +114,15 @@ def read_photograph(package: str, file: str) -> np.ndarray:
 
 def make_split(name: str, options: Options, photographs: Sequence[np.ndarray]) -> Split:
     """The images and labels of the split `name`, normalised, from that split's digits and columns alone."""
-    from sklearn.datasets import load_digits  # about a second: only where a digit is made
-
-    data = load_digits()
+    handwritten, labelled = load_digits()
     sources = source_indices()[name]
     rng = np.random.default_rng([_CONSTANT, options.seed, list(COLUMNS).index(name)])
-    ink = enlarged(data.images[sources], options.digit)
+    ink = enlarged(handwritten[sources], options.digit)
     count = getattr(options, name)
     behind = backgrounds(count, options.size, name, photographs, rng)
     images, chosen = draw(behind, ink, options.clutter, rng)
     channels_first = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
-    labels = torch.from_numpy(data.target[sources][chosen].astype(np.int64))
+    labels = torch.from_numpy(labelled[sources][chosen].astype(np.int64))
     return Split((channels_first.float() / 255 - MEAN) / STD, labels)
 
 

@@ -240,6 +240,25 @@ def test_list_imports_no_heavy_library(child_env: dict[str, str], tmp_path: Path
     assert "proxyless" in done.stdout
 
 
+@pytest.mark.parametrize(("words", "status"), [(["list"], 0), (["list", "nothing"], 2)])
+def test_the_end_of_a_process_loses_nothing_and_takes_nothing_down(
+    words: list[str], status: int, child_env: dict[str, str], tmp_path: Path
+) -> None:
+    """Threads and what is registered for the end have run, all output is there; torch's modules are left alone."""
+    code = (
+        "import atexit, sys, threading, time, torch\nfrom benchbed.cli.main import process\n"
+        "class Held:\n    def __del__(self):\n        print('taken down')\n"
+        "sys.held = Held()\natexit.register(print, 'registered')\n"
+        "threading.Thread(target=lambda: (time.sleep(0.3), print('thread'))).start()\n"
+        f"sys.argv = ['benchbed', *{words}]\nprocess()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=child_env, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == status
+    assert done.stdout.splitlines()[-2:] == ["thread", "registered"]
+    assert ("proxyless" in done.stdout) == (status == 0)
+    assert len(done.stderr.splitlines()) == (status == 2)
+
+
 @pytest.mark.parametrize("kind", ["searcher", "selector"])
 def test_list_names_the_options_of_each_with_default_and_source(command: Command, kind: str) -> None:
     for plugin in registry.plugins(kind):

@@ -1,4 +1,6 @@
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -43,6 +45,27 @@ def test_a_split_is_drawn_from_its_own_sources_alone(monkeypatch):
     sources = room.source_indices()
     for name, count in SMALL.items():
         assert np.array_equal(seen[count] * 16, load_digits().images[sources[name]])
+
+
+def test_the_digits_are_scikit_learn_s():
+    from sklearn.datasets import load_digits
+
+    images, labels = room.load_digits()
+    assert np.array_equal(images, load_digits().images)
+    assert np.array_equal(labels, load_digits().target)
+
+
+def test_no_digit_is_imported_from_scikit_learn(child_env):
+    code = "import sys\nfrom benchbed.tasks.digits import digits\ndigits()\nprint('sklearn' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], env=child_env, capture_output=True, text=True)
+    assert done.stdout == "False\n", done.stderr
+
+
+def test_a_package_without_the_file_is_named(monkeypatch):
+    monkeypatch.setattr(room, "find_spec", lambda name: None)
+    room.load_digits.cache_clear()
+    with pytest.raises(BenchbedError, match=r"^digits needs datasets/data/digits\.csv\.gz of the package sklearn: "):
+        digits(**SMALL)
 
 
 def test_the_task_is_the_same_twice():
