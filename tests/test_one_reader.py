@@ -34,6 +34,7 @@ ALLOWED = {
     "benchbed/runtime/executor.py": "a message of a process that this one began",
     "benchbed/runtime/on_ray.py": "messages of this sweep's own actors",
     "benchbed/tables/trials.py": "layouts that this process has written into its memory",
+    "benchbed/tasks/digits.py": "digits that the installed scikit-learn ships",
     "benchbed/tasks/photo_digits.py": "photographs that installed packages ship",
     "benchbed/trackers/mlflow.py": "the picture that this process has drawn",
     "benchbed/trackers/tensorboard.py": "the picture that this process has drawn",
