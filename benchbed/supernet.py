@@ -69,7 +69,9 @@ class Supernet(nn.Module):
 
 
 def compile_steps(network: nn.Module) -> None:
-    """Raises BenchbedError where there is no C++ compiler, or the network's steps are not compiled."""
+    """Raises BenchbedError where the network's steps are not compiled, or there is no C++ compiler."""
+    if not (isinstance(network, Supernet) and network.compile_steps()):
+        raise BenchbedError("supernet option compile=true: steps of this space are not compiled; give compile=false")
     from torch._inductor.cpp_builder import get_cpp_compiler  # slow to import
     from torch._inductor.exc import InvalidCxxCompiler
 
@@ -77,5 +79,3 @@ def compile_steps(network: nn.Module) -> None:
         get_cpp_compiler()
     except InvalidCxxCompiler:
         raise BenchbedError("supernet option compile=true: needs a C++ compiler such as g++, and finds none") from None
-    if not (isinstance(network, Supernet) and network.compile_steps()):
-        raise BenchbedError("supernet option compile=true: steps of this space are not compiled; give compile=false")

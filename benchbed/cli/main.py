@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -291,8 +291,8 @@ def _summary(records: "Results", as_json: bool) -> None:
     run_summary(one, chosen_from, console(), shown(place / one.id), records.full)
 
 
-def main() -> None:
-    """Runs a command; any refusal is one line on stderr and a non-zero status, never a traceback."""
+def main() -> NoReturn:
+    """Runs a command, and ends; any refusal is one line on stderr and a non-zero status, never a traceback."""
     try:
         status = app(standalone_mode=False)
     except BenchbedError as error:
@@ -313,18 +313,17 @@ def main() -> None:
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def process() -> None:
+def process() -> NoReturn:
     """`main` as a process of its own, which ends at once when all is written and what was left for the end has run.
 
     Python would first take down thousands of modules, torch's among them, which takes a second and does nothing else.
     """
-    status: object = 0
     try:
         main()
     except SystemExit as end:
+        if "torch" not in sys.modules or not isinstance(end.code, int):
+            raise
         status = end.code
-    if "torch" not in sys.modules or not (status is None or isinstance(status, int)):
-        sys.exit(status)  # type: ignore[arg-type]
     threading._shutdown()  # type: ignore[attr-defined]  # waits for threads, and for those of executors
     atexit._run_exitfuncs()
     try:
@@ -332,7 +331,7 @@ def process() -> None:
         sys.stderr.flush()
     except OSError:
         sys.exit(status)  # a reader that is gone: as Python says it
-    os._exit(status or 0)
+    os._exit(status)
 
 
 def _plugin_fault(error: BaseException) -> str:
@@ -345,7 +344,7 @@ def _plugin_fault(error: BaseException) -> str:
     return f"plug-in {where}: {type(error).__name__}: {error} (BENCHBED_TRACEBACK=1 shows the traceback)"
 
 
-def _end(message: str, status: int) -> None:
+def _end(message: str, status: int) -> NoReturn:
     if message:  # none where the parser has printed the help instead
         print(f"benchbed: {_printed(message)}", file=sys.stderr)
     sys.exit(status)

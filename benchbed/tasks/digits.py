@@ -85,6 +85,12 @@ def source_indices() -> dict[str, np.ndarray]:
     return dict(zip(SOURCES, parts, strict=True))
 
 
+def package_folder(package: str) -> Path:
+    """Where an installed package lies, which is not imported; its name where there is none."""
+    found = find_spec(package)
+    return Path(str(found.origin)).parent if found is not None else Path(package)
+
+
 @cache
 def load_digits() -> tuple[np.ndarray, np.ndarray]:
     """scikit-learn's digits, images (1797, 8, 8) of 0 to 16 and labels (1797,), from the file in its package.
@@ -92,10 +98,8 @@ def load_digits() -> tuple[np.ndarray, np.ndarray]:
     Not by its own function of that name: importing it takes one to two seconds. Raises BenchbedError where the file
     cannot be read.
     """
-    found = find_spec("sklearn")
-    folder = Path(str(found.origin)).parent if found is not None else Path("sklearn")
     try:
-        rows = np.loadtxt(folder / "datasets" / "data" / "digits.csv.gz", delimiter=",")
+        rows = np.loadtxt(package_folder("sklearn") / "datasets" / "data" / "digits.csv.gz", delimiter=",")
     except OSError as error:
         raise BenchbedError(f"digits needs datasets/data/digits.csv.gz of the package sklearn: {error}") from None
     rows.setflags(write=False)  # every caller has the same

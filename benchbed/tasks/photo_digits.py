@@ -8,7 +8,6 @@ photographs alike; they depend on the options alone, never on a run's seed.
 """
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +16,7 @@ import torch
 
 from ..errors import BenchbedError
 from ..task import Seal, Split, Task
-from .digits import fingerprint, load_digits, source_indices
+from .digits import fingerprint, load_digits, package_folder, source_indices
 
 # Package, file in it. Two are CC BY 2.0 (sklearn/datasets/images/README.txt); of the third no licence is given.
 PHOTOGRAPHS = (
@@ -103,10 +102,8 @@ def read_photograph(package: str, file: str) -> np.ndarray:
     """uint8 (height, width, 3). The package is not imported. Raises BenchbedError where it or its file is missing."""
     from PIL import Image
 
-    found = find_spec(package)
-    folder = Path(str(found.origin)).parent if found is not None else Path(package)
     try:
-        with Image.open(folder / file) as picture:
+        with Image.open(package_folder(package) / file) as picture:
             return np.asarray(picture.convert("RGB"))
     except OSError as error:
         raise BenchbedError(f"photo-digits needs {file} of the package {package}: {error}") from None

@@ -12,11 +12,13 @@ from torch import Tensor
 
 from benchbed.errors import BenchbedError
 from benchbed.objective import Decisions
-from benchbed.objectives.capture import KEPT, REPEATS, Outputs, Recordings
+from benchbed.objectives.capture import KEPT, REPEATS, Recordings
 from benchbed.objectives.supernet import SupernetObjective, SupernetOptions
 from benchbed.spaces.nb201.space import NB201
 from benchbed.streams import Streams
 from benchbed.task import Seal, Split, Task
+
+from ..imitated import Imitated
 
 Sequence = Callable[[SupernetObjective], list[Tensor]]
 
@@ -32,29 +34,6 @@ def _objective(device: str = "cpu", **options: object) -> SupernetObjective:
     task = Task("random", 3, (3, 8, 8), train, valid, Seal(_sealed), "0")
     small = SupernetOptions(channels=4, cells=1, batch=8, valid_batch=8, schedule="cosine-step", **options)
     return SupernetObjective(NB201(), task, small, Streams(0), epochs=5, device=device)
-
-
-class Imitated:
-    """A recorder: counts its recordings and hands out each one's outputs in the same memory."""
-
-    def __init__(self) -> None:
-        self.recorded = 0
-
-    def __call__(self, body: Callable[[], Outputs]) -> Callable[[], Outputs]:
-        self.recorded += 1
-        loss, gradients = body()
-        kept = (loss.clone(), [None if g is None else g.clone() for g in gradients])
-
-        def replay() -> Outputs:
-            loss, gradients = body()
-            kept[0].copy_(loss)
-            for mine, fresh in zip(kept[1], gradients, strict=True):
-                assert (mine is None) == (fresh is None)
-                if mine is not None and fresh is not None:
-                    mine.copy_(fresh)
-            return kept
-
-        return replay
 
 
 def _recorded(**options: object) -> tuple[SupernetObjective, Imitated]:

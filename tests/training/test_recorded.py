@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from benchbed.errors import BenchbedError
-from benchbed.objectives.capture import WARM_UP, Outputs
+from benchbed.objectives.capture import WARM_UP
 from benchbed.spaces.darts.network import DartsNetwork
 from benchbed.spaces.darts.space import Darts
 from benchbed.spaces.load import load_space
@@ -22,31 +22,9 @@ from benchbed.training.recipe import LATER, Recipe, check_device
 from benchbed.training.recorded import Recorded, check_graph
 from benchbed.training.train import Training
 
+from ..imitated import Imitated
+
 V2 = Darts().resolve("DARTS_V2")[1].choices
-
-
-class Imitated:
-    """A recorder: runs the body as often as a graph's does, and hands out each recording's outputs in one memory."""
-
-    def __init__(self) -> None:
-        self.recorded = 0
-
-    def __call__(self, body: Callable[[], Outputs]) -> Callable[[], Outputs]:
-        self.recorded += 1
-        for _ in range(WARM_UP):
-            loss, gradients = body()
-        kept = (loss.clone(), [None if g is None else g.clone() for g in gradients])
-
-        def replay() -> Outputs:
-            loss, gradients = body()
-            kept[0].copy_(loss)
-            for mine, fresh in zip(kept[1], gradients, strict=True):
-                assert (mine is None) == (fresh is None)
-                if mine is not None and fresh is not None:
-                    mine.copy_(fresh)
-            return kept
-
-        return replay
 
 
 def darts() -> nn.Module:
@@ -69,7 +47,7 @@ def training(make: Callable[[], nn.Module], images: int = 50, **options: object)
 
 
 def recorded(made: Training) -> Imitated:
-    recorder = Imitated()
+    recorder = Imitated(WARM_UP)
     made.recorded = Recorded(made.network, made._precision, made.loss, recorder)
     return recorder
 

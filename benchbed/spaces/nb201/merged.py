@@ -10,13 +10,14 @@ Plans of which entries are echoed or taken for ones go through the reference, an
 they have little to merge.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from ...layers.plan import Plan, Run
@@ -113,8 +114,8 @@ def _order(device: torch.device) -> Tensor:
 
 def run_program(x: Tensor, gates: Gates, steps: Program, kernels: Sequence[Tensor]) -> Tensor:
     """A cell's output (n, C, h, w). kernels: one of `steps.merged()` each, (K C, C, k, k), in the type of x."""
-    output: Tensor = _Cell.apply(x, *gates, steps, *kernels)  # type: ignore[no-untyped-call]
-    return output
+    apply: Callable[..., Tensor] = _Cell.apply
+    return apply(x, *gates, steps, *kernels)
 
 
 class _Node:
@@ -154,6 +155,7 @@ class _Cell(torch.autograd.Function):
         return _value(sums[3], x)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         plain, rows, *kernels = ctx.saved_tensors
         needs_x, needs_plain, needs_rows, _, *needs = ctx.needs_input_grad
@@ -347,7 +349,8 @@ def merged(groups: Sequence[Sequence[Sequence[Tensor]]], dtype: torch.dtype) -> 
     ]
     several = [groups[number][place] for number, place in late]
     flat = [kernel for own in several for kernel in own]
-    copies: tuple[Tensor, ...] = _Merge.apply([len(own) for own in several], dtype, *flat) if flat else ()  # type: ignore[no-untyped-call]
+    apply: Callable[..., tuple[Tensor, ...]] = _Merge.apply
+    copies = apply([len(own) for own in several], dtype, *flat) if flat else ()
     for (number, place), copy in zip(late, copies, strict=True):
         found[number][place] = copy
     return found
@@ -370,6 +373,7 @@ class _Merge(torch.autograd.Function):
         return tuple(groups)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         parts: list[Tensor | None] = []
         for size, gradient in zip(ctx.sizes, gradients, strict=True):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,7 @@ def test_mixtures_are_compiled_and_paths_that_are_drawn_are_not():
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
 def test_compiled_steps_are_the_steps_as_they_come():
     """In float32 to rounding; in bfloat16 no farther from float32 than eager bfloat16 is, which rounds more often."""
     script = Path(__file__).with_name("compiled.py")

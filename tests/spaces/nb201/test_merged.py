@@ -70,3 +70,12 @@ def test_two_paths_of_which_one_flows(flows, probed):
     need = (gates + one_hot(*probed)).bool()
     assert differences(gate_gradients, plan(gates, need, Run.PROBED), gates) < 1e-10
     assert differences(weight_gradients, plan(gates), gates) < 1e-10
+
+
+def test_a_second_derivative_is_refused():
+    """It would leave out what the gradient itself depends on; a loss that needs one goes through `forward`."""
+    network, gates = networks()[0], GATES["dense"].clone().requires_grad_()
+    logits = network.forward_once(images(), gates, plan(gates, ALL))
+    (gradient,) = torch.autograd.grad(logits.square().sum(), gates, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.square().sum().backward()
