@@ -1,8 +1,6 @@
 """The tests elsewhere that need a CUDA device and skip without one, on the simulated device."""
 
-import importlib.util
-from pathlib import Path
-from types import ModuleType
+import importlib
 from typing import Any
 
 import pytest
@@ -10,18 +8,8 @@ import torch
 
 from benchbed.objectives import capture
 
-TESTS = Path(__file__).resolve().parents[1]
-FILES = ("objectives/test_capture.py", "images/test_augment.py")
+FILES = ("objectives.test_capture", "images.test_augment")
 NEEDS = "needs a CUDA device"
-
-
-def module_of(file: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"elsewhere_{Path(file).stem}", TESTS / file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def needs_a_device(test: object) -> bool:
@@ -44,7 +32,7 @@ def stale(self: Any, inputs: capture.Inputs) -> capture.Outputs:
 
 @pytest.mark.parametrize("fault", ["a stale label", "a missing zero", "a sync in the graph"])
 def test_a_planted_fault_is_found(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = module_of("objectives/test_capture.py")
+    module = importlib.import_module("..objectives.test_capture", __package__)
     if fault == "a stale label":
         monkeypatch.setattr(capture.StaticStep, "__call__", stale)
     elif fault == "a missing zero":  # a recording then adds to the gradients of the one before
@@ -65,7 +53,7 @@ def test_a_planted_fault_is_found(fault: str, monkeypatch: pytest.MonkeyPatch) -
 
 found: dict[str, list[str]] = {}
 for file in FILES:
-    module = module_of(file)
+    module = importlib.import_module(f"..{file}", __package__)
     tests = {name: value for name, value in vars(module).items() if needs_a_device(value)}
     found[file] = sorted(tests)
     globals().update(tests)
