@@ -39,17 +39,24 @@ QUICK: dict[str, list[dict[str, Any]]] = {
     "sdarts-adv": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0}],
     "sdarts-rs": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0}],
     "sgas": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0, "criterion": criterion} for criterion in (1, 2)],
+    "shapley": [{"warmup": 0.0, "mask": "renormalised"}],
     "shrink": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0}],
 }
 LEARNING = (searcher_suite.check_better_operation_wins, searcher_suite.check_cheapest_wins)
 
 
 def shared_out(subjects: list[Any], names: list[str]) -> list[Any]:
-    """Every check of every subject. They take turns: all but one subject of each check is under the slow marker."""
+    """Every check of every subject. They take turns: all but one subject of each check is under the slow marker.
+
+    What is to be learned falls to a subject that learns.
+    """
+    learners = [i for i, name in enumerate(names) if not {"Blank", "RandomSampling"} & set(name.split("+"))]
+
+    def turn(j: int) -> int:
+        return learners[j % len(learners)] if CHECKS[j] in LEARNING else j % len(subjects)
+
     return [
-        pytest.param(
-            subject, check, id=f"{name}-{check.__name__}", marks=() if j % len(subjects) == i else (pytest.mark.slow,)
-        )
+        pytest.param(subject, check, id=f"{name}-{check.__name__}", marks=() if turn(j) == i else (pytest.mark.slow,))
         for i, (subject, name) in enumerate(zip(subjects, names, strict=True))
         for j, check in enumerate(CHECKS)
     ]
@@ -92,7 +99,7 @@ def test_what_is_shared_out_misses_no_check() -> None:
     """Once for each searcher and each modifier; what is to be learned falls to a searcher that learns."""
     assert set(at_once(SEARCHERS).values()) == {len(SUBJECTS)}
     for kinds in (*MODIFIED.values(), TOGETHER):
-        shared = shared_out(kinds, [""] * len(kinds))
+        shared = shared_out(kinds, [kind.__name__ for kind in kinds])
         assert at_once(shared) == Counter(check.__name__ for check in CHECKS)
         for kind, check in (one.values for one in shared if not one.marks):
             assert check not in LEARNING or not {"Blank", "RandomSampling"} & set(kind.__name__.split("+"))
