@@ -69,7 +69,8 @@ class Modifier(Plugin[OptionsT]):
     def weight_gates(self, gates: Rows, objective: Objective, batch: Batch | None, clock: Clock) -> Rows:
         """Detached gates of the next weight step, in place of the searcher's; `batch` is the one that it will see.
 
-        Zero outside the searcher's mask. It may measure on `objective`, and changes nothing there.
+        Zero outside the searcher's mask. It may measure on `objective` and freeze operations there, and changes nothing
+        else.
         """
         return gates
 

@@ -25,6 +25,7 @@ Rows = Float[Tensor, "P O"]  # a number an operation, a row a position
 Mask = Bool[Tensor, "P O"]
 Scalar = Float[Tensor, ""]
 Weights = dict[str, Tensor]  # by name
+OperationGradients = dict[tuple[int, int], list[Tensor]]  # (position, column) -> the gradient of each of its weights
 
 
 class Batch(NamedTuple):
@@ -76,7 +77,8 @@ class Objective(ABC):
     """A function of gates that a searcher descends and a selector measures."""
 
     space: Space
-    provides: frozenset[str] = frozenset()  # of 'weights', 'network', 'images', 'fidelity': what plug-ins may need
+    # of 'weights', 'operations', 'network', 'images', 'fidelity': what plug-ins may need
+    provides: frozenset[str] = frozenset()
     parts: int = 0  # that `measure` takes validation in, of nearly equal size; 0 without images
     validation_images: int = 0  # in all parts
     steps_per_epoch: int
@@ -147,6 +149,22 @@ class Objective(ABC):
         w' = w - xi (mu * buffer + dL/dw + lambda w), momentum and decay included (DARTS, section 2.3). Neither
         gradient clipping nor Nesterov's correction enters, as in the published code.
         """
+
+    def operation_gradients(self, gates: Rows, batch: Batch | None) -> OperationGradients:
+        """dL/dw at `gates` of the weights that belong to one operation alone, by operation, on the weights' device.
+
+        Operations without weights, or whose gate is 0, are left out. Weights, their optimiser and random state are
+        untouched. Only where `provides` names 'operations'.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not tell the weights of operations apart")
+
+    def freeze(self, operations: Mask) -> None:
+        """From now on no weight step moves the weights of these operations, in tuning too: no decay, no momentum.
+
+        What is frozen stays so, and is in `state`. They flow as before, and gates have their gradients; the clipped
+        norm and the look-ahead leave them out. Only where `provides` names 'operations'.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not tell the weights of operations apart")
 
     @abstractmethod
     def new_optimiser(self, lr_factor: float, epochs: int, schedule: Literal["constant", "cosine"]) -> None:
@@ -261,6 +279,12 @@ class DecidedObjective(Objective):
 
     def lookahead(self, gates: Rows, batch: Batch | None) -> tuple[Weights, float]:
         return self.base.lookahead(self.decisions.apply(gates), batch)
+
+    def operation_gradients(self, gates: Rows, batch: Batch | None) -> OperationGradients:
+        return self.base.operation_gradients(self.decisions.apply(gates), batch)
+
+    def freeze(self, operations: Mask) -> None:
+        self.base.freeze(operations)
 
     def new_optimiser(self, lr_factor: float, epochs: int, schedule: Literal["constant", "cosine"]) -> None:
         self.base.new_optimiser(lr_factor, epochs, schedule)

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from ..errors import BenchbedError
 from ..layers.plan import Plan, Run, plan
-from ..objective import Batch, Keep, Measure, Objective, Outcomes, Tree, View
+from ..objective import Batch, Keep, Measure, Objective, OperationGradients, Outcomes, Tree, View
 from ..objectives.reader import Broken, skip_again, skipped
 from ..runtime import pulse
 from ..runtime.parallel import ALONE, Group
@@ -35,6 +35,7 @@ from .capture import Outputs, Recordings, Step, gate_gradients, weight_gradients
 from .cursor import Cursor
 from .noise import advance, held
 from .norms import Forward, Statistics, answered, average, gather
+from .operations import OperationWeights
 from .reader import StoredReader
 
 PROBES: dict[Keep, Run] = {"outputs": Run.PROBED, "nothing": Run.ECHOED, "ones": Run.ONES}
@@ -89,7 +90,7 @@ def check_batches(options: SupernetOptions, task: Task) -> None:
 class SupernetObjective(Objective):
     """Loss and accuracy of gates on the task, by shared weights that `weight_step` trains."""
 
-    provides = frozenset({"weights", "network", "images"})
+    provides = frozenset({"weights", "operations", "network", "images"})
 
     def __init__(
         self,
@@ -137,6 +138,9 @@ class SupernetObjective(Objective):
             compile_steps(network)
         self.recordings = Recordings(network, self._precision) if options.graph else None
         self.everything = torch.from_numpy(space.mask)
+        self.operations = OperationWeights(network, self.everything)
+        if not self.operations.of:
+            self.provides = self.provides - {"operations"}
         self.view, self.gathered = View(), dict[bytes, Statistics]()
         self._begin(options.lr, options.lr_min, epochs, options.schedule)
 
@@ -345,13 +349,22 @@ class SupernetObjective(Objective):
         assert batch is not None
         loss, gradients = self._run(weight_gradients, plan(gates), gates, batch)
         for weight, gradient in zip(self.network.parameters(), gradients, strict=True):
-            weight.grad = gradient
+            weight.grad = None if self.operations.still(weight) else gradient
         if self.options.clip is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.options.clip)
         self.optimiser.param_groups[0]["lr"] = self.learning_rate()
         self.optimiser.step()
         self.steps += 1
         return loss
+
+    def operation_gradients(self, gates: Tensor, batch: Batch | None) -> OperationGradients:
+        assert batch is not None
+        with held(self.noise):
+            _, gradients = self._run(weight_gradients, plan(gates), gates, batch)
+        return self.operations.gradients(list(self.network.parameters()), gradients)
+
+    def freeze(self, operations: Tensor) -> None:
+        self.operations.freeze(operations)
 
     def weights(self) -> dict[str, Tensor]:
         return dict(self.network.named_parameters())
@@ -362,7 +375,7 @@ class SupernetObjective(Objective):
         ahead: dict[str, Tensor] = {}
         for (name, weight), gradient in zip(weights.items(), gradients, strict=True):
             ahead[name] = weight.detach().clone()
-            if gradient is not None:
+            if gradient is not None and not self.operations.still(weight):
                 buffer = self.optimiser.state.get(weight, {}).get("momentum_buffer")
                 step = gradient + o.weight_decay * weight.detach()
                 ahead[name] -= rate * (step if buffer is None else step + o.momentum * buffer)
@@ -378,6 +391,7 @@ class SupernetObjective(Objective):
             "steps": self.steps,
             "cursors": {name: cursor.state() for name, cursor in self.cursors.items()},
             **({"skipped": self.skipped()} if self.readers else {}),
+            **({"frozen": self.operations.frozen.clone()} if self.operations.frozen.any() else {}),
         }
 
     def load_state(self, tree: Tree) -> None:
@@ -390,6 +404,8 @@ class SupernetObjective(Objective):
         for name, cursor in self.cursors.items():
             cursor.load_state(tree["cursors"][name])
         skip_again(self.splits, tree.get("skipped", {}))
+        self.operations = OperationWeights(self.network, self.everything)
+        self.operations.freeze(tree.get("frozen", torch.zeros_like(self.everything)))
 
     def skipped(self) -> Broken:
         """The images that could not be read so far, by split. Collective where there are many processes."""

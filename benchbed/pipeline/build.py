@@ -177,7 +177,8 @@ def _check_needs(kind: str, of: type[Searcher] | type[Selector], plugin: PluginC
         return
     why = ""
     for name, field in type(options).model_fields.items():  # an option whose default needs no more is to blame
-        if not field.is_required() and missing - of.needed(options.model_copy(update={name: field.get_default()})):
+        default = None if field.is_required() else field.get_default(call_default_factory=True)
+        if not field.is_required() and missing - of.needed(options.model_copy(update={name: default})):
             why = f" with {name} = {getattr(options, name)!r}"
     raise BenchbedError(
         f"{kind} '{plugin.name}'{why} needs {', '.join(sorted(missing))}, "

@@ -205,6 +205,44 @@ def check_weight_step(make: Make) -> None:
         require(not all(moves.values()), "every weight takes part in every path: the check sees nothing")
 
 
+def check_operations(make: Make) -> None:
+    """operation_gradients is autograd's and changes nothing; what is frozen stays bit for bit, all else as it would."""
+    objective, streams = _trained(make)
+    if "operations" not in objective.provides:
+        return
+    gates, batch = dense_gates(objective), objective.batch("train")
+    before = through_file(_everything(objective, streams))
+    found = objective.operation_gradients(gates, batch)
+    require_same(before, _everything(objective, streams), "operation_gradients changed weights, state or streams")
+    require(bool(found), "operation_gradients has no operation with weights")
+    wanted = torch.autograd.grad(objective.loss(gates, batch), list(objective.weights().values()), allow_unused=True)
+    for pair, own in found.items():
+        for gradient in own:
+            near = [w for w in wanted if w is not None and w.shape == gradient.shape]
+            off = min((float((w - gradient).abs().max()) for w in near), default=torch.inf)
+            require(off <= 2e-4 * float(gradient.abs().max()) + 1e-6, f"operation {pair}: no weight has its gradient")
+    pair = next(iter(found))
+    frozen = torch.zeros_like(gates, dtype=torch.bool)
+    frozen[pair] = True
+    other, _ = _trained(make)
+    other.batch("train")
+    objective.freeze(frozen)
+    weights = {name: w.detach().clone() for name, w in objective.weights().items()}
+    ahead, _ = objective.lookahead(gates, batch)
+    for one in (objective, other):
+        one.weight_step(gates, batch)
+    still = [n for n, w in objective.weights().items() if torch.equal(w, weights[n])]
+    moved = [n for n, w in other.weights().items() if n in still and not torch.equal(w, weights[n])]
+    require(len(moved) == len(found[pair]), f"freezing one operation of {len(found[pair])} weights holds {moved}")
+    require(all(torch.equal(ahead[n], weights[n]) for n in moved), "the look-ahead moves what is frozen")
+    again, _ = make()
+    again.load_state(through_file(objective.state()))
+    again.new_optimiser(0.1, 1, "constant")
+    again.weight_step(gates, batch)
+    held = {n: torch.equal(again.weights()[n], weights[n]) for n in moved}
+    require(all(held.values()), f"what was frozen moves in a continued run's tuning: {held}")
+
+
 def _other(w: Tensor) -> Tensor:
     noise = torch.randn(w.shape, generator=torch.Generator().manual_seed(0), dtype=w.dtype)
     return w + noise.to(w.device)

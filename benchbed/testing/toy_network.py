@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..objective import Batch, Measure, Tree
+from ..objective import Batch, Measure, OperationGradients, Tree
 from ..objectives.cursor import Cursor
 from ..space import Space
 from ..streams import Streams, seeded
@@ -21,7 +21,7 @@ class ToyNetwork(ToyTable):
     Weights train by SGD with momentum and decay. Images are (n, 1, 1, 3), labels zero: the targets follow from x.
     """
 
-    provides = frozenset({"weights", "fidelity"})
+    provides = frozenset({"weights", "operations", "fidelity"})
     lr, momentum, decay = 0.1, 0.9, 1e-2
 
     def __init__(self, space: Space, losses: Tensor, streams: Streams, share: float = 0.1):
@@ -35,6 +35,7 @@ class ToyNetwork(ToyTable):
                 for p in space.positions
                 for name in p.operations
             }
+        self.frozen = torch.from_numpy(space.mask & False)
         self.names = [[f"{p.name}.{name}" for name in p.operations] for p in space.positions]
         self.cursors = {split: Cursor(IMAGES, 8, streams.generator(f"data-{split}")) for split in ("train", "valid")}
         self.steps_per_epoch = self.cursors["train"].batches
@@ -72,8 +73,19 @@ class ToyNetwork(ToyTable):
         self.optimiser.zero_grad(set_to_none=True)
         loss = self.loss(gates.detach(), batch)
         loss.backward()
+        for i, k in self.frozen.nonzero().tolist():
+            self.candidates[self.names[i][k]].grad = None
         self.optimiser.step()
         return loss.detach()
+
+    def operation_gradients(self, gates: Tensor, batch: Batch | None) -> OperationGradients:
+        pairs = [(i, k) for i, k in gates.nonzero().tolist()]
+        own = [self.candidates[self.names[i][k]] for i, k in pairs]
+        gradients = torch.autograd.grad(self.loss(gates.detach(), batch), own)
+        return {pair: [gradient] for pair, gradient in zip(pairs, gradients, strict=True)}
+
+    def freeze(self, operations: Tensor) -> None:
+        self.frozen = self.frozen | operations
 
     def weights(self) -> dict[str, Tensor]:
         return dict(self.candidates)
@@ -82,10 +94,10 @@ class ToyNetwork(ToyTable):
         weights, rate = self.weights(), float(self.optimiser.param_groups[0]["lr"])
         loss = self.loss(gates.detach(), batch)
         gradients = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
-        ahead = {}
+        ahead, still = {}, {self.names[i][k] for i, k in self.frozen.nonzero().tolist()}
         for (name, w), gradient in zip(weights.items(), gradients, strict=True):
             step = torch.zeros_like(w)
-            if gradient is not None:
+            if gradient is not None and name not in still:
                 buffer = self.optimiser.state.get(w, {}).get("momentum_buffer", torch.zeros_like(w))
                 step = self.momentum * buffer + gradient + self.decay * w.detach()
             ahead[name] = (w.detach() - rate * step).requires_grad_()
@@ -100,11 +112,13 @@ class ToyNetwork(ToyTable):
                 if "momentum_buffer" in self.optimiser.state[w]
             },
             "lr_factor": self.lr_factor,
+            "frozen": self.frozen.clone(),
             "cursors": {name: cursor.state() for name, cursor in self.cursors.items()},
         }
 
     def load_state(self, tree: Tree) -> None:
         self.new_optimiser(tree["lr_factor"], 1, "constant")
+        self.frozen = tree["frozen"].clone()
         with torch.no_grad():
             for name, w in self.candidates.items():
                 w.copy_(tree["weights"][name])

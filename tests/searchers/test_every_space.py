@@ -13,7 +13,12 @@ from benchbed.training.search_loop import train_epoch
 
 EPOCHS = 2
 # With a warm-up of half the epochs the other half makes architecture steps.
-OPTIONS = {"proxyless": {"warmup": 0.5}, "reinforce": {"warmup": 0.5, "samples": 2}, "sgas": {"operation": "perturb"}}
+OPTIONS = {
+    "proxyless": {"warmup": 0.5},
+    "reinforce": {"warmup": 0.5, "samples": 2},
+    "sgas": {"operation": "perturb"},
+    "shapley": {"permutations": 2, "truncation": 0.9},
+}
 SEARCHERS = [plugin.name for plugin in registry.plugins("searcher")]
 ALONE = [name for name in SEARCHERS if "fidelity" in registry.load("searcher", name).needs]  # refused on a supernet
 NAMES = [(name, {}) for name in SEARCHERS if name not in ALONE] + [("darts", {"order": 2})]
