@@ -201,7 +201,10 @@ AlphaOptionsT = TypeVar("AlphaOptionsT", bound=AlphaOptions, default=AlphaOption
 
 
 class AlphaSearcher(Searcher[AlphaOptionsT]):
-    """A searcher that learns alpha (P, O) by Adam; its probabilities are the softmax of each row."""
+    """A searcher that learns alpha (P, O) by Adam.
+
+    Its probabilities are the softmax of each row; one that has others of alpha says so in `distribution`.
+    """
 
     def __init__(self, space: Space, options: AlphaOptionsT, streams: Streams):
         super().__init__(space, options, streams)
@@ -214,8 +217,13 @@ class AlphaSearcher(Searcher[AlphaOptionsT]):
             weight_decay=options.alpha_weight_decay,
         )
 
+    def distribution(self) -> Rows:
+        """The probabilities, differentiable in alpha."""
+        return masked_softmax(self.alpha, self.mask)
+
     def probabilities(self) -> Rows:
-        return masked_softmax(self.alpha.detach(), self.mask)
+        with torch.no_grad():
+            return self.distribution()
 
     def state(self) -> Tree:
         return {"alpha": self.alpha.detach().clone(), "optimiser": deepcopy(self.optimiser.state_dict())}
@@ -243,6 +251,10 @@ class GradientSearcher(AlphaSearcher[AlphaOptionsT]):
         """What the cost is of, differentiable in alpha. Default: the probabilities of the step, p."""
         return p
 
+    def own_loss(self) -> Scalar | None:
+        """What the searcher itself adds to the loss that alpha descends, differentiable in alpha. Default: nothing."""
+        return None
+
     @abstractmethod
     def arch_gates(self) -> tuple[Rows, Mask, Rows]:
         """(gates, need, p): where to differentiate, which entries are needed, and p, differentiable in alpha."""
@@ -252,6 +264,8 @@ class GradientSearcher(AlphaSearcher[AlphaOptionsT]):
         gates, need, p = self.arch_gates()
         loss, gradient = problem.objective.gate_gradient(gates, valid, need, self.keep)
         self.alpha.grad = arch_gradient(problem, self.alpha, loss, gradient, p, self.paid_gates(p))
+        if (own := self.own_loss()) is not None:
+            self.alpha.grad += torch.autograd.grad(own, self.alpha)[0]
         self.optimiser.step()
         return {"loss": float(loss)}
 

@@ -23,6 +23,7 @@ BRIEF = {"budget": 150.0, "fidelity": 1}  # of the table-only searchers: 150 eva
 QUICK: dict[str, list[dict[str, Any]]] = {
     "blank": [{"alpha_init": 1e-3}],  # the exactly uniform default is the same for every seed
     "darts": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0}],
+    "drnas": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0, "reg": reg} for reg in ("l2", "kl")],
     "gdas": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0}],  # gradient=sampled: tests/searchers/test_gdas.py
     "local-search": [BRIEF],
     "optuna": [{**BRIEF, "sampler": sampler} for sampler in ("tpe", "nsgaii")],
@@ -41,6 +42,7 @@ QUICK: dict[str, list[dict[str, Any]]] = {
     "sgas": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0, "criterion": criterion} for criterion in (1, 2)],
     "shapley": [{"warmup": 0.0, "mask": "renormalised"}],
     "shrink": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0}],
+    "snas": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0, "reinmax": reinmax} for reinmax in (False, True)],
 }
 LEARNING = (searcher_suite.check_better_operation_wins, searcher_suite.check_cheapest_wins)
 
@@ -107,8 +109,8 @@ def test_what_is_shared_out_misses_no_check() -> None:
 
 def test_the_modifiers_fit_what_they_are_defined_for():
     found = {kind.__name__ for kinds in MODIFIED.values() for kind in kinds}
-    learners = ("DARTS", "GDAS", "ProxylessNAS", "Reinforce")
-    for modifier in ("Decisions", "Shrinking"):  # they decide by alpha
+    learners = ("DARTS", "DrNAS", "GDAS", "ProxylessNAS", "Reinforce", "SNAS")
+    for modifier in ("BetaDecay", "Decisions", "Shrinking"):  # they decide by alpha, or change its gradient
         assert {name for name in found if name.endswith(f"+{modifier}")} == {f"{name}+{modifier}" for name in learners}
     for modifier in ("Smoothing", "Adversary"):  # they need weight steps
         assert {f"{name}+{modifier}" for name in (*learners, "Blank", "RandomSampling")} <= found

@@ -3,7 +3,8 @@
 The table objective gives L(p) = E over independent draws of 1 - accuracy, and its gradient in alpha by autograd: the
 expectation is known exactly. At alphas along an exact descent each searcher makes its architecture step many times
 without moving, and what it would have stepped by is compared: is its mean the gradient (bias), and how far are single
-steps from their mean (noise)?
+steps from their mean (noise)? A searcher whose probabilities are not the softmax of alpha (DrNAS) is held against the
+gradient of L at its own.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -111,13 +112,28 @@ def points(objective: TableObjective, seeds: Sequence[int], steps: Sequence[int]
             adam.step()
 
 
-def draws_of(estimator: Estimator, objective: TableObjective, point: Point, count: int) -> Tensor:
-    """float64 (count, P, O): what the searcher's optimiser would be given at the point, `count` times."""
-    searcher = made(estimator, objective.space, point.seed)
+def placed(estimator: Estimator, space: Space, point: Point) -> tuple[Searcher, AlphaSearcher[Any]]:
+    """The searcher with its alpha at the point, and the one that has the alpha: itself, or what is under modifiers."""
+    searcher = made(estimator, space, point.seed)
     alpha = searcher.base if isinstance(searcher, Modified) else searcher
     assert isinstance(alpha, AlphaSearcher)
     with torch.no_grad():
         alpha.alpha.copy_(point.alpha)
+    return searcher, alpha
+
+
+def aim_of(estimator: Estimator, objective: TableObjective, point: Point) -> Point:
+    """The point with the exact gradient of L at the searcher's own probabilities there."""
+    _, alpha = placed(estimator, objective.space, point)
+    if type(alpha).distribution is AlphaSearcher.distribution:
+        return point
+    loss = 1 - objective.value(alpha.distribution().double()[None])[0] / 100
+    return point._replace(gradient=torch.autograd.grad(loss, alpha.alpha)[0].double())
+
+
+def draws_of(estimator: Estimator, objective: TableObjective, point: Point, count: int) -> Tensor:
+    """float64 (count, P, O): what the searcher's optimiser would be given at the point, `count` times."""
+    searcher, alpha = placed(estimator, objective.space, point)
     alpha.optimiser = SimpleNamespace(step=lambda: None)  # type: ignore[assignment]  # one that does not move
     problem, found = without_cost(objective), []
     for _ in range(count):
@@ -166,7 +182,7 @@ class EstimatorsStudy(Study[Options]):
             sure.append([point.steps, float(p.amax(1).mean())])
             for one in estimators:
                 draws = draws_of(one, objective, point, job["draws"])
-                findings.append(compare(one, draws, point, words)._asdict())
+                findings.append(compare(one, draws, aim_of(one, objective, point), words)._asdict())
         return {"findings": findings, "confidence": sure}
 
     def rows(self, records: Records, measured: Sequence[dict[str, Any]]) -> list[Finding]:

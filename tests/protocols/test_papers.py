@@ -70,6 +70,13 @@ EXPECTED: list[tuple[str, dict[str, str], str, dict[str, Any]]] = [
     ("darts-pt-nb201", {"searcher": "blank"}, "darts-pt.md 3.4", {"epochs": 100, "searcher.alpha_init": 1e-3,
                                                                   "selector.tune_alpha": False, **OFFICIAL}),
     ("darts-pt-nb201", {"task": "cifar100"}, "darts-pt.md 8.10", {"task_options.split": "halves"}),
+    ("drnas-nb201", {}, "methods.md 2.4", {"epochs": 100, "searcher.reg": "l2", "searcher.kl_scale": 1e-3,
+                                           "selector": "magnitude", **DARTS_ALPHA, **PT_WEIGHTS, **RECIPE_H}),
+    ("drnas-nb201", {"searcher": "snas"}, "methods.md 2.6", {"searcher.tau_start": 10.0, "searcher.tau_end": 1.09,
+                                                             "searcher.reinmax": False, **DARTS_ALPHA}),
+    ("beta-darts-nb201", {}, "methods.md 2.5", {
+        "epochs": 100, "searcher.modifiers": {"beta-darts": {"weight": 50.0, "literal_100": False}},
+        "searcher.order": 1, "selector": "magnitude", **DARTS_ALPHA, **PT_WEIGHTS, **RECIPE_H}),
     ("darts-pt-darts", {}, "darts-pt.md 3.3, 3.4", {"epochs": 50, "space": "darts-s5", "supernet.cells": 8,
                                                     "seeds": "0:4", **DARTS_ALPHA, **PT_WEIGHTS, **OFFICIAL,
                                                     **DARTS_EVAL, **BIG}),
@@ -159,7 +166,7 @@ def test_it_is_complete_for_whatever_it_is_for(name: str) -> None:
 @pytest.mark.parametrize("name", [*PAPERS, *TRAININGS])
 def test_paper_and_sources_are_named_and_everything_that_differs_is_a_sentence(name: str) -> None:
     protocol = load(name)
-    assert any(venue in protocol.paper for venue in ("ICLR", "CVPR"))
+    assert any(venue in protocol.paper for venue in ("ICLR", "CVPR", "ECCV"))
     assert all(value.source.strip() for value in protocol.values_for(named(protocol)).values())
     assert all(text[0].isupper() and text.rstrip().endswith(".") for text in protocol.differs.values())
 

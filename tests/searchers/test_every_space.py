@@ -21,7 +21,7 @@ OPTIONS = {
 }
 SEARCHERS = [plugin.name for plugin in registry.plugins("searcher")]
 ALONE = [name for name in SEARCHERS if "fidelity" in registry.load("searcher", name).needs]  # refused on a supernet
-NAMES = [(name, {}) for name in SEARCHERS if name not in ALONE] + [("darts", {"order": 2})]
+NAMES = [(name, {}) for name in SEARCHERS if name not in ALONE] + [("darts", {"order": 2}), ("snas", {"reinmax": True})]
 FAST = ("nb201", "nb201-untied", "macro", "mbconv")
 # In the default lane every searcher is on a cell with inputs to drop, and in turn on one of the other small spaces.
 CASES = [
@@ -29,7 +29,7 @@ CASES = [
         name,
         options,
         space,
-        id=f"{name}{options.get('order', '')}-{space}",
+        id=f"{name}{''.join(map(str, options.values()))}-{space}",
         marks=() if space in ("darts-s2", FAST[number % len(FAST)]) else (pytest.mark.slow,),
     )
     for number, (name, options) in enumerate(NAMES)

@@ -24,6 +24,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "proxyless": [{"warmup": 0.5, "mode": mode} for mode in ("two", "full", "echo")],
     "reinforce": [{"warmup": 0.5, "samples": 2}],
     "sgas": [{"operation": "perturb"}],
+    "snas": [{}, {"reinmax": True}],
 }
 SEARCHERS = [p.name for p in registry.plugins("searcher") if "fidelity" not in registry.load("searcher", p.name).needs]
 SPACES = [plugin.name for plugin in registry.plugins("space")]

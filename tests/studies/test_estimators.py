@@ -16,7 +16,7 @@ from benchbed.errors import BenchbedError
 from benchbed.objectives.table import TableObjective
 from benchbed.searcher import AlphaSearcher, masked_softmax
 from benchbed.studies import estimators as room
-from benchbed.studies.estimators import Estimator, Point, compare, draws_of, parse_estimator, points
+from benchbed.studies.estimators import Estimator, Point, aim_of, compare, draws_of, parse_estimator, points
 
 
 @pytest.fixture
@@ -69,15 +69,50 @@ def test_modifiers_of_weight_steps_leave_the_gradient_as_it_is(objective: TableO
     assert all(torch.equal(darts, other) for other in others)
 
 
-@pytest.mark.parametrize("name", ["proxyless:mode=full", "proxyless:mode=echo", "reinforce"])
+UNBIASED = ["proxyless:mode=full", "proxyless:mode=echo", "reinforce", "snas:reinmax=true", "drnas"]
+
+
+@pytest.mark.parametrize("name", UNBIASED)
 def test_who_is_unbiased_on_a_multilinear_loss(objective: TableObjective, point: Point, name: str) -> None:
-    """Equation 4 and the score function: the mean of many draws is the gradient, within four standard errors."""
+    """Equation 4, the score function, Heun's rule, pathwise draws: the mean of many draws is the gradient."""
     one = parse_estimator(name)
+    exact = aim_of(one, objective, point).gradient.flatten()
     draws = draws_of(one, objective, point, 400)[10:].flatten(1)  # REINFORCE's baseline has settled
-    z = (draws.mean(0) - point.gradient.flatten()) / (draws.std(0) / len(draws) ** 0.5)
+    z = (draws.mean(0) - exact) / (draws.std(0) / len(draws) ** 0.5)
     assert z.abs().max() < 4
     assert float((z**2).mean()) < 2
     assert (draws.std(0) > 0).all()
+
+
+def test_the_gradient_aimed_at_is_that_of_the_searcher_s_own_probabilities(
+    objective: TableObjective, point: Point
+) -> None:
+    """DrNAS' c / sum c by finite differences; everyone else's is the softmax of the point, whatever is around it."""
+    for name in ("darts", "snas", "gdas+beta-darts"):
+        assert aim_of(parse_estimator(name), objective, point) is point
+
+    def loss(alpha: torch.Tensor) -> float:
+        c = torch.nn.functional.elu(alpha.double()) + 1
+        return 1 - float(objective.value((c / c.sum(1, keepdim=True))[None])[0]) / 100
+
+    found, step = aim_of(parse_estimator("drnas"), objective, point).gradient, 1e-3
+    for i, k in ((0, 0), (2, 3), (5, 4)):
+        moved = torch.zeros(6, 5)
+        moved[i, k] = step
+        difference = (loss(point.alpha + moved) - loss(point.alpha - moved)) / (2 * step)
+        assert float(found[i, k]) == pytest.approx(difference, rel=1e-2, abs=1e-6)
+
+
+def test_a_warm_relaxed_draw_is_biased_and_a_reinmax_path_is_not(objective: TableObjective) -> None:
+    """SNAS descends E L(Z), whose rows are nearer uniform than p while the temperature is above zero."""
+    (point,) = points(objective, [3], [60])
+    warm, path = (
+        compare(one, draws_of(one, objective, point, 400), point)
+        for one in map(parse_estimator, ("snas:tau_end=3.0", "snas:reinmax=true"))
+    )
+    assert path.cosine > 0.97 > warm.cosine
+    assert warm.bias > 0.2 + path.bias
+    assert (warm.noise < 1 < path.noise, warm.scale < 0.9) == (True, True)  # what it pays with, what it gains
 
 
 def test_two_paths_are_biased(objective: TableObjective) -> None:
