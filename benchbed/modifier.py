@@ -6,7 +6,8 @@
                                 `alpha_gradient`, within it, before Adam's step: the gradient that Adam is given
     every weight step           `weight_gates`, after the searcher said at which gates its weights train
     the end of an epoch         `end_epoch`, after the searcher's own; a modifier that `narrows` takes operations away
-                                here, in place: `self.searcher.mask[i, k] = False`
+                                here, in place: `self.searcher.mask[i, k] = False`, and alpha may be put back
+                                `done`, after that: whether the search is over
     a line of the history       `progress`
     a checkpoint                `state`, `load_state`
 
@@ -77,6 +78,10 @@ class Modifier(Plugin[OptionsT]):
     def end_epoch(self, objective: Objective, clock: Clock) -> None:
         """After the last step of an epoch of the search, `clock` at that step. Default: nothing."""
         return None
+
+    def done(self) -> bool:
+        """Whether it ends the search with this epoch; it follows from what `state` holds. Default: no."""
+        return False
 
     def progress(self) -> dict[str, Any]:
         """What an epoch's line of the history says of this modifier. Default: nothing."""
@@ -194,6 +199,9 @@ class Modified(Searcher[Any]):
         self.base.end_epoch(objective, clock)
         for modifier in self.modifiers.values():
             modifier.end_epoch(objective, clock)
+
+    def done(self) -> bool:
+        return self.base.done() or any(modifier.done() for modifier in self.modifiers.values())
 
     # -- what it reports -----------------------------------------------------------------------------------------------
 

@@ -83,6 +83,7 @@ class Objective(ABC):
     validation_images: int = 0  # in all parts
     steps_per_epoch: int
     network: nn.Module | None = None
+    bf16: bool = False  # whether weight steps, gate gradients and measurements round to bfloat16; `loss` never does
 
     @abstractmethod
     def batch(self, split: Literal["train", "valid"]) -> Batch | None:
@@ -240,7 +241,7 @@ class DecidedObjective(Objective):
     def __init__(self, base: Objective, decisions: Decisions):
         self.base, self.decisions = base, decisions
         self.space, self.steps_per_epoch, self.network = base.space, base.steps_per_epoch, base.network
-        self.provides = base.provides
+        self.provides, self.bf16 = base.provides, base.bf16
         self.parts, self.validation_images = base.parts, base.validation_images
 
     def batch(self, split: Literal["train", "valid"]) -> Batch | None:

@@ -124,6 +124,13 @@ class Searcher(Plugin[OptionsT]):
         """
         return None
 
+    def done(self) -> bool:
+        """Asked after every epoch of the search: whether it is over before its last epoch (RobustDARTS). Default: no.
+
+        It follows from what `state` holds.
+        """
+        return False
+
     def progress(self) -> dict[str, Any]:
         """What an epoch's line of the history says of this searcher alone. Default: nothing."""
         return {}

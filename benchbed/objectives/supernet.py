@@ -137,7 +137,7 @@ class SupernetObjective(Objective):
         if options.compile:
             compile_steps(network)
         self.recordings = Recordings(network, self._precision) if options.graph else None
-        self.everything = torch.from_numpy(space.mask)
+        self.everything, self.bf16 = torch.from_numpy(space.mask), options.bf16
         self.operations = OperationWeights(network, self.everything)
         if not self.operations.of:
             self.provides = self.provides - {"operations"}

@@ -47,7 +47,7 @@ def run_search(
     total = parts.objective.steps_per_epoch
     reporter.begin(f"search {config.searcher.name}", epochs * total, done * total)
     for epoch in range(done, epochs):
-        if meter.left <= 0:
+        if meter.left <= 0 or parts.searcher.done():
             break
         done = epoch + 1
         if epoch in snapshots:
@@ -73,6 +73,8 @@ def run_search(
         )
     if meter.limit is not None and meter.steps < epochs * total and config.foreign is None:
         reporter.line(f"search {config.searcher.name}: cut in epoch {done} of {epochs}, budget {meter.limit} is spent")
+    if parts.searcher.done() and done < epochs:
+        reporter.line(f"search {config.searcher.name}: ended itself after epoch {done} of {epochs}")
     record = _record(parts, stage, meter)
     folder.finish(record)
     return record
