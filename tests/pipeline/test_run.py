@@ -27,7 +27,7 @@ from benchbed.training.train import Training
 SEARCHERS = ("darts", "proxyless", "reinforce")
 SELECTORS = ("magnitude", "perturb", "perturb-magnitude", "discretize", "best-of", "shapley", "random", "constant")
 OPTIONS = {"name": ",".join(SELECTORS), "samples": 12, "draws": 4, "epochs": 1, "min_epochs": 1, "permutations": 1}
-SCORED = SELECTORS[:4]  # every operation has a score
+SCORED = (*SELECTORS[:4], "shapley")  # every operation has a score
 KEYS = """searcher selector space objective task seed architecture supernet_accuracy valid_accuracy test_accuracy
     scored_by best_test_accuracy regret rank percentile seconds peak_memory_bytes versions commit machine"""
 CHANGES = (
