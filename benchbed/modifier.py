@@ -208,6 +208,9 @@ class Modified(Searcher[Any]):
     def probabilities(self) -> Rows:
         return self.base.probabilities()
 
+    def strength(self) -> Float[Tensor, " P"]:
+        return self.base.strength()
+
     def sample(self, n: int, generator: torch.Generator | None = None) -> Float[Tensor, "n P O"]:
         return self.base.sample(n, generator)
 

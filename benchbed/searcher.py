@@ -117,6 +117,13 @@ class Searcher(Plugin[OptionsT]):
     def probabilities(self) -> Rows:
         """Rows sum to 1 over the mask and are 0 on the padding; all 0 where the searcher has dropped a position."""
 
+    def strength(self) -> Float[Tensor, " P"]:
+        """How much of each position flows: its row of the probabilities times this is its row of gates. Default: ones.
+
+        Of a searcher whose rows of gates need not sum to 1. Where a node drops inputs, gates are compared.
+        """
+        return torch.ones(len(self.mask))
+
     def end_epoch(self, objective: Objective, clock: Clock) -> None:
         """After the last step of an epoch of the search, `clock` at that step; not of tuning. Default: nothing.
 
@@ -158,12 +165,15 @@ class Searcher(Plugin[OptionsT]):
     ) -> Float[Tensor, "K P O"]:
         """The gates at which shared weights are measured when only `allowed` entries may flow.
 
-        mixture: one set of gates, the probabilities with the other entries set to zero and not renormalised
-        (DARTS-PT). sampled: n one-hot paths, by inverse transform of `uniforms` (in [0, 1)) on the renormalised
-        rows, so that two masks measured with the same uniforms share their draws on every row that they share.
+        mixture: one set of gates, the probabilities times `strength` with the other entries set to zero and not
+        renormalised (DARTS-PT). sampled: n one-hot paths, by inverse transform of `uniforms` (in [0, 1)) on the
+        renormalised rows, so that two masks measured with the same uniforms share their draws on every row that they
+        share.
         """
         kept = self.probabilities() * allowed
-        return kept[None] if mode == "mixture" else one_hot_draws(renormalised(kept, allowed), uniforms)
+        if mode == "mixture":
+            return (kept * self.strength()[:, None])[None]
+        return one_hot_draws(renormalised(kept, allowed), uniforms)
 
 
 def renormalised(kept: Rows, allowed: Mask) -> Rows:

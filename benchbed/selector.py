@@ -92,14 +92,18 @@ def evaluation_mode(wanted: str, searcher: Searcher) -> EvaluationMode:
     return "mixture" if wanted == "mixture" else "sampled"
 
 
-def argmax_selection(context: Context, scores: Rows, notes: dict[str, Any]) -> Selection:
+def argmax_selection(
+    context: Context, scores: Rows, notes: dict[str, Any], *, by_strength: bool = True
+) -> Selection:
     """The architecture of the greatest selectable score at each position, ties to the lowest index.
 
     Where nodes keep only some of their inputs, those of greatest score are kept, ties to the earlier source (DARTS,
-    section 2.4). A row whose selectable scores are all equal says nothing: its operation is drawn uniformly, and
-    noted; so are the inputs of a node whose inputs all score the same.
+    section 2.4); by_strength: of greatest score times `Searcher.strength`, as scores that are probabilities. A row
+    whose selectable scores are all equal says nothing: its operation is drawn uniformly, and noted; so are the inputs
+    of a node whose inputs all score the same.
     """
     space, choices, drawn = context.space, [], []
+    flow = context.searcher.strength().tolist() if by_strength else [1.0] * len(space.positions)
     strength = [0.0] * len(space.positions)
     for i, (row, selectable) in enumerate(zip(scores.tolist(), space.selectable, strict=True)):
         columns = [int(k) for k in np.flatnonzero(selectable)]
@@ -110,7 +114,7 @@ def argmax_selection(context: Context, scores: Rows, notes: dict[str, Any]) -> S
         else:
             pick = values.index(max(values))
         choices.append(columns[pick])
-        strength[i] = max(values)
+        strength[i] = max(values) * flow[i]
     inputs = []
     for node in space.nodes:
         if len(node.incoming) > node.keep and len({strength[i] for i in node.incoming}) == 1:

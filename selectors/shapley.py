@@ -59,7 +59,8 @@ class Shapley(Selector[Options]):
             return None
         values = estimated(self.orders, o.estimate)
         below = float(values[searcher.mask].min()) - 1.0  # what has left the search is chosen for nothing
-        chosen = argmax_selection(context, torch.where(searcher.mask, values, below), {"gates": mode})
+        scores = torch.where(searcher.mask, values, below)
+        chosen = argmax_selection(context, scores, {"gates": mode}, by_strength=False)
         return chosen._replace(scores=torch.where(searcher.mask, values, torch.nan).numpy())
 
     def state(self) -> Tree:

@@ -24,6 +24,7 @@ QUICK: dict[str, list[dict[str, Any]]] = {
     "blank": [{"alpha_init": 1e-3}],  # the exactly uniform default is the same for every seed
     "darts": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0}],
     "drnas": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0, "reg": reg} for reg in ("l2", "kl")],
+    "fair-darts": [{"alpha_init": 1e-3, "alpha_lr": 0.05, "alpha_weight_decay": 0.0}],
     "gdas": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0}],  # gradient=sampled: tests/searchers/test_gdas.py
     "local-search": [BRIEF],
     "optuna": [{**BRIEF, "sampler": sampler} for sampler in ("tpe", "nsgaii")],
@@ -109,7 +110,7 @@ def test_what_is_shared_out_misses_no_check() -> None:
 
 def test_the_modifiers_fit_what_they_are_defined_for():
     found = {kind.__name__ for kinds in MODIFIED.values() for kind in kinds}
-    learners = ("DARTS", "DrNAS", "GDAS", "ProxylessNAS", "Reinforce", "SNAS")
+    learners = ("DARTS", "DrNAS", "FairDARTS", "GDAS", "ProxylessNAS", "Reinforce", "SNAS")
     for modifier in ("BetaDecay", "Decisions", "Shrinking"):  # they decide by alpha, or change its gradient
         assert {name for name in found if name.endswith(f"+{modifier}")} == {f"{name}+{modifier}" for name in learners}
     for modifier in ("Smoothing", "Adversary"):  # they need weight steps

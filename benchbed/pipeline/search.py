@@ -198,5 +198,6 @@ def supernet_accuracy(parts: Parts, mode: EvaluationMode, paths: int, images: in
 
 def argmax_architecture(parts: Parts) -> Architecture:
     """The architecture of the greatest probabilities now: what the search leans to, shown while it runs."""
-    p = np.where(parts.space.selectable, parts.searcher.probabilities().numpy(), -1.0)
+    gates = parts.searcher.probabilities() * parts.searcher.strength()[:, None]
+    p = np.where(parts.space.selectable, gates.numpy(), -1.0)
     return parts.space.architecture_of(parts.space.keep_strongest(p.argmax(1).tolist(), p.max(1).tolist()))

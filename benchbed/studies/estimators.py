@@ -24,7 +24,6 @@ from ..objectives.table import TableObjective
 from ..report.markdown import in_words, markdown_table, means
 from ..report.plots import Curve, curves_svg
 from ..searcher import AlphaSearcher, Clock, Searcher, masked_softmax
-from ..space import Space
 from ..stats.interval import Interval
 from ..streams import Streams
 from ..study import Comma, Distinct, Files, Job, Lab, Records, Seeds, Several, Study, StudyOptions, named_options
@@ -112,9 +111,9 @@ def points(objective: TableObjective, seeds: Sequence[int], steps: Sequence[int]
             adam.step()
 
 
-def placed(estimator: Estimator, space: Space, point: Point) -> tuple[Searcher, AlphaSearcher[Any]]:
+def placed(estimator: Estimator, objective: TableObjective, point: Point) -> tuple[Searcher, AlphaSearcher[Any]]:
     """The searcher with its alpha at the point, and the one that has the alpha: itself, or what is under modifiers."""
-    searcher = made(estimator, space, point.seed)
+    searcher = made(estimator, objective, point.seed)
     alpha = searcher.base if isinstance(searcher, Modified) else searcher
     assert isinstance(alpha, AlphaSearcher)
     with torch.no_grad():
@@ -124,7 +123,7 @@ def placed(estimator: Estimator, space: Space, point: Point) -> tuple[Searcher, 
 
 def aim_of(estimator: Estimator, objective: TableObjective, point: Point) -> Point:
     """The point with the exact gradient of L at the searcher's own probabilities there."""
-    _, alpha = placed(estimator, objective.space, point)
+    _, alpha = placed(estimator, objective, point)
     if type(alpha).distribution is AlphaSearcher.distribution:
         return point
     loss = 1 - objective.value(alpha.distribution().double()[None])[0] / 100
@@ -133,7 +132,7 @@ def aim_of(estimator: Estimator, objective: TableObjective, point: Point) -> Poi
 
 def draws_of(estimator: Estimator, objective: TableObjective, point: Point, count: int) -> Tensor:
     """float64 (count, P, O): what the searcher's optimiser would be given at the point, `count` times."""
-    searcher, alpha = placed(estimator, objective.space, point)
+    searcher, alpha = placed(estimator, objective, point)
     alpha.optimiser = SimpleNamespace(step=lambda: None)  # type: ignore[assignment]  # one that does not move
     problem, found = without_cost(objective), []
     for _ in range(count):
@@ -145,13 +144,14 @@ def draws_of(estimator: Estimator, objective: TableObjective, point: Point, coun
     return torch.stack(found)
 
 
-def made(estimator: Estimator, space: Space, seed: int) -> Searcher:
-    """The searcher with its options. Raises BenchbedError for an option that it does not have."""
+def made(estimator: Estimator, objective: TableObjective, seed: int) -> Searcher:
+    """The searcher with its options. Raises BenchbedError for one that it lacks, and where a table does not do."""
     loaded = registry.load("searcher", estimator.searcher)
     options = typed(loaded.Options, estimator.options, f"estimator '{estimator.name}'")
     if lacking := loaded.needed(options) - TableObjective.provides:
         raise BenchbedError(f"estimator '{estimator.name}' needs {', '.join(sorted(lacking))}: a table has none")
-    searcher: Searcher = loaded(space, options, Streams(seed))
+    loaded.check(options, objective.space, objective)
+    searcher: Searcher = loaded(objective.space, options, Streams(seed))
     return searcher
 
 
@@ -162,9 +162,9 @@ class EstimatorsStudy(Study[Options]):
 
     def check(self) -> None:
         opened = trusted(self.options.table)
-        space = TableObjective.of(opened, self.options.dataset).space
+        objective = TableObjective.of(opened, self.options.dataset)
         for text in self.options.estimator:
-            made(parse_estimator(text), space, 0)
+            made(parse_estimator(text), objective, 0)
         self.fingerprint = opened.fingerprint
 
     def jobs(self, records: Records) -> list[Job]:

@@ -212,7 +212,8 @@ def check_evaluation_gates(searcher_class: SearcherClass, options: Mapping[str, 
     allowed = everything.clone()
     allowed[2, 1] = False
     mixture = searcher.evaluation_gates(allowed, "mixture", uniforms)
-    require_same(mixture, (searcher.probabilities() * allowed)[None], "mixture is not (1, P, O) of p on `allowed`")
+    gates = searcher.probabilities() * searcher.strength()[:, None]
+    require_same(mixture, (gates * allowed)[None], "mixture is not (1, P, O) of p times strength on `allowed`")
     drawn = searcher.evaluation_gates(allowed, "sampled", uniforms)
     require(drawn.shape == (200, *allowed.shape), f"sampled gates have shape {tuple(drawn.shape)}")
     _require_one_hot(drawn, allowed, searcher, "sampled evaluation gates")
@@ -330,11 +331,23 @@ def _learned(searcher_class: SearcherClass, options: Mapping[str, Any], problem:
     return searcher.probabilities()
 
 
+class Relative(ToyTable):
+    """Knows shares alone, as what a batch norm follows does: to turn all gates of a position down changes nothing."""
+
+    def value(self, gates: Tensor) -> Tensor:
+        return super().value(gates / gates.sum(1, keepdim=True).clamp_min(1e-9))
+
+
 def _objective(searcher_class: SearcherClass) -> ToyTable:
-    """The additive toy; with weights, of little effect on the loss, for a searcher that needs some."""
+    """The additive toy; with weights, of little effect on the loss, for a searcher that needs some.
+
+    For one whose rows of gates need not sum to 1, of their shares: an additive loss would be least where nothing flows.
+    """
     missing = searcher_class.needs - ToyNetwork.provides
     require(not missing, f"the toys have no {', '.join(missing)}")
     table = ToyTable.of_costs(ToySpace(), LOSSES)
+    if getattr(searcher_class, "of", searcher_class).strength is not Searcher.strength:
+        table = Relative(table.space, table.losses)
     weighted = "weights" in searcher_class.needs
     return ToyNetwork(table.space, table.losses, Streams(0), share=0.01) if weighted else table
 

@@ -74,6 +74,9 @@ EXPECTED: list[tuple[str, dict[str, str], str, dict[str, Any]]] = [
                                            "selector": "magnitude", **DARTS_ALPHA, **PT_WEIGHTS, **RECIPE_H}),
     ("drnas-nb201", {"searcher": "snas"}, "methods.md 2.6", {"searcher.tau_start": 10.0, "searcher.tau_end": 1.09,
                                                              "searcher.reinmax": False, **DARTS_ALPHA}),
+    ("fair-darts-cifar10", {}, "methods.md 2.6", {
+        "epochs": 50, "searcher.alpha_lr": 3e-3, "searcher.zero_one": "l2", "searcher.zero_one_weight": 10.0,
+        "searcher.threshold": 0.85, "supernet.channels": 16, "supernet.cells": 8, **DARTS_EVAL, **BIG}),
     ("beta-darts-nb201", {}, "methods.md 2.5", {
         "epochs": 100, "searcher.modifiers": {"beta-darts": {"weight": 50.0, "literal_100": False}},
         "searcher.order": 1, "selector": "magnitude", **DARTS_ALPHA, **PT_WEIGHTS, **RECIPE_H}),
