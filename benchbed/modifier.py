@@ -273,7 +273,7 @@ def made_of(searcher: type[Searcher[Any]], modifiers: tuple[tuple[str, type[Modi
     own = {"of": searcher, "by": modifiers, "Options": options, "arch_first": searcher.arch_first}
     needs = searcher.needs.union(*(kind.needs for _, kind in modifiers))
     suits = {name: kind.suite_options for name, kind in modifiers}
-    own |= {"evaluation": searcher.evaluation, "needs": needs}
+    own |= {"evaluation": searcher.evaluation, "needs": needs, "simplex": searcher.simplex}
     own |= {"suite_options": {**searcher.suite_options, "modifiers": suits}}
     own |= {"__doc__": searcher.__doc__, "__module__": __name__}
     return type(name, (Modified,), own)

@@ -93,6 +93,7 @@ class Searcher(Plugin[OptionsT]):
 
     evaluation: EvaluationMode = "mixture"
     arch_first: ClassVar[bool] = True  # architecture steps before the weight step of the same batch (DARTS' order)
+    simplex: ClassVar[bool] = True  # whether the rows of its gates for weight steps sum to 1
 
     def __init__(self, space: Space, options: OptionsT, streams: Streams):
         self.space, self.options, self.streams = space, options, streams

@@ -23,6 +23,7 @@ BRIEF = {"budget": 150.0, "fidelity": 1}  # of the table-only searchers: 150 eva
 QUICK: dict[str, list[dict[str, Any]]] = {
     "blank": [{"alpha_init": 1e-3}],  # the exactly uniform default is the same for every seed
     "darts": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0}],
+    "darts-minus": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0}],
     "drnas": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0, "reg": reg} for reg in ("l2", "kl")],
     "fair-darts": [{"alpha_init": 1e-3, "alpha_lr": 0.05, "alpha_weight_decay": 0.0}],
     "gdas": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0}],  # gradient=sampled: tests/searchers/test_gdas.py
@@ -112,10 +113,12 @@ def test_the_modifiers_fit_what_they_are_defined_for():
     found = {kind.__name__ for kinds in MODIFIED.values() for kind in kinds}
     learners = ("DARTS", "DrNAS", "FairDARTS", "GDAS", "ProxylessNAS", "Reinforce", "SNAS")
     for modifier in ("BetaDecay", "Decisions", "Shrinking"):  # they decide by alpha, or change its gradient
-        assert {name for name in found if name.endswith(f"+{modifier}")} == {f"{name}+{modifier}" for name in learners}
+        fitted = {name.removesuffix(f"+{modifier}") for name in found if name.endswith(f"+{modifier}")}
+        assert fitted == {*learners, "DARTSMinus"}
     for modifier in ("Smoothing", "Adversary"):  # they need weight steps
         assert {f"{name}+{modifier}" for name in (*learners, "Blank", "RandomSampling")} <= found
         assert f"RandomSearch+{modifier}" not in found
+        assert f"DARTSMinus+{modifier}" not in found  # its rows do not sum to 1
 
 
 def test_a_whole_subject_passes_in_one_call():

@@ -278,16 +278,17 @@ def check_steps_move_their_own(searcher_class: SearcherClass, options: Mapping[s
     """weight_gates gives detached gates and moves no alpha; arch_step moves no weight; neither draws globally."""
     searcher, objective = make(searcher_class, options, 0, space), Traced(space)
     problem, dice = without_cost(objective), torch.get_rng_state()
+    apart: Tree = {"cursors": {}, "frozen": None}  # batches may be drawn and operations frozen
     for step in range(8):
         clock, batch = Clock(step // 4, step % 4, 2, 4), objective.batch("train")
-        p, weights = searcher.probabilities(), through_file(dict(objective.state(), cursors={}))
+        p, weights = searcher.probabilities(), through_file(dict(objective.state(), **apart))
         gates = searcher.weight_gates(objective, batch, clock)
         require_same(p, searcher.probabilities(), "weight_gates moved the probabilities")
         _require_gates(gates, torch.from_numpy(searcher.space.mask))
         for _ in range(searcher.arch_steps_due(clock)):
             logged = searcher.arch_step(problem, batch, clock)
             require(all(isinstance(v, float) for v in logged.values()), f"arch_step logs other than floats: {logged}")
-        now = dict(objective.state(), cursors={})
+        now = dict(objective.state(), **apart)
         require_same(weights, now, "weight_gates or arch_step changed the weights or their optimiser")
         objective.weight_step(gates, batch)
     require(torch.equal(dice, torch.get_rng_state()), "torch's global generator was used: draw from the streams")

@@ -18,7 +18,7 @@ by `window`. There each module of each cell stops by itself; here an operation o
 share its alpha, by all its weights (on `nb201-untied` each cell has its own). Operations without weights have no score.
 """
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -55,6 +55,7 @@ class EarlyStopping(Modifier[Options]):
     """Freezes operations whose gradients on the two splits no longer match."""
 
     needs = frozenset({"weights", "operations"})
+    suite_options: ClassVar[dict[str, Any]] = {"window": 2, "against": "previous"}
 
     def __init__(self, searcher: Searcher[Any], options: Options):
         super().__init__(searcher, options)

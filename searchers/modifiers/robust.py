@@ -18,7 +18,7 @@ the supernet is not here.
 """
 
 import math
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -50,6 +50,8 @@ class Options(PluginOptions):
 
 class Robust(Modifier[Options]):
     """Measures the curvature in alpha between epochs, and ends the search where it has grown."""
+
+    suite_options: ClassVar[dict[str, Any]] = {"every": 1}
 
     def __init__(self, searcher: Searcher[Any], options: Options):
         super().__init__(searcher, options)

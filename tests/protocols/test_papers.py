@@ -93,6 +93,9 @@ EXPECTED: list[tuple[str, dict[str, str], str, dict[str, Any]]] = [
     ("darts-cifar10-search", {}, "darts-pt.md 1.1 to 1.5", {
         "epochs": 50, "supernet.cells": 8, "searcher.order": 2, "searcher.epsilon": 0.01, "selector": "magnitude",
         **DARTS_ALPHA, **{k: x for k, x in PT_WEIGHTS.items() if k != "supernet.eval_batch"}, **DARTS_EVAL, **BIG}),
+    ("darts-minus-darts", {}, "methods.md 2.6; DARTS- adb81a8, args.py and run_darts_minus.sh", {
+        "epochs": 50, "space": "darts", "supernet.cells": 8, "searcher.order": 1, "searcher.beta": 1.0,
+        "searcher.decay": "linear", "selector": "magnitude", **DARTS_ALPHA, **PT_WEIGHTS, **DARTS_EVAL, **BIG}),
     ("darts-cifar10-evaluation", {}, "darts-pt.md 1.5", {**DARTS_EVAL, **BIG, "task_options.split": "whole"}),
     ("darts-imagenet-transfer", {}, "darts-pt.md 1.5", {
         "scoring.channels": 48, "scoring.cells": 14, "scoring.epochs": 250, "scoring.batch": 128, "scoring.lr": 0.1,
