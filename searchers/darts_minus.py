@@ -40,7 +40,7 @@ from .darts import Options as DARTSOptions
 SKIPS = ("skip_connect", "identity")  # names in the spaces
 
 
-class Options(DARTSOptions):
+class MinusOptions(DARTSOptions):
     """DARTS' step, and the auxiliary skip connection's weight."""
 
     beta: float = Field(1.0, ge=0, description="weight of the auxiliary skip connection at the start (official: 1)")
@@ -52,12 +52,12 @@ class Options(DARTSOptions):
 class DARTSMinus(DARTS):
     """DARTS with a fading skip connection beside each mixture."""
 
-    Options = Options
+    Options = MinusOptions
     needs = frozenset({"weights"})
     simplex: ClassVar[bool] = False  # rows sum to 1 + beta
-    options: Options
+    options: MinusOptions
 
-    def __init__(self, space: Space, options: Options, streams: Streams):
+    def __init__(self, space: Space, options: MinusOptions, streams: Streams):
         super().__init__(space, options, streams)
         self.skips = torch.zeros(self.mask.shape)  # 1 at the skip connections
         for i, position in enumerate(space.positions):

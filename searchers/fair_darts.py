@@ -48,6 +48,7 @@ class FairDARTS(GradientSearcher[Options]):
     """Mixes operations that do not compete, each by a sigmoid."""
 
     evaluation = "mixture"  # not measured: what weights train at
+    simplex = False  # noise that scales rows to sum 1 would make it another method
 
     @classmethod
     def check(cls, options: Options, space: Space, objective: Objective | None) -> None:
