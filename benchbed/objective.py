@@ -23,6 +23,7 @@ from .space import Architecture, Space
 Keep = Literal["outputs", "nothing", "ones"]
 Rows = Float[Tensor, "P O"]  # a number an operation, a row a position
 Mask = Bool[Tensor, "P O"]
+Layers = Float[Tensor, "L Q O"]  # gates of L cells of Q positions each
 Scalar = Float[Tensor, ""]
 Weights = dict[str, Tensor]  # by name
 OperationGradients = dict[tuple[int, int], list[Tensor]]  # (position, column) -> the gradient of each of its weights
@@ -77,7 +78,7 @@ class Objective(ABC):
     """A function of gates that a searcher descends and a selector measures."""
 
     space: Space
-    # of 'weights', 'operations', 'network', 'images', 'fidelity': what plug-ins may need
+    # of 'weights', 'operations', 'layers', 'network', 'images', 'fidelity': what plug-ins may need
     provides: frozenset[str] = frozenset()
     parts: int = 0  # that `measure` takes validation in, of nearly equal size; 0 without images
     validation_images: int = 0  # in all parts
@@ -166,6 +167,24 @@ class Objective(ABC):
         norm and the look-ahead leave them out. Only where `provides` names 'operations'.
         """
         raise NotImplementedError(f"{type(self).__name__} does not tell the weights of operations apart")
+
+    def layered(self, gates: Rows) -> Layers:
+        """The gates as each of the L cells that are built by them has them. Only where `provides` names 'layers'."""
+        raise NotImplementedError(f"{type(self).__name__} has no cells that take gates of their own")
+
+    def layer_gradients(self, gates: Layers, batch: Batch | None) -> tuple[Layers, Weights]:
+        """dL/dgates of each cell at gates of its own, and dL/dw by name of the weights that took part, in float32.
+
+        Changes nothing. Only where `provides` names 'layers'.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no cells that take gates of their own")
+
+    def add_gradient(self, extra: Weights) -> None:
+        """The next weight step adds these to the gradients of its loss, before they are clipped, and forgets them.
+
+        Only of weights that take part in it. Only where `provides` names 'layers'.
+        """
+        raise NotImplementedError(f"{type(self).__name__} takes no gradient beside its loss'")
 
     @abstractmethod
     def new_optimiser(self, lr_factor: float, epochs: int, schedule: Literal["constant", "cosine"]) -> None:
@@ -286,6 +305,18 @@ class DecidedObjective(Objective):
 
     def freeze(self, operations: Mask) -> None:
         self.base.freeze(operations)
+
+    def layered(self, gates: Rows) -> Layers:
+        return self.base.layered(self.decisions.apply(gates))
+
+    def layer_gradients(self, gates: Layers, batch: Batch | None) -> tuple[Layers, Weights]:
+        """Decided rows, which `layered` has put into the gates, have gradient zero in every cell."""
+        by_gates, by_weights = self.base.layer_gradients(gates, batch)
+        free = self.base.layered((~self.decisions.fixed).float()[:, None].repeat(1, gates.shape[-1]))
+        return by_gates * free, by_weights
+
+    def add_gradient(self, extra: Weights) -> None:
+        self.base.add_gradient(extra)
 
     def new_optimiser(self, lr_factor: float, epochs: int, schedule: Literal["constant", "cosine"]) -> None:
         self.base.new_optimiser(lr_factor, epochs, schedule)

@@ -51,8 +51,8 @@ class Plugin(ABC, Generic[OptionsT]):
 
     `class Mine(Searcher[MyOptions])` has `Mine.Options` = MyOptions, and its `self.options` is one; without a
     parameter it has the options of its base; `Options = ...` in the class says it too. `needs`: of 'weights',
-    'operations', 'network', 'images', 'fidelity', what an objective must provide. `suite_options`: those under which
-    `benchbed check` runs it, where testing.checks.QUICK does not suit.
+    'operations', 'layers', 'network', 'images', 'fidelity', what an objective must provide. `suite_options`: those
+    under which `benchbed check` runs it, where testing.checks.QUICK does not suit.
     """
 
     Options: ClassVar[type[BaseModel]] = Options

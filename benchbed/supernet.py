@@ -56,6 +56,16 @@ class Supernet(nn.Module):
         """`forward` for a step, which is differentiated once and watches no batch norm. Default: `forward`."""
         return self.forward(images, gates, plan)
 
+    def layered(self, gates: Float[Tensor, "P O"]) -> Float[Tensor, "L Q O"] | None:
+        """The gates of each of the L cells that are built by them, from the image on; None where there are no such."""
+        return None
+
+    def forward_layers(
+        self, images: Float[Tensor, "n c h w"], gates: Float[Tensor, "L Q O"], plan: Plan
+    ) -> Float[Tensor, "n classes"]:
+        """`forward` where each cell has gates of its own, by a plan of all L Q rows; where `layered` gives some."""
+        raise NotImplementedError(f"{type(self).__name__} has no cells that take gates of their own")
+
     def compile_steps(self) -> bool:
         """Lets `forward_once` go through torch.compile from now on; False where it cannot. Default: False."""
         return False

@@ -22,17 +22,18 @@ from torch.nn import functional as F
 
 from ..errors import BenchbedError
 from ..layers.plan import Plan, Run, plan
-from ..objective import Batch, Keep, Measure, Objective, OperationGradients, Outcomes, Tree, View
+from ..objective import Batch, Keep, Layers, Measure, Objective, OperationGradients, Outcomes, Tree, View, Weights
 from ..objectives.reader import Broken, skip_again, skipped
 from ..runtime import pulse
 from ..runtime.parallel import ALONE, Group
 from ..space import Space
 from ..streams import Streams, derive, seeded
-from ..supernet import compile_steps
+from ..supernet import Supernet, compile_steps
 from ..task import AnySplit, Split, StoredSplit, Task
 from .averaging import averaging
 from .capture import Outputs, Recordings, Step, gate_gradients, weight_gradients
 from .cursor import Cursor
+from .layers import layer_gradients
 from .noise import advance, held
 from .norms import Forward, Statistics, answered, average, gather
 from .operations import OperationWeights
@@ -141,6 +142,9 @@ class SupernetObjective(Objective):
         self.operations = OperationWeights(network, self.everything)
         if not self.operations.of:
             self.provides = self.provides - {"operations"}
+        self.extra: Weights = {}  # that the next weight step adds to its gradients
+        if isinstance(network, Supernet) and network.layered(self.everything.float()) is not None:
+            self.provides = self.provides | {"layers"}
         self.view, self.gathered = View(), dict[bytes, Statistics]()
         self._begin(options.lr, options.lr_min, epochs, options.schedule)
 
@@ -350,6 +354,10 @@ class SupernetObjective(Objective):
         loss, gradients = self._run(weight_gradients, plan(gates), gates, batch)
         for weight, gradient in zip(self.network.parameters(), gradients, strict=True):
             weight.grad = None if self.operations.still(weight) else gradient
+        for name, weight in self.network.named_parameters() if self.extra else ():
+            if weight.grad is not None and name in self.extra:
+                weight.grad = weight.grad + self.extra[name]
+        self.extra = {}
         if self.options.clip is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.options.clip)
         self.optimiser.param_groups[0]["lr"] = self.learning_rate()
@@ -365,6 +373,24 @@ class SupernetObjective(Objective):
 
     def freeze(self, operations: Tensor) -> None:
         self.operations.freeze(operations)
+
+    def layered(self, gates: Tensor) -> Layers:
+        found = cast(Supernet, self.network).layered(gates)
+        assert found is not None
+        return found
+
+    def layer_gradients(self, gates: Layers, batch: Batch | None) -> tuple[Layers, Weights]:
+        assert batch is not None
+        mask, names = self.layered(self.everything.float()), list(self.weights())
+        with held(self.noise):
+            loss, own, others = layer_gradients(cast(Supernet, self.network), gates.to(self.device), mask, batch)
+        _, (by_gates, *by_weights), _ = self.group.mean(loss, [own, *others], len(batch.labels))
+        assert by_gates is not None
+        found = {name: w for name, w in zip(names, by_weights, strict=True) if w is not None}
+        return by_gates.cpu() * mask, found
+
+    def add_gradient(self, extra: Weights) -> None:
+        self.extra = extra
 
     def weights(self) -> dict[str, Tensor]:
         return dict(self.network.named_parameters())

@@ -205,6 +205,37 @@ def check_weight_step(make: Make) -> None:
         require(not all(moves.values()), "every weight takes part in every path: the check sees nothing")
 
 
+def check_layers(make: Make) -> None:
+    """layer_gradients at equal gates is the plain gradient spread over the cells; what is added counts for one step."""
+    objective, streams = _trained(make)
+    if "layers" not in objective.provides:
+        return
+    gates, batch = dense_gates(objective), objective.batch("train")
+    before = through_file(_everything(objective, streams))
+    by_gates, by_weights = objective.layer_gradients(objective.layered(gates), batch)
+    require_same(before, _everything(objective, streams), "layer_gradients changed weights, state or streams")
+    _, plain = objective.gate_gradient(gates, batch)
+    along = torch.rand(gates.shape, generator=torch.Generator().manual_seed(0)) * (gates != 0)
+    added = (by_gates * objective.layered(along)).sum()
+    _require_close(added, (plain * along).sum(), "the cells' gradients do not add up to the gates'")
+    weights = objective.weights()
+    wanted = torch.autograd.grad(objective.loss(gates, batch), list(weights.values()), allow_unused=True)
+    for name, gradient in zip(weights, wanted, strict=True):
+        if gradient is not None:
+            _require_close(by_weights[name], gradient, f"dL/dw of '{name}' at equal gates is not the loss's")
+    objective.add_gradient({name: 0.5 * gradient for name, gradient in by_weights.items()})
+    moved = []
+    for _ in range(2):  # the second step has nothing added
+        twin, _ = make()
+        twin.load_state(through_file(objective.state()))
+        for one in (objective, twin):
+            one.weight_step(gates, batch)
+        pairs = zip(objective.weights().values(), twin.weights().values(), strict=True)
+        moved.append(any(not torch.equal(a, b) for a, b in pairs))
+    require(moved[0], "what add_gradient gave changed no weight")
+    require(not moved[1], "what add_gradient gave is added once more")
+
+
 def check_operations(make: Make) -> None:
     """operation_gradients is autograd's and changes nothing; what is frozen stays bit for bit, all else as it would."""
     objective, streams = _trained(make)

@@ -5,13 +5,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..objective import Batch, Measure, OperationGradients, Tree
+from ..objective import Batch, Layers, Measure, OperationGradients, Tree, Weights
 from ..objectives.cursor import Cursor
 from ..space import Space
 from ..streams import Streams, seeded
 from .toys import ToyTable
 
 FEATURES, IMAGES = 3, 24
+SHARES = torch.tensor([[0.8, 0.5, 0.1], [0.2, 0.5, 0.9]])  # of two cells in each feature
 
 
 class ToyNetwork(ToyTable):
@@ -21,7 +22,7 @@ class ToyNetwork(ToyTable):
     Weights train by SGD with momentum and decay. Images are (n, 1, 1, 3), labels zero: the targets follow from x.
     """
 
-    provides = frozenset({"weights", "operations", "fidelity"})
+    provides = frozenset({"weights", "operations", "layers", "fidelity"})
     lr, momentum, decay = 0.1, 0.9, 1e-2
 
     def __init__(self, space: Space, losses: Tensor, streams: Streams, share: float = 0.1):
@@ -36,6 +37,7 @@ class ToyNetwork(ToyTable):
                 for name in p.operations
             }
         self.frozen = torch.from_numpy(space.mask & False)
+        self.extra: Weights = {}
         self.names = [[f"{p.name}.{name}" for name in p.operations] for p in space.positions]
         self.cursors = {split: Cursor(IMAGES, 8, streams.generator(f"data-{split}")) for split in ("train", "valid")}
         self.steps_per_epoch = self.cursors["train"].batches
@@ -75,8 +77,31 @@ class ToyNetwork(ToyTable):
         loss.backward()
         for i, k in self.frozen.nonzero().tolist():
             self.candidates[self.names[i][k]].grad = None
+        for name, w in self.candidates.items():
+            if w.grad is not None and name in self.extra:
+                w.grad += self.extra[name]
+        self.extra = {}
         self.optimiser.step()
         return loss.detach()
+
+    def layered(self, gates: Tensor) -> Layers:
+        """Of two cells, which are as one where their gates are the same: each takes its share of every feature."""
+        return torch.stack([gates, gates])
+
+    def layer_gradients(self, gates: Layers, batch: Batch | None) -> tuple[Layers, Weights]:
+        leaf, x = gates.detach().requires_grad_(), self.images[1] if batch is None else batch.images
+        mixed = sum(
+            (share * leaf[cell, i, k] * self.candidates[name]
+             for cell, share in enumerate(SHARES) for i, row in enumerate(self.names) for k, name in enumerate(row)),
+            torch.zeros(FEATURES),
+        )  # fmt: skip
+        error = (x.flatten(1) @ (mixed - self.teacher)).square().mean()
+        loss = self.value(leaf.mean(0)).float() + self.share / 2 * error
+        by_gates, *by_weights = torch.autograd.grad(loss, [leaf, *self.candidates.values()])
+        return by_gates, dict(zip(self.candidates, by_weights, strict=True))
+
+    def add_gradient(self, extra: Weights) -> None:
+        self.extra = extra
 
     def operation_gradients(self, gates: Tensor, batch: Batch | None) -> OperationGradients:
         pairs = [(i, k) for i, k in gates.nonzero().tolist()]

@@ -208,11 +208,22 @@ class NB201Supernet(Supernet):
     ) -> Float[Tensor, "n classes"]:
         return self._each(images, gates, plan, CellSupernet.forward)
 
-    def _each(self, images: Tensor, gates: Tensor, plan: Plan, cell_forward: CellForward) -> Tensor:
+    def layered(self, gates: Float[Tensor, "P O"]) -> Float[Tensor, "L Q O"]:
+        cells = sum(isinstance(block, CellSupernet) for block in self.blocks)
+        return torch.stack([gates[self.rows(number)] for number in range(cells)])
+
+    def forward_layers(
+        self, images: Float[Tensor, "n c h w"], gates: Float[Tensor, "L Q O"], plan: Plan
+    ) -> Float[Tensor, "n classes"]:
+        return self._each(images, gates.flatten(0, 1), plan, CellSupernet.forward, apart=True)
+
+    def _each(
+        self, images: Tensor, gates: Tensor, plan: Plan, cell_forward: CellForward, apart: bool = False
+    ) -> Tensor:
         scalars = [list(row.unbind()) for row in gates.unbind()]
 
         def through(number: int, cell: CellSupernet, x: Tensor) -> Tensor:
-            rows = self.rows(number)
+            rows = slice(number * len(EDGES), (number + 1) * len(EDGES)) if apart else self.rows(number)
             return cell_forward(cell, x, scalars[rows], plan[rows])
 
         return self._logits(images, through)
