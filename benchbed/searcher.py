@@ -289,11 +289,12 @@ class GradientSearcher(AlphaSearcher[AlphaOptionsT]):
 
 
 def arch_gradient(
-    problem: Problem, alpha: Rows, loss: Scalar, gradient: Rows, p: Rows, paid: Rows | None = None
-) -> Rows:
+    problem: Problem, alpha: Tensor, loss: Scalar, gradient: Rows, p: Rows, paid: Rows | None = None
+) -> Tensor:
     """d penalise(L, paid)/dalpha, with dL/dp replaced by the gates' gradient (ProxylessNAS, equation 4).
 
-    For a softmax row this is p_i (G_i - sum_j p_j G_j); the cost's part is exact. paid: what the cost is of; None: p.
+    For a softmax row this is p_i (G_i - sum_j p_j G_j); the cost's part is exact. alpha: what is learned, shaped as it
+    is. paid: what the cost is of; None: p.
     """
     paid = p if paid is None else paid
     value, q = loss.detach().float().requires_grad_(), paid.detach().requires_grad_()
@@ -303,5 +304,6 @@ def arch_gradient(
     outputs, cotangents = [p], [gradient if by_loss is None else by_loss * gradient]
     if by_cost is not None:
         outputs, cotangents = [p, paid], [*cotangents, by_cost]
+    result: Tensor
     (result,) = torch.autograd.grad(outputs, alpha, cotangents)
     return result

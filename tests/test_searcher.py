@@ -29,6 +29,7 @@ QUICK: dict[str, list[dict[str, Any]]] = {
     "gdas": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0}],  # gradient=sampled: tests/searchers/test_gdas.py
     "local-search": [BRIEF],
     "optuna": [{**BRIEF, "sampler": sampler} for sampler in ("tpe", "nsgaii")],
+    "pc-darts": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0, "warmup": 0.0}],
     "proxyless": [{"alpha_lr": 0.05, "warmup": 0.0, "mode": mode} for mode in ("two", "full", "echo")]
     + [{"alpha_lr": 0.05, "warmup": 0.0, "mode": "two", "paid": "all"}],
     "random-search": [BRIEF],
@@ -111,14 +112,14 @@ def test_what_is_shared_out_misses_no_check() -> None:
 
 def test_the_modifiers_fit_what_they_are_defined_for():
     found = {kind.__name__ for kinds in MODIFIED.values() for kind in kinds}
-    learners = ("DARTS", "DrNAS", "FairDARTS", "GDAS", "ProxylessNAS", "Reinforce", "SNAS")
+    learners = ("DARTS", "DrNAS", "FairDARTS", "GDAS", "PCDARTS", "ProxylessNAS", "Reinforce", "SNAS")
     for modifier in ("BetaDecay", "Decisions", "Shrinking"):  # they decide by alpha, or change its gradient
         fitted = {name.removesuffix(f"+{modifier}") for name in found if name.endswith(f"+{modifier}")}
         assert fitted == {*learners, "DARTSMinus"}
     for modifier in ("Smoothing", "Adversary"):  # they need weight steps
-        fitted = {*learners, "Blank", "RandomSampling"} - {"FairDARTS"}
+        fitted = {*learners, "Blank", "RandomSampling"} - {"FairDARTS", "PCDARTS"}
         assert {f"{name}+{modifier}" for name in fitted} <= found
-        assert not {f"{name}+{modifier}" for name in ("RandomSearch", "DARTSMinus", "FairDARTS")} & found
+        assert not {f"{name}+{modifier}" for name in ("RandomSearch", "DARTSMinus", "FairDARTS", "PCDARTS")} & found
 
 
 def test_a_whole_subject_passes_in_one_call():

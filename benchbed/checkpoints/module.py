@@ -113,6 +113,10 @@ class ModuleObjective(SupernetObjective):
         super().__init__(space, task, options, streams, 1, device)
 
     def _supernet(self, task: Task) -> nn.Module:
+        if self.options.partial > 1:
+            raise BenchbedError(
+                f"supernet.partial = {self.options.partial}: a module of your own has its channels; give 1"
+            )
         return Gated(self._module.train())
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from copy import copy, deepcopy
 from importlib import import_module
+from inspect import signature
 from typing import Any, Literal, cast
 
 import torch
@@ -55,6 +56,9 @@ class SupernetOptions(BaseModel):
     eval_batch: int = Field(500, ge=2, description="most validation images a measured batch; batch norm sees these")
     history_images: int | None = Field(
         None, ge=2, description="validation images behind an epoch's line of the history, always the same; none: all"
+    )
+    partial: int = Field(
+        1, ge=1, description="K: operations see 1/K of the channels, the others pass them by (PC-DARTS: 4)"
     )
     lr: float = Field(0.025, gt=0, description="SGD learning rate at the start (DARTS: 0.025)")
     lr_min: float = Field(0.001, ge=0, description="learning rate at the end of the cosine (DARTS: 0.001)")
@@ -150,8 +154,14 @@ class SupernetObjective(Objective):
 
     def _supernet(self, task: Task) -> nn.Module:
         """The over-parameterised network, initialised by torch's own generator."""
-        sizes = self.space.sizes(self.options.channels, self.options.cells)
-        network: nn.Module = import_class(self.space.supernet)(**sizes, classes=task.classes, in_channels=task.shape[0])
+        sizes, kind = self.space.sizes(self.options.channels, self.options.cells), import_class(self.space.supernet)
+        if (partial := self.options.partial) > 1:
+            if "partial" not in signature(kind).parameters:
+                raise BenchbedError(
+                    f"supernet.partial = {partial}: operations of this space see all channels; give supernet.partial=1"
+                )
+            sizes = {**sizes, "partial": partial}
+        network: nn.Module = kind(**sizes, classes=task.classes, in_channels=task.shape[0])
         return network
 
     def _placed(self, split: AnySplit) -> AnySplit:

@@ -96,6 +96,7 @@ class RunConfig(OnTask):
         supernet: dict[str, Any] = {}
         if self.supernet is not None:  # ids from before there were such things
             older = {name for name in ("history_images", "compile") if not getattr(self.supernet, name)}
+            older |= {"partial"} if self.supernet.partial == 1 else set()
             supernet = {"supernet": self.supernet.model_dump(exclude=older)}
         cost = {} if self.cost is None else {"cost": self.cost.key()}
         foreign = {} if self.foreign is None else {"foreign": self.foreign.sha256}

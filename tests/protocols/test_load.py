@@ -40,7 +40,7 @@ def test_a_protocol_gives_every_pair_what_the_preset_before_it_gave(
         config = plain(resolve({**raw, "preset": preset, "space": space}, searcher, "magnitude", 0).model_dump())
         was = values[index]
         assert (config["protocol"], config["epochs"]) == (SUCCESSOR[preset], was["epochs"]), pair
-        later = {"compile": False}  # options that there were none of
+        later = {"compile": False, "partial": 1}  # options that there were none of
         assert config["supernet"] == (was["supernet"] and {**later, **was["supernet"]}), pair
         assert {k: config["searcher"]["options"][k] for k in was["options"]} == was["options"], pair
         assert config["scoring"] == values[frozen["scoring"][space]], pair

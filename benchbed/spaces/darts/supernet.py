@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...layers.mixed import Candidate, Echo, echo, ones
+from ...layers.partial import check_partial, flow, joined, split
 from ...layers.plan import Plan, Run
 from ...layers.sums import Sum
 from ...streams import derive
@@ -118,13 +119,14 @@ class Source:
 class DartsCellSupernet(nn.Module):
     """14 mixed edges between two inputs and four nodes: two tensors to (n, 4C, h, w). `operations`: of each edge."""
 
-    def __init__(self, shape: CellShape, operations: Operations):
+    def __init__(self, shape: CellShape, operations: Operations, partial: int = 1):
         super().__init__()
-        self.shape, self.operations = shape, operations
+        self.shape, self.operations, self.partial = shape, operations, partial
+        self.mixing = shape.channels // partial  # channels that go through operations
         self.preprocessing = preprocessing_of(shape, plain)
         self.edges = nn.ModuleList()
         for (source, _), names in zip(EDGES, operations, strict=True):
-            made = {name: candidate(name, shape.channels, self.stride(source)) for name in names}
+            made = {name: candidate(name, self.mixing, self.stride(source)) for name in names}
             self.edges.append(nn.ModuleDict({name: module for name, module in made.items() if module is not None}))
 
     def stride(self, source: int) -> int:
@@ -134,9 +136,12 @@ class DartsCellSupernet(nn.Module):
         """gates: a scalar tensor per edge and column; plan: of the 14 edges; seed: of this cell's noise."""
         inputs = (before, previous)
         states = [module(x) for module, x in zip(self.preprocessing, inputs, strict=True)]
-        sources = [Source(x, self.stride(i)) for i, x in enumerate(states)]
+        halves = [(x, None) if self.partial == 1 else split(x, self.partial) for x in states]
+        sources = [Source(own, self.stride(i)) for i, (own, _) in enumerate(halves)]
+        rests: list[Tensor | None] = [rest for _, rest in halves]
         sides = [-(-side // (1 + self.shape.reduction)) for side in states[1].shape[2:]]
-        like = states[1].new_empty(0), (len(previous), self.shape.channels, *sides)
+        like = states[1].new_empty(0), (len(previous), self.mixing, *sides)
+        values: list[Tensor | None] = []
         for node in NODES:
             total, echoes = Sum(), list[Echo]()
             for edge, (source, target) in enumerate(EDGES):
@@ -145,9 +150,38 @@ class DartsCellSupernet(nn.Module):
             value = total.value
             if echoes:
                 value = echo(like[0].new_zeros(like[1]) if value is None else value, echoes)
-            sources.append(Source(value, 1))
-        joined = [like[0].new_zeros(like[1]) if s.value is None else s.value for s in sources[INPUTS:]]
-        return torch.cat(joined, 1)
+            if self.partial > 1:
+                value, own, rest = self._joined(value, node, rests, gates, plan, like)
+                rests.append(rest)
+                sources.append(Source(own, 1))
+            else:
+                sources.append(Source(value, 1))
+            values.append(value)
+        whole = (len(previous), self.shape.channels, *sides)
+        return torch.cat([like[0].new_zeros(whole) if value is None else value for value in values], 1)
+
+    def _joined(
+        self,
+        mixed: Tensor | None,
+        node: int,
+        rests: list[Tensor | None],
+        gates: list[list[Tensor]],
+        plan: Plan,
+        like: tuple[Tensor, Shape],
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """A node's value and both parts of it, from what was mixed and its inputs' rests by the sums of their gates."""
+        passing = Sum()
+        for edge, (source, target) in enumerate(EDGES):
+            rest = rests[source] if target == node else None
+            if rest is not None and (weight := flow(gates[edge], plan[edge])) is not None:
+                passing.add_gated(F.max_pool2d(rest, 2, ceil_mode=True) if self.stride(source) == 2 else rest, weight)
+        if mixed is None and passing.value is None:
+            return None, None, None
+        others = (like[1][0], self.shape.channels - self.mixing, *like[1][2:])
+        own = like[0].new_zeros(like[1]) if mixed is None else mixed
+        by = like[0].new_zeros(others) if passing.value is None else passing.value
+        value = joined(own, by, self.partial)
+        return value, *split(value, self.partial)
 
     def _mix(
         self,
@@ -221,7 +255,8 @@ def _noise(like: tuple[Tensor, Shape], seed: int, edge: int, x: Tensor | None = 
 class DartsSupernet(Supernet):
     """`forward(images, gates, plan)`: logits (n, classes) for gates (28, O) on the images' device.
 
-    `operations`: of each position by name, normal cell first. `noise`: the generator that S4 draws its noise from;
+    `operations`: of each position by name, normal cell first. `partial`: K, 1/K of a cell's channels go through its
+    operations (`benchbed.layers.partial`). `noise`: the generator that S4 draws its noise from;
     None in the other spaces. Raises BenchbedError for a size out of range.
     """
 
@@ -233,13 +268,15 @@ class DartsSupernet(Supernet):
         in_channels: int = 3,
         stem: str = "cifar",
         operations: Operations = ALL,
+        partial: int = 1,
     ):
         super().__init__()
         check_sizes(channels, cells, classes, in_channels, stem)
+        check_partial(partial, channels)
         shapes = cell_shapes(channels, cells, stem)
         self.operations = operations
         self.stem = stem_of(stem, in_channels, channels, affine)
-        self.cells = nn.ModuleList(DartsCellSupernet(s, operations[self.rows(s.reduction)]) for s in shapes)
+        self.cells = nn.ModuleList(DartsCellSupernet(s, operations[self.rows(s.reduction)], partial) for s in shapes)
         self.classifier = nn.Linear(MULTIPLIER * shapes[-1].channels, classes)
 
     @property

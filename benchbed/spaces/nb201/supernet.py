@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...layers.mixed import Candidate, Echo, echo, ones
+from ...layers.partial import check_partial, flow, joined, split
 from ...layers.plan import Plan, Run
 from ...layers.sums import Sum
 from ...supernet import Supernet
@@ -109,26 +110,33 @@ class CellSupernet(nn.Module):
         """The values of the nodes from the input, `x`, to the output; None where nothing arrives."""
         sources: list[Source | None] = [Source(x)]
         for node in range(1, NODES):
-            total = Sum()
-            echoes: list[Echo] = []
-            for edge, (source, target) in enumerate(EDGES):
-                if target != node:
-                    continue
-                origin = sources[source]
-                for column, run in plan[edge]:
-                    if run is Run.ONES:
-                        echoes.append(Echo(gates[edge][column], x, ones))
-                    elif origin is None or column == NONE:  # from a dead source zero passes as zero
-                        continue
-                    elif run is Run.ECHOED:
-                        echoes.append(Echo(gates[edge][column], origin.value, self.operation(edge, column)))
-                    else:
-                        self._add(total, origin, edge, column, run, gates[edge][column])
-            value = total.value
-            if echoes:
-                value = echo(torch.zeros_like(x) if value is None else value, echoes)
+            value = self.mixed(node, sources, gates, plan, x)
             sources.append(None if value is None else Source(value))
         return [None if source is None else source.value for source in sources]
+
+    def mixed(
+        self, node: int, sources: list[Source | None], gates: list[list[Tensor]], plan: Plan, like: Tensor
+    ) -> Tensor | None:
+        """What flows into a node through its operations, shaped as `like`; None where nothing arrives."""
+        total = Sum()
+        echoes: list[Echo] = []
+        for edge, (source, target) in enumerate(EDGES):
+            if target != node:
+                continue
+            origin = sources[source]
+            for column, run in plan[edge]:
+                if run is Run.ONES:
+                    echoes.append(Echo(gates[edge][column], like, ones))
+                elif origin is None or column == NONE:  # from a dead source zero passes as zero
+                    continue
+                elif run is Run.ECHOED:
+                    echoes.append(Echo(gates[edge][column], origin.value, self.operation(edge, column)))
+                else:
+                    self._add(total, origin, edge, column, run, gates[edge][column])
+        value = total.value
+        if echoes:
+            value = echo(torch.zeros_like(like) if value is None else value, echoes)
+        return value
 
     def kernels(self, column: int) -> nn.ParameterList:
         """Of the 1x1 or of the 3x3 convolutions, by edge."""
@@ -164,6 +172,36 @@ class CellSupernet(nn.Module):
             total.add_gated(plain, gate)
 
 
+class PartialCell(CellSupernet):
+    """A cell of which 1/K of the channels go through the operations: see `benchbed.layers.partial`."""
+
+    def __init__(self, channels: int, partial: int):
+        super().__init__(channels // partial)
+        self.partial = partial
+
+    def nodes(self, x: Tensor, gates: list[list[Tensor]], plan: Plan) -> list[Tensor | None]:
+        values: list[Tensor | None] = [x]
+        own, rest = split(x, self.partial)
+        sources: list[Source | None] = [Source(own)]
+        rests: list[Tensor | None] = [rest]
+        for node in range(1, NODES):
+            value, passing = self.mixed(node, sources, gates, plan, own), Sum()
+            for edge, (source, target) in enumerate(EDGES):
+                origin = rests[source] if target == node else None
+                if origin is not None and (weight := flow(gates[edge], plan[edge])) is not None:
+                    passing.add_gated(origin, weight)
+            if value is None and passing.value is None:
+                whole, half, others = None, None, None
+            else:
+                by = torch.zeros_like(rest) if passing.value is None else passing.value
+                whole = joined(torch.zeros_like(own) if value is None else value, by, self.partial)
+                half, others = split(whole, self.partial)
+            values.append(whole)
+            sources.append(None if half is None else Source(half))
+            rests.append(others)
+        return values
+
+
 CellForward = Callable[[CellSupernet, Tensor, list[list[Tensor]], Plan], Tensor]
 
 
@@ -186,19 +224,27 @@ def compiled() -> CellForward:
 
 
 class NB201Supernet(Supernet):
-    """`forward(images, gates, plan)`: logits (n, classes) for gates (6, 5) on the images' device."""
+    """`forward(images, gates, plan)`: logits (n, classes) for gates (6, 5) on the images' device.
+
+    `partial`: K, 1/K of a cell's channels go through its operations. Raises BenchbedError where K does not divide them.
+    """
 
     compiles = False
 
-    def __init__(self, channels: int = 16, cells: int = 5, classes: int = 10, in_channels: int = 3):
+    def __init__(
+        self, channels: int = 16, cells: int = 5, classes: int = 10, in_channels: int = 3, partial: int = 1
+    ):
         super().__init__()
+        check_partial(partial, channels)
+        self.partial = partial
         self.stem = kernel_of(channels, in_channels, 3)
         self.stem_norm = BatchNorm(channels)
         stages: list[nn.Module] = []
         for stage in range(3):
             if stage:
                 stages.append(ResidualBlock(channels * 2 ** (stage - 1)))
-            stages += [CellSupernet(channels * 2**stage) for _ in range(cells)]
+            width = channels * 2**stage
+            stages += [CellSupernet(width) if partial == 1 else PartialCell(width, partial) for _ in range(cells)]
         self.blocks = nn.ModuleList(stages)
         self.last_norm = BatchNorm(4 * channels)
         self.classifier = nn.Linear(4 * channels, classes)
@@ -240,8 +286,8 @@ class NB201Supernet(Supernet):
         Elsewhere, once `compile_steps` was called, by compiled cells where the plan mixes operations.
         """
         kind = images.device.type
-        if kind not in MERGED:
-            cell_forward = compiled() if self.compiles and mixes(plan) else CellSupernet.forward
+        if kind not in MERGED or self.partial > 1:
+            cell_forward = compiled() if self.compiles and mixes(plan) and self.partial == 1 else CellSupernet.forward
             return self._each(images, gates, plan, cell_forward)
         cells = [block for block in self.blocks if isinstance(block, CellSupernet)]
         programs = [program(plan[self.rows(number)]) for number in range(len(cells))]
