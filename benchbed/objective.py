@@ -179,6 +179,10 @@ class Objective(ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} has no cells that take gates of their own")
 
+    def layer_product(self, gates: Layers, batch: Batch | None, along: Layers) -> Weights:
+        """d<along, dL/dgates>/dw by name, by differentiating twice, of the weights that took part; else as above."""
+        raise NotImplementedError(f"{type(self).__name__} has no cells that take gates of their own")
+
     def add_gradient(self, extra: Weights) -> None:
         """The next weight step adds these to the gradients of its loss, before they are clipped, and forgets them.
 
@@ -314,6 +318,9 @@ class DecidedObjective(Objective):
         by_gates, by_weights = self.base.layer_gradients(gates, batch)
         free = self.base.layered((~self.decisions.fixed).float()[:, None].repeat(1, gates.shape[-1]))
         return by_gates * free, by_weights
+
+    def layer_product(self, gates: Layers, batch: Batch | None, along: Layers) -> Weights:
+        return self.base.layer_product(gates, batch, along)
 
     def add_gradient(self, extra: Weights) -> None:
         self.base.add_gradient(extra)

@@ -196,6 +196,15 @@ def test_an_option_goes_to_those_of_several_searchers_that_have_the_modifier() -
     assert [w and w["sgas"]["warmup"] for w in warmups] == [0.5, 0.5, None]
 
 
+def test_an_option_of_a_modifier_leaves_the_protocol_s_others() -> None:
+    name = "darts+lambda-darts"
+    raw = with_settings({"searcher": name}, ["searcher.modifiers.lambda-darts.weight=0.5"])
+    found = resolve(raw, name, "magnitude", 0).searcher.options["modifiers"]
+    assert found == {
+        "lambda-darts": {"weight": 0.5, "epsilon": 1e-4, "derivative": "exact", "measure": "cosine"}  # small-digits'
+    }
+
+
 @pytest.mark.parametrize(
     ("setting", "text"),
     [

@@ -34,7 +34,7 @@ from ..task import AnySplit, Split, StoredSplit, Task
 from .averaging import averaging
 from .capture import Outputs, Recordings, Step, gate_gradients, weight_gradients
 from .cursor import Cursor
-from .layers import layer_gradients
+from .layers import layer_gradients, layer_product
 from .noise import advance, held
 from .norms import Forward, Statistics, answered, average, gather
 from .operations import OperationWeights
@@ -95,7 +95,7 @@ def check_batches(options: SupernetOptions, task: Task) -> None:
 class SupernetObjective(Objective):
     """Loss and accuracy of gates on the task, by shared weights that `weight_step` trains."""
 
-    provides = frozenset({"weights", "operations", "network", "images"})
+    provides = frozenset({"weights", "operations", "layers", "network", "images"})
 
     def __init__(
         self,
@@ -147,8 +147,8 @@ class SupernetObjective(Objective):
         if not self.operations.of:
             self.provides = self.provides - {"operations"}
         self.extra: Weights = {}  # that the next weight step adds to its gradients
-        if isinstance(network, Supernet) and network.layered(self.everything.float()) is not None:
-            self.provides = self.provides | {"layers"}
+        if not isinstance(network, Supernet) or network.layered(self.everything.float()) is None:
+            self.provides = self.provides - {"layers"}
         self.view, self.gathered = View(), dict[bytes, Statistics]()
         self._begin(options.lr, options.lr_min, epochs, options.schedule)
 
@@ -391,13 +391,22 @@ class SupernetObjective(Objective):
 
     def layer_gradients(self, gates: Layers, batch: Batch | None) -> tuple[Layers, Weights]:
         assert batch is not None
-        mask, names = self.layered(self.everything.float()), list(self.weights())
+        mask = self.layered(self.everything.float())
         with held(self.noise):
             loss, own, others = layer_gradients(cast(Supernet, self.network), gates.to(self.device), mask, batch)
         _, (by_gates, *by_weights), _ = self.group.mean(loss, [own, *others], len(batch.labels))
         assert by_gates is not None
-        found = {name: w for name, w in zip(names, by_weights, strict=True) if w is not None}
-        return by_gates.cpu() * mask, found
+        return by_gates.cpu() * mask, self._named(by_weights)
+
+    def layer_product(self, gates: Layers, batch: Batch | None, along: Layers) -> Weights:
+        assert batch is not None
+        network, mask = cast(Supernet, self.network), self.layered(self.everything.float())
+        with held(self.noise):
+            loss, found = layer_product(network, gates.to(self.device), mask, batch, along.to(self.device))
+        return self._named(self.group.mean(loss, found, len(batch.labels))[1])
+
+    def _named(self, gradients: Iterable[Tensor | None]) -> Weights:
+        return {name: g for name, g in zip(self.weights(), gradients, strict=True) if g is not None}
 
     def add_gradient(self, extra: Weights) -> None:
         self.extra = extra

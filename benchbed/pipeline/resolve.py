@@ -135,7 +135,7 @@ def resolve(raw: Mapping[str, Any], searcher: str, selector: str, seed: int) -> 
              (("searcher", searcher), ("selector", selector), ("space", space))}  # fmt: skip
     protocol = chosen(raw, names | {"task": (task.partition(":")[0],)}, objective)
     base = values_of(protocol, names | {"task": (task.partition(":")[0],)})
-    options = {**section_of(base, "searcher"), **_options(raw, "searcher", searcher)}
+    options = _over(section_of(base, "searcher"), _options(raw, "searcher", searcher))
     no_supernet = "" if objective == "supernet" else f"objective '{objective}' has no supernet"
     no_training = "" if table is None else f"table {table.name} scores, nothing is trained"
     config = RunConfig(
@@ -180,6 +180,15 @@ def flat(config: RunConfig) -> dict[str, Any]:
         "selector": {"name": config.selector.name, **config.selector.options},
         **{name: model.model_dump() for name, model in models.items() if model is not None},
     }
+
+
+def _over(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """A searcher's options over the protocol's; of each modifier likewise, option by option."""
+    own, over = base.get("modifiers"), given.get("modifiers")
+    if not isinstance(own, Mapping) or not isinstance(over, Mapping):
+        return {**base, **given}
+    both = {name: {**own[name], **over[name]} for name in own.keys() & over.keys() if isinstance(over[name], Mapping)}
+    return {**base, **given, "modifiers": {**own, **over, **both}}
 
 
 def _plain(raw: Mapping[str, Any], base: Mapping[str, Value], key: str) -> dict[str, Any]:

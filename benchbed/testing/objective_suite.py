@@ -223,6 +223,13 @@ def check_layers(make: Make) -> None:
     for name, gradient in zip(weights, wanted, strict=True):
         if gradient is not None:
             _require_close(by_weights[name], gradient, f"dL/dw of '{name}' at equal gates is not the loss's")
+    product = objective.layer_product(objective.layered(gates), batch, objective.layered(along))
+    point = gates.clone().requires_grad_()
+    (by_point,) = torch.autograd.grad(objective.loss(point, batch), point, create_graph=True)
+    mixed = torch.autograd.grad((by_point * along).sum(), list(weights.values()), allow_unused=True)
+    for name, gradient in zip(weights, mixed, strict=True):
+        if gradient is not None:
+            _require_close(product[name], gradient, f"layer_product of '{name}' along equal gates is not the loss's")
     objective.add_gradient({name: 0.5 * gradient for name, gradient in by_weights.items()})
     moved = []
     for _ in range(2):  # the second step has nothing added

@@ -88,17 +88,26 @@ class ToyNetwork(ToyTable):
         """Of two cells, which are as one where their gates are the same: each takes its share of every feature."""
         return torch.stack([gates, gates])
 
-    def layer_gradients(self, gates: Layers, batch: Batch | None) -> tuple[Layers, Weights]:
-        leaf, x = gates.detach().requires_grad_(), self.images[1] if batch is None else batch.images
+    def _layer_loss(self, leaf: Layers, batch: Batch | None) -> Tensor:
+        x = self.images[1] if batch is None else batch.images
         mixed = sum(
             (share * leaf[cell, i, k] * self.candidates[name]
              for cell, share in enumerate(SHARES) for i, row in enumerate(self.names) for k, name in enumerate(row)),
             torch.zeros(FEATURES),
         )  # fmt: skip
         error = (x.flatten(1) @ (mixed - self.teacher)).square().mean()
-        loss = self.value(leaf.mean(0)).float() + self.share / 2 * error
-        by_gates, *by_weights = torch.autograd.grad(loss, [leaf, *self.candidates.values()])
+        return self.value(leaf.mean(0)).float() + self.share / 2 * error
+
+    def layer_gradients(self, gates: Layers, batch: Batch | None) -> tuple[Layers, Weights]:
+        leaf = gates.detach().requires_grad_()
+        by_gates, *by_weights = torch.autograd.grad(self._layer_loss(leaf, batch), [leaf, *self.candidates.values()])
         return by_gates, dict(zip(self.candidates, by_weights, strict=True))
+
+    def layer_product(self, gates: Layers, batch: Batch | None, along: Layers) -> Weights:
+        leaf = gates.detach().requires_grad_()
+        (by_gates,) = torch.autograd.grad(self._layer_loss(leaf, batch), [leaf], create_graph=True)
+        found = torch.autograd.grad((by_gates * along).sum(), list(self.candidates.values()))
+        return dict(zip(self.candidates, found, strict=True))
 
     def add_gradient(self, extra: Weights) -> None:
         self.extra = extra

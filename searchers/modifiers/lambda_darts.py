@@ -12,6 +12,8 @@ delta_l = dLambda/dg_l the second term's gradient is, by a central difference,
     - lambda d<delta, g>/dw = lambda [dL/dw(p - e delta) - dL/dw(p + e delta)] / (2 e),    e = `epsilon` / |delta|
 
 delta over all cells. Each weight step costs three more forward and backward passes. Alpha's step is the searcher's own.
+dL/dw jumps where a ReLU changes sides, and the difference with it: on small networks, and on images whose background
+is all of one colour, jumps are most of it. `derivative=exact` differentiates twice in place of it.
 It needs a network whose cells take gates of their own: NAS-Bench-201's, tied, as the paper has it, and untied, where
 each cell has an alpha to itself and what is aligned is their gradients. (The authors' search of the DARTS space aligns
 its normal cells; that is not here.) A cell whose gradient is zero is left out; the authors' code divides by zero.
@@ -37,6 +39,9 @@ class Options(PluginOptions):
 
     weight: float = Field(0.125, ge=0, description="lambda in the last epoch, rising linearly from 0 (official: 0.125)")
     epsilon: float = Field(1e-4, gt=0, description="length of the finite difference's step in p (official: 1e-4)")
+    derivative: Literal["difference", "exact"] = Field(
+        "difference", description="of the agreement by the weights: a finite difference (official), or differentiated"
+    )
     measure: Literal["cosine", "sign"] = Field("cosine", description="how agreement is measured (official: cosine)")
 
 
@@ -68,7 +73,11 @@ class Alignment(Modifier[Options]):
         p = objective.layered(gates)
         value, delta = aligned(objective.layer_gradients(p, batch)[0], self.options.measure)
         self.sum, self.steps = (self.sum + value, self.steps + 1) if clock.step else (value, 1)
-        if (length := float(delta.norm())) > 0:
+        length = float(delta.norm())
+        if length > 0 and self.options.derivative == "exact":
+            product = objective.layer_product(p, batch, delta)
+            objective.add_gradient({name: -strength * w for name, w in product.items()})
+        elif length > 0:
             e = self.options.epsilon / length
             behind, ahead = (objective.layer_gradients(p + side * e * delta, batch)[1] for side in (-1, 1))
             objective.add_gradient({name: strength * (behind[name] - w) / (2 * e) for name, w in ahead.items()})

@@ -77,7 +77,8 @@ EXPECTED: list[tuple[str, dict[str, str], str, dict[str, Any]]] = [
     # methods.md, section 3, has lambda's default; the rest was read in the clone, Lambda-DARTS c7ac3ba
     ("lambda-darts-nb201", {}, "NAS-Bench201/scripts-search/algos/DARTS-V1.sh, DARTS.config", {
         "epochs": 100, "searcher.alpha_lr": 1e-4, "searcher.alpha_weight_decay": 1e-3, "supernet.weight_decay": 3e-4,
-        "searcher.modifiers": {"lambda-darts": {"weight": 0.25, "epsilon": 1e-4, "measure": "cosine"}},
+        "searcher.modifiers": {"lambda-darts": {"weight": 0.25, "epsilon": 1e-4, "derivative": "difference",
+                                                "measure": "cosine"}},
         "supernet.nesterov": False, "supernet.schedule": "cosine-step", "task_options.split": "official", **RECIPE_H}),
     ("fair-darts-cifar10", {}, "methods.md 2.6", {
         "epochs": 50, "searcher.alpha_lr": 3e-3, "searcher.zero_one": "l2", "searcher.zero_one_weight": 10.0,

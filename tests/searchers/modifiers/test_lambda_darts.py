@@ -92,16 +92,20 @@ def test_cells_that_agree_wholly_and_cells_without_a_gradient(measure: Any) -> N
 
 
 @pytest.mark.parametrize("name", ["nb201", "nb201-untied"])
-@pytest.mark.parametrize("measure", ["cosine", "sign"])
+@pytest.mark.parametrize(
+    ("measure", "derivative"), [("cosine", "difference"), ("sign", "difference"), ("cosine", "exact")]
+)
 def test_the_finite_difference_is_the_gradient_of_the_disagreement(
-    name: str, measure: str, small_space: Callable[[str], Space]
+    name: str, measure: str, derivative: str, small_space: Callable[[str], Space]
 ) -> None:
     """-lambda dLambda/dw by differentiating twice, in float64, against what the weight step is given to add."""
     objective = supernet(small_space(name))
     objective.network.double()
     images, labels = objective.batch("train")
     batch = Batch(images.double(), labels)
-    searcher = made("darts+lambda-darts", objective.space, weight=0.7, epsilon=1e-6, measure=measure)
+    searcher = made(
+        "darts+lambda-darts", objective.space, weight=0.7, epsilon=1e-6, measure=measure, derivative=derivative
+    )
     with torch.no_grad():
         searcher.base.alpha.normal_(generator=torch.Generator().manual_seed(2))
     p = searcher.probabilities().double()
