@@ -48,13 +48,14 @@ def grid(pairings: list[tuple[str, str]], tiny_file: Path, out: Path) -> dict[tu
     raw = {
         "task": f"npz:{tiny_file}",
         "epochs": 2,
-        "supernet": {"channels": 2, "batch": 60, "valid_batch": 20, "eval_batch": 40},
+        "supernet": {"channels": 2, "partial": 1, "batch": 60, "valid_batch": 20, "eval_batch": 40},
         "selector": {
             "name": ",".join(NAMES["selector"]),
             "samples": 6,
             "draws": 3,
             "epochs": 1,
             "min_epochs": 1,
+            "permutations": 2,
         },
         "scoring": {"channels": 2, "epochs": 1, "batch": 60},
     }

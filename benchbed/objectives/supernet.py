@@ -22,6 +22,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from ..errors import BenchbedError
+from ..layers.partial import check_partial
 from ..layers.plan import Plan, Run, plan
 from ..objective import Batch, Keep, Layers, Measure, Objective, OperationGradients, Outcomes, Tree, View, Weights
 from ..objectives.reader import Broken, skip_again, skipped
@@ -92,6 +93,21 @@ def check_batches(options: SupernetOptions, task: Task) -> None:
             )
 
 
+def partial_of(space: Space, options: SupernetOptions) -> dict[str, int]:
+    """What a supernet of partial channels is made with beside its sizes; nothing where all channels are mixed.
+
+    Raises BenchbedError where the space's supernet has none, and where K does not divide the channels.
+    """
+    if options.partial == 1:
+        return {}
+    if "partial" not in signature(import_class(space.supernet)).parameters:
+        raise BenchbedError(
+            f"supernet.partial = {options.partial}: operations of this space see all channels; give supernet.partial=1"
+        )
+    check_partial(options.partial, options.channels)
+    return {"partial": options.partial}
+
+
 class SupernetObjective(Objective):
     """Loss and accuracy of gates on the task, by shared weights that `weight_step` trains."""
 
@@ -154,14 +170,8 @@ class SupernetObjective(Objective):
 
     def _supernet(self, task: Task) -> nn.Module:
         """The over-parameterised network, initialised by torch's own generator."""
-        sizes, kind = self.space.sizes(self.options.channels, self.options.cells), import_class(self.space.supernet)
-        if (partial := self.options.partial) > 1:
-            if "partial" not in signature(kind).parameters:
-                raise BenchbedError(
-                    f"supernet.partial = {partial}: operations of this space see all channels; give supernet.partial=1"
-                )
-            sizes = {**sizes, "partial": partial}
-        network: nn.Module = kind(**sizes, classes=task.classes, in_channels=task.shape[0])
+        sizes = self.space.sizes(self.options.channels, self.options.cells) | partial_of(self.space, self.options)
+        network: nn.Module = import_class(self.space.supernet)(**sizes, classes=task.classes, in_channels=task.shape[0])
         return network
 
     def _placed(self, split: AnySplit) -> AnySplit:

@@ -16,7 +16,7 @@ from ..cost import Cost, Problem
 from ..errors import BenchbedError
 from ..latency.penalty import check_cost, configured, with_cost
 from ..objective import Objective
-from ..objectives.supernet import SupernetObjective, import_class
+from ..objectives.supernet import SupernetObjective, import_class, partial_of
 from ..objectives.table import TableObjective, imageless
 from ..runtime.digest import digest
 from ..runtime.folder import damaged, load_checkpoint
@@ -154,6 +154,8 @@ def check_config(config: RunConfig) -> None:
             import_class(getattr(space, role))
         except (ImportError, AttributeError, ValueError) as error:
             raise BenchbedError(f"space '{config.space}': its {role} cannot be imported: {error}") from None
+    if config.supernet is not None:
+        partial_of(space, config.supernet)
     table = _table_objective(config) if config.objective == "table" else None
     selector_class.check(selector_options, space, table)
     searcher_class.check(searcher_class.Options(**config.searcher.options), space, table)
