@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from benchbed import registry
 from benchbed.layers.mixed import mixed
 from benchbed.layers.plan import Plan, Run
-from benchbed.objectives.supernet import import_class
+from benchbed.objectives.options import import_class
 from benchbed.supernet import Supernet
 from benchbed.testing import supernet_suite
 from benchbed.testing.supernet_suite import CHECKS, check_supernet, made

@@ -17,7 +17,8 @@ from ..cost import without_cost
 from ..errors import BenchbedError, unknown
 from ..layers.plan import Plan
 from ..objective import Decisions, Objective
-from ..objectives.supernet import SupernetObjective, SupernetOptions
+from ..objectives.options import SupernetOptions
+from ..objectives.supernet import SupernetObjective
 from ..searcher import Searcher
 from ..selector import Context, Selection, Selector
 from ..space import Architecture, Position, Space

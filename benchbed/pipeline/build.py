@@ -16,7 +16,8 @@ from ..cost import Cost, Problem
 from ..errors import BenchbedError
 from ..latency.penalty import check_cost, configured, with_cost
 from ..objective import Objective
-from ..objectives.supernet import SupernetObjective, import_class, partial_of
+from ..objectives.options import import_class, partial_of
+from ..objectives.supernet import SupernetObjective
 from ..objectives.table import TableObjective, imageless
 from ..runtime.digest import digest
 from ..runtime.folder import damaged, load_checkpoint

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ..checkpoints.source import ForeignConfig
 from ..latency.penalty import CostConfig
-from ..objectives.supernet import SupernetOptions
+from ..objectives.options import SupernetOptions
 from ..space import Space
 from ..spaces.load import load_space
 from ..task import Task

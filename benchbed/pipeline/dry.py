@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from ..objective import Batch, Measure, Outcomes
-from ..objectives.supernet import SupernetObjective, check_batches
+from ..objectives.options import check_batches
+from ..objectives.supernet import SupernetObjective
 from ..runtime.folder import read_json
 from ..runtime.options import RunOptions
 from ..runtime.parallel import Group

@@ -10,7 +10,7 @@ from ..checkpoints.config import foreign_config, sized
 from ..errors import BenchbedError, unknown
 from ..latency.load import absolute_source, content_of
 from ..latency.penalty import CostConfig, CostOptions
-from ..objectives.supernet import SupernetOptions
+from ..objectives.options import SupernetOptions
 from ..protocols.load import Value, load
 from ..runtime.files import absolute
 from ..runtime.reading import parse_toml

@@ -76,7 +76,7 @@ def options_in(kind: str, name: str) -> list[dict[str, Any]]:
     by_protocol = {f"protocol {label}": values for label, values in by_protocol.items()}
     options = _fields(section, found.Options, {**named, **by_protocol})
     if kind == "searcher":
-        from ..objectives.supernet import SupernetOptions
+        from ..objectives.options import SupernetOptions
 
         supernets = {f"protocol {label}": section_of(values, "supernet") for label, values in of.items()}
         options += _fields("supernet", SupernetOptions, {k: v for k, v in supernets.items() if v})

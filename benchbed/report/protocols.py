@@ -5,7 +5,7 @@ from typing import Any
 
 from .. import registry
 from ..latency.penalty import CostOptions
-from ..objectives.supernet import SupernetOptions
+from ..objectives.options import SupernetOptions
 from ..pipeline.config import RunConfig
 from ..pipeline.protocol import answers, dotted, values_of
 from ..pipeline.resolve import flat

@@ -21,7 +21,8 @@ from torch import Tensor
 
 from ..checkpoints.module import tuning
 from ..objective import Batch, Decisions, Objective, Tree
-from ..objectives.supernet import SupernetObjective, SupernetOptions
+from ..objectives.options import SupernetOptions
+from ..objectives.supernet import SupernetObjective
 from ..searcher import AlphaOptions, Clock, EvaluationMode, GradientSearcher, masked_softmax
 from ..selector import Context, Selection, Selector
 from ..space import Space

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from ..layers.plan import Plan, Run, plan
 from ..objectives.noise import held
-from ..objectives.supernet import import_class
+from ..objectives.options import import_class
 from ..space import Space
 from ..supernet import Supernet
 from .tree import checks_in, require

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ..errors import BenchbedError
-from ..objectives.supernet import import_class
+from ..objectives.options import import_class
 from ..runtime.parallel import ALONE, Group
 from ..space import Architecture, Space
 from ..spaces.nb201.space import NB201

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from .. import registry
 from ..errors import BenchbedError, unknown
 from ..latency.penalty import CostOptions
-from ..objectives.supernet import SupernetOptions
+from ..objectives.options import SupernetOptions
 from ..pipeline.config import RunConfig
 from ..typed import option_fields
 
