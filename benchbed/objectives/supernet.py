@@ -338,7 +338,7 @@ class SupernetObjective(Objective):
         assert batch is not None
         mask = self.layered(self.everything.float())
         with held(self.noise):
-            loss, own, others = layer_gradients(cast(Supernet, self.network), gates.to(self.device), mask, batch)
+            loss, own, others = layer_gradients(cast(Supernet, self.network), gates, mask, batch)
         _, (by_gates, *by_weights), _ = self.group.mean(loss, [own, *others], len(batch.labels))
         assert by_gates is not None
         return by_gates.cpu() * mask, self._named(by_weights)
@@ -347,7 +347,7 @@ class SupernetObjective(Objective):
         assert batch is not None
         network, mask = cast(Supernet, self.network), self.layered(self.everything.float())
         with held(self.noise):
-            loss, found = layer_product(network, gates.to(self.device), mask, batch, along.to(self.device))
+            loss, found = layer_product(network, gates, mask, batch, along)
         return self._named(self.group.mean(loss, found, len(batch.labels))[1])
 
     def _named(self, gradients: Iterable[Tensor | None]) -> Weights:

@@ -76,6 +76,13 @@ def test_a_search_is_that_of_the_cpu(
     require_alike(searched("cpu", name, options, small_space(space)), there, 1e-2 if torn else 1e-3)
 
 
+@pytest.mark.parametrize("derivative", ["difference", "exact"])
+def test_cells_are_compared_as_on_the_cpu(derivative: str, small_space: Callable[[str], Space]) -> None:
+    options = {"modifiers": {"lambda-darts": {"derivative": derivative}}}
+    found = [searched(where, "darts+lambda-darts", options, small_space("nb201")) for where in ("cpu", "cuda")]
+    require_alike(*found, 1e-3)
+
+
 @pytest.mark.parametrize("name", ["darts", pytest.param("proxyless", marks=pytest.mark.slow)])
 def test_in_bfloat16_it_is_near_that_of_the_cpu(name: str, small_space: Callable[[str], Space]) -> None:
     found = [searched(where, name, {}, small_space("nb201"), bf16=True) for where in ("cpu", "cuda")]
