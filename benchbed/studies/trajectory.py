@@ -152,6 +152,8 @@ def _kept(lab: Lab, config: RunConfig, search: str, epochs: Sequence[int]) -> Pa
             f"{own} kept no snapshot of some epochs, and searched once more it ended elsewhere: give another --out, "
             "where it is searched with snapshots"
         )
+    if missing := [epoch for epoch in earlier if not snapshot_path(again, epoch).exists()]:
+        raise BenchbedError(f"{own} ended before epoch {missing[0] + 1}: --at asks for what it was after {missing[0]}")
     return again
 
 

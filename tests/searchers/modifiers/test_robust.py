@@ -161,3 +161,12 @@ def test_bfloat16_and_searchers_without_alpha_are_refused_in_one_line():
     kind = registry.load("searcher", "random+robust")
     with pytest.raises(BenchbedError, match="RandomSampling learns none"):
         kind.check(kind.Options(), NB201(), None)
+
+
+def test_snapshots_of_epochs_that_were_not_reached_are_refused_in_one_line(command, tmp_path):
+    settings = ("factor=1e-6", "every=1", "start=0")
+    flags = [f"--set=searcher.modifiers.robust.{setting}" for setting in settings]
+    flags += ["--objective=table", "--table=nb201-digits", "--dataset=digits", "--epochs=14", "--seeds=0:1"]
+    said = command("study", "trajectory", "--searcher=darts+robust", "--at=2,12", *flags, f"--out={tmp_path}")
+    assert said.status == 2
+    assert said.err.endswith("ended before epoch 13: --at asks for what it was after 12\n")
