@@ -34,6 +34,8 @@ from .searcher import AlphaSearcher, Clock, EvaluationMode, OptionsT, Plugin, Se
 from .space import Space
 from .streams import Streams
 
+PERTURBS = "perturbations of the weight gates"  # the role of those that keep the rows of gates on the simplex
+
 
 class Modifier(Plugin[OptionsT]):
     """Base of every modifier. `self.searcher` is the searcher that it modifies, whatever other modifiers there are.
@@ -141,6 +143,8 @@ class Modified(Searcher[Any]):
         cls.of.check(own, space, objective)
         for name, kind in cls.by:
             try:
+                if kind.role == PERTURBS and not cls.of.simplex:
+                    raise BenchbedError(f"it scales rows of gates to sum 1, and those of {cls.of.__name__} do not")
                 kind.fits(cls.of, others[name], space, objective)
             except BenchbedError as error:
                 raise BenchbedError(f"modifier '{name}' does not fit searcher {cls.of.__name__}: {error}") from None

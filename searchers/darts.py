@@ -54,8 +54,8 @@ class DARTS(GradientSearcher[Options]):
         if not objective.weights():
             raise BenchbedError("searcher.order=2 unrolls a weight step and this objective has no weights: use 1")
         valid = objective.batch("valid")
-        gates, _, p = self.arch_gates()
-        gates.requires_grad_()
+        p = masked_softmax(self.alpha, self.mask)
+        gates = p.detach().requires_grad_()
         ahead, rate = objective.lookahead(gates, batch)
         loss = objective.loss(gates, valid, ahead)
         by_gates, *v = torch.autograd.grad(loss, [gates, *ahead.values()], allow_unused=True, materialize_grads=True)

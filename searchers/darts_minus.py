@@ -29,7 +29,7 @@ from torch import Tensor
 
 from benchbed.cost import Problem
 from benchbed.errors import BenchbedError
-from benchbed.objective import Batch, Objective
+from benchbed.objective import Batch, DecidedObjective, Decisions, Keep, Objective, Weights
 from benchbed.searcher import Clock
 from benchbed.space import Space
 from benchbed.streams import Streams
@@ -62,7 +62,6 @@ class DARTSMinus(DARTS):
         self.skips = torch.zeros(self.mask.shape)  # 1 at the skip connections
         for i, position in enumerate(space.positions):
             self.skips[i, [k for k, name in enumerate(position.operations) if name in SKIPS]] = 1.0
-        self.clock = Clock(0, 0, 1, 1)
 
     @classmethod
     def needed(cls, options: DARTSOptions) -> frozenset[str]:
@@ -88,13 +87,28 @@ class DARTSMinus(DARTS):
         """(P, O): beta at the skip connections that may flow, where anything is still mixed."""
         return self.beta(clock) * self.skips * self.mask * (self.mask.sum(1, keepdim=True) > 1)
 
-    def arch_gates(self) -> tuple[Tensor, Tensor, Tensor]:
-        gates, need, p = super().arch_gates()
-        return gates + self.auxiliary(self.clock), need, p
-
     def weight_gates(self, objective: Objective, batch: Batch | None, clock: Clock) -> Tensor:
         return self.probabilities() + self.auxiliary(clock)
 
     def arch_step(self, problem: Problem, batch: Batch | None, clock: Clock) -> dict[str, float]:
-        self.clock = clock
-        return {**super().arch_step(problem, batch, clock), "beta": self.beta(clock)}
+        beside = problem._replace(objective=Beside(problem.objective, self.auxiliary(clock)))
+        return {**super().arch_step(beside, batch, clock), "beta": self.beta(clock)}
+
+
+class Beside(DecidedObjective):
+    """The objective with the auxiliary connection in it: what DARTS' architecture step asks, it asks beside that."""
+
+    def __init__(self, base: Objective, auxiliary: Tensor):
+        super().__init__(base, Decisions.none(base.space))
+        self.auxiliary = auxiliary
+
+    def loss(self, gates: Tensor, batch: Batch | None, weights: Weights | None = None) -> Tensor:
+        return self.base.loss(gates + self.auxiliary, batch, weights)
+
+    def gate_gradient(
+        self, gates: Tensor, batch: Batch | None, need: Tensor | None = None, keep: Keep = "outputs"
+    ) -> tuple[Tensor, Tensor]:
+        return self.base.gate_gradient(gates + self.auxiliary, batch, need, keep)
+
+    def lookahead(self, gates: Tensor, batch: Batch | None) -> tuple[Weights, float]:
+        return self.base.lookahead(gates + self.auxiliary, batch)

@@ -48,8 +48,6 @@ class Smoothing(Modifier[SmoothingT]):
     def fits(cls, searcher: type[Searcher], options: SmoothingT, space: Space, objective: Objective | None) -> None:
         if issubclass(searcher, BlackBoxSearcher):
             raise BenchbedError(f"it perturbs weight steps, and {searcher.__name__} shares no weights")
-        if not searcher.simplex:
-            raise BenchbedError(f"it scales rows of gates to sum 1, and those of {searcher.__name__} do not")
 
     def radius(self, clock: Clock) -> float:
         """eps of this epoch."""
