@@ -55,7 +55,7 @@ def test_every_protocol_is_walked_in_a_few_steps(
     task = load(name).values.get("task", "cifar10" if "cifar10" in words else "imagenet" if "imagenet" in words else "")
     if task:
         words += ["--data", str(request.getfixturevalue("cifar10_folder" if task == "cifar10" else task))]
-    if name.startswith("nb201-"):
+    if load(name).values.get("task_options", {}).get("split") == "official":
         words += ["--splits", str(request.getfixturevalue("shared_data") / "splits")]
     words += ["--full-cost"] if verb == "run" and name != "table" else []
     done = command(verb, "--protocol", name, *words, "--dry-run", "--quiet", "--device", "cpu", "--out", tmp_path / "o")

@@ -8,6 +8,7 @@ import torch
 
 from benchbed.errors import BenchbedError
 from benchbed.searcher import masked_softmax
+from benchbed.searchers.blank import Blank
 from benchbed.selector import argmax_selection
 from benchbed.spaces.darts import space_s1 as darts_s1
 from benchbed.spaces.darts.genotype import GROUPS, NODES
@@ -224,8 +225,9 @@ def test_a_cell_of_another_space_is_refused_by_its_operation():
 
 
 def selected(space, alpha):
-    table = random_table(ToySpace(), 0)
-    context = Bench(ToySpace(), table, Streams(0)).context()._replace(space=space)
+    searcher = Blank(space, Blank.Options(), Streams(0))
+    context = Bench(ToySpace(), random_table(ToySpace(), 0), Streams(0)).context()
+    context = context._replace(space=space, searcher=searcher)
     p = masked_softmax(torch.from_numpy(alpha).float(), torch.from_numpy(space.mask))
     return argmax_selection(context, p, {})
 
