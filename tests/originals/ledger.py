@@ -1,0 +1,106 @@
+"""What was compared, how far apart it is and why: kept while the tests run, then a page and its JSON."""
+
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from .clones import commit
+
+PAGE = "BENCHBED_ORIGINALS_PAGE"
+CLOSE = 1e-8  # of the largest entry of theirs: far above float64's rounding, far below any other gradient
+OWNERS = {
+    "AutoDL-Projects": "D-X-Y", "Beta-DARTS": "Sunshine-Ye", "ConfigurableOptimizer": "automl",
+    "DrNAS": "xiangning-chen", "FairDARTS": "xiaomi-automl", "Lambda-DARTS": "dr-faustus", "PC-DARTS": "yuhuixu1993",
+    "darts": "quark0", "darts-pt": "ruocwang", "oles": "PasaLab", "proxylessnas": "mit-han-lab",
+    "reinmax": "microsoft",
+}  # fmt: skip
+
+
+class Ledger:
+    """Rows of the page, in the order in which they were compared."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.failed, self.skipped = 0, list[str]()
+
+    def equal(
+        self, method: str, what: str, clone: str, theirs: Tensor, ours: Tensor, why: str = "", close: float = CLOSE
+    ) -> None:
+        """Both are equal but for rounding: no entry differs by more than `close` times the largest of theirs."""
+        assert theirs.shape == ours.shape
+        theirs, ours = theirs.detach().double(), ours.detach().double()
+        largest, difference = float(theirs.abs().max()), float((theirs - ours).abs().max())
+        assert largest > 0, f"{method}: {what} of {clone} is all zero, which compares nothing"
+        assert difference <= close * largest, f"{method}: {what} differs by {difference:.3g}, of {largest:.3g}"
+        self._add(method, what, clone, difference, largest, "equal", why)
+
+    def differs(self, method: str, what: str, clone: str, theirs: Tensor, ours: Tensor, why: str) -> None:
+        """Both differ by far more than rounding, and why."""
+        theirs, ours = theirs.detach().double(), ours.detach().double()
+        largest, difference = float(theirs.abs().max()), float((theirs - ours).abs().max())
+        assert difference > 1e-3 * largest, f"{method}: {what} differs by {difference:.3g} only, of {largest:.3g}"
+        self._add(method, what, clone, difference, largest, "differs", why)
+
+    def _add(
+        self, method: str, what: str, clone: str, difference: float, largest: float, outcome: str, why: str
+    ) -> None:
+        row = {"method": method, "what": what, "repository": f"{OWNERS[clone]}/{clone}", "commit": commit(clone)}
+        self.rows.append({**row, "outcome": outcome, "difference": difference, "largest": largest, "why": why})
+
+    def note(self, report: pytest.TestReport) -> None:
+        if "tests/originals/" not in report.nodeid:
+            return
+        self.failed += report.failed
+        if report.skipped:
+            self.skipped.append(report.nodeid.rpartition("::")[2])
+
+    def write(self) -> None:
+        """The page and its JSON into the folder that BENCHBED_ORIGINALS_PAGE names; nothing where a test failed."""
+        folder = os.environ.get(PAGE)
+        if not folder or not self.rows or self.failed:
+            return
+        place = Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        versions = {"torch": torch.__version__, "python": platform.python_version(), "machine": platform.machine()}
+        kept = {**versions, "skipped": self.skipped, "rows": self.rows}
+        (place / "comparisons.json").write_text(json.dumps(kept, indent=1) + "\n")
+        (place / "README.md").write_text(page(kept))
+
+
+def page(kept: dict[str, Any]) -> str:
+    return "\n".join(_lines(kept)) + "\n"
+
+
+def _lines(kept: dict[str, Any]) -> list[str]:
+    found = [
+        "# Against the authors' code",
+        "",
+        "Our searchers and selectors beside the code that their authors published, run from clones of it, on equal",
+        "weights, equal batches and equal draws, in float64. Gradients are those of alpha after an architecture step",
+        "of each. *Difference* is the largest of any entry, *of* the largest entry of theirs.",
+        "",
+        "    BENCHBED_ORIGINALS=FOLDER BENCHBED_ORIGINALS_PAGE=results/originals pytest tests/originals",
+        "",
+        "FOLDER holds the clones, named as on GitHub. What is put beside their code so that it runs on a CPU and on",
+        "this torch is listed in `tests/originals/conftest.py`. Nothing of it is copied.",
+        "",
+        f"torch {kept['torch']}, Python {kept['python']}, {kept['machine']}.",
+    ]
+    for outcome, title, last in (("equal", "Equal", "note"), ("differs", "Different, and why", "why")):
+        rows = [row for row in kept["rows"] if row["outcome"] == outcome]
+        found += ["", f"## {title}", "", f"| method | what | code | commit | difference | of | {last} |"]
+        found += ["|---|---|---|---|---|---|---|", *map(_row, rows)]
+    if kept["skipped"]:
+        found += ["", "## Not run", "", *(f"- `{name}`: its clone was not there." for name in kept["skipped"])]
+    return found
+
+
+def _row(row: dict[str, Any]) -> str:
+    figures = f"{row['difference']:.1e} | {row['largest']:.1e}"
+    return f"| {row['method']} | {row['what']} | {row['repository']} | {row['commit']} | {figures} | {row['why']} |"
