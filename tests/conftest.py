@@ -1,7 +1,6 @@
 """What every test shares: types and shapes checked at run time, one thread, a clean checkout, the data beside it."""
 
 import hashlib
-import inspect
 import json
 import os
 import pickle
@@ -9,57 +8,22 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial, wraps
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
+from typing import Any, NamedTuple
 
 import jaxtyping
 import numpy as np
 import pytest
-from beartype import BeartypeConf, beartype
+
+from .checked import install
+from .order import pytest_collection_modifyitems as pytest_collection_modifyitems
+from .order import pytest_configure as pytest_configure
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch and BLAS when they load; the tests' tensors are small
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes start here: each would compile benchbed anew
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # a test of two threads beside other tests: they wait asleep
 
-JAXTYPED = jaxtyping.jaxtyped
-PLAIN = beartype(conf=BeartypeConf(is_pep484_tower=True, violation_type=jaxtyping.TypeCheckError))
-
-
-def checked(fn: Any = None, *, typechecker: Any) -> Any:
-    """`jaxtyping.jaxtyped`; where no annotation is an array's, the same check without the book-keeping of its axes.
-
-    That is most functions, and for them most of the time that checking takes.
-    """
-    if fn is None:
-        return partial(checked, typechecker=typechecker)
-    try:
-        hints = get_type_hints(fn, include_extras=True) if inspect.isfunction(fn) else {"": jaxtyping.AbstractArray}
-    except Exception:  # a name that is not there yet: jaxtyping's own way with it
-        hints = {"": jaxtyping.AbstractArray}
-    if inspect.isgeneratorfunction(fn) or any(map(may_be_array, hints.values())):
-        return JAXTYPED(fn, typechecker=typechecker)
-    strict = PLAIN(fn)
-
-    @wraps(fn)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        return (fn if jaxtyping.config.jaxtyping_disable else strict)(*args, **kwargs)
-
-    return call if hints else fn
-
-
-def may_be_array(hint: Any) -> bool:
-    """Whether the hint has an array in it, or what may stand for one."""
-    if isinstance(hint, list):  # a callable's arguments
-        return any(map(may_be_array, hint))
-    array = isinstance(hint, TypeVar) or (inspect.isclass(hint) and issubclass(hint, jaxtyping.AbstractArray))
-    return array or any(map(may_be_array, get_args(hint)))
-
-
-# From here on every function of benchbed and of both wings (benchbed.searchers.*, benchbed.selectors.*) checks its
-# annotations, array shapes included. It must stand before anything imports benchbed. The tower: an int is a float.
-jaxtyping.jaxtyped = checked  # which the hook puts before each function
-jaxtyping.install_import_hook("benchbed", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
+install()
 
 
 ROOT = Path(__file__).resolve().parents[1]
