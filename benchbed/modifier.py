@@ -29,7 +29,7 @@ from torch import Tensor
 
 from .cost import Problem
 from .errors import BenchbedError
-from .objective import Batch, Decisions, Mask, Objective, Rows, Tree
+from .objective import Batch, Decisions, Mask, Objective, Paths, Rows, Tree
 from .searcher import AlphaSearcher, Clock, EvaluationMode, OptionsT, Plugin, Searcher
 from .space import Space
 from .streams import Streams
@@ -191,13 +191,14 @@ class Modified(Searcher[Any]):
             assert self.base.alpha.grad is not None
             self.base.alpha.grad = modifier.alpha_gradient(self.base.alpha.grad, self.clock)
 
-    def weight_gates(self, objective: Objective, batch: Batch | None, clock: Clock) -> Rows:
+    def weight_gates(self, objective: Objective, batch: Batch | None, clock: Clock) -> Paths:
         gates, decisions = self.base.weight_gates(objective, batch, clock), self.closed()
         if decisions is not None:
             gates, objective = decisions.apply(gates), objective.decided(decisions)
+        paths = list(gates.reshape(-1, *gates.shape[-2:]))
         for modifier in self.modifiers.values():
-            gates = modifier.weight_gates(gates, objective, batch, clock)
-        return gates
+            paths = [modifier.weight_gates(path, objective, batch, clock) for path in paths]
+        return torch.stack(paths).reshape(gates.shape)
 
     def end_epoch(self, objective: Objective, clock: Clock) -> None:
         self.base.end_epoch(objective, clock)

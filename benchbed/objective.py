@@ -23,6 +23,7 @@ from .space import Architecture, Space
 Keep = Literal["outputs", "nothing", "ones"]
 Rows = Float[Tensor, "P O"]  # a number an operation, a row a position
 Mask = Bool[Tensor, "P O"]
+Paths = Float[Tensor, "*K P O"]  # one set of gates, or several for one step
 Layers = Float[Tensor, "L Q O"]  # gates of L cells of Q positions each
 Scalar = Float[Tensor, ""]
 Weights = dict[str, Tensor]  # by name
@@ -137,8 +138,11 @@ class Objective(ABC):
         raise BenchbedError(f"{type(self).__name__} evaluates no single architectures: it provides no fidelity")
 
     @abstractmethod
-    def weight_step(self, gates: Rows, batch: Batch | None) -> Scalar:
-        """One step of the weights' optimiser at fixed gates; the loss before it. Never called on a table."""
+    def weight_step(self, gates: Paths, batch: Batch | None) -> Scalar:
+        """One step of the weights' optimiser at fixed gates; the loss before it. Never called on a table.
+
+        Of several sets of gates, all on this batch: one step by the sum of their gradients, and their mean loss.
+        """
 
     @abstractmethod
     def weights(self) -> Weights:
@@ -295,7 +299,7 @@ class DecidedObjective(Objective):
         gates = self.decisions.apply(torch.from_numpy(self.space.gates(architecture)))
         return self.base.evaluate(self.space.architecture(gates.numpy()), fidelity)
 
-    def weight_step(self, gates: Rows, batch: Batch | None) -> Scalar:
+    def weight_step(self, gates: Paths, batch: Batch | None) -> Scalar:
         return self.base.weight_step(self.decisions.apply(gates), batch)
 
     def weights(self) -> Weights:

@@ -21,7 +21,7 @@ from torch import Tensor
 from typing_extensions import TypeVar
 
 from .cost import Problem
-from .objective import Batch, Keep, Mask, Objective, Rows, Scalar, Tree
+from .objective import Batch, Keep, Mask, Objective, Paths, Rows, Scalar, Tree
 from .space import Space
 from .streams import Streams
 
@@ -104,8 +104,9 @@ class Searcher(Plugin[OptionsT]):
         return 1
 
     @abstractmethod
-    def weight_gates(self, objective: Objective, batch: Batch | None, clock: Clock) -> Rows:
-        """Detached gates for the next weight step, on the training batch that it will see.
+    def weight_gates(self, objective: Objective, batch: Batch | None, clock: Clock) -> Paths:
+        """Detached gates for the next weight step, on the training batch that it will see; or several sets of gates,
+        (K, P, O), whose gradients that one step adds up.
 
         Never called where the objective is a table, which has no weights: a schedule belongs in `arch_step`.
         """

@@ -19,7 +19,7 @@ torch 2.13.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -54,6 +54,20 @@ def weight_gradients(network: nn.Module, precision: Precision, plan: Plan, input
     loss = _loss(network, precision, plan, (images, labels, gates.detach()))
     loss.backward()
     return loss.detach(), [weight.grad for weight in network.parameters()]
+
+
+def added(steps: Iterator[Outputs]) -> Outputs:
+    """The mean loss of several steps on the same weights, and the sum of their gradients: of one, what it gave."""
+    loss, total = next(steps)
+    losses = [loss]
+    for loss, gradients in steps:
+        if len(losses) == 1:  # what a recording gave is overwritten by its next run
+            total = [None if g is None else g.clone() for g in total]
+        losses.append(loss)
+        for k, g in enumerate(gradients):
+            if g is not None:
+                total[k] = g.clone() if (held := total[k]) is None else held + g
+    return losses[0] if len(losses) == 1 else torch.stack(losses).mean(), total
 
 
 def gate_gradients(network: nn.Module, precision: Precision, plan: Plan, inputs: Inputs) -> Outputs:

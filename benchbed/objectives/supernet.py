@@ -29,7 +29,7 @@ from ..streams import Streams, derive, seeded
 from ..supernet import Supernet, compile_steps
 from ..task import AnySplit, Split, StoredSplit, Task
 from .averaging import averaging
-from .capture import Outputs, Recordings, Step, gate_gradients, weight_gradients
+from .capture import Outputs, Recordings, Step, added, gate_gradients, weight_gradients
 from .cursor import Cursor
 from .layers import layer_gradients, layer_product
 from .noise import advance, held
@@ -306,7 +306,8 @@ class SupernetObjective(Objective):
     def weight_step(self, gates: Tensor, batch: Batch | None) -> Tensor:
         """A candidate that did not run has no gradient, hence no decay and no momentum (ProxylessNAS' own rule)."""
         assert batch is not None
-        loss, gradients = self._run(weight_gradients, plan(gates), gates, batch)
+        paths = gates.reshape(-1, *gates.shape[-2:])
+        loss, gradients = added(self._run(weight_gradients, plan(path), path, batch) for path in paths)
         for weight, gradient in zip(self.network.parameters(), gradients, strict=True):
             weight.grad = None if self.operations.still(weight) else gradient
         for name, weight in self.network.named_parameters() if self.extra else ():

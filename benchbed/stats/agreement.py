@@ -1,7 +1,7 @@
 """How well one ranking agrees with another: rank correlations, the precision of a top, and bootstrap intervals."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -26,15 +26,43 @@ class Estimate(NamedTuple):
 
 def estimate(statistic: Callable[..., float], *samples: np.ndarray, resamples: int = RESAMPLES) -> Estimate:
     """The statistic of samples with a row an item, and its percentile interval from drawing items with replacement."""
-    n, rng = len(samples[0]), np.random.default_rng(0)
-    drawn = rng.integers(n, size=(resamples, n))
+    return estimate_of_mean(statistic, samples[:1], *samples[1:], resamples=resamples)
+
+
+def estimate_of_mean(
+    statistic: Callable[..., float], several: Sequence[np.ndarray], *shared: np.ndarray, resamples: int = RESAMPLES
+) -> Estimate:
+    """The mean of `statistic(one, *shared)` over several samples of the same n items; a resample is one of the items.
+
+    The interval is of the items alone: it says nothing of how far apart the samples are.
+    """
+    n = len(several[0])
+    rows = np.random.default_rng(0).integers(n, size=(resamples, n))
+    draws = np.mean([_of_resamples(statistic, (one, *shared), rows) for one in several], axis=0)
+    low, high = np.nanquantile(draws, [0.025, 0.975]) if np.isfinite(draws).any() else (np.nan, np.nan)
+    return Estimate(float(np.mean([statistic(one, *shared) for one in several])), float(low), float(high), n)
+
+
+def _of_resamples(statistic: Callable[..., float], samples: Sequence[np.ndarray], rows: np.ndarray) -> np.ndarray:
     if statistic is kendall:
         x, y = samples
-        draws = kendall_of_resamples(x, y, drawn)
-    else:
-        draws = np.array([statistic(*(s[rows] for s in samples)) for rows in drawn])
-    low, high = np.nanquantile(draws, [0.025, 0.975]) if np.isfinite(draws).any() else (np.nan, np.nan)
-    return Estimate(float(statistic(*samples)), float(low), float(high), n)
+        return kendall_of_resamples(x, y, rows)
+    return np.array([statistic(*(s[row] for s in samples)) for row in rows])
+
+
+def best_of_liked(liking: np.ndarray, truth: np.ndarray, count: int = 10) -> float:
+    """The greatest truth among the `count` items that are liked most; NaN for fewer items.
+
+    Items tied at the edge of the `count` take their places by lot: the expectation over it. With v_0 >= v_1 >= ... the
+    truths of t tied items of which k are taken, v_i is the greatest with probability C(t - 1 - i, k - 1) / C(t, k).
+    """
+    if len(liking) < count:
+        return float("nan")
+    edge = np.partition(liking, len(liking) - count)[len(liking) - count]
+    sure, tied = truth[liking > edge], -np.sort(-truth[liking == edge])
+    least, k, t = float(sure.max(initial=-np.inf)), count - len(sure), len(tied)
+    chances = [math.comb(t - 1 - i, k - 1) / math.comb(t, k) for i in range(t - k + 1)]
+    return float(sum(chance * max(least, float(v)) for chance, v in zip(chances, tied, strict=False)))
 
 
 def spearman(x: np.ndarray, y: np.ndarray) -> float:

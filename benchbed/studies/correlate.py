@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from pydantic import Field
 
 from ..errors import BenchbedError, unknown
@@ -26,11 +25,11 @@ from ..study import Files, Job, Lab, Records, Several, Study, StudyOptions, fini
 from ..tables.figures import Figure
 from ..tables.table import Table
 from ..tables.trusted import trusted
+from ._supernets import by_weights, drawn
 
 FORMS = ("params", "flops", "figure:NAME", "SPLIT@EPOCHS", "DATASET/SPLIT@EPOCHS", "TABLE:DATASET/SPLIT@EPOCHS",
          "alpha:SEARCH", "scores:RUN", "supernet:SEARCH", "supernet:SEARCH@N")  # fmt: skip
 MEASURED = 200  # architectures whose paths a supernet is measured on, unless told otherwise
-AT_ONCE = 50  # of them
 LEAST_P = 1e-12  # below it a probability is as good as none
 _FIGURE = re.compile(r"(?:(?P<dataset>[^/@]+)/)?(?P<split>[^/@]+)@(?P<epochs>[1-9][0-9]*)")
 
@@ -155,15 +154,11 @@ def _by_supernet(text: str, truth: Truth) -> np.ndarray:
     parts = finished(search, pick_device("auto"))
     if parts.config.objective != "supernet":
         raise BenchbedError(f"predictor 'supernet:{text}': the search's objective is a table, there is no supernet")
-    known = np.flatnonzero(np.isfinite(truth.values))
-    if not 3 <= count <= len(known):
-        raise BenchbedError(f"predictor 'supernet:{text}': {count} architectures, expected 3 to {len(known):,}")
-    drawn = np.random.default_rng(0).choice(known, count, replace=False)
-    space, found = parts.space, np.full(truth.values.shape, np.nan)
-    for some in range(0, count, AT_ONCE):
-        cells = [truth.table.places.architecture(place) for place in drawn[some : some + AT_ONCE].tolist()]
-        gates = torch.from_numpy(np.stack([space.gates(cell) for cell in cells]))
-        found[drawn[some : some + AT_ONCE]] = parts.objective.measure(gates).accuracy.double().numpy()
+    known = int(np.isfinite(truth.values).sum())
+    if not 3 <= count <= known:
+        raise BenchbedError(f"predictor 'supernet:{text}': {count} architectures, expected 3 to {known:,}")
+    places, found = drawn(truth.values, count), np.full(truth.values.shape, np.nan)
+    found[places] = by_weights(parts, truth.table, places)
     return found
 
 

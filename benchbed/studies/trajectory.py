@@ -18,15 +18,15 @@ from ..pipeline.build import search_id
 from ..pipeline.config import RunConfig, identity
 from ..pipeline.history import history
 from ..pipeline.resolve import expand
-from ..pipeline.search import SEARCH_KEYS, run_search
 from ..pipeline.select import run_selection
 from ..report.markdown import in_words, markdown_table
 from ..report.plots import Curve, trajectory_svg
-from ..runtime.folder import REMADE, Folder, read_json, snapshot_path
+from ..runtime.folder import REMADE, Folder, snapshot_path
 from ..space import Space
 from ..stats.interval import mean_interval
 from ..study import Comma, Files, Job, Lab, Names, Records, SearchOptions, Study, search_job
 from ..tables.figures import in_epochs
+from ._supernets import kept
 
 POINT_KEYS = ("architecture", "test_accuracy")
 # Figure 4 of the paper, as its text has it; it tabulates no number.
@@ -104,9 +104,9 @@ class TrajectoryStudy(Study[Options]):
     @classmethod
     def measure(cls, lab: Lab, job: Job) -> dict[str, Any]:
         config = RunConfig.model_validate(job["config"])
-        kept = _kept(lab, config, job["search"], job["at"])
+        folder = kept(lab, "trajectory", config, job["search"], job["at"])
         lab.options.reporter.line(f"{config.selector.name}, seed {config.seed}, after {in_epochs(job['epoch'])}")
-        return _selected(lab, config, snapshot_path(kept, job["epoch"]), job["epoch"])
+        return _selected(lab, config, snapshot_path(folder, job["epoch"]), job["epoch"])
 
     def rows(self, records: Records, measured: Sequence[dict[str, Any]]) -> list[Point]:
         early, points, self.free = iter(measured), [], dict[int, list[tuple[int, float]]]()
@@ -129,32 +129,6 @@ class TrajectoryStudy(Study[Options]):
         free = {f"seed {seed}": [(float(e), s) for e, s in shares] for seed, shares in self.free.items()}
         picture = trajectory_svg(curves(rows), free, threshold, collapsed)
         return {"trajectory.md": markdown(rows, self.free, threshold), "trajectory.svg": picture}
-
-
-def _kept(lab: Lab, config: RunConfig, search: str, epochs: Sequence[int]) -> Path:
-    """A search's folder with all the snapshots: its own, or that of the same search made once more for them.
-
-    Raises BenchbedError where it ends elsewhere the second time, as it may on another machine or an accelerator.
-    """
-    options, own = lab.options, lab.search(search)
-    earlier = [epoch for epoch in epochs if epoch < config.epochs]
-    if all(snapshot_path(own, epoch).exists() for epoch in earlier):
-        return own
-    again = options.out / "trajectory" / "searches" / search
-    with Folder(again, SEARCH_KEYS, wait=True) as folder:  # for another selector of this search
-        if not all(snapshot_path(again, epoch).exists() for epoch in earlier):
-            options.reporter.line(f"{own} kept no snapshot of some epochs: searched once more, in {again}")
-            if folder.record is not None:
-                folder.clear()
-        made = run_search(lab.parts(config), folder, options.reporter, earlier)
-    if made["state_sha256"] != read_json(own / "record.json", SEARCH_KEYS)["state_sha256"]:
-        raise BenchbedError(
-            f"{own} kept no snapshot of some epochs, and searched once more it ended elsewhere: give another --out, "
-            "where it is searched with snapshots"
-        )
-    if missing := [epoch for epoch in earlier if not snapshot_path(again, epoch).exists()]:
-        raise BenchbedError(f"{own} ended before epoch {missing[0] + 1}: --at asks for what it was after {missing[0]}")
-    return again
 
 
 def _selected(lab: Lab, config: RunConfig, snapshot: Path, epoch: int) -> dict[str, Any]:

@@ -205,6 +205,28 @@ def check_weight_step(make: Make) -> None:
         require(not all(moves.values()), "every weight takes part in every path: the check sees nothing")
 
 
+def check_paths(make: Make) -> None:
+    """One step of several sets of gates: their mean loss, and what ran in none is not moved. One alone is one step."""
+    objective, _ = _trained(make)
+    if "weights" not in objective.provides:
+        return
+    paths, batch = torch.stack([one_hot_gates(objective, seed) for seed in (3, 4, 5)]), objective.batch("train")
+    losses = torch.stack([objective.loss(path, batch).detach() for path in paths])
+    moved = []
+    for gates in (paths, *paths):
+        one, _ = _trained(make)
+        before = {name: w.detach().clone() for name, w in one.weights().items()}
+        loss = one.weight_step(gates, batch)
+        if gates.dim() == 3:
+            _require_close(loss.cpu(), losses.mean().cpu(), "the loss of several paths is not the mean of theirs")
+        moved.append({name for name, now in one.weights().items() if not torch.equal(before[name], now)})
+    require(moved[0] == set().union(*moved[1:]), "a step of several paths moves other weights than theirs")
+    (one, _), (other, _) = _trained(make), _trained(make)
+    one.weight_step(paths[:1], batch)
+    other.weight_step(paths[0], batch)
+    require_same(one.state(), other.state(), "a set of one is another step than that one")
+
+
 def check_layers(make: Make) -> None:
     """layer_gradients at equal gates is the plain gradient spread over the cells; what is added counts for one step."""
     objective, streams = _trained(make)

@@ -295,7 +295,8 @@ def check_steps_move_their_own(searcher_class: SearcherClass, options: Mapping[s
 
 
 def _require_gates(gates: Tensor, mask: Tensor) -> None:
-    require(gates.shape == mask.shape, f"weight_gates has shape {tuple(gates.shape)}, not {tuple(mask.shape)}")
+    fits = gates.shape[-2:] == mask.shape and gates.dim() <= 3  # one set of gates, or several
+    require(fits, f"weight_gates has shape {tuple(gates.shape)}, not {tuple(mask.shape)}")
     require(gates.dtype == torch.float32 and gates.device.type == "cpu", "weight_gates is not float32 on the CPU")
     require(not gates.requires_grad, "weight_gates carries a graph: detach it")
     require(bool(gates.isfinite().all()), f"weight_gates is not finite: {gates.tolist()}")
@@ -313,7 +314,7 @@ def check_what_is_gone_stays_gone(
         objective.trace.clear()
         _search(searcher, without_cost(objective), range(epoch, epoch + 1), 6)
         require(not bool((searcher.mask & ~mask).any()), "an operation came back to the mask")
-        for gates in objective.trace:
+        for gates in (path for step in objective.trace for path in step.reshape(-1, *mask.shape)):
             require(bool((gates[~mask] == 0).all()), f"weight_gates lets flow what the mask has lost: {gates.tolist()}")
             decided = mask.sum(1) == 1
             require(bool((gates[decided] == mask[decided].float()).all()), f"decided rows flow by {gates.tolist()}")

@@ -73,8 +73,8 @@ class ToyNetwork(ToyTable):
 
     def weight_step(self, gates: Tensor, batch: Batch | None) -> Tensor:
         self.optimiser.zero_grad(set_to_none=True)
-        loss = self.loss(gates.detach(), batch)
-        loss.backward()
+        losses = torch.stack([self.loss(path, batch) for path in gates.detach().reshape(-1, *gates.shape[-2:])])
+        losses.sum().backward()
         for i, k in self.frozen.nonzero().tolist():
             self.candidates[self.names[i][k]].grad = None
         for name, w in self.candidates.items():
@@ -82,7 +82,7 @@ class ToyNetwork(ToyTable):
                 w.grad += self.extra[name]
         self.extra = {}
         self.optimiser.step()
-        return loss.detach()
+        return losses.detach().mean()
 
     def layered(self, gates: Tensor) -> Layers:
         """Of two cells, which are as one where their gates are the same: each takes its share of every feature."""

@@ -23,6 +23,7 @@ STUDIES: dict[str, tuple[object, ...]] = {
     "skip": ("--swaps", 40),
     "strength": ("--tune-epochs", 30),
     "tabular": (*TABLE, "--searcher", "random-search", "--searcher", "regularised-evolution"),
+    "supernet": (*TABLE, "--at", "2,5,8", "--epochs", 8),
     "trajectory": ("--at", "2,5,8", "--epochs", 8),
 }
 IMAGES = 400  # that may be given to networks and their stems in all of a study
