@@ -98,9 +98,13 @@ class RunConfig(OnTask):
             older = {name for name in ("history_images", "compile") if not getattr(self.supernet, name)}
             older |= {"partial"} if self.supernet.partial == 1 else set()
             supernet = {"supernet": self.supernet.model_dump(exclude=older)}
+        searcher = self.searcher.model_dump()
+        if searcher["options"].get("sampling") == "uniform":  # likewise
+            del searcher["options"]["sampling"]
         cost = {} if self.cost is None else {"cost": self.cost.key()}
         foreign = {} if self.foreign is None else {"foreign": self.foreign.sha256}
-        return {**self.model_dump(exclude=left_out), **supernet, "space": self.space_key(), **cost, **foreign}
+        found = {**self.model_dump(exclude=left_out), "searcher": searcher}
+        return {**found, **supernet, "space": self.space_key(), **cost, **foreign}
 
     def scoring_key(self) -> object:
         """What the chosen cell's figures depend on, but for the task."""

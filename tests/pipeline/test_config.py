@@ -92,7 +92,7 @@ def test_an_option_goes_to_those_of_several_that_have_it() -> None:
     assert (darts.searcher.options["order"], darts.searcher.options["alpha_lr"]) == (2, 0.3)
     assert "mode" not in darts.searcher.options
     assert (proxyless.searcher.options["mode"], proxyless.searcher.options["alpha_lr"]) == ("full", 0.3)
-    assert random.searcher.options == {}
+    assert random.searcher.options == {"sampling": "uniform"}
 
 
 def test_the_grid_goes_seed_by_seed_so_that_selectors_of_a_search_follow_one_another() -> None:

@@ -72,6 +72,14 @@ def test_every_value_says_who_set_it(known: Callable[..., None], tmp_path: Path)
     assert resolve({"epochs": 3}, "gdas", "random", 3).origins["epochs"] == "given"
 
 
+def test_ids_of_uniform_sampling_are_from_before_there_was_another(tiny: dict[str, Any]) -> None:
+    keys = [
+        expand({**tiny, "searcher": given}, [name], ["magnitude"], [0])[0].search_key()["searcher"]["options"]
+        for name, given in (("random", {}), ("random", {"sampling": "uniform"}), ("random", {"sampling": "fair"}))
+    ]
+    assert keys == [{}, {}, {"sampling": "fair"}]
+
+
 def test_origins_and_the_protocols_name_are_no_part_of_an_identity(tiny: dict[str, Any]) -> None:
     one = resolve(tiny, "darts", "magnitude", 0)
     other = resolve(configuration(tiny, {}), "darts", "magnitude", 0).model_copy(update={"protocol": "another"})
