@@ -10,6 +10,7 @@ finds does not depend on how many steps and epochs the loop has.
 """
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -34,13 +35,30 @@ class BlackBoxOptions(Options):
     fidelity: int = Field(12, ge=1, description="training epochs of an evaluation (NAS-Bench-201: 12)")
 
 
+class Proposal(NamedTuple):
+    """An architecture and for how many epochs it is to be trained.
+
+    trained: the epochs that a training of it in this search has behind it and that are not paid for again, which is
+    what going on with it costs; 0: it begins anew.
+    """
+
+    architecture: Architecture
+    fidelity: int
+    trained: int = 0
+
+
 class Trial(NamedTuple):
-    """A finished evaluation: validation accuracy in percent, what is maximised, and the clock at its end."""
+    """A finished evaluation: validation accuracy in percent, what is maximised, and the clock at its end.
+
+    fidelity: after how many epochs. trained: how many of them were paid for before.
+    """
 
     architecture: Architecture
     accuracy: float
     reward: float
     seconds: float
+    fidelity: int
+    trained: int = 0
 
 
 BoxOptionsT = TypeVar("BoxOptionsT", bound=BlackBoxOptions, default=BlackBoxOptions)
@@ -50,8 +68,8 @@ class BlackBoxSearcher(Searcher[BoxOptionsT]):
     """Base of the searchers that see whole architectures alone.
 
     A subclass gives `propose`, and `observe` where it keeps anything beside `trials`. Its randomness is the stream
-    'search' (`self.draws()`), its probabilities are the incumbent's: the trial of greatest reward, the earliest of
-    equal ones.
+    'search' (`self.draws()`), its probabilities are the incumbent's: of the trials of greatest fidelity that of
+    greatest reward, the earliest of equal ones.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"fidelity"})
@@ -59,22 +77,30 @@ class BlackBoxSearcher(Searcher[BoxOptionsT]):
     def __init__(self, space: Space, options: BoxOptionsT, streams: Streams):
         super().__init__(space, options, streams)
         self.trials: list[Trial] = []
-        self.pending: Architecture | None = None  # proposed, its evaluation not ended yet
+        self.pending: Proposal | None = None  # its evaluation has not ended yet
         self.incumbent: Trial | None = None
 
     @classmethod
     def check(cls, options: BoxOptionsT, space: Space, objective: Objective | None) -> None:
         if objective is None:
             return
-        try:
-            first = space.architecture_of(tuple(int(row.argmax()) for row in space.selectable))
-            objective.evaluate(first, options.fidelity)
-        except BenchbedError as error:
-            raise BenchbedError(f"searcher.fidelity = {options.fidelity}: {error}") from None
+        first = space.architecture_of(tuple(int(row.argmax()) for row in space.selectable))
+        for epochs in cls.fidelities(options):
+            try:
+                objective.evaluate(first, epochs)
+            except BenchbedError as error:
+                option = "fidelity" if epochs == options.fidelity else "lower"
+                raise BenchbedError(f"searcher.{option} = {epochs}: {error}") from None
+
+    @classmethod
+    def fidelities(cls, options: BoxOptionsT) -> Sequence[int]:
+        """The epochs after which it looks at architectures, upwards; `options.fidelity` alone by default."""
+        return (options.fidelity,)
 
     @abstractmethod
-    def propose(self) -> Architecture | None:
-        """The next architecture to evaluate; None where there is nothing left to look at."""
+    def propose(self) -> Architecture | Proposal | None:
+        """What to evaluate next, an architecture alone for `options.fidelity` epochs from the start; None where there
+        is nothing left to look at."""
 
     def observe(self, trial: Trial) -> None:
         """What to remember of a finished evaluation beside `trials`, which has it already. Default: nothing."""
@@ -96,12 +122,13 @@ class BlackBoxSearcher(Searcher[BoxOptionsT]):
         before = len(self.trials)
         while True:
             if self.pending is None:
-                self.pending = self.propose()
+                asked = self.propose()
+                self.pending = Proposal(asked, self.options.fidelity) if isinstance(asked, Architecture) else asked
             if self.pending is None or (trial := self._evaluated(problem, self.pending)).seconds > until:
                 break
             self.pending = None
             self.trials.append(trial)
-            if self.incumbent is None or trial.reward > self.incumbent.reward:
+            if self.incumbent is None or standing(trial) > standing(self.incumbent):
                 self.incumbent = trial
             self.observe(trial)
         new = self.trials[before:]
@@ -110,12 +137,15 @@ class BlackBoxSearcher(Searcher[BoxOptionsT]):
         accuracy = sum(trial.accuracy for trial in new) / len(new)
         return {"loss": 1 - accuracy / 100, "reward": sum(trial.reward for trial in new) / len(new)}
 
-    def _evaluated(self, problem: Problem, architecture: Architecture) -> Trial:
-        accuracy, seconds = problem.objective.evaluate(architecture, self.options.fidelity)
+    def _evaluated(self, problem: Problem, asked: Proposal) -> Trial:
+        architecture, fidelity, trained = asked
+        accuracy, seconds = problem.objective.evaluate(architecture, fidelity)
+        if trained:
+            seconds -= problem.objective.evaluate(architecture, trained).seconds
         pulse.beat()
         gates = torch.from_numpy(self.space.gates(architecture))[None]
         reward = float(problem.reward(torch.tensor([accuracy]), gates))
-        return Trial(architecture, accuracy, reward, self.seconds + seconds)
+        return Trial(architecture, accuracy, reward, self.seconds + seconds, fidelity, trained)
 
     def weight_gates(self, objective: Objective, batch: Batch | None, clock: Clock) -> Tensor:
         """The incumbent's: an objective that has weights as well may train them there."""
@@ -137,10 +167,10 @@ class BlackBoxSearcher(Searcher[BoxOptionsT]):
         return {**shown, "incumbent": str(self.incumbent.architecture), "incumbent_accuracy": self.incumbent.accuracy}
 
     def anytime(self) -> list[tuple[float, float, str]]:
-        found, best = [], -float("inf")
+        found, best = [], (0, -float("inf"))
         for trial in self.trials:
-            if trial.reward > best:
-                best = trial.reward
+            if standing(trial) > best:
+                best = standing(trial)
                 found.append((trial.seconds, trial.accuracy, str(trial.architecture)))
         return found
 
@@ -148,11 +178,22 @@ class BlackBoxSearcher(Searcher[BoxOptionsT]):
         return {
             "choices": [list(trial.architecture.choices) for trial in self.trials],
             "figures": [[trial.accuracy, trial.reward, trial.seconds] for trial in self.trials],
-            "pending": None if self.pending is None else list(self.pending.choices),
+            "epochs": [[trial.fidelity, trial.trained] for trial in self.trials],
+            "pending": None if self.pending is None else [list(self.pending.architecture.choices), *self.pending[1:]],
         }
 
     def load_state(self, tree: Tree) -> None:
-        pairs = zip(tree["choices"], tree["figures"], strict=True)
-        self.trials = [Trial(self.space.architecture_of(tuple(c)), *figures) for c, figures in pairs]
-        self.pending = None if tree["pending"] is None else self.space.architecture_of(tuple(tree["pending"]))
-        self.incumbent = max(self.trials, key=lambda trial: trial.reward, default=None)
+        epochs = tree.get("epochs", [[self.options.fidelity, 0]] * len(tree["choices"]))  # before there were several
+        of, pending = self.space.architecture_of, tree["pending"]
+        rows = zip(tree["choices"], tree["figures"], epochs, strict=True)
+        self.trials = [Trial(of(tuple(c)), *figures, *trained) for c, figures, trained in rows]
+        if pending is not None:
+            choices, *trained = pending if "epochs" in tree else (pending, self.options.fidelity, 0)
+            pending = Proposal(of(tuple(choices)), *trained)
+        self.pending = pending
+        self.incumbent = max(self.trials, key=standing, default=None)
+
+
+def standing(trial: Trial) -> tuple[int, float]:
+    """What trials are compared by: a reward says more after more epochs."""
+    return trial.fidelity, trial.reward

@@ -78,7 +78,7 @@ class OptunaSearch(BlackBoxSearcher[Options]):
         super().load_state(tree)
         self.begin(tree["seed"])
         done = [trial.architecture for trial in self.trials]
-        for n, architecture in enumerate([*done, self.pending] if self.pending is not None else done):
+        for n, architecture in enumerate([*done, self.pending.architecture] if self.pending is not None else done):
             if (found := self.propose()) != architecture:
                 raise BenchbedError(
                     f"searcher 'optuna': sampler {self.options.sampler} proposes {found} where this search had "

@@ -22,6 +22,7 @@ from benchbed.training.search_loop import train_epoch
 
 NAMES = [p.name for p in registry.plugins("searcher") if "fidelity" in registry.load("searcher", p.name).needs]
 WHOLE = Clock(0, 0, 1, 1)
+FIDELITIES = ("fidelity", "lower")
 
 
 class Uneven(ToyTable):
@@ -41,7 +42,8 @@ def uneven(space, seed=0) -> Uneven:
 
 def make(name: str, space: Any = None, seed: int = 0, **options: Any) -> Any:
     loaded = registry.load("searcher", name)
-    return loaded(space or ToyCell(), loaded.Options(**{"budget": 200.0, "fidelity": 1, **options}), Streams(seed))
+    given = {"budget": 200.0, "fidelity": 1} | {k: v for k, v in loaded.suite_options.items() if k in FIDELITIES}
+    return loaded(space or ToyCell(), loaded.Options(**{**given, **options}), Streams(seed))
 
 
 def searched(name: str, objective: Any, epochs: int, steps: int, **options: Any) -> Any:
@@ -51,8 +53,9 @@ def searched(name: str, objective: Any, epochs: int, steps: int, **options: Any)
     return searcher
 
 
-def test_there_are_five_of_them():
+def test_they_are_all_there():
     assert set(NAMES) >= {"random-search", "regularised-evolution", "local-search", "reinforce-search", "optuna"}
+    assert set(NAMES) >= {"hyperband", "successive-halving", "asha", "bohb"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -61,7 +64,7 @@ def test_the_budget_is_spent_and_never_overshot(name):
         searcher = searched(name, uneven(ToyCell()), 3, 5, budget=budget)
         assert searcher.seconds <= budget
         assert searcher.pending is not None
-        one_more = uneven(ToyCell()).evaluate(searcher.pending, 1).seconds
+        one_more = uneven(ToyCell()).evaluate(searcher.pending.architecture, searcher.pending.fidelity).seconds
         assert searcher.seconds + one_more > budget  # what was not made would not have ended in time
         ends = [trial.seconds for trial in searcher.trials]
         took = [uneven(ToyCell()).evaluate(trial.architecture, 1).seconds for trial in searcher.trials]
@@ -101,15 +104,21 @@ def test_a_search_that_is_continued_makes_the_same_trials(name):
     assert make(name, seed=1).trials != whole.trials
 
 
+def first_of(trials: list[Any], fidelity: int) -> float:
+    return min(trial.seconds for trial in trials if trial.fidelity == fidelity)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_incumbent_is_the_earliest_best_trial_and_what_is_reported(name):
     searcher = searched(name, uneven(ToyCell()), 2, 5)
-    accuracies = [trial.accuracy for trial in searcher.trials]
+    top = max(trial.fidelity for trial in searcher.trials)
+    accuracies = [trial.accuracy if trial.fidelity == top else -1.0 for trial in searcher.trials]
     best = searcher.trials[int(np.argmax(accuracies))]
     assert searcher.incumbent == best
     curve = searcher.anytime()
     assert curve[-1] == (best.seconds, best.accuracy, str(best.architecture))
-    assert [point[1] for point in curve] == sorted({max(accuracies[: i + 1]) for i in range(len(accuracies))})
+    last = [accuracy for seconds, accuracy, _ in curve if seconds >= first_of(searcher.trials, top)]
+    assert last == sorted({max(accuracies[: i + 1]) for i in range(len(accuracies))} - {-1.0})
     shown = searcher.progress()
     assert shown["evaluations"] == len(accuracies)
     assert (shown["incumbent"], shown["incumbent_accuracy"]) == (str(best.architecture), best.accuracy)
