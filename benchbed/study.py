@@ -4,6 +4,7 @@ A file of one's own is a study as ours are: a subclass of `Study` with `Options`
 `runs` says which runs it needs, the pool makes them, `rows` says what came out, `figures` draws the page.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -197,7 +198,8 @@ def settled(target: float, cost: Cost) -> float:
 def named_options(text: str) -> tuple[str, dict[str, Any]]:
     """(NAME, its options) of 'NAME' or 'NAME:KEY=VALUE[,KEY=VALUE...]', a searcher with options."""
     name, _, rest = text.partition(":")
-    given = with_settings({}, [f"searcher.{part.strip()}" for part in rest.split(",")] if rest else [])
+    parts = re.split(r",(?![^\[]*\])", rest) if rest else []  # not at the commas of a list
+    given = with_settings({}, [f"searcher.{part.strip()}" for part in parts])
     return name, dict(given.get("searcher", {}))
 
 

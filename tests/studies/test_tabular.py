@@ -174,3 +174,8 @@ def test_what_cannot_be_is_refused_in_one_line(
     assert text in outcome.err
     assert outcome.err.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_an_option_may_be_a_list() -> None:
+    entry = tabular.parse_entry("hyperband:lower=[1, 4],fidelity=12", {})
+    assert (entry.options["lower"], entry.options["fidelity"]) == ((1, 4), 12)
