@@ -44,6 +44,14 @@ def autodl(method: str) -> Callable[[], nn.Module]:
     return lambda: made(CHANNELS, CELLS, 4, CLASSES, OPERATIONS, False, False)
 
 
+def drnas(on: SupernetObjective, species: str, channels: int = CHANNELS, k: int = 1, **own: Any) -> Any:
+    """DrNAS' network with our weights; `species`: how its gates come from alpha, `k`: of partial channels."""
+    root = clone("DrNAS")
+    (module,) = modules([root / "201-space", root], "search_model")
+    kept = {"track_running_stats": False, "k": k, "species": species, **own}
+    return with_weights(module.TinyNetwork(channels, CELLS, 4, CLASSES, nn.CrossEntropyLoss(), OPERATIONS, **kept), on)
+
+
 def confopt(*names: str, reinmax: bool = False) -> tuple[ModuleType, ...]:
     """confopt's supernet of NAS-Bench-201 and more of its modules, without what its packages import beside them."""
     source = clone("ConfigurableOptimizer") / "src"

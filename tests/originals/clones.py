@@ -1,9 +1,11 @@
 """Clones of the authors' repositories: found, and their modules imported from where they lie."""
 
+import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -83,6 +85,19 @@ def load(
         del new[name]
     sys.modules.update(new)  # libraries that they were the first to import
     return found
+
+
+@contextmanager
+def script(folder: Path, name: str, *arguments: str, beside: dict[str, ModuleType]) -> Iterator[ModuleType]:
+    """A search script as a module: it reads a command line and opens a log where it is imported."""
+    root = logging.getLogger()
+    before = list(root.handlers)
+    with patch.object(sys, "argv", [name, *arguments]):
+        (found,) = load(folder, name, beside={**beside, **bystanders("torch.utils.tensorboard")})
+    yield found
+    for handler in [handler for handler in root.handlers if handler not in before]:
+        root.removeHandler(handler)
+        handler.close()
 
 
 def _place(module: ModuleType) -> str:

@@ -13,6 +13,7 @@ What is put beside the authors' code so that it runs on a CPU and on today's tor
   the reader of NAS-Bench-201's file (`clones.Bystander`). Packages whose __init__.py imports more than is needed
   are entered past it (`clones.empty_package`).
 - `Tensor.add_(number, tensor)` and its like, which newer torch has no longer, mean `add_(tensor, alpha=number)`.
+- `Tensor.view` of memory that it does not fit, which older torch did not give there, is `reshape`.
 - Warnings of their code are not errors.
 
 And for the comparison, on both sides:
@@ -20,7 +21,9 @@ And for the comparison, on both sides:
 - torch's default type is float64, and `Tensor.float()` gives float64: ours rounds gates' gradients and measurements to
   float32 otherwise, and authors' code its accuracies.
 - Draws come from one tape, wound back between the two sides (`tape`), or are handed over: what is compared is what is
-  made of a draw.
+  made of a draw. DARTS-PT's next edge, drawn at random, is the first that is left.
+
+Scripts that read a command line and write where they are get both: a temporary folder (`clones.script`).
 """
 
 from collections.abc import Callable, Iterator
@@ -42,11 +45,22 @@ def _as_on_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Tensor, "cpu", lambda self, *_, **__: self.clone())
     for name in ("add", "add_", "sub", "sub_"):
         monkeypatch.setattr(Tensor, name, _old(getattr(Tensor, name)))
+    monkeypatch.setattr(Tensor, "view", _viewed(Tensor.view))
 
 
 def _old(method: Callable[..., Any]) -> Callable[..., Any]:
     def call(self: Tensor, first: Any, *second: Any, **named: Any) -> Any:
         return method(self, second[0], alpha=first) if second else method(self, first, **named)
+
+    return call
+
+
+def _viewed(method: Callable[..., Any]) -> Callable[..., Any]:
+    def call(self: Tensor, *shape: Any, **named: Any) -> Any:
+        try:
+            return method(self, *shape, **named)
+        except RuntimeError:
+            return self.reshape(*shape)
 
     return call
 

@@ -17,8 +17,8 @@ CLOSE = 1e-8  # of the largest entry of theirs: far above float64's rounding, fa
 OWNERS = {
     "AutoDL-Projects": "D-X-Y", "Beta-DARTS": "Sunshine-Ye", "ConfigurableOptimizer": "automl",
     "DrNAS": "xiangning-chen", "FairDARTS": "xiaomi-automl", "Lambda-DARTS": "dr-faustus", "PC-DARTS": "yuhuixu1993",
-    "darts": "quark0", "darts-pt": "ruocwang", "oles": "PasaLab", "proxylessnas": "mit-han-lab",
-    "reinmax": "microsoft",
+    "SNAS-Series": "SNAS-Series", "darts": "quark0", "darts-pt": "ruocwang", "oles": "PasaLab",
+    "proxylessnas": "mit-han-lab", "reinmax": "microsoft",
 }  # fmt: skip
 
 
@@ -70,11 +70,22 @@ class Ledger:
         versions = {"torch": torch.__version__, "python": platform.python_version(), "machine": platform.machine()}
         kept = {**versions, "skipped": self.skipped, "rows": self.rows}
         (place / "comparisons.json").write_text(json.dumps(kept, indent=1) + "\n")
-        (place / "README.md").write_text(page(kept))
+        (place / "originals.md").write_text(page(kept))
+
+
+# What the page says of code that is not there, or is another than the reader would expect.
+APART = """\
+- SNAS: the authors' network asks for many GPUs and is not built; their gates are compared, and the whole gradient with
+  the codes of DrNAS and confopt.
+- ReinMax: the repository, microsoft/reinmax, could not be had here; a `release` in the column of commits is its package
+  from PyPI, unpacked into FOLDER/reinmax. It does not refuse temperatures below 1 as the repository does.
+- GDAS' DARTS cell (`gradient=sampled`): AutoDL-Projects has it for another set of operations, and it is not compared.
+- Alpha's gradient alone, not a whole search: how batches are drawn and augmented, and schedules, are not compared.
+"""
 
 
 def page(kept: dict[str, Any]) -> str:
-    return "\n".join(_lines(kept)) + "\n"
+    return "\n".join(_lines(kept)).rstrip() + "\n"
 
 
 def _lines(kept: dict[str, Any]) -> list[str]:
@@ -82,23 +93,24 @@ def _lines(kept: dict[str, Any]) -> list[str]:
         "# Against the authors' code",
         "",
         "Our searchers and selectors beside the code that their authors published, run from clones of it, on equal",
-        "weights, equal batches and equal draws, in float64. Gradients are those of alpha after an architecture step",
-        "of each. *Difference* is the largest of any entry, *of* the largest entry of theirs.",
+        "weights, equal batches and equal draws, in float64. Gradients are those of alpha after one architecture step,",
+        "unless said otherwise. *Difference* is the largest of any entry, *of* the largest entry of theirs.",
         "",
         "    BENCHBED_ORIGINALS=FOLDER BENCHBED_ORIGINALS_PAGE=results/originals pytest tests/originals",
         "",
-        "FOLDER holds the clones, named as on GitHub. What is put beside their code so that it runs on a CPU and on",
-        "this torch is listed in `tests/originals/conftest.py`. Nothing of it is copied.",
+        "FOLDER holds the clones, named as on GitHub; the command writes this page and",
+        "[comparisons.json](comparisons.json). What is put beside the authors' code so that it runs on a CPU and on",
+        "this torch is listed in [conftest.py](../../tests/originals/conftest.py). Nothing of it is copied.",
         "",
         f"torch {kept['torch']}, Python {kept['python']}, {kept['machine']}.",
     ]
     for outcome, title, last in (("equal", "Equal", "note"), ("differs", "Different, and why", "why")):
         rows = [row for row in kept["rows"] if row["outcome"] == outcome]
         found += ["", f"## {title}", "", f"| method | what | code | commit | difference | of | {last} |"]
-        found += ["|---|---|---|---|---|---|---|", *map(_row, rows)]
+        found += ["|---|---|---|---|---|---|---|", *map(_row, sorted(rows, key=lambda row: row["method"]))]
     if kept["skipped"]:
         found += ["", "## Not run", "", *(f"- `{name}`: its clone was not there." for name in kept["skipped"])]
-    return found
+    return [*found, "", "## Not compared", "", APART]
 
 
 def _row(row: dict[str, Any]) -> str:

@@ -25,19 +25,18 @@ def images(count: int = 8, side: int = 8, seed: int = 1) -> tuple[Tensor, Tensor
     return torch.randn(count, 3, side, side, generator=generator), torch.arange(count) % CLASSES
 
 
-def objective(space: Space, side: int = 8, count: int = 8, validation: int | None = None, **own: Any):
+def objective(space: Space, side: int = 8, count: int = 8, valid: Split | None = None, **own: Any) -> SupernetObjective:
     """Its batches are always the same two: of training, and of validation."""
-    halves = [images(n, side, seed) for n, seed in ((count, 1), (validation or count, 2))]
-    train, valid = (Split(*half) for half in halves)
+    train, valid = Split(*images(count, side, 1)), Split(*images(count, side, 2)) if valid is None else valid
     task = Task("random", CLASSES, (3, side, side), train, valid, Seal(lambda: train), "0")
     options = {"batch": count, "valid_batch": count, "eval_batch": count, "lr": 0.1, "lr_min": 0.1, **own}
     found = SupernetObjective(space.for_images(task.shape, CLASSES), task, SupernetOptions(**options), Streams(0), 5)
-    batches = {"train": Batch(*halves[0]), "valid": Batch(halves[1][0][:count], halves[1][1][:count])}
-    found.batch = batches.__getitem__
+    batches = {name: Batch(of.images[:count], of.labels[:count]) for name, of in (("train", train), ("valid", valid))}
+    found.batch = batches.__getitem__  # type: ignore[method-assign, assignment]
     return found
 
 
-def searcher(name: str, on: SupernetObjective, modifiers: Mapping[str, Mapping[str, Any]] | None = None, **own: Any):
+def searcher(name: str, on: Any, modifiers: Mapping[str, Mapping[str, Any]] | None = None, **own: Any) -> Any:
     """With an alpha of standard deviation 0.5, so that its rows are not nearly equal."""
     kind, modifiers = registry.load("searcher", name), modifiers or {}
     if modifiers:

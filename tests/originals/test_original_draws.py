@@ -1,5 +1,6 @@
 """GDAS, SNAS, ReinMax and DrNAS beside the codes that they come from: what each makes of one draw."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from benchbed.searcher import Clock
 from benchbed.spaces.nb201.space import NB201
 
-from . import cells201
+from . import cells201, darts_space
 from .clones import clone
 from .ours import gradient, objective, searcher
 
@@ -55,14 +56,10 @@ def test_gdas_of_the_paper_is_not_the_authors_cell(which: str, tape: Any, ledger
 # -- SNAS, and DrNAS, in DrNAS' code -----------------------------------------------------------------------------------
 
 
-def drnas(on: Any, of: Any, species: str, **own: Any) -> nn.Module:
-    root = clone("DrNAS")
-    (module,) = cells201.modules([root / "201-space", root], "search_model")
-    network = module.TinyNetwork(
-        cells201.CHANNELS, cells201.CELLS, 4, 10, nn.CrossEntropyLoss(), cells201.OPERATIONS,
-        track_running_stats=False, k=1, species=species, **own,
-    )  # fmt: skip
-    return cells201.with_weights(network, on, of.alpha, "_arch_parameters")
+def drnas(on: Any, of: Any, species: str, **own: Any) -> Any:
+    network = cells201.drnas(on, species, **own)
+    network._arch_parameters.data.copy_(of.alpha.detach())
+    return network
 
 
 def test_snas(tape: Any, ledger: Any) -> None:
@@ -70,6 +67,21 @@ def test_snas(tape: Any, ledger: Any) -> None:
     network = drnas(on, of, "gumbel")
     network.set_tau(10 + (1 - 10) * LATER.epoch / (LATER.epochs - 1))
     ledger.equal("snas", "gradient", "DrNAS", *theirs_and_ours(on, of, network, network.arch_parameters()[0], tape))
+
+
+def test_the_draw_of_snas_is_its_authors(tape: Any, ledger: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their network wants many GPUs and is not built: what is compared is its gates, and their derivative."""
+    (module,) = darts_space.modules(clone("SNAS-Series") / "SNAS", "model_search")
+    _, of = started("snas")
+    monkeypatch.setattr(Tensor, "uniform_", lambda self: self.exponential_().neg_().exp_())  # E = -log u
+    along, temperature = torch.randn(of.alpha.shape), SimpleNamespace(_temp=of.tau)
+    found = []
+    for draw in (lambda: module.Network._get_categ_mask(temperature, of.alpha), of.relaxed):
+        tape()
+        z = draw()
+        found.append((z, torch.autograd.grad((z * along).sum(), of.alpha)[0]))
+    for what, theirs, ours in zip(("its gates", "their derivative in alpha"), *found, strict=True):
+        ledger.equal("snas", what, "SNAS-Series", theirs, ours)
 
 
 @pytest.mark.parametrize("reg", ["l2", "kl"])

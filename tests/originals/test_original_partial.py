@@ -9,8 +9,9 @@ from torch import nn
 
 from benchbed.spaces.darts.space import Darts
 from benchbed.spaces.darts.space_s5 import DartsS5
+from benchbed.spaces.nb201.space import NB201
 
-from . import darts_space
+from . import cells201, darts_space
 from .clones import clone
 from .ours import CLASSES, gradient, hand_over, objective, searcher
 
@@ -32,6 +33,17 @@ def test_pc_darts(ledger: Any) -> None:
     beta = torch.cat([theirs[2].grad, theirs[3].grad])
     ledger.equal("pc-darts", "gradient of the edges' beta", "PC-DARTS", beta, of.beta.grad)
     ledger.equal("pc-darts", "alpha after Adam's step", "PC-DARTS", torch.cat(theirs[:2]), of.alpha)
+
+
+def test_partial_channels_on_nas_bench_201(ledger: Any) -> None:
+    on = objective(NB201(), channels=8, cells=cells201.CELLS, partial=4)
+    of = searcher("pc-darts", on, edges="none")
+    network = cells201.drnas(on, "softmax", channels=8, k=4)
+    network._arch_parameters.data.copy_(of.alpha.detach())
+    cells201.entropy(network, on.batch("valid")).backward()
+    theirs = network._arch_parameters.grad
+    why = "there is no code of PC-DARTS' authors on this space: DrNAS' cell of partial channels, `edges=none`"
+    ledger.equal("pc-darts", "gradient, NAS-Bench-201", "DrNAS", theirs, gradient(of, on), why)
 
 
 @pytest.mark.parametrize(("kind", "loss"), [("l2", "ConvSeparateLoss"), ("l1", "TriSeparateLoss")])

@@ -97,7 +97,13 @@ def test_where_zero_is_drawn(ledger: Any) -> None:
           "proxyless_nets.py, MobileInvertedResidualBlock.forward; `dead=dropped` is theirs"  # fmt: skip
     ledger.differs("proxyless", "gradient where zero is drawn", "proxylessnas", theirs, found, why)
     elsewhere = of.gates[:, -1] == 0
-    ledger.equal("proxyless", "the same at the other positions", "proxylessnas", theirs[elsewhere], found[elsewhere])
+    ledger.equal(
+        "proxyless",
+        "gradient where zero is drawn, at the other positions",
+        "proxylessnas",
+        theirs[elsewhere],
+        found[elsewhere],
+    )
 
 
 def test_steps_of_two_with_adam_and_rescaling(ledger: Any) -> None:
