@@ -10,18 +10,21 @@ on the weight step's training batch and the architecture step's validation batch
 mean of M_o over `window` such steps is below `threshold`, w_o is frozen for good; alpha and all else go on. Each step
 costs two more forward and backward passes.
 
-What the authors' code does otherwise (oles d90455c, as the project's reference has it; confopt has it too) is an
-option, off by default: `against=previous` sets the validation gradient beside the training gradient of the step before,
-at the weights of then, which costs it no pass; `cosine=official` takes a cosine for every place of a weight tensor
-along its output channels, and their mean over places and tensors; `count=official` adds `window` + 1 values and divides
-by `window`. There each module of each cell stops by itself; here an operation of a position stops in all cells that
-share its alpha, by all its weights (on `nb201-untied` each cell has its own). Operations without weights have no score.
+What the authors' code does otherwise (oles d90455c; confopt has it too) is an option, off by default:
+`against=previous` sets the validation gradient beside the training gradient of the step before, at the weights of then,
+which costs it no pass; `valid=official` has that training gradient in the validation gradient as well, for nothing
+zeroes it in between: cos(g_train, g_train + g_valid) is about 0.7 where the two have nothing to do with each other, and
+`threshold` was chosen for that; `cosine=official` takes a cosine for every place of a weight tensor along its output
+channels, and their mean over places and tensors; `count=official` adds `window` + 1 values and divides by `window`.
+There each module of each cell stops by itself, skip connections of stride 2 never; here an operation of a position
+stops in all cells that share its alpha, by all its weights (on `nb201-untied` each cell has its own). Operations
+without weights have no score. tests/originals holds all of it against the authors' code.
 """
 
 from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from benchbed.cost import Problem
@@ -43,12 +46,21 @@ class Options(PluginOptions):
     against: Literal["same", "previous"] = Field(
         "same", description="training gradient of the same step, or of the one before, as the official code"
     )
+    valid: Literal["own", "official"] = Field(
+        "own", description="official: the training gradient of the step before is added to it, a bug of the code"
+    )
     cosine: Literal["flat", "official"] = Field(
         "flat", description="of all weights as one vector; official: the mean of cosines along output channels"
     )
     count: Literal["exact", "official"] = Field(
         "exact", description="official: window + 1 scores are added and divided by window, a bug of the code"
     )
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Options":
+        if self.valid == "official" and self.against != "previous":
+            raise ValueError(f"valid = 'official' with against = '{self.against}': take against = 'previous'")
+        return self
 
 
 class EarlyStopping(Modifier[Options]):
@@ -97,7 +109,10 @@ class EarlyStopping(Modifier[Options]):
         """Adds the scores of the operations that have a gradient on both splits."""
         measure = flat_cosine if self.options.cosine == "flat" else official_cosine
         for pair in valid.keys() & training.keys():
-            score = measure(valid[pair], training[pair])
+            own = valid[pair]
+            if self.options.valid == "official":
+                own = [v + t for v, t in zip(own, training[pair], strict=True)]
+            score = measure(own, training[pair])
             if score is not None and not self.frozen[pair]:
                 self.sums[pair] += score
                 self.counts[pair] += 1

@@ -123,6 +123,19 @@ def test_the_official_count_adds_one_more_than_it_divides_by():
     assert scored(scores) == [False] * 19 + [True] * 2
 
 
+def test_the_official_validation_gradient_has_the_training_gradient_of_the_step_before_in_it():
+    valid, training = {(0, 1): [torch.tensor([1.0, 0.0])]}, {(0, 1): [torch.tensor([0.0, 1.0])]}
+    found = []
+    for own in ({}, {"valid": "official"}):
+        searcher = DARTS(ToySpace(), DARTS.Options(), Streams(0))
+        oles = EarlyStopping(searcher, EarlyStopping.Options(against="previous", **own))
+        oles.compare(valid, training)
+        found.append(float(oles.sums[0, 1]))
+    assert found == pytest.approx([0.0, 0.5**0.5])  # unrelated gradients
+    with pytest.raises(ValueError, match="valid = 'official' with against = 'same': take against = 'previous'"):
+        EarlyStopping.Options(valid="official")
+
+
 def test_cosines_by_hand():
     a, b = torch.tensor([[1.0, 0.0], [1.0, 2.0]]), torch.tensor([[1.0, 3.0], [-1.0, 0.0]])
     assert flat_cosine([a], [b]) == pytest.approx(0.0, abs=1e-12)  # 1 + 0 - 1 + 0
