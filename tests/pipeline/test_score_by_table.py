@@ -146,6 +146,7 @@ def climbing(make_table: Any) -> Table:
 
 
 DRAWN = ("blank", "random", "random-search", "reinforce-search")  # they learn nothing, or not within so few steps
+DRAWN += ("successive-halving", "hyperband", "asha", "bohb")
 
 
 @pytest.mark.parametrize("all_pairs", [False, pytest.param(True, marks=pytest.mark.slow)])
