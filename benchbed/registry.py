@@ -25,9 +25,9 @@ from .runtime.closure import closure
 from .runtime.handed_on import hand_on
 from .runtime.reading import LIMITS, near, read_bytes
 
-KINDS = ("searcher", "modifier", "selector", "space", "task", "study")
+KINDS = ("searcher", "modifier", "selector", "space", "task", "proxy", "study")
 _PACKAGES = {kind: f"benchbed.{kind}s" for kind in KINDS}
-_PACKAGES |= {"modifier": "benchbed.searchers.modifiers", "study": "benchbed.studies"}
+_PACKAGES |= {"modifier": "benchbed.searchers.modifiers", "study": "benchbed.studies", "proxy": "benchbed.proxies"}
 _USER_FILES: dict[str, Path] = {}  # name -> file, registered by add_file
 _USER_CLASSES: dict[tuple[str, str], type[Any]] = {}  # (kind, name) -> class, registered by add_class
 _TEXTS: dict[str, bytes] = {}  # module -> what a user's file held when it was imported

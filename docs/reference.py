@@ -27,6 +27,7 @@ TITLES = {
     "selector": "Selectors",
     "space": "Spaces",
     "task": "Tasks",
+    "proxy": "Proxies",
     "study": "Studies",
 }
 MORE = {  # what is written by hand about a kind
@@ -35,6 +36,7 @@ MORE = {  # what is written by hand about a kind
     "selector": "[What each does, in formulas, and where it leaves the authors' code](../selectors.md).",
     "space": "[What each is, with commands](../spaces.md).",
     "task": "[Images of your own](../own-data.md).",
+    "proxy": "[What each computes, and what came out](../proxies.md).",
     "study": "[What each asks and writes](../studies.md).",
 }
 
@@ -261,9 +263,7 @@ def _protocol(protocol: Protocol) -> Iterator[str]:
     yield ""
     for case in protocol.case:
         named = {kind: getattr(case, kind) for kind in ("searcher", "selector", "space", "task")}
-        when = ", ".join(
-            f"{kind} {' or '.join([v] if isinstance(v, str) else v)}" for kind, v in named.items() if v
-        )
+        when = ", ".join(f"{kind} {' or '.join([v] if isinstance(v, str) else v)}" for kind, v in named.items() if v)
         values = ", ".join(f"`{key}` = {_code(value)}" for key, value in _dotted(case.values))
         yield f"- With {when}: {values}{f' ({prose(case.source)})' if case.source else ''}."
     if protocol.case:

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from benchbed.builder.build import build
-from benchbed.builder.classes import classes
 from benchbed.builder.quality import by_class, quality
 from benchbed.builder.spec import Spec, spec_of
 from benchbed.builder.worker import on_device, train
 from benchbed.runtime.progress import Reporter
 from benchbed.runtime.workers import Pool
+from benchbed.spaces.classes import classes
 from benchbed.stats.agreement import estimate, spearman
 from benchbed.tables import Table
 from benchbed.tables.figures import Figure

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from benchbed.builder.classes import CellClass, classes
 from benchbed.builder.quality import seeds_by_class
+from benchbed.spaces.classes import CellClass, classes
 from benchbed.tables import Table
 from benchbed.tables.figures import Figure
 

@@ -103,7 +103,7 @@ def test_every_picture_says_what_it_is(site: Path) -> None:
 
 @pytest.mark.parametrize("kind", registry.KINDS)
 def test_every_plugin_has_its_place(kind: str, pages: dict[Path, Page], site: Path) -> None:
-    plural = {"study": "studies"}.get(kind, f"{kind}s")
+    plural = {"study": "studies", "proxy": "proxies"}.get(kind, f"{kind}s")
     ours = {plugin.name for plugin in registry.plugins(kind) if registry.is_ours(plugin)}
     assert ours <= pages[site / "reference" / f"{plural}.html"].places
 

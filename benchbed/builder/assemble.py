@@ -9,12 +9,12 @@ import numpy as np
 
 from .. import __version__
 from ..space import Space
+from ..spaces.classes import CellClass, classes, shape_of
 from ..spaces.nb201.space import NB201, flops, parameters
 from ..tables import store
 from ..tables.figures import Figure
 from ..tables.table_builder import mean_over_seeds
 from ..task import Task
-from .classes import CellClass, classes, shape_of
 from .spec import Spec, dataset_of
 
 UNITS = {

@@ -15,12 +15,12 @@ from ..runtime.progress import Reporter
 from ..runtime.worker import Place
 from ..runtime.workers import Pool, Scheduler, hired
 from ..space import Space
+from ..spaces.classes import classes
 from ..tables.table import Table
 from ..task import Task
 from ..training.cell import check_learnable, check_recipe
 from ..training.recipe import check_device
 from .assemble import write_table
-from .classes import classes
 from .job_store import Job, JobStore
 from .spec import Spec
 from .worker import EVERY, jobs_of, make, ready

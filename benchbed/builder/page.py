@@ -9,9 +9,9 @@ import numpy as np
 from ..report.draw import draw_cell
 from ..report.saving import empty_figure, save_figure
 from ..runtime.files import one_line, write_atomic
+from ..spaces.classes import CellClass
 from ..tables.figures import Figure
 from ..tables.table import Table
-from .classes import CellClass
 from .quality import Quality, by_class, quality, seeds_by_class, text, trained
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import BenchbedError
+from ..spaces.classes import CellClass, classes
 from ..spaces.nb201.space import NB201, is_connected
 from ..stats.agreement import RESAMPLES, Estimate, estimate, spearman
 from ..tables.figures import Figure
 from ..tables.table import Table
-from .classes import CellClass, classes
 
 DECILE = 0.9
 FEWEST = 10  # classes in the top decile whose ranks are worth correlating

@@ -13,10 +13,10 @@ from ..runtime.progress import Reporter
 from ..runtime.stage import Stage
 from ..runtime.worker import Place
 from ..space import Architecture, Space
+from ..spaces.classes import classes
 from ..task import AnySplit, Task
 from ..training.cell import training_of
 from ..training.train import evaluate, train_on
-from .classes import classes
 from .job_store import Job
 from .spec import Spec
 

@@ -14,6 +14,7 @@ from .config import config as config_
 from .latency import latency_app
 from .plugins import Plugins, check, new
 from .printed import Json, print_json, refuse_json
+from .proxy import proxy_app
 from .report import report, verify
 from .score import score
 from .study import study_app
@@ -25,7 +26,7 @@ from .tune import tune
 if TYPE_CHECKING:
     from ..results import Results
 
-GO_ON = ("run", "select", "train", "sweep", "tune", "study")  # commands that keep what they have done
+GO_ON = ("run", "select", "train", "sweep", "tune", "study", "proxy")  # commands that keep what they have done
 INTERRUPTED = 130  # exit status after Ctrl-C: 128 + SIGINT
 
 RUNS, RESULTS, TABLES, TOOLS = "Runs and studies", "Results", "Tables", "Plug-ins and tools"  # groups of commands
@@ -37,7 +38,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Search for an architecture, select one, score it: any searcher with any selector.",
 )
-
 
 
 def _version(wanted: bool | None) -> None:
@@ -55,6 +55,7 @@ def _of_all(
     ] = None,
 ) -> None:
     """Search for an architecture, select one, score it: any searcher with any selector."""
+
 
 Set = Annotated[
     list[str] | None,
@@ -197,7 +198,8 @@ def select(
 
 def list_(
     kind: Annotated[
-        str | None, typer.Argument(help="searcher, modifier, selector, space, task, study, protocols or record-schema")
+        str | None,
+        typer.Argument(help="searcher, modifier, selector, space, task, proxy, study, protocols or record-schema"),
     ] = None,
     name: Annotated[str | None, typer.Argument(help="show this one's options")] = None,
     plugin: Plugins = None,
@@ -271,6 +273,7 @@ for panel, commands in (
 app.command("list", rich_help_panel=TOOLS)(list_)
 app.command("config", rich_help_panel=TOOLS)(config_)
 app.add_typer(study_app, name="study", rich_help_panel=RUNS)
+app.add_typer(proxy_app, name="proxy", rich_help_panel=RUNS)
 app.add_typer(table_app, name="table", rich_help_panel=TABLES)
 app.add_typer(latency_app, name="latency", rich_help_panel=TABLES)
 

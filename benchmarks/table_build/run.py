@@ -24,13 +24,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from grouped import Grouped
 
 from benchbed.builder.build import build, folder_of
-from benchbed.builder.classes import classes
 from benchbed.builder.job_store import JobStore
 from benchbed.builder.spec import Spec, spec_of
 from benchbed.builder.worker import on_device, train
 from benchbed.runtime.machine import made_with
 from benchbed.runtime.progress import Reporter
 from benchbed.runtime.workers import Pool
+from benchbed.spaces.classes import classes
 from benchbed.spaces.nb201.network import NB201Network
 
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchbed.builder.classes import classes
 from benchbed.cost import without_cost
 from benchbed.objectives.table import TableObjective, trainings_of
 from benchbed.searchers.random_search import RandomSearch
 from benchbed.searchers.regularised_evolution import RegularisedEvolution
 from benchbed.searchers.reinforce_search import ReinforceSearch
+from benchbed.spaces.classes import classes
 from benchbed.stats.interval import mean_interval
 from benchbed.streams import Streams
 from benchbed.tables import Table

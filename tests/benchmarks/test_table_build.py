@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchbed.builder.classes import classes
+from benchbed.spaces.classes import classes
 from benchbed.spaces.nb201.network import NB201Network
 from benchbed.spaces.nb201.space import NB201
 

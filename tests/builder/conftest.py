@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from benchbed.builder.assemble import write_table
-from benchbed.builder.classes import classes
 from benchbed.builder.spec import Spec, spec_of
+from benchbed.spaces.classes import classes
 from benchbed.spaces.nb201.space import NB201
 from benchbed.tables import Table
 

@@ -17,7 +17,6 @@ import pytest
 import torch
 
 from benchbed.builder.build import build, folder_of
-from benchbed.builder.classes import classes
 from benchbed.builder.spec import Spec, spec_of
 from benchbed.errors import BenchbedError
 from benchbed.pipeline.resolve import resolve
@@ -27,6 +26,7 @@ from benchbed.runtime.options import RunOptions
 from benchbed.runtime.progress import Reporter
 from benchbed.runtime.workers import Pool
 from benchbed.selector import Selection
+from benchbed.spaces.classes import classes
 from benchbed.spaces.nb201.space import NB201, flops, parameters
 from benchbed.tables import Table
 from benchbed.tasks.load import load_task

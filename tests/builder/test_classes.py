@@ -5,9 +5,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from benchbed.builder.classes import classes
 from benchbed.errors import BenchbedError
 from benchbed.space import Architecture, Position, Space
+from benchbed.spaces.classes import classes
 from benchbed.spaces.nb201.space import NB201, is_connected, parameters
 
 

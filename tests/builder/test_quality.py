@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchbed.builder.classes import classes
 from benchbed.builder.quality import by_class, log_parameters, partial_spearman, quality, top_spearman
 from benchbed.errors import BenchbedError
+from benchbed.spaces.classes import classes
 from benchbed.spaces.nb201.space import NB201
 from benchbed.stats.agreement import spearman
 from benchbed.tables import Figure, Table

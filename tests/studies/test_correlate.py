@@ -9,11 +9,15 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from scipy.stats import kendalltau
 
 from benchbed.errors import BenchbedError
+from benchbed.ranking.asked import asked
+from benchbed.ranking.run import run
+from benchbed.ranking.setting import Setting
 from benchbed.stats.agreement import estimate
 from benchbed.studies import correlate as room
-from benchbed.tables import Figure
+from benchbed.tables import Figure, Table
 
 MINE = {"table": "mine", "dataset": "cifar10"}
 CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
@@ -160,3 +164,79 @@ def test_bad_folders_and_fractions(make_table: Any, made: Callable[..., Any], tm
         ask(f"alpha:{empty}")
     with pytest.raises(BenchbedError, match=r"top = 1\.0: input should be less than 1"):
         ask("valid@200", 1.0)
+
+
+def test_a_proxy_beside_the_parameters_on_the_same_cells(
+    make_table: Any, command: Callable[..., Any], tmp_path: Path, tiny_file: Path
+) -> None:
+    """A table that holds the scores themselves is ranked without an error; run again, nothing is scored again."""
+    make_table("mine")
+    truth = room.truth_of(**MINE)
+    cells = room.some_of(truth, 12)
+    done = run(Setting(task=f"npz:{tiny_file}"), asked(["synflow"]), cells, tmp_path / "alone")
+    values = np.zeros(15_625)
+    values[[truth.table.places.of(cell) for cell in cells]] = done.scores.columns["synflow"]
+    make_table("other", test=values.reshape((5,) * 6))
+    flags = ("--table", "other", "--dataset", "cifar10", "--predictor", "synflow", "--top", 0.5, "--cells", 12,
+             "--task", f"npz:{tiny_file}", "--out", tmp_path / "out", "--quiet")  # fmt: skip
+    said = command("study", "correlate", *flags)
+    assert said.status == 0, said.err
+    (line,) = map(json.loads, (tmp_path / "out" / "correlate.jsonl").read_text().splitlines())
+    assert (line["tau"]["value"], line["tau"]["n"]) == (pytest.approx(1), 12)
+    assert line["params"] is None
+
+
+def test_scores_of_a_file_in_any_notation_and_what_is_not_finite_is_named(
+    make_table: Any, made: Callable[..., Any], tmp_path: Path
+) -> None:
+    table = make_table("mine")
+    cells = [table.places.architecture(place).text for place in range(40)]
+    truth = table.values("cifar10", "test", 200).reshape(-1)
+    rows = [f"{cell},{-truth[k]}" for k, cell in enumerate(cells)]
+    rows[3], rows[5], rows[7] = f"{cells[3]},nan", f"{cells[5]},-inf", f"{cells[7]},"
+    file = tmp_path / "theirs.csv"
+    file.write_text("\n".join(["net_str,score", *rows, ""]))
+    found = made("correlate", tmp_path / "out", **MINE, predictor=[f"{file}:score"])
+    (row,) = found.rows
+    assert (row["tau"]["value"], row["tau"]["n"]) == (pytest.approx(-1), 37)
+    said = f"{file}:score: 3 of 40 scores are not finite (2 NaN, 1 infinite), the first of {cells[3]}"
+    assert row["note"] == said
+    assert f"{said}; they are left out." in found.page
+
+
+def test_parameters_are_held_against_the_same_cells_and_the_truth_is_named(
+    made: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Of validation, and of a file's thirty cells: the parameters' tau is scipy's on those thirty."""
+    table, file = Table.open("nb201-digits"), tmp_path / "some.csv"
+    places = np.random.default_rng(0).permutation(15_625)[:30]
+    lines = [f"{table.places.architecture(int(place)).text},{k}" for k, place in enumerate(places)]
+    file.write_text("\n".join(["arch,score", *lines, ""]))
+    asked = {"table": "nb201-digits", "dataset": "digits", "split": "valid", "top": 0.5}
+    found = made("correlate", tmp_path / "out", **asked, predictor=["params", f"{file}:score"])
+    whole, some = found.rows
+    assert whole["truth"] == "digits_valid_1"
+    assert "digits valid accuracy" in found.page
+    assert whole["params"]["tau"] == whole["tau"]
+    params = table.cost("params", "digits").reshape(-1)[places]
+    truth = table.values("digits", "valid", 1).reshape(-1)[places]
+    assert some["params"]["tau"]["value"] == pytest.approx(kendalltau(params, truth).statistic)
+    assert some["params"]["tau"]["n"] == some["tau"]["n"] == 30
+
+
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        (("--predictor", "synflo"), "unknown predictor 'synflo': did you mean 'synflow'"),
+        (("--predictor", "nwot:batch=1"), "proxy 'nwot': batch = 1"),
+        (("--predictor", "missing.csv:a"), "missing.csv"),
+        (("--predictor", "synflow", "--cells", "2"), "cells = 2"),
+        (("--predictor", "synflow", "--task", "digit"), "unknown task 'digit'"),
+        (("--predictor", "params", "--split", "tests"), "tests"),
+    ],
+)
+def test_bad_scores_are_refused_before_anything_is_made(
+    make_table: Any, refused: Callable[..., str], flags: tuple[str, ...], text: str
+) -> None:
+    make_table("mine")
+    assert text in refused("study", "correlate", "--table", "mine", "--dataset", "cifar10", "--out", "out", *flags)

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchbed.builder.classes import CellClass, classes
 from benchbed.builder.quality import between_seeds, seeds_by_class
 from benchbed.pipeline.tables import SCORED_BY
+from benchbed.spaces.classes import CellClass, classes
 from benchbed.spaces.nb201.space import NB201, is_connected
 from benchbed.tables import Table, store
 from benchbed.tables.figures import Figure

@@ -54,7 +54,7 @@ def shape_of(space: Space) -> tuple[int, ...]:
 
 def _weight(space: Space, cell: Architecture) -> float:
     """The number of parameters where the space counts them; counting is slow, so NAS-Bench-201's is by formula."""
-    from ..spaces.nb201.space import CONV1, CONV3, NB201
+    from .nb201.space import CONV1, CONV3, NB201
 
     if isinstance(space, NB201):  # at every width and depth a 3x3 convolution holds more than six 1x1 ones
         return 9 * cell.choices.count(CONV3) + cell.choices.count(CONV1)
