@@ -169,6 +169,7 @@ def test_a_searcher_of_ones_own_with_every_kind_of_selector(
 
 
 SHARING = [p.name for p in registry.plugins("searcher") if "fidelity" not in registry.load("searcher", p.name).needs]
+SHARING.remove("darts-minus")  # it needs a skip connection at every position
 
 
 @pytest.mark.parametrize("searcher", [*SHARING, "my-halves"])
