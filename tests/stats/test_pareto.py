@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchbed.stats.pareto import front, hypervolume
+from benchbed.stats.pareto import dominated, front, hypervolume, undominated
 
 
 def test_a_front_by_hand():
@@ -34,3 +34,31 @@ def test_a_hypervolume_is_the_share_of_points_that_are_dominated():
     x, y = rng.uniform(0, 10, 200_000), rng.uniform(60, 100, 200_000)
     dominated = ((cost[:, None] <= x) & (accuracy[:, None] >= y)).any(0).mean()
     assert hypervolume(cost, accuracy, 10.0, 60.0) == pytest.approx(400 * dominated, rel=0.01)
+
+
+def test_nothing_undominated_is_beaten_and_all_else_is():
+    rng = np.random.default_rng(2)
+    for columns in (2, 3, 4):
+        values = rng.integers(0, 6, (150, columns)).astype(float)
+        kept = undominated(values)
+        beats = (values[:, None] >= values).all(2) & (values[:, None] > values).any(2)
+        rows = {tuple(row) for row in values[~beats.any(0)]}
+        assert {tuple(row) for row in values[kept]} == rows
+        assert len(kept) == len(rows)  # of equal ones the first
+        assert kept.tolist() == sorted(kept)
+
+
+def test_a_volume_by_hand_and_by_counting():
+    boxes = np.array([[1.0, 2.0, 3.0], [3.0, 1.0, 1.0], [-1.0, 5.0, 5.0]])
+    assert dominated(boxes) == pytest.approx(6 + 3 - 1)
+    rng = np.random.default_rng(3)
+    for columns in (1, 2, 3, 4):
+        values, points = rng.random((15, columns)), rng.random((100_000, columns))
+        share = (values[:, None] >= points).all(2).any(0).mean()
+        assert dominated(values) == pytest.approx(share, abs=0.006)
+
+
+def test_in_two_columns_it_is_the_hypervolume():
+    rng = np.random.default_rng(4)
+    cost, accuracy = rng.uniform(0, 1, 30), rng.uniform(0, 1, 30)
+    assert dominated(np.stack([1 - cost, accuracy], 1)) == pytest.approx(hypervolume(cost, accuracy, 1.0, 0.0))
