@@ -27,7 +27,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
-        self.failed, self.skipped = 0, list[str]()
+        self.failed, self.skipped, self.partial = 0, list[str](), False
 
     def equal(
         self, method: str, what: str, clone: str, theirs: Tensor, ours: Tensor, why: str = "", close: float = CLOSE
@@ -61,9 +61,12 @@ class Ledger:
             self.skipped.append(report.nodeid.rpartition("::")[2])
 
     def write(self) -> None:
-        """The page and its JSON into the folder that BENCHBED_ORIGINALS_PAGE names; nothing where a test failed."""
+        """The page and its JSON into the folder that BENCHBED_ORIGINALS_PAGE names, of a whole run without failures."""
         folder = os.environ.get(PAGE)
-        if not folder or not self.rows or self.failed:
+        if not folder or not self.rows:
+            return
+        if self.failed or self.partial or "PYTEST_XDIST_WORKER" in os.environ:
+            print(f"\n{folder} is left as it was: it is written where all tests of tests/originals ran and none failed")
             return
         place = Path(folder)
         place.mkdir(parents=True, exist_ok=True)

@@ -25,6 +25,15 @@ def images(count: int = 8, side: int = 8, seed: int = 1) -> tuple[Tensor, Tensor
     return torch.randn(count, 3, side, side, generator=generator), torch.arange(count) % CLASSES
 
 
+def patterns(count: int, side: int = 8) -> tuple[Split, Split]:
+    """Ten patterns in noise, training and validation: what is learned of one helps on the other. float32, as images."""
+    generator = torch.Generator().manual_seed(3)
+    pattern = torch.randn(CLASSES, 3, side, side, generator=generator)
+    labels = torch.arange(2 * count) % CLASSES
+    noisy = (pattern[labels] + 2 * torch.randn(len(labels), 3, side, side, generator=generator)).to(torch.float32)
+    return Split(noisy[:count], labels[:count]), Split(noisy[count:], labels[count:])
+
+
 def objective(space: Space, side: int = 8, count: int = 8, valid: Split | None = None, **own: Any) -> SupernetObjective:
     """Its batches are always the same two: of training, and of validation."""
     train, valid = Split(*images(count, side, 1)), Split(*images(count, side, 2)) if valid is None else valid

@@ -21,7 +21,7 @@ from benchbed.streams import Streams
 from benchbed.task import Split
 
 from . import cells201, clones
-from .ours import CLASSES, objective, searcher
+from .ours import CLASSES, objective, patterns, searcher
 
 BATCH, PARTS = 32, 4  # of validation
 EPOCHS = 12
@@ -42,16 +42,6 @@ def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ModuleTy
         yield found
 
 
-def task() -> tuple[Split, Split]:
-    """Ten patterns in noise, training and validation; float32, as images are."""
-    generator = torch.Generator().manual_seed(3)
-    patterns = torch.randn(CLASSES, 3, 8, 8, generator=generator)
-    labels = torch.arange(2 * PARTS * BATCH) % CLASSES
-    noisy = patterns[labels] + 2 * torch.randn(len(labels), 3, 8, 8, generator=generator)
-    half = PARTS * BATCH
-    return Split(noisy[:half].to(torch.float32), labels[:half]), Split(noisy[half:].to(torch.float32), labels[half:])
-
-
 def searched(script: ModuleType, folder: Path) -> Path:
     """The checkpoint after some epochs of their search, in float32, as their main() writes it."""
     torch.set_default_dtype(torch.float32)
@@ -60,7 +50,7 @@ def searched(script: ModuleType, folder: Path) -> Path:
     space = script.SearchSpaceNames["nas-bench-201"]
     model = script.TinyNetworkDarts(cells201.CHANNELS, cells201.CELLS, 4, CLASSES, entropy, space, args)
     architect = script.Architect(model, args)
-    queues = [DataLoader(TensorDataset(s.images, s.labels), BATCH, shuffle=True) for s in task()]
+    queues = [DataLoader(TensorDataset(s.images, s.labels), BATCH, shuffle=True) for s in patterns(PARTS * BATCH)]
     for epoch in range(EPOCHS):
         script.train(*queues, model, architect, model.optimizer, 0.025, epoch)
     held = {"epoch": EPOCHS, "state_dict": model.state_dict(), "alpha": model.arch_parameters()}
@@ -92,7 +82,7 @@ def projected(script: ModuleType, file: Path, criterion: str, patch: pytest.Monk
     model.set_arch_parameters(saved["alpha"])
     architect.optimizer.load_state_dict(saved["arch_optimizer"])
     queues = [[(s.images[i : i + BATCH].double(), s.labels[i : i + BATCH]) for i in range(0, len(s), BATCH)]
-              for s in task()]  # fmt: skip
+              for s in patterns(PARTS * BATCH)]  # fmt: skip
     before: list[Any] = []
     measured: list[float] = []
     found: list[Decision] = []
@@ -128,7 +118,7 @@ def test_every_decision(
 ) -> None:
     file = searched(script, tmp_path)
     theirs = projected(script, file, criterion, monkeypatch)
-    valid = task()[1]
+    valid = patterns(PARTS * BATCH)[1]
     on = objective(NB201(), valid=Split(valid.images.double(), valid.labels), eval_batch=BATCH,
                    channels=cells201.CHANNELS, cells=cells201.CELLS)  # fmt: skip
     assert on.parts == PARTS
