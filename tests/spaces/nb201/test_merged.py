@@ -8,6 +8,7 @@ import torch
 from benchbed.layers.plan import Run, plan
 from benchbed.objectives.capture import gate_gradients, weight_gradients
 from benchbed.spaces.nb201 import supernet
+from benchbed.spaces.nb201.space import CONV3, EDGES, NONE, POOL, SKIP
 from benchbed.spaces.nb201.supernet import NB201Supernet
 
 from .test_supernet_nb201 import ALL, GATES, images, one_hot
@@ -34,13 +35,16 @@ def _merged_here(monkeypatch):
     monkeypatch.setattr(supernet, "MERGED", {"cpu"})
 
 
-def differences(step, steps, gates, layout=torch.contiguous_format):
-    """The largest difference of loss and gradients, each over the largest entry of the reference's."""
+def differences(step, steps, gates, layout=torch.contiguous_format, need=None):
+    """The largest difference of loss and gradients, each over the largest entry of the reference's.
+
+    need: what is asked for of a gate gradient; an objective takes nothing else of it.
+    """
     found = []
     for network in networks():
         inputs = (images().contiguous(memory_format=layout), LABELS, gates)
         loss, gradients = step(network.to(memory_format=layout), nullcontext, steps, inputs)
-        found.append([loss, *gradients])
+        found.append([loss, *(g if g is None or need is None else g * need for g in gradients)])
     pairs = list(zip(*found, strict=True))
     for ours, theirs in pairs:  # None where nothing arrives, in both or zero: an optimiser then leaves a weight alone
         assert (ours is None) == (theirs is None)
@@ -70,6 +74,29 @@ def test_two_paths_of_which_one_flows(flows, probed):
     need = (gates + one_hot(*probed)).bool()
     assert differences(gate_gradients, plan(gates, need, Run.PROBED), gates) < 1e-10
     assert differences(weight_gradients, plan(gates), gates) < 1e-10
+
+
+def partly_decided(seed):
+    """Gates between decisions: of a node's outgoing edges mostly all or none are decided, of the others some pruned."""
+    draw = torch.Generator().manual_seed(seed)
+    gates = 0.1 + torch.rand(6, 5, generator=draw, dtype=torch.float64)
+    gates *= torch.rand(6, 5, generator=draw).argsort(1) < torch.randint(2, 6, (6, 1), generator=draw)
+    sources = torch.tensor([source for source, _ in EDGES])
+    decided = (torch.rand(3, generator=draw) < 0.5)[sources] ^ (torch.rand(6, generator=draw) < 0.15)
+    taken = torch.tensor([SKIP, POOL, CONV3, SKIP, POOL, NONE])[torch.randint(6, (6,), generator=draw)]
+    return torch.where(decided[:, None], one_hot(*taken.tolist()), gates / gates.sum(1, keepdim=True))
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("seed", range(30))
+def test_edges_that_are_decided_beside_edges_that_are_not(seed, layout):
+    """Tuning between decisions: a bundle of taken edges and one of gated ones may lead to the same node."""
+    gates = partly_decided(seed)
+    undecided = (gates.max(1, keepdim=True).values < 1).expand(6, 5)
+    assert differences(weight_gradients, plan(gates), gates, layout) < 1e-10
+    for need in (undecided, undecided & (gates > 0)):
+        if need.any():
+            assert differences(gate_gradients, plan(gates, need), gates, layout, need) < 1e-10
 
 
 def test_a_second_derivative_is_refused():
