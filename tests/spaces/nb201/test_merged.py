@@ -38,13 +38,15 @@ def _merged_here(monkeypatch):
 def differences(step, steps, gates, layout=torch.contiguous_format, need=None):
     """The largest difference of loss and gradients, each over the largest entry of the reference's.
 
-    need: what is asked for of a gate gradient; an objective takes nothing else of it.
+    need: what is asked for of a gate gradient; an objective takes nothing else of it, and none for zeros.
     """
     found = []
     for network in networks():
         inputs = (images().contiguous(memory_format=layout), LABELS, gates)
         loss, gradients = step(network.to(memory_format=layout), nullcontext, steps, inputs)
-        found.append([loss, *(g if g is None or need is None else g * need for g in gradients)])
+        if need is not None:
+            gradients = [need * (0 if gradients[0] is None else gradients[0])]
+        found.append([loss, *gradients])
     pairs = list(zip(*found, strict=True))
     for ours, theirs in pairs:  # None where nothing arrives, in both or zero: an optimiser then leaves a weight alone
         assert (ours is None) == (theirs is None)
