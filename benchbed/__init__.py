@@ -40,6 +40,7 @@ _PUBLIC = {
     "Objective": "objective",
     "Position": "space",
     "Problem": "cost",
+    "Predictor": "predictor",
     "Proxy": "proxy",
     "Record": "pipeline.record",
     "Results": "results",

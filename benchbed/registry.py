@@ -25,7 +25,7 @@ from .runtime.closure import closure
 from .runtime.handed_on import hand_on
 from .runtime.reading import LIMITS, near, read_bytes
 
-KINDS = ("searcher", "modifier", "selector", "space", "task", "proxy", "study")
+KINDS = ("searcher", "modifier", "selector", "space", "task", "proxy", "predictor", "study")
 _PACKAGES = {kind: f"benchbed.{kind}s" for kind in KINDS}
 _PACKAGES |= {"modifier": "benchbed.searchers.modifiers", "study": "benchbed.studies", "proxy": "benchbed.proxies"}
 _USER_FILES: dict[str, Path] = {}  # name -> file, registered by add_file

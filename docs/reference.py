@@ -28,6 +28,7 @@ TITLES = {
     "space": "Spaces",
     "task": "Tasks",
     "proxy": "Proxies",
+    "predictor": "Predictors",
     "study": "Studies",
 }
 MORE = {  # what is written by hand about a kind
@@ -36,6 +37,7 @@ MORE = {  # what is written by hand about a kind
     "selector": "[What each does, in formulas, and where it leaves the authors' code](../selectors.md).",
     "space": "[What each is, with commands](../spaces.md).",
     "task": "[Images of your own](../own-data.md).",
+    "predictor": "[What each learns from, and how well](../predictors.md).",
     "proxy": "[What each computes, and what came out](../proxies.md).",
     "study": "[What each asks and writes](../studies.md).",
 }

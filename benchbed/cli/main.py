@@ -199,7 +199,9 @@ def select(
 def list_(
     kind: Annotated[
         str | None,
-        typer.Argument(help="searcher, modifier, selector, space, task, proxy, study, protocols or record-schema"),
+        typer.Argument(
+            help="searcher, modifier, selector, space, task, proxy, predictor, study, protocols or record-schema"
+        ),
     ] = None,
     name: Annotated[str | None, typer.Argument(help="show this one's options")] = None,
     plugin: Plugins = None,

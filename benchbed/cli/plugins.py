@@ -16,6 +16,7 @@ USE = {
     "selector": "run --plugin {file} --searcher darts --selector {name}",
     "space": "run --plugin {file} --space {name} --searcher darts --selector magnitude",
     "task": "run --plugin {file} --task {name} --searcher darts --selector magnitude",
+    "predictor": "study predictors --plugin {file} --predictor {name} --table nb201-digits --dataset digits",
     "proxy": "proxy run --plugin {file} --proxy {name} --cells 20",
     "study": "study {name} --plugin {file}",
 }
@@ -35,7 +36,7 @@ Plugins = Annotated[
 
 
 def new(
-    kind: Annotated[str, typer.Argument(help="searcher, modifier, selector, space, task, proxy or study")],
+    kind: Annotated[str, typer.Argument(help="searcher, modifier, selector, space, task, proxy, predictor or study")],
     name: Annotated[str, typer.Argument(help="its name: lower-case letters, digits and hyphens")],
     out: Annotated[Path | None, typer.Option(help="the file, or its folder  [default: NAME.py here]")] = None,
 ) -> None:
@@ -76,7 +77,8 @@ def _place(kind: str, name: str, out: Path | None) -> Path:
 def check(
     target: Annotated[str, typer.Argument(help="a plug-in's file, or a registered name (a task's as NAME:PLACE)")],
     kind: Annotated[
-        str | None, typer.Option(help="searcher, modifier, selector, space, task, proxy or study; default: all")
+        str | None,
+        typer.Option(help="searcher, modifier, selector, space, task, proxy, predictor or study; default: all"),
     ] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of its options")] = None,
     plugin: Plugins = None,

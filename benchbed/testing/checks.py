@@ -13,7 +13,7 @@ from ..space import Space
 from ..spaces.load import load_space
 from ..tasks.load import maker, place_of
 from ..typed import typed
-from . import proxy_suite, searcher_suite, selector_suite, space_suite, study_suite, task_suite
+from . import predictor_suite, proxy_suite, searcher_suite, selector_suite, space_suite, study_suite, task_suite
 from .searcher_suite import quick
 
 Check = tuple[str, Callable[[], None]]
@@ -43,6 +43,10 @@ def checks_of(kind: str, name: str, given: Mapping[str, Any] | None = None) -> I
         yield from _called(selector_suite.CHECKS, _selector(found, _checked(found, given, name)))
     elif kind == "modifier":
         yield from _around_searchers(name, given)
+    elif kind == "predictor":
+        found = registry.load("predictor", name)
+        options = typed(found.Options, {**found.suite_options, **(given or {})}, f"'{name}'")
+        yield from _called(predictor_suite.CHECKS, lambda space, streams: found(space, options, streams))
     elif kind == "proxy":
         made = registry.load("proxy", name)
         options = typed(made.Options, {**made.suite_options, **(given or {})}, f"'{name}'")

@@ -1,0 +1,1 @@
+"""Predictors of accuracy: one file each (`benchbed.predictor` is their contract)."""

@@ -1,0 +1,117 @@
+"""What searchers share that ask a predictor: some draws first, then batches that it picks from candidates."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+from pydantic import Field
+
+from benchbed import registry
+from benchbed.black_box import BlackBoxOptions, BlackBoxSearcher, Trial
+from benchbed.objective import Objective, Tree
+from benchbed.predictor import Prediction, Predictor
+from benchbed.space import Architecture, Space
+from benchbed.streams import Streams
+from benchbed.study import named_options
+from benchbed.typed import typed
+
+TRIES = 1000  # draws of an architecture that is not known yet
+
+
+class GuidedOptions(BlackBoxOptions):
+    """Who predicts, and how many are drawn and picked."""
+
+    predictor: str = Field("mlp-ensemble", description="NAME or NAME:KEY=VALUE[,...] of 'list predictors'")
+    initial: int = Field(10, ge=2, description="uniform draws before the first prediction")
+    batch: int = Field(10, ge=1, description="architectures that are evaluated between two fits")
+    candidates: int = Field(100, ge=1, description="architectures that are looked at in a fit")
+
+
+GuidedT = TypeVar("GuidedT", bound=GuidedOptions)
+
+
+class Guided(BlackBoxSearcher[GuidedT]):
+    """A subclass says who the candidates are, and which of them are best."""
+
+    suite_options: ClassVar[dict[str, Any]] = {"predictor": "random-forest:trees=10", "candidates": 20, "batch": 20}
+
+    def __init__(self, space: Space, options: GuidedT, streams: Streams):
+        super().__init__(space, options, streams)
+        self.queue: list[Architecture] = []  # picked, not proposed yet
+
+    @classmethod
+    def check(cls, options: GuidedT, space: Space, objective: Objective | None) -> None:
+        super().check(options, space, objective)
+        found, own = predictor_of(options.predictor)
+        found.check(own, space)
+
+    @abstractmethod
+    def candidates(self, rng: np.random.Generator) -> list[Architecture]:
+        """Architectures that were not evaluated, none twice."""
+
+    @abstractmethod
+    def worth(self, found: Prediction, rng: np.random.Generator) -> np.ndarray:
+        """(n,): what a candidate is picked by, the greatest first."""
+
+    def propose(self) -> Architecture | None:
+        if len(self.trials) < self.options.initial:
+            return unseen(self, self.draws())
+        if not self.queue:
+            self.queue = self.pick()
+        return self.queue.pop(0) if self.queue else None
+
+    def pick(self) -> list[Architecture]:
+        """The next batch."""
+        rng = self.draws()
+        candidates = self.candidates(rng)
+        if not candidates:
+            return []
+        found, own = predictor_of(self.options.predictor)
+        predictor = found(self.space, own, self.streams)
+        predictor.fit([t.architecture for t in self.trials], np.array([100 * t.reward for t in self.trials]))
+        worth = self.worth(predictor.predict(candidates), rng)
+        return [candidates[i] for i in np.argsort(-worth, kind="stable")[: self.options.batch]]
+
+    def state(self) -> Tree:
+        return {**super().state(), "queue": [list(a.choices) for a in self.queue]}
+
+    def load_state(self, tree: Tree) -> None:
+        super().load_state(tree)
+        self.queue = [self.space.architecture_of(tuple(choices)) for choices in tree["queue"]]
+
+
+def predictor_of(text: str) -> tuple[type[Predictor], object]:
+    """The predictor of 'NAME:KEY=VALUE[,...]' and its options."""
+    name, given = named_options(text)
+    found = registry.load("predictor", name)
+    return found, typed(found.Options, given, f"searcher.predictor '{text}'")
+
+
+def best(trials: Sequence[Trial], count: int) -> list[Architecture]:
+    """The architectures of greatest reward, each once."""
+    ranked = sorted(trials, key=lambda trial: trial.reward, reverse=True)
+    return list(dict.fromkeys(trial.architecture for trial in ranked))[:count]
+
+
+def mutants(searcher: Guided[GuidedT], parents: Sequence[Architecture], rng: np.random.Generator) -> list[Architecture]:
+    """Neighbours of the parents in turn, drawn uniformly, that were not evaluated; none twice."""
+    known = {trial.architecture for trial in searcher.trials}
+    found: dict[Architecture, None] = {}
+    for _ in range(10 * searcher.options.candidates):
+        if len(found) == searcher.options.candidates:
+            break
+        around = list(searcher.space.neighbours(parents[int(rng.integers(len(parents)))]))
+        child = around[int(rng.integers(len(around)))]
+        if child not in known:
+            found[child] = None
+    return list(found) or [one for one in (unseen(searcher, rng),) if one is not None]
+
+
+def unseen(searcher: BlackBoxSearcher[Any], rng: np.random.Generator) -> Architecture | None:
+    """A uniform draw that was not evaluated; None where there seems to be none left."""
+    known = {trial.architecture for trial in searcher.trials}
+    for _ in range(TRIES):
+        if (found := searcher.space.random(rng)) not in known:
+            return found
+    return None

@@ -1,0 +1,58 @@
+"""gp: Bayesian optimisation by a Gaussian process, whose expected improvement picks the next. On a table.
+
+Jones, Schonlau and Welch, "Efficient Global Optimization of Expensive Black-Box Functions", 1998: with mean m and
+deviation s of an architecture and the best evaluation y so far, z = (m - y) / s,
+
+    EI = s (z Phi(z) + phi(z))
+
+Candidates are all architectures that were not evaluated, where the space has no more than `candidates`, and uniform
+draws of them otherwise.
+"""
+
+from functools import cached_property
+from itertools import product
+from math import prod
+
+import numpy as np
+from pydantic import Field
+from scipy.stats import norm
+
+from benchbed.predictor import Prediction
+from benchbed.space import Architecture
+
+from ._guided import Guided, GuidedOptions, unseen
+
+
+class Options(GuidedOptions):
+    """Who predicts, and how often it learns anew."""
+
+    predictor: str = Field("gp", description="NAME or NAME:KEY=VALUE[,...]; one that says how sure it is")
+    batch: int = Field(5, ge=1, description="architectures that are evaluated between two fits")
+    candidates: int = Field(20_000, ge=1, description="architectures that are looked at in a fit")
+
+
+class ExpectedImprovement(Guided[Options]):
+    """The greatest expected improvements of everything."""
+
+    @cached_property
+    def everything(self) -> list[Architecture]:
+        """All architectures of a small space without nodes that drop inputs; of another nothing."""
+        sizes = [len(position.operations) for position in self.space.positions]
+        if self.space.nodes or prod(sizes) > self.options.candidates:
+            return []
+        columns = [[int(k) for k in np.flatnonzero(row)] for row in self.space.selectable]
+        return [self.space.architecture_of(choices) for choices in product(*columns)]
+
+    def candidates(self, rng: np.random.Generator) -> list[Architecture]:
+        known = {trial.architecture for trial in self.trials}
+        if self.everything:
+            return [one for one in self.everything if one not in known]
+        drawn = (unseen(self, rng) for _ in range(min(self.options.candidates, 1000)))
+        return list(dict.fromkeys(one for one in drawn if one is not None))
+
+    def worth(self, found: Prediction, rng: np.random.Generator) -> np.ndarray:
+        above = found.accuracy - max(100 * trial.reward for trial in self.trials)
+        spread = np.maximum(found.deviation, 1e-9)
+        z = above / spread
+        improvement: np.ndarray = spread * (z * norm.cdf(z) + norm.pdf(z))
+        return improvement
