@@ -158,7 +158,10 @@ class Searcher(Plugin[OptionsT]):
     def load_state(self, tree: Tree) -> None: ...
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Float[Tensor, "n P O"]:
-        """n one-hot draws, positions independent, from the searcher's own stream unless a generator is given."""
+        """n one-hot draws from the searcher's own stream unless a generator is given.
+
+        Positions are independent, but where a searcher draws them together (ENAS).
+        """
         generator = self.streams.generator("gates") if generator is None else generator
         return one_hot_draws(self.probabilities(), torch.rand(n, len(self.mask), generator=generator))
 

@@ -25,6 +25,7 @@ QUICK: dict[str, list[dict[str, Any]]] = {
     "darts": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0}],
     "darts-minus": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0}],
     "drnas": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0, "reg": reg} for reg in ("l2", "kl")],
+    "enas": [{"updates": 4, "samples": 8, "controller_lr": 0.03}],
     "fair-darts": [{"alpha_init": 1e-3, "alpha_lr": 0.05, "alpha_weight_decay": 0.0}],
     "gdas": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0}],  # gradient=sampled: tests/searchers/test_gdas.py
     "local-search": [BRIEF],
@@ -42,6 +43,7 @@ QUICK: dict[str, list[dict[str, Any]]] = {
     ],
     "sdarts-adv": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0}],
     "sdarts-rs": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0}],
+    "setn": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0}],
     "sgas": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0, "criterion": criterion} for criterion in (1, 2)],
     "shapley": [{"warmup": 0.0, "mask": "renormalised"}],
     "shrink": [{"alpha_lr": 0.05, "alpha_weight_decay": 0.0}],
@@ -112,7 +114,7 @@ def test_what_is_shared_out_misses_no_check() -> None:
 
 def test_the_modifiers_fit_what_they_are_defined_for():
     found = {kind.__name__ for kinds in MODIFIED.values() for kind in kinds}
-    learners = ("DARTS", "DrNAS", "FairDARTS", "GDAS", "PCDARTS", "ProxylessNAS", "Reinforce", "SNAS")
+    learners = ("DARTS", "DrNAS", "FairDARTS", "GDAS", "PCDARTS", "ProxylessNAS", "Reinforce", "SETN", "SNAS")
     for modifier in ("BetaDecay", "Decisions", "Shrinking"):  # they decide by alpha, or change its gradient
         fitted = {name.removesuffix(f"+{modifier}") for name in found if name.endswith(f"+{modifier}")}
         assert fitted == {*learners, "DARTSMinus"}

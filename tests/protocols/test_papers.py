@@ -64,6 +64,15 @@ EXPECTED: list[tuple[str, dict[str, str], str, dict[str, Any]]] = [
                                            "searcher.gradient": "ones", **DARTS_ALPHA, **NB201}),
     ("nb201-rsps", {}, "darts-pt.md 2.6", {"epochs": 250, "selector": "best-of", "selector.samples": 100,
                                            "supernet.eval_batch": 512, **NB201}),
+    # read in the clone, AutoDL-Projects f46486e: configs/nas-benchmark/algos/*.config, scripts-search/.../*.sh
+    ("nb201-setn", {}, "SETN.config, SETN.sh", {"epochs": 250, "selector": "best-of", "selector.samples": 100,
+                                               **DARTS_ALPHA, **NB201, "supernet.clip": "none"}),
+    ("nb201-enas", {}, "ENAS.config, ENAS.sh", {
+        "epochs": 250, "selector": "best-of", "selector.samples": 100, "searcher.controller_lr": 1e-3,
+        "searcher.controller_beta1": 0.0, "searcher.controller_eps": 1e-3, "searcher.updates": 50,
+        "searcher.samples": 20, "searcher.entropy_weight": 1e-4, "searcher.decay": 0.99,
+        **NB201, "supernet.batch": 128, "supernet.lr": 0.05, "supernet.lr_min": 5e-4,
+        "supernet.weight_decay": 2.5e-4}),
     ("darts-pt-nb201", {}, "darts-pt.md 3.3, 3.4, 3.6", {"epochs": 100, "supernet.cells": 5, "searcher.order": 1,
                                                          "selector.tune_alpha": True, **DARTS_ALPHA, **PT_WEIGHTS,
                                                          **OFFICIAL, **RECIPE_H}),

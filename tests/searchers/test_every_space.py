@@ -16,6 +16,7 @@ EPOCHS = 2
 OPTIONS = {
     "proxyless": {"warmup": 0.5},
     "reinforce": {"warmup": 0.5, "samples": 2},
+    "enas": {"updates": 2, "samples": 2},
     "sgas": {"operation": "perturb"},
     "shapley": {"permutations": 2, "truncation": 0.9},
 }
