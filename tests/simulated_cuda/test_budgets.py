@@ -5,6 +5,7 @@ something, one that needs much less has a new budget. C=16, N=5; bytes are those
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -37,23 +38,29 @@ def two_paths(made: SupernetObjective) -> None:
     made.gate_gradient(gates, made.batch("valid"), need)
 
 
-BUDGETS = [  # step, its options, launches, gigabytes
-    pytest.param(darts, {}, 3_120, 18.3, marks=pytest.mark.slow),
-    (darts, {"bf16": True}, 3_150, 9.2),
-    (weight_step, {"bf16": True}, 1_520, 4.3),
-    (one_path, {}, 440, 1.95),
-    (two_paths, {}, 770, 4.25),
+ROOT = Path(__file__).resolve().parents[2]
+BUDGETS = [  # step, its options, launches, gigabytes, its row in docs/gpu.md
+    pytest.param(darts, {}, 3_120, 18.3, "DARTS, both halves", marks=pytest.mark.slow),
+    (darts, {"bf16": True}, 3_150, 9.2, "the same in bfloat16"),
+    (weight_step, {"bf16": True}, 1_520, 4.3, ""),
+    (one_path, {}, 440, 1.95, "weights of one path (ProxylessNAS, random)"),
+    (two_paths, {}, 770, 4.25, "gate gradient of two operations a position (ProxylessNAS)"),
 ]
 
 
-@pytest.mark.parametrize(
-    ("step", "options", "launches", "gigabytes"),
-    BUDGETS,
-)
-def test_a_step_keeps_to_its_budget(
-    step: Callable[[SupernetObjective], None], options: dict[str, bool], launches: int, gigabytes: float, device: Device
+@pytest.mark.parametrize(("step", "options", "launches", "gigabytes", "row"), BUDGETS)
+def test_a_step_keeps_to_its_budget_and_the_page_says_what_it_costs(
+    step: Callable[[SupernetObjective], None],
+    options: dict[str, bool],
+    launches: int,
+    gigabytes: float,
+    row: str,
+    device: Device,
 ) -> None:
     found = cost(device, step, **options)
+    if row:
+        counted = f"| {row} | {found.launches:,} | {found.gigabytes:.1f} GB | {found.syncs} |"
+        assert counted in (ROOT / "docs" / "gpu.md").read_text().splitlines()
     most = list(each(device.launches))[:8]
     assert 0.9 * launches < found.launches <= launches, (found, most)
     assert 0.9 * gigabytes < found.gigabytes <= gigabytes, (found, most)
