@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from benchbed.errors import BenchbedError
 from benchbed.pipeline.build import run_id, search_id, task_of
 from benchbed.pipeline.config import RunConfig
 from benchbed.pipeline.record import Record
@@ -119,15 +120,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--pairs", help="others than the paper's, as darts:magnitude,blank:perturb")
     parser.add_argument("--task", default="cifar10")
     parser.add_argument("--epochs", type=int)
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default auto)")
     parser.add_argument("--set", action="append", default=[])
     given = parser.parse_args(arguments)
+    try:
+        device = pick_device(given.device)
+    except BenchbedError as error:
+        raise SystemExit(f"headline: {error}") from None
     if given.archive is not None and given.archive.exists() and not given.out.exists():
         try:
             with zipfile.ZipFile(given.archive) as packed:
                 packed.extractall(given.out)
         except (OSError, zipfile.BadZipFile) as error:
             raise SystemExit(f"headline: --archive {given.archive} cannot be unpacked: {error}") from None
-    device = pick_device("auto")
     runs = configurations(given, device)
     records, task = [], task_of(runs[0][0])
     signal.signal(signal.SIGALRM, up)

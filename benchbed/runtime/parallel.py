@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, TypeVar
 
 import torch
@@ -188,6 +189,11 @@ def within(group: Group) -> Iterator[None]:
         _connected = before
 
 
+def said(error: RuntimeError) -> str:
+    """The first sentence of what torch says of a connection, without the line of torch's code; whole words of it."""
+    return shorten(str(error).split("] ", 1)[-1].split(". ")[0], 160, placeholder=" ...")
+
+
 @contextmanager
 def joined(device: str) -> Iterator[tuple[Group, torch.device]]:
     """Connects the group that torchrun started, gloo on CPUs and NCCL on CUDA devices, and parts on leaving.
@@ -223,9 +229,8 @@ def joined(device: str) -> Iterator[tuple[Group, torch.device]]:
     except RuntimeError as error:
         if not isinstance(error, dist.DistError) and "gloo" not in str(error):
             raise
-        reason = " ".join(str(error).split("] ", 1)[-1].split())[:120]
         raise BenchbedError(
-            f"process {group.rank} of {group.size}: another one is gone or cannot be reached ({reason}): the same "
+            f"process {group.rank} of {group.size}: another one is gone or cannot be reached ({said(error)}): the same "
             "command goes on from what was saved last"
         ) from None
     finally:

@@ -115,6 +115,12 @@ def test_the_search_travels_until_each_of_its_runs_has_what_it_needs(
     assert checkpoints[0][0].startswith("searches/darts-")
 
 
+def test_a_device_that_is_not_there_is_refused_in_a_line(headline: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"^headline: device 'meta' cannot be used: "):
+        headline.main([str(tmp_path / "runs"), "--device", "meta"])
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.parametrize("content", [b"no archive", b""])
 def test_an_archive_that_is_none_is_refused_in_a_line(
     content: bytes, headline: ModuleType, given: list[str], tmp_path: Path

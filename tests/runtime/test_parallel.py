@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from benchbed.errors import BenchbedError
+from benchbed.runtime import parallel
 from benchbed.runtime.parallel import ALONE, Group
 
 HERE = Path(__file__).resolve().parent
@@ -52,6 +53,16 @@ def _launch(commands: list[list[str]], env: dict[str, str]) -> list[tuple[int, s
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.communicate()
+
+
+@pytest.mark.parametrize(("error", "line"), [
+    ("[/pytorch/gloo/pair.cc:600] Read error [127.0.0.1]:10150: Connection reset by peer. This is typically caused by "
+     "a remote worker hanging", "Read error [127.0.0.1]:10150: Connection reset by peer"),
+    ("Timed out waiting for\n the others", "Timed out waiting for the others"),
+    ("word " * 50, "word " * 31 + "..."),
+])  # fmt: skip
+def test_what_torch_says_of_a_connection_is_cut_at_its_first_sentence_or_between_words(error: str, line: str) -> None:
+    assert parallel.said(RuntimeError(error)) == line
 
 
 @pytest.mark.slow
