@@ -53,14 +53,24 @@ def loaded_commit() -> str | None:
 def commit() -> str | None:
     """The checkout's commit, with '+' where files are changed; None where benchbed runs from no checkout."""
     root = Path(__file__).resolve().parents[2]
-    if not (root / "pyproject.toml").is_file():
-        return None
+    return _head(root) if (root / "pyproject.toml").is_file() else None
 
-    def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
 
+def commit_of(root: Path) -> str | None:
+    """Likewise of any checkout whose root is `root`; None for a folder that is none, or lies within another one."""
+    top = _git(root, "rev-parse", "--show-toplevel")
+    return _head(root) if top is not None and Path(top).resolve() == root.resolve() else None
+
+
+def _head(root: Path) -> str | None:
+    head, changed = _git(root, "rev-parse", "HEAD"), _git(root, "status", "--porcelain", "--untracked-files=no")
+    return None if head is None or changed is None else head + ("+" if changed else "")
+
+
+def _git(root: Path, *words: str) -> str | None:
+    """What git says of the folder; None where it fails, or is not there."""
     try:
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+        return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
 

@@ -8,12 +8,11 @@ and by percentiles. Rounds take turns in beginning; the CPU time of the process 
 and both intervals are compared: the resamples are others, so the ends agree to a fifth of the interval's width.
 """
 
-import argparse
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ import torch
 from scipy import stats
 
 from benchbed.runtime.machine import made_with
+from benchbed.runtime.script import Parser, ended
 from benchbed.stats.agreement import Estimate, estimate
 from benchbed.stats.kendall import kendall
 from benchbed.tables import Table
@@ -62,11 +62,9 @@ def seconds(act: Callable[[], Any]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--table", default="nb201")
-    parser.add_argument("--resamples", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--out", type=Path)
+    parser.counts(resamples=1000, rounds=3)
     given = parser.parse_args()
     x, y = pairs(Table.open(given.table))
     check(ours(x, y, max(given.resamples, 500)), theirs(x, y, max(given.resamples, 500)))
@@ -92,4 +90,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -7,18 +7,17 @@ default, then after `benchbed.machine.keep_freed_memory`, which cannot be undone
 Beside the seconds stand the page faults of each look. Both must give the same loss, bit for bit.
 """
 
-import argparse
 import json
 import resource
 import statistics
+import sys
 import time
-from pathlib import Path
-from typing import Any
 
 import torch
 
 from benchbed.objectives.supernet import SupernetObjective, SupernetOptions
 from benchbed.runtime.machine import keep_freed_memory, made_with
+from benchbed.runtime.script import Parser, ended
 from benchbed.spaces.nb201.space import NB201
 from benchbed.streams import Streams
 from benchbed.task import Seal, Split, Task
@@ -44,11 +43,9 @@ def looks(made: SupernetObjective, rounds: int) -> tuple[list[float], list[int],
     return times, faults, loss
 
 
-def main(arguments: list[str] | None = None) -> dict[str, Any]:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, value in {"images": 1000, "rounds": 3, "channels": 16, "cells": 5, "batch": 500}.items():
-        parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--out", type=Path)
+def main(arguments: list[str] | None = None) -> None:
+    parser = Parser(__doc__)
+    parser.counts(images=1000, rounds=3, channels=16, cells=5, batch=500)
     given = parser.parse_args(arguments)
     made = objective(given.images, given.channels, given.cells, given.batch)
     times, faults, loss = looks(made, given.rounds)
@@ -70,8 +67,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     print(f"{ratio:.2f} x")
     if given.out is not None:
         given.out.write_text(json.dumps(found, indent=2) + "\n")
-    return found
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

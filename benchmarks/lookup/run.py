@@ -23,6 +23,8 @@ from typing import Any
 
 import numpy as np
 
+from benchbed.runtime.script import Parser, at_least, ended
+
 CELLS = (0, 11, 284)  # those of the sample
 SETS = (("cifar10-valid", "cifar10"), ("cifar100", "cifar100"), ("ImageNet16-120", "imagenet16-120"))
 Act = Callable[[], float]  # does one thing and gives its seconds
@@ -189,12 +191,13 @@ def measure(data: Path, rounds: int, repeats: int) -> tuple[dict[str, list[float
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     default = Path(__file__).resolve().parents[3] / "shared" / "data"
     parser.add_argument("--data", type=Path, default=default, help="the folder of nb201/ and nats-tss-sample/")
-    parser.add_argument("--rounds", type=int, default=15, help="rounds that count, at least 2 (default 15)")
-    parser.add_argument("--repeats", type=int, default=300, help="warm calls of get_more_info a round (default 300)")
-    parser.add_argument("--out", type=Path, help="also write everything to this JSON file")
+    parser.add_argument("--rounds", type=at_least(1), default=15, help="rounds that count, at least 2 (default 15)")
+    parser.add_argument(
+        "--repeats", type=at_least(1), default=300, help="warm calls of get_more_info a round (default 300)"
+    )
     found = parser.parse_args(arguments)
     if found.rounds < 2 or found.repeats < 1:
         parser.error(f"--rounds {found.rounds} --repeats {found.repeats}: a spread needs 2 rounds, a mean 1 call")
@@ -245,4 +248,4 @@ def _record(options: argparse.Namespace, times: Any, rows: Any) -> dict[str, Any
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

@@ -14,13 +14,13 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch.nn import functional as F
 
 from benchbed.runtime import machine
+from benchbed.runtime.script import Parser, at_least, ended
 
 LEAST = 0.02  # seconds that one timing takes at least: it is repeated within
 SIDES = {16: 32, 32: 16, 64: 8, 128: 8, 256: 8}  # channels to the side of the image, as in NAS-Bench-201 and beyond
@@ -80,16 +80,11 @@ def memory(repeats: int) -> float:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=2, help="torch's threads (default 2)")
-    parser.add_argument("--batch", type=int, default=64, help="images of a convolution (default 64)")
-    parser.add_argument("--repeats", type=int, default=9, help="timings a rate is the median of (default 9)")
-    parser.add_argument("--out", type=Path, help="also write everything to this JSON file")
-    found = parser.parse_args(arguments)
-    for name in ("threads", "batch", "repeats"):
-        if getattr(found, name) < 1:
-            parser.error(f"--{name} {getattr(found, name)}: expected at least 1")
-    return found
+    parser = Parser(__doc__)
+    parser.add_argument("--threads", type=at_least(1), default=2, help="torch's threads (default 2)")
+    parser.add_argument("--batch", type=at_least(1), default=64, help="images of a convolution (default 64)")
+    parser.add_argument("--repeats", type=at_least(1), default=9, help="timings a rate is the median of (default 9)")
+    return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -116,4 +111,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

@@ -7,7 +7,6 @@ each mode, and a weight step of one path. A number is the most bytes of tensors 
 before the step (weights, images): see live.py. It holds no time and is the same at every call on a CPU.
 """
 
-import argparse
 import json
 import sys
 from contextlib import nullcontext
@@ -22,6 +21,7 @@ from torch import Tensor
 from benchbed.layers.plan import Plan, Run, plan
 from benchbed.objectives.capture import Inputs, gate_gradients, weight_gradients
 from benchbed.runtime import machine
+from benchbed.runtime.script import Parser, ended
 
 MODES = {
     "one path": "a weight step of one path",
@@ -106,12 +106,10 @@ def picture(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--operations", default="2,4,8,16", help="numbers of operations a position")
-    for name, default in (("positions", 8), ("channels", 16), ("batch", 16), ("image", 32)):
-        parser.add_argument(f"--{name}", type=int, default=default, help=f"(default {default})")
+    parser.counts(positions=8, channels=16, batch=16, image=32)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default auto)")
-    parser.add_argument("--out", type=Path, help="also write everything to this JSON file")
     parser.add_argument("--plot", type=Path, help="also draw it to this .svg, .pdf or .png")
     options = parser.parse_args(arguments)
     counts = [int(n) for n in options.operations.split(",")]
@@ -138,4 +136,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

@@ -25,6 +25,7 @@ from benchbed.pipeline.select import run_selection
 from benchbed.runtime import machine
 from benchbed.runtime.folder import Folder
 from benchbed.runtime.progress import Reporter
+from benchbed.runtime.script import Parser, at_least, ended
 from benchbed.tasks.load import load_task
 
 ARMS = ("plain", "raced")
@@ -98,15 +99,14 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--searcher", default="darts")
     parser.add_argument("--task", default="digits")
     parser.add_argument("--seeds", default="0:4", help="FIRST:AFTER_LAST (default 0:4)")
-    parser.add_argument("--epochs", type=int, default=5, help="of each search (default 5)")
+    parser.add_argument("--epochs", type=at_least(1), default=5, help="of each search (default 5)")
     parser.add_argument("--race", type=float, default=0.05, help="error a decision (default 0.05)")
-    parser.add_argument("--interval", type=int, help="tuning epochs between decisions (default: the preset's)")
+    parser.add_argument("--interval", type=at_least(0), help="tuning epochs between decisions (default: the preset's)")
     parser.add_argument("--supernet", default="{}", help="options of the supernet, as JSON")
-    parser.add_argument("--out", type=Path, help="also write everything to this JSON file")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     rows = []
@@ -129,4 +129,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

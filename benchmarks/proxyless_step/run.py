@@ -25,6 +25,7 @@ from benchbed import registry
 from benchbed.cost import without_cost
 from benchbed.objectives.supernet import SupernetObjective, SupernetOptions
 from benchbed.runtime import machine
+from benchbed.runtime.script import Parser, ended
 from benchbed.searcher import Clock
 from benchbed.spaces.load import load_space
 from benchbed.streams import Streams
@@ -104,12 +105,10 @@ def clock_of(device: torch.device) -> Callable[[], float]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--space", default="nb201")
-    for name, default in (("channels", 16), ("cells", 1), ("batch", 64), ("image", 32), ("rounds", 30), ("threads", 1)):
-        parser.add_argument(f"--{name}", type=int, default=default, help=f"(default {default})")
+    parser.counts(channels=16, cells=1, batch=64, image=32, rounds=30, threads=1)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default auto)")
-    parser.add_argument("--out", type=Path, help="also write everything to this JSON file")
     options = parser.parse_args(arguments)
     if options.rounds < 2:
         parser.error(f"--rounds {options.rounds}: a spread needs at least 2")
@@ -132,4 +131,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

@@ -22,6 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchbed.errors import BenchbedError
+
 
 class Peer(NamedTuple):
     """network: theirs; logits: of images (n, 3, h, w); weights, alphas: what their two optimisers step."""
@@ -34,9 +36,7 @@ class Peer(NamedTuple):
 
 @contextmanager
 def importable(folder: Path, *stand_ins: tuple[str, ModuleType]) -> Iterator[None]:
-    """Imports look into `folder` first, and find the stand-ins. Raises SystemExit for a folder that is none."""
-    if not folder.is_dir():
-        sys.exit(f"{folder} is not a folder: expected a clone of the peer's repository")
+    """Imports look into `folder` first, and find the stand-ins."""
     with patch.dict(sys.modules, dict(stand_ins)), patch.object(sys, "path", [str(folder), *sys.path]):
         yield
 
@@ -79,6 +79,19 @@ def confopt(clone: Path, channels: int, cells: int) -> Peer:
 
 
 PEERS: dict[str, Callable[[Path, int, int], Peer]] = {"autodl": autodl, "darts-pt": darts_pt, "confopt": confopt}
+
+
+CODES = {"autodl": "D-X-Y/AutoDL-Projects", "darts-pt": "ruocwang/darts-pt", "confopt": "automl/ConfigurableOptimizer"}
+
+
+def loaded(name: str, clone: Path, channels: int, cells: int) -> Peer:
+    """The peer of a clone. Raises BenchbedError for a folder that is none, or lacks what it needs to be imported."""
+    try:
+        return PEERS[name](clone, channels, cells)
+    except ImportError as error:
+        raise BenchbedError(
+            f"--{name} {clone}: expected a clone of github.com/{CODES[name]} that can be imported ({error})"
+        ) from None
 
 
 def count(weights: list[nn.Parameter]) -> int:

@@ -23,11 +23,11 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from check import LIMITS, QUANTITIES, distances, failures
-from peers import PEERS, PeerArm, count
+from peers import PEERS, PeerArm, count, loaded
 from reference import ReferenceSupernet, copy_weights
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -36,6 +36,7 @@ from torch.utils.flop_counter import flop_registry
 from benchbed.layers.plan import Plan, full_plan
 from benchbed.objectives.capture import REPEATS, Recordings, gate_gradients, weight_gradients
 from benchbed.runtime import machine
+from benchbed.runtime.script import Parser, at_least, ended
 from benchbed.spaces.nb201.supernet import NB201Supernet
 from benchbed.supernet import compile_steps
 
@@ -141,17 +142,17 @@ def clock_of(name: str, device: torch.device) -> Callable[[], float]:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default, text in (
-        ("channels", 16, "C of the first stage"),
-        ("cells", 5, "N, cells a stage"),
-        ("batch", 64, "images a step"),
-        ("image", 32, "side length in pixels"),
-        ("threads", 2, "torch's threads"),
-        ("repeats", 15, "rounds that count, at least 2"),
-        ("seed", 0, "of images, labels and gates"),
+    parser = Parser(__doc__)
+    for name, least, default, text in (
+        ("channels", 1, 16, "C of the first stage"),
+        ("cells", 1, 5, "N, cells a stage"),
+        ("batch", 2, 64, "images a step, at least 2"),
+        ("image", 4, 32, "side length in pixels, at least 4"),
+        ("threads", 1, 2, "torch's threads"),
+        ("repeats", 1, 15, "rounds that count, at least 2"),
+        ("seed", 0, 0, "of images, labels and gates"),
     ):
-        parser.add_argument(f"--{name}", type=int, default=default, help=f"{text} (default {default})")
+        parser.add_argument(f"--{name}", type=at_least(least), default=default, help=f"{text} (default {default})")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default auto)")
     parser.add_argument(
         "--clock",
@@ -162,25 +163,52 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     for name in PEERS:
         parser.add_argument(f"--{name}", type=Path, help="a clone of the peer's repository (see peers.py)")
     parser.add_argument("--faster", action="store_true", help="on a CPU: ours also in bfloat16, compiled, and both")
-    parser.add_argument("--machine", type=Path, help="what benchmarks/machine wrote on this machine")
-    parser.add_argument("--out", type=Path, help="also write everything to this JSON file")
+    parser.add_argument("--machine", type=best_rate, help="what benchmarks/machine wrote on this machine")
     found = parser.parse_args(arguments)
     if found.repeats < 2:
         parser.error(f"--repeats {found.repeats}: a spread needs at least 2")
+    if found.machine and found.machine.threads != found.threads:
+        parser.error(f"--machine {found.machine.file} was measured with {found.machine.threads} thread(s), "
+                     f"not {found.threads}")  # fmt: skip
     return found
 
 
-def peer_arms(options: argparse.Namespace, batch: tuple[Tensor, Tensor, Tensor]) -> dict[Variant, PeerArm]:
-    """The peers that were named, as they come and channels-last; prints how many weights each has."""
+class Best(NamedTuple):
+    """The best convolution rate of a machine, by a file of benchmarks/machine."""
+
+    file: Path
+    gflops: float
+    threads: int
+
+
+def best_rate(text: str) -> Best:
+    """An argument's type."""
+    file = Path(text)
+    try:
+        found = json.loads(file.read_text())["rates"]["float32"]["convolution"]
+        return Best(file, float(found["gflops"]), int(found["threads"]))
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"'{text}' cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError):
+        raise argparse.ArgumentTypeError(f"'{text}' has no rates of convolutions in float32: expected a file that "
+                                         "benchmarks/machine/run.py wrote with --out") from None  # fmt: skip
+
+
+def peer_arms(
+    options: argparse.Namespace, batch: tuple[Tensor, Tensor, Tensor]
+) -> tuple[dict[Variant, PeerArm], dict[str, dict[str, Any]]]:
+    """The peers that were named, as they come and channels-last; of each its weights, printed, and its commit."""
     arms: dict[Variant, PeerArm] = {}
-    for name, load in PEERS.items():
+    said: dict[str, dict[str, Any]] = {}
+    for name in PEERS:
         if (clone := getattr(options, name.replace("-", "_"))) is None:
             continue
         for layout in ("contiguous", "channels-last"):
-            peer = load(clone, options.channels, options.cells)
+            peer = loaded(name, clone, options.channels, options.cells)
             arms[name, layout, "float32", ""] = PeerArm(peer, layout, batch)
-        print(f"{name}: {count(peer.weights):,} weights")
-    return arms
+        said[name] = {"weights": count(peer.weights), "commit": machine.commit_of(clone) or "no git"}
+        print(f"{name}: {said[name]['weights']:,} weights, commit {said[name]['commit']}")
+    return arms, said
 
 
 class Flops(TorchDispatchMode):
@@ -204,13 +232,16 @@ def flops(arm: Arm) -> int:
     return counter.total
 
 
-def share(seconds: float, work: int, file: Path, threads: int) -> str:
+def share(seconds: float, work: int, best: Best) -> str:
     """What the step reaches of this machine's best convolution rate."""
-    best = json.loads(file.read_text())["rates"]["float32"]["convolution"]
-    if best["threads"] != threads:
-        sys.exit(f"{file} was measured with {best['threads']} thread(s), not {threads}")
     rate = work / seconds / 1e9
-    return f"{rate:.0f} GFLOP/s, {rate / best['gflops']:.0%} of the best convolution of {file.name}"
+    part = three_digits(100 * rate / best.gflops)
+    return f"{three_digits(rate)} GFLOP/s, {part}% of the best convolution of {best.file.name}"
+
+
+def three_digits(value: float) -> str:
+    """At least three that count: a step of a tiny network is far below a percent."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -235,12 +266,17 @@ def main(arguments: list[str] | None = None) -> int:
     batch = (images.to(device), labels.to(device), gates.to(device))
     chosen = variants(device, options.faster)
     arms: dict[Variant, Any] = {variant: Arm(variant, size, batch, plan) for variant in chosen}
-    print(f"\nours: {count(list(arms[MAIN].network.parameters())):,} weights")
-    arms |= peer_arms(options, batch)
+    weights = count(list(arms[MAIN].network.parameters()))
+    print(f"\nours: {weights:,} weights")
+    theirs, peers = peer_arms(options, batch)
+    arms |= theirs
     work = flops(arms[MAIN])
     result: dict[str, Any] = {
-        "options": {k: str(v) if isinstance(v, Path) else v for k, v in vars(options).items()},
+        "options": {k: str(v) if isinstance(v, Path) else v for k, v in vars(options).items()}
+        | {"machine": options.machine and str(options.machine.file)},
         **machine.made_with(device),
+        "weights": weights,
+        "peers": peers,
         "distances": found,
         "flops": work,
         "steps": {},
@@ -261,7 +297,7 @@ def main(arguments: list[str] | None = None) -> int:
         result["steps"][step] = {"seconds": {label(v): s for v, s in times.items()}, "ratios": rows}
     if options.machine:
         middle = statistics.median(result["steps"]["darts_step"]["seconds"][label(MAIN)])
-        result["share"] = share(middle, work, options.machine, options.threads)
+        result["share"] = share(middle, work, options.machine)
         print(f"\nDARTS step, {label(MAIN)}: {result['share']}")
     if options.out:
         options.out.write_text(json.dumps(result, indent=1) + "\n")
@@ -269,4 +305,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

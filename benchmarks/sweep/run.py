@@ -8,10 +8,10 @@ begins with the other one. A sweep's rate is taken between its first and its las
 its worker starts, once a sweep, do not count; they are printed beside it. Median and quartiles over rounds.
 """
 
-import argparse
 import json
 import os
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -25,6 +25,7 @@ from benchbed.pipeline.run import run_all
 from benchbed.runtime.board import Board, Job
 from benchbed.runtime.options import RunOptions
 from benchbed.runtime.progress import Reporter
+from benchbed.runtime.script import Parser, ended
 from benchbed.runtime.workers import Pool, Scheduler, hired
 from benchbed.sweep.study import Study, expand_study
 from benchbed.tables import store
@@ -95,13 +96,11 @@ def quartiles(values: list[float]) -> list[float]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("seeds", 20), ("epochs", 2), ("rounds", 5)):
-        parser.add_argument(f"--{name}", type=int, default=default, help=f"(default {default})")
-    parser.add_argument("--out", type=Path, help="also write everything to this JSON file")
+    parser = Parser(__doc__)
+    parser.counts(seeds=20, epochs=2, rounds=5)
     options = parser.parse_args(arguments)
-    if options.seeds < 2 or options.rounds < 1:
-        parser.error("at least 2 seeds and 1 round are needed")
+    if options.seeds < 2:
+        parser.error("at least 2 seeds are needed")
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
     with tempfile.TemporaryDirectory() as home:
@@ -124,4 +123,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(ended(main))

@@ -6,7 +6,6 @@ Three ways of training the same cells of the task digits, in turn, each round be
 taken within a round. See benchmarks/README.md.
 """
 
-import argparse
 import json
 import sys
 import tempfile
@@ -29,18 +28,16 @@ from benchbed.builder.spec import Spec, spec_of
 from benchbed.builder.worker import on_device, train
 from benchbed.runtime.machine import made_with
 from benchbed.runtime.progress import Reporter
+from benchbed.runtime.script import Parser, at_least, ended
 from benchbed.runtime.workers import Pool
 from benchbed.spaces.classes import classes
 from benchbed.spaces.nb201.network import NB201Network
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, value in (("trainings", 24), ("rounds", 3), ("images", 4000), ("batch", 64), ("channels", 8)):
-        parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--together", type=int, default=8, help="cells that are stepped together")
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--out", type=Path)
+    parser = Parser(__doc__)
+    parser.counts(trainings=24, rounds=3, images=4000, batch=64, channels=8, workers=2)
+    parser.add_argument("--together", type=at_least(1), default=8, help="cells that are stepped together")
     given = parser.parse_args()
     spec = spec_of(
         {"space": "nb201", "task": "digits", "seeds": "0:1", "epochs": 1, "channels": given.channels,
@@ -124,4 +121,4 @@ def together(spec: Spec, count: int) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

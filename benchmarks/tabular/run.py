@@ -9,13 +9,11 @@ and told a constant: what Optuna itself takes. Processor seconds count, since ot
 begins with another arm. The interval of a ratio is a 95 % bootstrap over rounds.
 """
 
-import argparse
 import json
 import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +24,7 @@ from benchbed import registry
 from benchbed.cost import without_cost
 from benchbed.objectives.table import TableObjective
 from benchbed.runtime import machine
+from benchbed.runtime.script import Parser, ended
 from benchbed.searcher import Clock
 from benchbed.spaces.nb201.space import NB201
 from benchbed.streams import Streams
@@ -105,15 +104,11 @@ def summary(seconds: dict[str, list[float]], evaluations: int) -> dict[str, dict
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("rounds", 10), ("evaluations", 109)):
-        parser.add_argument(f"--{name}", type=int, default=default, help=f"(default {default})")
-    parser.add_argument("--out", type=Path, help="also write everything to this JSON file")
+    parser = Parser(__doc__)
+    parser.counts(rounds=10, evaluations=109)
     options = parser.parse_args(arguments)
     if options.rounds < 2:
         parser.error(f"--rounds {options.rounds}: a spread needs at least 2")
-    if options.evaluations < 1:
-        parser.error(f"--evaluations {options.evaluations}: a search needs at least 1")
     torch.set_num_threads(1)
     found = summary(timed(arms(options.evaluations), options.rounds), options.evaluations)
     for name, row in found.items():
@@ -128,4 +123,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

@@ -1,6 +1,7 @@
 """The peers' networks of `benchmarks/supernet_step`, from clones in the folder that BENCHBED_ORIGINALS names."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,8 @@ from types import ModuleType
 
 import pytest
 import torch
+
+from benchbed.errors import BenchbedError
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "supernet_step"
 # Folder of the clone, and its network's weights at C=16, N=5 and ten classes. darts-pt's are the published count.
@@ -48,6 +51,8 @@ def test_its_own_steps_move_its_weights_and_its_alphas(peers: ModuleType, name: 
         assert all(torch.equal(a, b) for a, b in zip(before[1], kept, strict=True))
 
 
-def test_a_clone_that_is_not_there_is_named(peers: ModuleType, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="missing is not a folder: expected a clone of the peer's repository"):
-        peers.autodl(tmp_path / "missing", 2, 1)
+def test_a_folder_that_is_no_clone_is_named(peers: ModuleType, tmp_path: Path) -> None:
+    for name in PEERS:
+        line = f"--{name} {tmp_path}: expected a clone of github.com/{peers.CODES[name]} that can be imported (No "
+        with pytest.raises(BenchbedError, match=re.escape(line)):
+            peers.loaded(name, tmp_path, 2, 1)

@@ -1,6 +1,7 @@
 """The yardstick computes what the supernet computes, its check can fail, and the command prints ratios."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from types import ModuleType
 import pytest
 import torch
 
+from benchbed.errors import BenchbedError
 from benchbed.layers.plan import full_plan
 from benchbed.spaces.nb201 import supernet as nb201
 
@@ -85,6 +87,7 @@ def test_the_command_prints_ratios_and_writes_them(
     result = json.loads(out.read_text())
     assert set(result["steps"]) == {"weight_step", "gate_step", "darts_step"}
     assert {"torch", "benchbed"} <= set(result["versions"])
+    assert (result["weights"], result["peers"]) == (sum(w.numel() for w in nb201.NB201Supernet(2, 1).parameters()), {})
     for step in result["steps"].values():
         times = step["seconds"]
         assert all(len(seconds) == 2 and min(seconds) > 0 for seconds in times.values())
@@ -102,6 +105,50 @@ def test_nothing_is_timed_where_values_differ(
     captured = capsys.readouterr()
     assert "ratio" not in captured.out
     assert "float64: weight gradient off by" in captured.err
+
+
+@pytest.mark.parametrize(("words", "line"), [
+    (["--threads=0"], "--threads 0: expected a whole number of at least 1"),
+    (["--channels=0"], "--channels 0: expected a whole number of at least 1"),
+    (["--out=/nope/dir/x.json"], "--out '/nope/dir/x.json' cannot be written: there is no folder '/nope/dir'"),
+    (["--machine=/nope.json"], "--machine '/nope.json' cannot be read: No such file or directory"),
+    (["--machine=FILE"], "--machine 'FILE' has no rates of convolutions in float32: expected a file that "
+                         "benchmarks/machine/run.py wrote with --out"),
+    (["--machine=RATES", "--threads=2"], "--machine RATES was measured with 1 thread(s), not 2"),
+])  # fmt: skip
+def test_bad_input_is_refused_in_a_line(
+    run: ModuleType, words: list[str], line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "FILE").write_text("{}")
+    (tmp_path / "RATES").write_text('{"rates": {"float32": {"convolution": {"gflops": 50.0, "threads": 1}}}}')
+    for name in ("FILE", "RATES"):
+        words = [word.replace(f"={name}", f"={tmp_path / name}") for word in words]
+        line = re.sub(rf"(--machine '?){name}", rf"\g<1>{tmp_path / name}", line)
+    with pytest.raises(SystemExit) as refused:
+        run.main(words)
+    assert refused.value.code == 2
+    said = capsys.readouterr()
+    assert said.err.partition(": ")[2] == f"{line}\n"
+    assert said.out == ""
+
+
+def test_a_device_that_is_not_there_is_refused(run: ModuleType) -> None:
+    with pytest.raises(BenchbedError, match="device 'meta' cannot be used"):
+        run.main(["--device=meta"])
+
+
+def test_what_was_timed_of_a_peer_is_written(
+    run: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its weights and its clone's commit, or that it has none."""
+    weights = [torch.nn.Parameter(torch.zeros(3, 2)), torch.nn.Parameter(torch.zeros(5))]
+    peer = run.loaded.__globals__["Peer"](torch.nn.Linear(1, 1), lambda images: images, weights, [torch.zeros(1)])
+    monkeypatch.setattr(run, "loaded", lambda *_: peer)
+    monkeypatch.setattr(run.machine, "commit_of", lambda clone: {"a": "123"}.get(clone.name))
+    options = run.parse(["--autodl", str(tmp_path / "a"), "--confopt", str(tmp_path / "b")])
+    _, said = run.peer_arms(options, (torch.zeros(1, 3, 8, 8), torch.zeros(1), torch.zeros(6, 5)))
+    assert said == {"autodl": {"weights": 11, "commit": "123"}, "confopt": {"weights": 11, "commit": "no git"}}
+    assert "confopt: 11 weights, commit no git" in capsys.readouterr().out
 
 
 def test_too_few_repeats_are_refused(run: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ from benchbed.runtime import machine as machine_module
 from benchbed.runtime.machine import (
     CUBLAS,
     commit,
+    commit_of,
     deterministic,
     machine,
     peak_memory,
@@ -54,7 +55,9 @@ def test_the_commit_of_a_checkout_and_whether_it_was_changed(tmp_path: Path, mon
     (tmp_path / "untracked").touch()
     assert commit() == head
     (tmp_path / "pyproject.toml").write_text("a = 2\n")
-    assert commit() == f"{head}+"
+    assert commit() == commit_of(tmp_path) == f"{head}+"
+    assert commit_of(tmp_path / "benchbed") is None  # a folder within: the commit is not its own
+    assert commit_of(tmp_path / "nowhere") is None
     monkeypatch.setenv("PATH", str(tmp_path))  # no git
     assert commit() is None
 
