@@ -7,7 +7,7 @@ Search?", NeurIPS 2021; here with the truth's top beside the whole, since a sear
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import AfterValidator, Field, PositiveInt
@@ -106,6 +106,8 @@ def judged(said: np.ndarray, truth: np.ndarray, top: float) -> tuple[float, floa
 
 class PredictorsStudy(Study[Options]):
     """Every predictor on every draw; a job is a predictor and a draw."""
+
+    few: ClassVar[dict[str, Any]] = {"sizes": (10, 30)}
 
     def check(self) -> None:
         self.table = trusted(self.options.table)

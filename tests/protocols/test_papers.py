@@ -88,7 +88,7 @@ EXPECTED: list[tuple[str, dict[str, str], str, dict[str, Any]]] = [
         "epochs": 100, "searcher.alpha_lr": 1e-4, "searcher.alpha_weight_decay": 1e-3, "supernet.weight_decay": 3e-4,
         "searcher.modifiers": {"lambda-darts": {"weight": 0.25, "epsilon": 1e-4, "derivative": "difference",
                                                 "measure": "cosine"}},
-        "supernet.nesterov": False, "supernet.schedule": "cosine-step", "task_options.split": "official", **RECIPE_H}),
+        "supernet.nesterov": False, "supernet.schedule": "cosine-epoch", "task_options.split": "official", **RECIPE_H}),
     ("fair-darts-cifar10", {}, "methods.md 2.6", {
         "epochs": 50, "searcher.alpha_lr": 3e-3, "searcher.zero_one": "l2", "searcher.zero_one_weight": 10.0,
         "searcher.threshold": 0.85, "supernet.channels": 16, "supernet.cells": 8, **DARTS_EVAL, **BIG}),

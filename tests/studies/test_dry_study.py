@@ -20,6 +20,8 @@ STUDIES: dict[str, tuple[object, ...]] = {
     "estimators": (*TABLE, "--estimator", "darts", "--estimator", "proxyless", "--seeds", "0:20"),
     "front": ("--latency", "macs", "--targets", "8,12,16"),
     "proxy": ("--proxy", "epochs=1", "--proxy", "supernet.channels=4"),
+    "pareto": (*TABLE, "--objective", "accuracy", "--objective", "params", "--fidelity", 1, "--budget", 300),
+    "predictors": (*TABLE,),
     "skip": ("--swaps", 40),
     "strength": ("--tune-epochs", 30),
     "tabular": (*TABLE, "--searcher", "random-search", "--searcher", "regularised-evolution"),
@@ -27,7 +29,7 @@ STUDIES: dict[str, tuple[object, ...]] = {
     "trajectory": ("--at", "2,5,8", "--epochs", 8),
 }
 IMAGES = 400  # that may be given to networks and their stems in all of a study
-NO_RUNS = ("correlate", "estimators", "tabular")
+NO_RUNS = ("correlate", "estimators", "pareto", "predictors", "tabular")
 
 
 def test_every_study_is_in_this_list() -> None:
