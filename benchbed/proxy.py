@@ -63,12 +63,13 @@ class BatchOptions(PluginOptions):
 class Case:
     """One architecture that is to be scored, and what it is scored on.
 
-    shape: of an image, (channels, height, width). channels and cells: C and N as `Space.counts` takes them. build: the
-    architecture's network, its weights drawn from torch's global generator, which `network` seeds.
+    architecture: None where the network is a supernet at gates, for proxies that are `of_gates`. shape: of an image,
+    (channels, height, width). channels and cells: C and N as `Space.counts` takes them. build: the architecture's
+    network, its weights drawn from torch's global generator, which `network` seeds.
     """
 
     space: Space
-    architecture: Architecture
+    architecture: Architecture | None
     shape: tuple[int, int, int]
     classes: int
     channels: int
@@ -118,12 +119,14 @@ class Proxy(Plugin[OptionsT]):
 
     parts: the names of what `score` measures, where it is several numbers. of_function: whether architectures that
     compute one function have one score but for the draw of the weights, so that one of them stands for all; a count of
-    the parameters has not.
+    the parameters has not. of_gates: whether it can score a supernet at gates, as a criterion of selection: it then
+    reads nothing but what goes through ReLUs and what comes out, no layers, and changes no weight.
     """
 
     Options: ClassVar[type[BaseModel]] = Options
     parts: ClassVar[tuple[str, ...]] = ()
     of_function: ClassVar[bool] = True
+    of_gates: ClassVar[bool] = False
 
     def __init__(self, options: OptionsT):
         self.options = options

@@ -22,6 +22,8 @@ class EpeNas(Proxy[BatchOptions]):
     that the batch holds two images of.
     """
 
+    of_gates = True
+
     def score(self, case: Case) -> float:
         batch = case.batch(self.options.batch)
         rows = image_gradients(case.network(), batch).double().cpu()

@@ -15,6 +15,8 @@ K = 1e-5  # the authors'
 class Jacov(Proxy[BatchOptions]):
     """-sum of log(v + k) + 1 / (v + k): v the eigenvalues of the correlations of d(sum of logits)/dx between images."""
 
+    of_gates = True
+
     def score(self, case: Case) -> float:
         rows = image_gradients(case.network(), case.batch(self.options.batch)).double().cpu()
         correlations = torch.corrcoef(rows)

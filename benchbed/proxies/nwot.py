@@ -23,6 +23,8 @@ class Options(BatchOptions):
 class Nwot(Proxy[Options]):
     """log |det K|, K = sum over ReLUs of c c' + (1 - c)(1 - c)', c whether inputs are positive, a row an image."""
 
+    of_gates = True
+
     def score(self, case: Case) -> float:
         network, batch = case.network(), case.batch(self.options.batch)
         with torch.no_grad(), Activations(alike) as found:
