@@ -20,7 +20,7 @@ from torch import Tensor
 from benchbed.objective import Decisions, Objective, Tree
 from benchbed.selection.progressive import Inputs, Progressive, ProgressiveOptions
 from benchbed.selection.schedule import agenda_of, by_group
-from benchbed.selection.zero_cost import check_proxy, scores
+from benchbed.selection.zero_cost import ACCURACY, check_proxy, scores
 from benchbed.selector import Context, Selection
 from benchbed.space import Space
 
@@ -37,6 +37,7 @@ class Options(ProgressiveOptions):
 class ZeroCostPT(Progressive[Options]):
     """Proposals by removal, then a comparison of their own paths."""
 
+    needs: ClassVar[frozenset[str]] = frozenset({"network"})
     suite_options: ClassVar[dict[str, Any]] = {"proxy": "accuracy", "pool": 2, "rounds": 2}
 
     def __init__(self, options: Options):
@@ -44,6 +45,10 @@ class ZeroCostPT(Progressive[Options]):
         self.proposals: list[tuple[int, ...]] = []
         self.totals: list[float] = []
         self.round = 0
+
+    @classmethod
+    def needed(cls, options: Options) -> frozenset[str]:
+        return frozenset() if options.proxy == ACCURACY else cls.needs
 
     @classmethod
     def check(cls, options: Options, space: Space, objective: Objective | None) -> None:

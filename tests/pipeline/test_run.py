@@ -25,9 +25,20 @@ from benchbed.tasks.load import load_task
 from benchbed.training.train import Training
 
 SEARCHERS = ("darts", "proxyless", "reinforce")
-SELECTORS = ("magnitude", "perturb", "perturb-magnitude", "discretize", "best-of", "shapley", "random", "constant")
-OPTIONS = {"name": ",".join(SELECTORS), "samples": 12, "draws": 4, "epochs": 1, "min_epochs": 1, "permutations": 1}
-SCORED = (*SELECTORS[:4], "shapley")  # every operation has a score
+SELECTORS = (
+    "magnitude",
+    "perturb",
+    "perturb-magnitude",
+    "discretize",
+    "best-of",
+    "shapley",
+    "random",
+    "constant",
+    "zero-cost-pt",
+)
+OPTIONS = {"name": ",".join(SELECTORS), "samples": 12, "draws": 4, "epochs": 1, "min_epochs": 1, "permutations": 1,
+           "pool": 2, "rounds": 2}  # fmt: skip
+SCORED = (*SELECTORS[:4], "shapley", "zero-cost-pt")  # every operation has a score
 KEYS = """searcher selector space objective task seed architecture supernet_accuracy valid_accuracy test_accuracy
     scored_by best_test_accuracy regret rank percentile seconds peak_memory_bytes versions commit machine"""
 CHANGES = (

@@ -18,6 +18,7 @@ SHORT = {
     "discretize": {"epochs": 2, "min_epochs": 1, "patience": 1, "draws": 3},
     "perturb": {"interval": 2},
     "perturb-magnitude": {"interval": 2},
+    "zero-cost-pt": {"proxy": "accuracy", "pool": 2, "rounds": 2},  # a toy has no network for another proxy
 }
 NAMES = [p.name for p in registry.plugins("selector")]
 
