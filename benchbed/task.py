@@ -125,6 +125,10 @@ class StoredSplit(ABC):
         """Images and labels of each part, unaugmented."""
         return self.batches(torch.arange(len(self))[part] for part in parts)
 
+    def path(self, name: str) -> str:
+        """Where a person finds the image."""
+        return name
+
     def note_broken(self, found: dict[str, str]) -> None:
         """Takes down images that cannot be read. Raises BenchbedError once they are more than `most_broken`."""
         self.broken.update(found)
@@ -132,7 +136,7 @@ class StoredSplit(ABC):
             name, why = next(iter(self.broken.items()))
             raise BenchbedError(
                 f"{len(self.broken)} of {len(self)} images cannot be read, more than {self.most_broken:.1%}: "
-                f"'{name}' ({why})" + (" and others" if len(self.broken) > 1 else "")
+                f"'{self.path(name)}' ({why})" + (" and others" if len(self.broken) > 1 else "")
             )
 
 

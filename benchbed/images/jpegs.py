@@ -76,6 +76,9 @@ class JpegSplit(StoredSplit):
     def seeds(self, count: int, generator: torch.Generator) -> Tensor | None:
         return torch.randint(2**62, (count,), generator=generator) if self.augment else None
 
+    def path(self, name: str) -> str:
+        return str(self.root / name)
+
     def start(self, chosen: Tensor, seeds: Tensor | None) -> Reading:
         draws = [None] * len(chosen) if seeds is None else seeds.tolist()
         slot = None if self.ring is None else self.ring.take(len(chosen))
@@ -119,7 +122,7 @@ class JpegSplit(StoredSplit):
         arrays = [array for array in found if not isinstance(array, str)]
         if not arrays:
             raise BenchbedError(
-                f"none of the {len(found)} images of a batch can be read: '{next(iter(bad))}' and others"
+                f"none of the {len(found)} images of a batch can be read: '{self.path(next(iter(bad)))}' and others"
             )
         kept = [k for k, array in enumerate(found) if not isinstance(array, str)]
         labels = self.labels[reading.chosen[kept]]

@@ -4,8 +4,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from ..errors import BenchbedError
 from ..runtime.reading import opened
@@ -22,13 +23,21 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 def image_in(path: Path) -> Iterator[Image.Image]:
     """The image, its header read; closed when the block ends.
 
-    Raises BenchbedError for what is not a regular file or has too many pixels, and what Pillow makes of another file.
+    Raises BenchbedError for what is not a regular file, is of no such format or has too many pixels, and what Pillow
+    makes of a damaged one.
     """
-    with opened(path, BYTES) as file, Image.open(file, formats=FORMATS) as image:
+    with opened(path, BYTES) as file, _begun(file) as image:
         if image.width * image.height > PIXELS:
             size = f"{image.width:,}x{image.height:,}"
             raise BenchbedError(f"it is {size} pixels, and at most {PIXELS:,} are decoded")
         yield image
+
+
+def _begun(file: IO[bytes]) -> Image.Image:
+    try:
+        return Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError:  # it names Python's own file object
+        raise BenchbedError(f"cannot identify it as {', '.join(FORMATS[:-1])} or {FORMATS[-1]}") from None
 
 
 def why_unread(error: Exception, file: Path) -> str:

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import Field
 
@@ -17,7 +17,7 @@ from ..runtime.machine import made_with, peak_memory
 from ..runtime.options import RunOptions
 from ..runtime.stage import Stage, Where
 from ..space import Architecture
-from ..task import Task, truncated
+from ..task import StoredSplit, Task, truncated
 from ..training.cell import check_learnable, training_of
 from ..training.counted import trained_network
 from ..training.evaluate import Accuracies, accuracies
@@ -201,7 +201,8 @@ def _epochs(training: Training, task: Task, folder: Folder, options: RunOptions)
         broken = skipped(options.group, splits)
         for split, images in broken.items():
             for name in sorted(images.keys() - before.get(split, {}).keys()):
-                options.reporter.line(f"skipped '{name}', which cannot be read: {images[name]}")
+                file = cast(StoredSplit, splits[split]).path(name)  # no other split skips any
+                options.reporter.line(f"skipped '{file}', which cannot be read: {images[name]}")
         before = broken
         return {"skipped": broken}
 

@@ -300,7 +300,8 @@ def test_photographs_are_trained_on_and_a_broken_one_is_named_and_counted(comman
         flags += ["--set", setting]
     done = command("train", *flags)
     assert done.status == 0, done.err
-    assert "skipped 'n1/007.JPEG', which cannot be read: cannot identify image file" in done.err
+    broken = photographs / "train" / "n1" / "007.JPEG"
+    assert f"skipped '{broken}', which cannot be read: cannot identify it as PNG, JPEG" in done.err
     assert "1 images that cannot be read were skipped" in done.out
     (folder,) = (tmp_path / "runs").iterdir()
     record = json.loads((folder / "record.json").read_text())
@@ -310,4 +311,5 @@ def test_photographs_are_trained_on_and_a_broken_one_is_named_and_counted(comman
     (photographs / "train" / "n2" / "009.JPEG").write_bytes(b"no image either")
     again = command("train", *flags, "--force")
     assert again.status == 2
-    assert again.err.splitlines()[-1].startswith("benchbed: 2 of 1188 images cannot be read, more than 0.1%: 'n")
+    line = f"benchbed: 2 of 1188 images cannot be read, more than 0.1%: '{photographs / 'train' / 'n'}"
+    assert again.err.splitlines()[-1].startswith(line)

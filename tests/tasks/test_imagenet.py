@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -130,14 +132,18 @@ def test_a_broken_image_is_named_and_left_out(broken):
     assert labels.tolist() == broken.labels[[2, 4, 5, 6, 8]].tolist()
     assert set(broken.broken) == {broken.names[3], broken.names[7]}
     assert "truncated" in broken.broken[broken.names[3]]
-    assert "cannot identify" in broken.broken[broken.names[7]]
+    assert broken.broken[broken.names[7]] == "cannot identify it as PNG, JPEG, BMP, GIF, WEBP, TIFF or PPM"
     assert str(broken.root) not in str(broken.broken)
 
 
 def test_more_than_a_thousandth_stops(broken):
     assert broken.most_broken == 0.001
-    with pytest.raises(BenchbedError, match=r"1 of 16 images cannot be read, more than 0.1%: 'n\d/a\d.JPEG' \(.*trunc"):
+    file = re.escape(str(broken.root / broken.names[3]))
+    with pytest.raises(BenchbedError, match=rf"1 of 16 images cannot be read, more than 0.1%: '{file}' \(.*trunc"):
         broken.finish(broken.start(torch.arange(5), None))
+    broken.most_broken = 1.0
+    with pytest.raises(BenchbedError, match=rf"none of the 1 images of a batch can be read: '{file}'"):
+        broken.finish(broken.start(torch.tensor([3]), None))
 
 
 def test_a_batch_of_broken_images_alone_stops(broken):

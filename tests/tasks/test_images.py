@@ -124,7 +124,7 @@ def test_test_images_are_decoded_when_the_seal_is_opened(apart):
     file = folder / "test" / "a" / "000.png"
     file.write_bytes(file.read_bytes()[:-40])  # its header is whole
     task = load_task(f"images:{folder}")
-    with pytest.raises(BenchbedError, match=r"1 of 12 images cannot be read, more than 0.1%: 'test/a/000.png'"):
+    with pytest.raises(BenchbedError, match=r"1 of 12 images cannot be read, more than 0.1%: '.*/test/a/000.png'"):
         task.seal.open("a selection")
 
 
