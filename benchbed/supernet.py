@@ -24,7 +24,7 @@ called: `torch.func.functional_call` puts others in their place.
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from jaxtyping import Float
@@ -35,9 +35,13 @@ from .layers.plan import Plan
 
 
 class Supernet(nn.Module):
-    """Base of the supernets. `noise`: the generator of one that draws, handed over by the objective; else None."""
+    """Base of the supernets. `noise`: the generator of one that draws, handed over by the objective; else None.
+
+    notice: takes a line for whoever waits, before a step compiles; None where nobody does.
+    """
 
     noise: torch.Generator | None = None
+    notice: Callable[[str], None] | None = None
 
     @property
     def draws(self) -> bool:

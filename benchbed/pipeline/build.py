@@ -26,6 +26,7 @@ from ..searcher import Searcher
 from ..selector import Selector
 from ..space import Space
 from ..streams import Streams
+from ..supernet import Supernet
 from ..task import Task
 from ..training.cell import check_recipe
 from .config import PluginConfig, RunConfig, identity
@@ -117,6 +118,12 @@ def build_parts(
     searcher = searcher_class(space, searcher_class.Options(**config.searcher.options), streams)
     cost = configured(config.cost, space, config.space)
     return Parts(config, space, task, streams, objective, searcher, cost, group)
+
+
+def tell(parts: Parts, notice: Callable[[str], None]) -> None:
+    """Steps that keep a person waiting say so from now on."""
+    if isinstance(parts.objective, SupernetObjective) and isinstance(parts.objective.network, Supernet):
+        parts.objective.network.notice = notice
 
 
 def space_of(config: RunConfig, task: Task) -> Space:

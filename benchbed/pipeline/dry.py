@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -38,12 +38,14 @@ class Glancing(SupernetObjective):
     """A supernet that is measured truly once in each way, by all its views together.
 
     Later figures are that one's with a little of the gates added, so that no two candidates are tied. looks: how many
-    were 'made', and how many were 'due', of those at validation.
+    were 'made', and how many were 'due', of those at validation. Its steps are not compiled.
     """
 
     def __init__(self, looks: Counter[str], *given: Any):
         super().__init__(*given)
         self.looks, self.found = looks, dict[Any, Any]()
+        if self.options.compile:  # it could be, as was just found; a few steps do not repay it
+            cast(Any, self.network).forward_once = self.network.forward
 
     def measure(self, gates: Tensor, batch: Batch | None = None) -> Measure:
         seen = self._seen(batch is None, gates, partial(super().measure, batch=batch))

@@ -13,7 +13,7 @@ from ..runtime.machine import now
 from ..runtime.options import RunOptions
 from ..runtime.parallel import ALONE, within
 from ..searcher import Clock
-from .build import build_parts, task_of
+from .build import build_parts, task_of, tell
 from .given import names_in
 from .protocol import GENERIC, followed
 from .resolve import resolve
@@ -91,6 +91,7 @@ def full_search(
     fitting = {"batch": min(supernet.batch, len(task.train)), "valid_batch": min(supernet.valid_batch, len(task.valid))}
     config = config.model_copy(update={"supernet": supernet.model_copy(update=fitting)})
     parts = build_parts(config, task, options.device)
+    tell(parts, options.reporter.line)
     steps = parts.objective.steps_per_epoch
     began = 0.0
     for step in range(TIMED + 1):

@@ -18,7 +18,7 @@ from ..task import Task
 from ..training.recipe import check_device
 from ..typed import whole_number
 from .budget import repeatable
-from .build import Parts, build_parts, check_config, check_objective, run_id, search_id, space_of, task_in
+from .build import Parts, build_parts, check_config, check_objective, run_id, search_id, space_of, task_in, tell
 from .config import RunConfig
 from .record import RECORD_KEYS, Record, checked
 from .saved import keep_plugins
@@ -100,6 +100,7 @@ def _run(
             check_device(config.scoring, options.device, group)
         parts = build(config, task, options.device, group)
         check_objective(parts)
+        tell(parts, reporter.line)
         if (known := known_before(config.table, config.objective, config.figure)) is not None:
             reporter.line(known)
         with group.folder(search_path, SEARCH_KEYS, options.wait) as search_folder:

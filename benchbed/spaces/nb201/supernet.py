@@ -9,7 +9,7 @@ Speed: one ReLU and one pooling per source node (not per edge), one Parameter a 
 batch norm's scale, so that a gated convolution costs no pass over memory for its gate.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from functools import lru_cache
 
 import torch
@@ -28,6 +28,8 @@ from .space import CONV1, CONV3, EDGES, NONE, POOL, SKIP
 
 NODES = 4
 COMPILED = 1024  # cells that are kept
+COMPILING = "compiling the step of a new mixture of operations: a minute or more, once"
+NOTICED: set[Hashable] = set()  # what this process was told that it compiles: what it has compiled is kept
 MERGED = {"cuda"}  # where a step costs what its launches cost
 
 
@@ -287,8 +289,13 @@ class NB201Supernet(Supernet):
         """
         kind = images.device.type
         if kind not in MERGED or self.partial > 1:
-            cell_forward = compiled() if self.compiles and mixes(plan) and self.partial == 1 else CellSupernet.forward
-            return self._each(images, gates, plan, cell_forward)
+            if not (self.compiles and mixes(plan) and self.partial == 1):
+                return self._each(images, gates, plan, CellSupernet.forward)
+            if (key := (plan, self.stem.shape, torch.is_autocast_enabled(kind))) not in NOTICED:
+                NOTICED.add(key)
+                if self.notice is not None:
+                    self.notice(COMPILING)
+            return self._each(images, gates, plan, compiled())
         cells = [block for block in self.blocks if isinstance(block, CellSupernet)]
         programs = [program(plan[self.rows(number)]) for number in range(len(cells))]
         if None in programs:

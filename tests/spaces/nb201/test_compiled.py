@@ -14,6 +14,7 @@ from benchbed.errors import BenchbedError
 from benchbed.layers.plan import Run, full_plan, plan
 from benchbed.objectives.supernet import SupernetObjective, SupernetOptions
 from benchbed.spaces.load import load_space
+from benchbed.spaces.nb201 import supernet
 from benchbed.spaces.nb201.supernet import mixes
 from benchbed.streams import Streams
 from benchbed.supernet import compile_steps
@@ -79,6 +80,32 @@ def test_a_machine_without_a_compiler_is_told_so():
     env = {**os.environ, "PATH": "/nowhere", "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
     assert done.stdout.startswith("supernet option compile=true: needs a C++ compiler such as g++"), done.stderr
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
+def test_a_run_says_that_it_compiles_once_for_each_mixture_and_a_dry_run_compiles_nothing(
+    command, tiny_flags, tmp_path, monkeypatch
+):
+    """Compiled cells are stood for by plain ones; perturbation decides one position after the other."""
+    asked = []
+    monkeypatch.setattr(supernet, "NOTICED", set())
+    monkeypatch.setattr(supernet, "compiled", lambda: asked.append(1) or supernet.CellSupernet.forward)
+    words = ["run", "--searcher", "darts", "--selector", "perturb", *tiny_flags, "--out", tmp_path / "runs"]
+    words += ["--set", "supernet.compile=true"]
+    dry = command(*words, "--dry-run")
+    assert dry.status == 0, dry.err
+    assert asked == []
+    assert "compiling" not in dry.out + dry.err
+    done = command(*words)
+    assert done.status == 0, done.err
+    assert asked
+    lines = done.err.splitlines()
+    assert lines[0] == supernet.COMPILING  # before the first epoch's line
+    assert 1 < lines.count(supernet.COMPILING) < 7  # the last decision leaves a path, which is not compiled
+    count = len(asked)
+    again = command(*words, "--force")
+    assert (again.status, len(asked)) == (0, 2 * count)
+    assert supernet.COMPILING not in again.err  # this process has it
 
 
 def test_other_networks_are_not_compiled():
