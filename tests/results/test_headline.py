@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch._dynamo  # noqa: F401 - it comes with the first optimiser, and an alarm would leave it half imported
 
 from benchbed.pipeline import search
 from benchbed.tables import store
