@@ -47,7 +47,8 @@ def allowed(field: FieldInfo) -> str:
         elif kind is type(None):
             choices.append("none")
         else:
-            kinds.append(KINDS.get(kind, ""))
+            item = KINDS.get(get_args(kind)[0], "") if get_origin(kind) in (list, tuple) else ""
+            kinds.append(f"list of {item}s" if item else KINDS.get(kind, ""))
     words = {"gt": "above {}", "ge": "from {}", "lt": "below {}", "le": "to {}"}
     bounds = [text.format(f"{value:g}") for one in field.metadata for key, text in words.items()
               if isinstance(value := getattr(one, key, None), int | float)]  # fmt: skip
