@@ -39,6 +39,7 @@ class Guided(BlackBoxSearcher[GuidedT]):
     def __init__(self, space: Space, options: GuidedT, streams: Streams):
         super().__init__(space, options, streams)
         self.queue: list[Architecture] = []  # picked, not proposed yet
+        self.exhausted = False  # nothing is left to look at
 
     @classmethod
     def check(cls, options: GuidedT, space: Space, objective: Objective | None) -> None:
@@ -55,30 +56,43 @@ class Guided(BlackBoxSearcher[GuidedT]):
         """(n,): what a candidate is picked by, the greatest first."""
 
     def propose(self) -> Architecture | None:
+        if self.exhausted:
+            return None
         if len(self.trials) < self.options.initial:
-            return unseen(self, self.draws())
-        if not self.queue:
-            self.queue = self.pick()
-        return self.queue.pop(0) if self.queue else None
+            found = unseen(self, self.draws())
+        else:
+            self.queue = self.queue or self.pick()
+            found = self.queue.pop(0) if self.queue else None
+        self.exhausted = found is None
+        return found
+
+    def told(self) -> np.ndarray:
+        """(n,): the rewards of all trials, in percent; scaled so that none is above 100, as one with a cost may be."""
+        found = 100 * np.array([trial.reward for trial in self.trials])
+        return found * min(1.0, 100 / max(float(found.max()), 1e-9))
 
     def pick(self) -> list[Architecture]:
-        """The next batch."""
+        """The next batch; nothing where everything was evaluated."""
+        if len({trial.architecture for trial in self.trials}) >= self.space.size():
+            return []
         rng = self.draws()
         candidates = self.candidates(rng)
         if not candidates:
             return []
         found, own = predictor_of(self.options.predictor)
         predictor = found(self.space, own, self.streams)
-        predictor.fit([t.architecture for t in self.trials], np.array([100 * t.reward for t in self.trials]))
+        predictor.fit([trial.architecture for trial in self.trials], self.told())
         worth = self.worth(predictor.predict(candidates), rng)
         return [candidates[i] for i in np.argsort(-worth, kind="stable")[: self.options.batch]]
 
     def state(self) -> Tree:
-        return {**super().state(), "queue": [list(a.choices) for a in self.queue]}
+        queue = [list(a.choices) for a in self.queue]
+        return {**super().state(), "queue": queue, "exhausted": self.exhausted}
 
     def load_state(self, tree: Tree) -> None:
         super().load_state(tree)
         self.queue = [self.space.architecture_of(tuple(choices)) for choices in tree["queue"]]
+        self.exhausted = tree["exhausted"]
 
 
 def predictor_of(text: str) -> tuple[type[Predictor], object]:
@@ -98,10 +112,11 @@ def mutants(searcher: Guided[GuidedT], parents: Sequence[Architecture], rng: np.
     """Neighbours of the parents in turn, drawn uniformly, that were not evaluated; none twice."""
     known = {trial.architecture for trial in searcher.trials}
     found: dict[Architecture, None] = {}
+    neighbours = [list(searcher.space.neighbours(parent)) for parent in parents]
     for _ in range(10 * searcher.options.candidates):
         if len(found) == searcher.options.candidates:
             break
-        around = list(searcher.space.neighbours(parents[int(rng.integers(len(parents)))]))
+        around = neighbours[int(rng.integers(len(parents)))]
         child = around[int(rng.integers(len(around)))]
         if child not in known:
             found[child] = None
@@ -111,7 +126,7 @@ def mutants(searcher: Guided[GuidedT], parents: Sequence[Architecture], rng: np.
 def unseen(searcher: BlackBoxSearcher[Any], rng: np.random.Generator) -> Architecture | None:
     """A uniform draw that was not evaluated; None where there seems to be none left."""
     known = {trial.architecture for trial in searcher.trials}
-    for _ in range(TRIES):
+    for _ in range(TRIES if len(known) < searcher.space.size() else 0):
         if (found := searcher.space.random(rng)) not in known:
             return found
     return None

@@ -47,11 +47,15 @@ class ExpectedImprovement(Guided[Options]):
         known = {trial.architecture for trial in self.trials}
         if self.everything:
             return [one for one in self.everything if one not in known]
-        drawn = (unseen(self, rng) for _ in range(min(self.options.candidates, 1000)))
-        return list(dict.fromkeys(one for one in drawn if one is not None))
+        found: dict[Architecture, None] = {}
+        for _ in range(min(self.options.candidates, 1000)):
+            if (one := unseen(self, rng)) is None:
+                break
+            found[one] = None
+        return list(found)
 
     def worth(self, found: Prediction, rng: np.random.Generator) -> np.ndarray:
-        above = found.accuracy - max(100 * trial.reward for trial in self.trials)
+        above = found.accuracy - self.told().max()
         spread = np.maximum(found.deviation, 1e-9)
         z = above / spread
         improvement: np.ndarray = spread * (z * norm.cdf(z) + norm.pdf(z))

@@ -70,7 +70,10 @@ def shared_out(subjects: list[Any], names: list[str]) -> list[Any]:
 
 
 # The options of one searcher share out the checks.
-SUBJECTS = [[(p.name, options) for options in QUICK.get(p.name, [{}])] for p in registry.plugins("searcher")]
+SUBJECTS = [
+    [(p.name, options) for options in QUICK.get(p.name) or [quick(registry.load("searcher", p.name))]]
+    for p in registry.plugins("searcher")
+]
 SEARCHERS = [one for same in SUBJECTS for one in shared_out(same, [f"{name}-{i}" for i, (name, _) in enumerate(same)])]
 
 
