@@ -7,14 +7,12 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from pydantic import Field
 
-from benchbed import registry
 from benchbed.black_box import BlackBoxOptions, BlackBoxSearcher, Trial
 from benchbed.objective import Objective, Tree
-from benchbed.predictor import Prediction, Predictor
+from benchbed.predictor import Prediction
 from benchbed.space import Architecture, Space
 from benchbed.streams import Streams
-from benchbed.study import named_options
-from benchbed.typed import typed
+from benchbed.studies.predictors import parse as predictor_of
 
 TRIES = 1000  # draws of an architecture that is not known yet
 
@@ -93,13 +91,6 @@ class Guided(BlackBoxSearcher[GuidedT]):
         super().load_state(tree)
         self.queue = [self.space.architecture_of(tuple(choices)) for choices in tree["queue"]]
         self.exhausted = tree["exhausted"]
-
-
-def predictor_of(text: str) -> tuple[type[Predictor], object]:
-    """The predictor of 'NAME:KEY=VALUE[,...]' and its options."""
-    name, given = named_options(text)
-    found = registry.load("predictor", name)
-    return found, typed(found.Options, given, f"searcher.predictor '{text}'")
 
 
 def best(trials: Sequence[Trial], count: int) -> list[Architecture]:

@@ -84,7 +84,7 @@ def check(
     plugin: Plugins = None,
 ) -> None:
     """Run the contract's checks on a plug-in; exit status 1 where one fails."""
-    from ..pipeline.resolve import _value
+    from ..pipeline.resolve import option_value
     from ..testing.checks import checks_of, outcome
 
     given = {}
@@ -92,7 +92,7 @@ def check(
         key, equals, text = setting.partition("=")
         if not key or not equals:
             raise BenchbedError(f"--set '{setting}': expected KEY=VALUE")
-        given[key.strip()] = _value(text.strip())
+        given[key.strip()] = option_value(text.strip())
     failed = count = 0
     for of, name in _targets(target, kind):
         for label, call in checks_of(of, name, given):

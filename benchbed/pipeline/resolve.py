@@ -64,7 +64,7 @@ def with_settings(raw: Mapping[str, Any], settings: list[str]) -> dict[str, Any]
             raise BenchbedError(f"--set '{setting}': give the name as --{section}")
         if not isinstance(merged.setdefault(section, {}), dict):
             break  # refused below
-        merged[section] = laid(merged[section], key.strip(), _value(text.strip()), f"--set '{setting}'")
+        merged[section] = laid(merged[section], key.strip(), option_value(text.strip()), f"--set '{setting}'")
         if isinstance(merged.get("origins"), Origins):
             merged["origins"][f"{section}.{key.strip()}"] = "--set"
     for key in merged:
@@ -108,7 +108,8 @@ def laid_over(raw: Mapping[str, Any], values: Mapping[str, Any], by: str, where:
     return merged
 
 
-def _value(text: str) -> object:
+def option_value(text: str) -> object:
+    """What the text of an option says: TOML where it is, else itself."""
     try:
         return parse_toml(f"x = {text}")["x"]
     except ValueError:

@@ -1,9 +1,9 @@
 """Architectures as rows of numbers, and the base of predictors that learn from them.
 
 one-hot: an entry an operation of a position, 1 where it is chosen. Any space; what is dropped has no 1.
-path: an entry a path of operations from the cell's input to its output, 1 where the cell has it (White et al.,
-    "BANANAS", AAAI 2021, section 4): on NAS-Bench-201 5 of one operation, 50 of two, 125 of three. A path with `none`
-    carries nothing and has no entry, which leaves 4 + 32 + 64.
+path: an entry a sequence of operations from the cell's input to its output, 1 where the cell has such a path (White et
+    al., "BANANAS", AAAI 2021, section 4): on NAS-Bench-201 5 of one operation, 25 of two, 125 of three. A path with
+    `none` carries nothing and has no entry, which leaves 4 + 16 + 64.
 graph: for every set of the operations but `none`, the length of the shortest and of the longest path that has no
     others (4 and 0 where there is none), and how many edges of such operations leave the input and enter the output;
     and how often each operation stands (after Kadlecova et al., "GRAF", ICML 2024). NAS-Bench-201.
@@ -12,7 +12,7 @@ graph: for every set of the operations but `none`, the length of the shortest an
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import combinations
-from typing import Generic, Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -22,7 +22,6 @@ from ..errors import BenchbedError
 from ..objective import Objective
 from ..predictor import Numbers, Prediction, Predictor
 from ..searcher import Options as PluginOptions
-from ..searcher import OptionsT
 from ..space import Architecture, Space
 from ..spaces.nb201.space import EDGES, NB201, OPERATIONS
 
@@ -91,22 +90,24 @@ def graph(space: Space, choices: np.ndarray) -> Matrix:
 ENCODINGS: dict[str, Callable[[Space, np.ndarray], Matrix]] = {"one-hot": one_hot, "path": path, "graph": graph}
 
 
-class EncodedPredictor(Predictor[OptionsT], Generic[OptionsT]):
+EncodedT = TypeVar("EncodedT", bound=EncodedOptions)
+
+
+class EncodedPredictor(Predictor[EncodedT]):
     """A predictor of rows of numbers: a subclass gives `learn` and `expect`, both of the target."""
 
     @classmethod
-    def check(cls, options: OptionsT, space: Space, objective: Objective | None = None) -> None:
-        encoding = getattr(options, "encoding", "one-hot")
+    def check(cls, options: EncodedT, space: Space, objective: Objective | None = None) -> None:
+        encoding = options.encoding
         if encoding != "one-hot" and not isinstance(space, NB201):
             raise BenchbedError(f"encoding '{encoding}' is of NAS-Bench-201's cells: take one-hot on this space")
 
     @property
     def _log(self) -> bool:
-        return bool(getattr(self.options, "target", "accuracy") == "log-error")
+        return self.options.target == "log-error"
 
     def _rows(self, architectures: Sequence[Architecture]) -> Matrix:
-        encoding = getattr(self.options, "encoding", "one-hot")
-        return ENCODINGS[encoding](self.space, choices_of(architectures))
+        return ENCODINGS[self.options.encoding](self.space, choices_of(architectures))
 
     def fit(self, architectures: Sequence[Architecture], accuracy: Numbers) -> None:
         self.learn(self._rows(architectures), -np.log(BEST - accuracy) if self._log else accuracy)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from .. import registry
 from ..errors import BenchbedError
-from ..pipeline.resolve import _value, file_sha256
+from ..pipeline.resolve import file_sha256, option_value
 from ..proxy import Proxy
 from ..typed import typed
 
@@ -58,4 +58,4 @@ def _setting(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise BenchbedError(f"option '{text}' of a proxy: expected KEY=VALUE, as in nwot:batch=64")
-    return key.strip(), _value(value.strip())
+    return key.strip(), option_value(value.strip())

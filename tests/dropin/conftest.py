@@ -2,7 +2,6 @@
 
 import bz2
 import copy
-import os
 import pickle
 import random
 import warnings
@@ -19,6 +18,8 @@ from benchbed.dropin import NASBench201API, NATSsize, NATStopology, refusals
 from benchbed.spaces.nats_sss.space import CELL, all_strings
 from benchbed.tables import Table
 from benchbed.tables.importing import import_table
+
+from ..originals.clones import clone
 
 Records = dict[int, dict[str, Any]]  # by official index: {'12': record, '200': record}
 
@@ -296,16 +297,8 @@ def nats_size_sample(imported: Any) -> Pair:
     """Over the official sample of the size space, in fast mode."""
     from nats_bench import create
 
-    folder = originals("NATS-Bench") / "fake_torch_dir" / "NATS-sss-v1_0-50262-simple"
+    folder = clone("NATS-Bench") / "fake_torch_dir" / "NATS-sss-v1_0-50262-simple"
     theirs = create(str(folder), "sss", fast_mode=True, verbose=False)
     return Pair(theirs, NATSsize(imported("nats-sss", folder), fast_mode=True, verbose=False))
 
 
-def originals(clone: str) -> Path:
-    """A clone, named as on GitHub, in the folder that BENCHBED_ORIGINALS names; the test is skipped without it."""
-    folder = os.environ.get("BENCHBED_ORIGINALS")
-    if not folder:
-        pytest.skip(f"needs BENCHBED_ORIGINALS, a folder that holds a clone of D-X-Y/{clone}")
-    if not (Path(folder) / clone).is_dir():
-        pytest.skip(f"BENCHBED_ORIGINALS is {folder}, which holds no clone named {clone}")
-    return Path(folder) / clone
