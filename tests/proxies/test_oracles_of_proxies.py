@@ -275,6 +275,7 @@ def test_a_shared_relu_counts_once_a_reader() -> None:
 
 def test_relus_done_in_place_are_seen_before() -> None:
     one = nn.Sequential(nn.Conv2d(2, 3, 1), nn.ReLU(inplace=True), nn.Conv2d(3, 1, 1), nn.ReLU6(inplace=True))
+    nn.init.constant_(one[2].bias, -9.0)  # whatever the weights drawn: some of what the second ReLU reads is negative
     with torch.no_grad(), Activations(lambda x: float(x.min())) as found:
         one(noise(4))
     assert [each.readers for each in found] == [1, 1]
