@@ -21,6 +21,7 @@ from benchbed.black_box import BlackBoxOptions, BlackBoxSearcher
 from benchbed.errors import BenchbedError
 from benchbed.objective import Objective, Tree
 from benchbed.runtime.program import Program
+from benchbed.runtime.reading import Unfit, parse_json
 from benchbed.space import Architecture, Position, Space
 from benchbed.streams import Streams, derive
 from benchbed.testing.proposer import COMMAND
@@ -29,7 +30,7 @@ from benchbed.testing.proposer import COMMAND
 class Options(BlackBoxOptions):
     """The program and how it is asked."""
 
-    program: str = Field("", description="its command line, split like a shell's; it runs without a shell")
+    program: str | None = Field(None, description="its command line, split like a shell's; it runs without a shell")
     anonymous: bool = Field(False, description="whether operations have letters for names, dealt anew for each seed")
     timeout: float = Field(60.0, gt=0, description="seconds after which an answer is too late")
 
@@ -42,7 +43,7 @@ class Command(BlackBoxSearcher[Options]):
     def __init__(self, space: Space, options: Options, streams: Streams):
         super().__init__(space, options, streams)
         self.seed = streams.seed
-        self.program = Program(shlex.split(options.program), options.timeout, "searcher.program")
+        self.program = Program(shlex.split(options.program or ""), options.timeout, "searcher.program")
         self.ended = False  # the program has nothing more to propose
 
     @cached_property
@@ -57,11 +58,11 @@ class Command(BlackBoxSearcher[Options]):
     @classmethod
     def check(cls, options: Options, space: Space, objective: Objective | None) -> None:
         try:
-            words = shlex.split(options.program)
+            words = shlex.split(options.program or "")
         except ValueError as error:
             raise BenchbedError(f"searcher.program = {options.program!r} is no command line: {error}") from None
         if not words:
-            raise BenchbedError("searcher.program is empty: --set searcher.program='python mine.py' names your program")
+            raise BenchbedError("searcher 'command' has no program: --set searcher.program='python mine.py' names yours")
         if shutil.which(words[0]) is None:
             raise BenchbedError(f"searcher.program = {options.program!r}: there is no program {words[0]!r}")
         super().check(options, space, objective)
@@ -104,8 +105,8 @@ class Command(BlackBoxSearcher[Options]):
         """The architecture of an answer; None where it ends the search. Raises BenchbedError, one line."""
         shown = f"searcher.program answered {text.strip()[:200]!r}"
         try:
-            named = json.loads(text)["architecture"]
-        except (ValueError, TypeError, KeyError):
+            named = parse_json(text)["architecture"]
+        except (Unfit, TypeError, KeyError):
             raise BenchbedError(f'{shown}: expected one line of JSON, {{"architecture": [operation, ...]}}') from None
         if named is None:
             return None

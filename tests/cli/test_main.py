@@ -249,7 +249,8 @@ def test_the_end_of_a_process_loses_nothing_and_takes_nothing_down(
         "import atexit, sys, threading, time, torch\nfrom benchbed.cli.main import process\n"
         "class Held:\n    def __del__(self):\n        print('taken down')\n"
         "sys.held = Held()\natexit.register(print, 'registered')\n"
-        "threading.Thread(target=lambda: (time.sleep(0.3), print('thread'))).start()\n"
+        "def late():\n    threading.main_thread().join()\n    time.sleep(0.3)\n    print('thread')\n"
+        "threading.Thread(target=late).start()\n"
         f"sys.argv = ['benchbed', *{words}]\nprocess()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], env=child_env, cwd=tmp_path, capture_output=True, text=True)

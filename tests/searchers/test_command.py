@@ -133,11 +133,12 @@ def test_nonsense_is_one_line(answer: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("program", "said"),
     [
-        ("", "searcher.program is empty"),
+        (None, "searcher 'command' has no program"),
+        ("", "searcher 'command' has no program"),
         ("'", "is no command line: No closing quotation"),
         ("no-such-program --now", "there is no program 'no-such-program'"),
     ],
 )
-def test_what_is_no_program_is_refused_before_anything(program: str, said: str) -> None:
+def test_what_is_no_program_is_refused_before_anything(program: str | None, said: str) -> None:
     with pytest.raises(BenchbedError, match=said):
         Command.check(Options(program=program), NB201(), None)
