@@ -79,7 +79,7 @@ class Objective(ABC):
     """A function of gates that a searcher descends and a selector measures."""
 
     space: Space
-    # of 'weights', 'operations', 'layers', 'network', 'images', 'fidelity': what plug-ins may need
+    # of 'weights', 'operations', 'layers', 'splits', 'network', 'images', 'fidelity': what plug-ins may need
     provides: frozenset[str] = frozenset()
     parts: int = 0  # that `measure` takes validation in, of nearly equal size; 0 without images
     validation_images: int = 0  # in all parts
@@ -171,6 +171,19 @@ class Objective(ABC):
         norm and the look-ahead leave them out. Only where `provides` names 'operations'.
         """
         raise NotImplementedError(f"{type(self).__name__} does not tell the weights of operations apart")
+
+    def split(self, positions: tuple[int, ...]) -> Float[Tensor, "K P O"]:
+        """From now on each choice of operations at these positions has weights of its own: a sub-supernet.
+
+        Each begins as a copy of all weights of now, so that nothing measures otherwise, and without momentum; the
+        schedule of the rate goes on. What flows at the positions says whose weights run: one-hot rows there run one
+        sub-supernet alone, others the sum of several sub-supernets' outputs by these rows. In a weight step each is
+        clipped by itself. It is in `state`; to ask again for the same positions changes nothing, for others is refused.
+
+        Returns the choices that are open: one-hot rows at the positions, zeros elsewhere; decisions close others. Only
+        where `provides` names 'splits'.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no weights of which there could be several")
 
     def layered(self, gates: Rows) -> Layers:
         """The gates as each of the L cells that are built by them has them. Only where `provides` names 'layers'."""
@@ -313,6 +326,12 @@ class DecidedObjective(Objective):
 
     def freeze(self, operations: Mask) -> None:
         self.base.freeze(operations)
+
+    def split(self, positions: tuple[int, ...]) -> Float[Tensor, "K P O"]:
+        found, fixed = self.base.split(positions), self.decisions.fixed[list(positions)]
+        self.network, self.provides = self.base.network, self.base.provides  # others, from now on
+        agree = (found == self.decisions.rows)[:, list(positions)].all(2)
+        return found[(agree | ~fixed).all(1)]
 
     def layered(self, gates: Rows) -> Layers:
         return self.base.layered(self.decisions.apply(gates))

@@ -51,8 +51,8 @@ class Plugin(ABC, Generic[OptionsT]):
 
     `class Mine(Searcher[MyOptions])` has `Mine.Options` = MyOptions, and its `self.options` is one; without a
     parameter it has the options of its base; `Options = ...` in the class says it too. `needs`: of 'weights',
-    'operations', 'layers', 'network', 'images', 'fidelity', what an objective must provide. `suite_options`: those
-    under which `benchbed check` runs it, where testing.checks.QUICK does not suit.
+    'operations', 'layers', 'splits', 'network', 'images', 'fidelity', what an objective must provide.
+    `suite_options`: those under which `benchbed check` runs it, where testing.checks.QUICK does not suit.
     """
 
     Options: ClassVar[type[BaseModel]] = Options
@@ -129,7 +129,8 @@ class Searcher(Plugin[OptionsT]):
     def end_epoch(self, objective: Objective, clock: Clock) -> None:
         """After the last step of an epoch of the search, `clock` at that step; not of tuning. Default: nothing.
 
-        For what is decided between epochs (SGAS). It may measure on `objective`, and changes nothing there.
+        For what is decided between epochs (SGAS). It may measure on `objective` and split it, and changes nothing else
+        there.
         """
         return None
 

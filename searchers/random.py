@@ -16,6 +16,7 @@ from typing import Literal
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import TypeVar
 
 from benchbed.cost import Problem
 from benchbed.errors import BenchbedError
@@ -33,13 +34,16 @@ class Options(PluginOptions):
     )
 
 
-class RandomSampling(Searcher[Options]):
+OptionsT = TypeVar("OptionsT", bound=Options, default=Options)
+
+
+class RandomSampling(Searcher[OptionsT]):
     """Trains drawn paths; its probabilities stay uniform."""
 
     evaluation = "mixture"  # measured: results/evaluation-gates.md
 
     @classmethod
-    def check(cls, options: Options, space: Space, objective: Objective | None) -> None:
+    def check(cls, options: OptionsT, space: Space, objective: Objective | None) -> None:
         counts = {position.name: len(position.operations) for position in space.positions}
         least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
         if options.sampling == "fair" and counts[least] != counts[most]:

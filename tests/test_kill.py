@@ -86,7 +86,7 @@ PAIRINGS = [
     ("darts", "perturb"),
     pytest.param(("proxyless", "perturb"), marks=pytest.mark.slow),  # three_kills has it
     ("reinforce", "best-of"),
-    pytest.param(("random", "best-of"), marks=pytest.mark.slow),
+    pytest.param(("few-shot", "best-of"), marks=pytest.mark.slow),
 ]
 SELECTIONS: dict[str, dict[str, Any]] = {
     "perturb": {"draws": 2, "race": 0.2, "batch_norm": "eval", "transform": "train"},

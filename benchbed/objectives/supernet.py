@@ -7,7 +7,7 @@ computes on the whole batch.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from copy import copy, deepcopy
 from typing import Any, Literal, cast
@@ -38,6 +38,7 @@ from .operations import OperationWeights
 from .options import SupernetOptions as SupernetOptions
 from .options import check_batches, import_class, partial_of
 from .reader import StoredReader
+from .split import choices_at, put_back, refuse_other, split_network, trained_alone, whole_of
 
 PROBES: dict[Keep, Run] = {"outputs": Run.PROBED, "nothing": Run.ECHOED, "ones": Run.ONES}
 CALIBRATION = 4  # batches of supernet.eval_batch training images that statistics of batch norm are gathered on
@@ -46,7 +47,7 @@ CALIBRATION = 4  # batches of supernet.eval_batch training images that statistic
 class SupernetObjective(Objective):
     """Loss and accuracy of gates on the task, by shared weights that `weight_step` trains."""
 
-    provides = frozenset({"weights", "operations", "layers", "network", "images"})
+    provides = frozenset({"weights", "operations", "layers", "splits", "network", "images"})
 
     def __init__(
         self,
@@ -84,7 +85,6 @@ class SupernetObjective(Objective):
         with seeded(streams.generator("initialisation")):
             network = self._supernet(task)
         network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.network: nn.Module = network
         self.noise: torch.Generator | None = None  # of a network that draws
         if getattr(network, "draws", False):
             if options.graph:
@@ -92,16 +92,24 @@ class SupernetObjective(Objective):
             self.noise = cast(Any, network).noise = streams.generator("noise")
         if options.compile:
             compile_steps(network)
-        self.recordings = Recordings(network, self._precision) if options.graph else None
         self.everything, self.bf16 = torch.from_numpy(space.mask), options.bf16
-        self.operations = OperationWeights(network, self.everything)
-        if not self.operations.of:
-            self.provides = self.provides - {"operations"}
         self.extra: Weights = {}  # that the next weight step adds to its gradients
-        if not isinstance(network, Supernet) or network.layered(self.everything.float()) is None:
-            self.provides = self.provides - {"layers"}
         self.view, self.gathered = View(), dict[bytes, Statistics]()
+        self._hold(network, ())
         self._begin(options.lr, options.lr_min, epochs, options.schedule)
+
+    def _hold(self, network: nn.Module, split_at: tuple[int, ...]) -> None:
+        """The network is this from now on, split at these positions."""
+        self.network: nn.Module = network
+        self.split_at = split_at
+        self.recordings = Recordings(network, self._precision) if self.options.graph else None
+        self.operations = OperationWeights(network, self.everything)
+        lacking = set() if self.operations.of else {"operations"}
+        if not isinstance(network, Supernet) or network.layered(self.everything.float()) is None:
+            lacking.add("layers")
+        if not isinstance(network, Supernet) or network.draws:  # an echo of a sub-supernet would draw other noise
+            lacking.add("splits")
+        self.provides = type(self).provides - lacking
 
     def _supernet(self, task: Task) -> nn.Module:
         """The over-parameterised network, initialised by torch's own generator."""
@@ -315,7 +323,8 @@ class SupernetObjective(Objective):
                 weight.grad = weight.grad + self.extra[name]
         self.extra = {}
         if self.options.clip is not None:
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.options.clip)
+            for alone in trained_alone(self.network):
+                nn.utils.clip_grad_norm_(alone.parameters(), self.options.clip)
         self.optimiser.param_groups[0]["lr"] = self.learning_rate()
         self.optimiser.step()
         self.steps += 1
@@ -329,6 +338,17 @@ class SupernetObjective(Objective):
 
     def freeze(self, operations: Tensor) -> None:
         self.operations.freeze(operations)
+
+    def split(self, positions: tuple[int, ...]) -> Float[Tensor, "K P O"]:
+        refuse_other(self.split_at, positions, self.space)
+        if positions != self.split_at:
+            self.network.zero_grad(set_to_none=True)
+            steps, frozen = self.steps, self.operations.frozen
+            self._hold(split_network(self.network, self.space, positions), positions)
+            self.operations.freeze(frozen)
+            self._begin(**self.plan_of_lr)
+            self.steps = steps
+        return choices_at(self.space, positions)
 
     def layered(self, gates: Tensor) -> Layers:
         found = cast(Supernet, self.network).layered(gates)
@@ -383,12 +403,13 @@ class SupernetObjective(Objective):
             "cursors": {name: cursor.state() for name, cursor in self.cursors.items()},
             **({"skipped": self.skipped()} if self.readers else {}),
             **({"frozen": self.operations.frozen.clone()} if self.operations.frozen.any() else {}),
+            **({"split": list(self.split_at)} if self.split_at else {}),
         }
 
     def load_state(self, tree: Tree) -> None:
-        if differs := _difference(tree["network"], self.network.state_dict()):
-            raise BenchbedError(f"the saved supernet does not fit this one, is it of another space or size? {differs}")
-        self.network.load_state_dict(tree["network"])
+        if (split_at := tuple(tree.get("split", ()))) != self.split_at:
+            self._hold(split_network(whole_of(self.network), self.space, split_at), split_at)
+        put_back(self.network, tree["network"])
         self._begin(**tree["plan_of_lr"])
         self.optimiser.load_state_dict(deepcopy(tree["optimiser"]))  # torch keeps the very tensors it is given
         self.steps = tree["steps"]
@@ -406,13 +427,3 @@ class SupernetObjective(Objective):
 def _spread(count: int, of: int) -> Tensor:
     """The indices of `count` of `of` images, evenly spread and in order; all of them where they are as many."""
     return torch.arange(count) * of // count
-
-
-def _difference(saved: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:
-    """What keeps `saved` from being loaded, the first of each kind named; '' where nothing does."""
-    lacking, more = [k for k in own if k not in saved], [k for k in saved if k not in own]
-    other = [k for k in own if k in saved and saved[k].shape != own[k].shape]
-    found = [f"{len(lacking)} missing, such as '{lacking[0]}'"] if lacking else []
-    found += [f"{len(more)} that it has no place for, such as '{more[0]}'"] if more else []
-    found += [f"'{k}' of {tuple(saved[k].shape)} where {tuple(own[k].shape)} is expected" for k in other[:1]]
-    return "; ".join(found)

@@ -40,7 +40,7 @@ class Options(SearchOptions):
     """What trains supernets, and which cells they are asked about."""
 
     searcher: Several = Field(  # type: ignore[assignment]  # several, here
-        ["random", "random:sampling=fair", "darts", "gdas"],
+        ["random", "random:sampling=fair", "few-shot", "darts", "gdas"],
         description="what trains a supernet, NAME or NAME:KEY=VALUE[,...]; several may be given",
     )
     at: Annotated[tuple[PositiveInt, ...], Comma] = Field(

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..objective import Batch, Layers, Measure, OperationGradients, Tree, Weights
 from ..objectives.cursor import Cursor
+from ..objectives.split import choices_at, refuse_other
 from ..space import Space
 from ..streams import Streams, seeded
 from .toys import ToyTable
@@ -20,9 +21,10 @@ class ToyNetwork(ToyTable):
 
     The targets are linear in x, so every candidate can learn them and the table decides which architecture is good.
     Weights train by SGD with momentum and decay. Images are (n, 1, 1, 3), labels zero: the targets follow from x.
+    Split, it has such weights for every choice at the positions, and says the sum of what all say, by gates.
     """
 
-    provides = frozenset({"weights", "operations", "layers", "fidelity"})
+    provides = frozenset({"weights", "operations", "layers", "splits", "fidelity"})
     lr, momentum, decay = 0.1, 0.9, 1e-2
 
     def __init__(self, space: Space, losses: Tensor, streams: Streams, share: float = 0.1):
@@ -39,6 +41,7 @@ class ToyNetwork(ToyTable):
         self.frozen = torch.from_numpy(space.mask & False)
         self.extra: Weights = {}
         self.names = [[f"{p.name}.{name}" for name in p.operations] for p in space.positions]
+        self.split_at, self.choices = tuple[int, ...](), {"": torch.zeros(space.mask.shape)}  # by ending of the names
         self.cursors = {split: Cursor(IMAGES, 8, streams.generator(f"data-{split}")) for split in ("train", "valid")}
         self.steps_per_epoch = self.cursors["train"].batches
         self.new_optimiser(1.0, 1, "constant")
@@ -59,14 +62,19 @@ class ToyNetwork(ToyTable):
 
     def _error(self, gates: Tensor, x: Tensor, weights: dict[str, Tensor] | None) -> Tensor:
         weights = self.weights() if weights is None else weights
-        flowing = [
-            gates[i, k] * weights[name]
-            for i, row in enumerate(self.names)
-            for k, name in enumerate(row)
-            if gates.requires_grad or float(gates[i, k]) != 0.0
-        ]
+        flowing = [gate * weights[name] for _, name, gate in self._gated(gates)]
         mixed = sum(flowing, torch.zeros(FEATURES))
         return (x @ (mixed - self.teacher)).square().mean()
+
+    def _gated(self, gates: Tensor) -> list[tuple[tuple[int, int], str, Tensor]]:
+        """(pair, name of its weight, by what that is multiplied) of whatever flows, or may."""
+        found, at = list[tuple[tuple[int, int], str, Tensor]](), list(self.split_at)
+        for end, choice in self.choices.items():
+            share, rows = (gates[at] * choice[at]).sum(1).prod(), gates.clone()
+            rows[at] = choice[at]
+            for i, row in enumerate(self.names):
+                found += [((i, k), name + end, share * rows[i, k]) for k, name in enumerate(row)]
+        return [one for one in found if gates.requires_grad or float(one[2]) != 0.0]
 
     def measure(self, gates: Tensor, batch: Batch | None = None) -> Measure:
         return super().measure(gates, batch)._replace(images=IMAGES if batch is None else len(batch.labels))
@@ -75,8 +83,8 @@ class ToyNetwork(ToyTable):
         self.optimiser.zero_grad(set_to_none=True)
         losses = torch.stack([self.loss(path, batch) for path in gates.detach().reshape(-1, *gates.shape[-2:])])
         losses.sum().backward()
-        for i, k in self.frozen.nonzero().tolist():
-            self.candidates[self.names[i][k]].grad = None
+        for name in self._still():
+            self.candidates[name].grad = None
         for name, w in self.candidates.items():
             if w.grad is not None and name in self.extra:
                 w.grad += self.extra[name]
@@ -113,13 +121,32 @@ class ToyNetwork(ToyTable):
         self.extra = extra
 
     def operation_gradients(self, gates: Tensor, batch: Batch | None) -> OperationGradients:
-        pairs = [(i, k) for i, k in gates.nonzero().tolist()]
-        own = [self.candidates[self.names[i][k]] for i, k in pairs]
+        flowing = self._gated(gates.detach())
+        own = [self.candidates[name] for _, name, _ in flowing]
         gradients = torch.autograd.grad(self.loss(gates.detach(), batch), own)
-        return {pair: [gradient] for pair, gradient in zip(pairs, gradients, strict=True)}
+        found: OperationGradients = {}
+        for (pair, _, _), gradient in zip(flowing, gradients, strict=True):
+            found.setdefault(pair, []).append(gradient)
+        return found
 
     def freeze(self, operations: Tensor) -> None:
         self.frozen = self.frozen | operations
+
+    def _still(self) -> set[str]:
+        return {self.names[i][k] + end for i, k in self.frozen.nonzero().tolist() for end in self.choices}
+
+    def split(self, positions: tuple[int, ...]) -> Tensor:
+        refuse_other(self.split_at, positions, self.space)
+        if positions != self.split_at:
+            self._split(positions)
+            self.new_optimiser(self.lr_factor, 1, "constant")
+        return choices_at(self.space, positions)
+
+    def _split(self, positions: tuple[int, ...]) -> None:
+        self.split_at, self.provides = positions, self.provides - {"layers"}
+        self.choices = {f"@{n}": choice for n, choice in enumerate(choices_at(self.space, positions))}
+        copies = {n + end: w.detach().clone() for end in self.choices for n, w in self.candidates.items()}
+        self.candidates = {name: w.requires_grad_() for name, w in copies.items()}
 
     def weights(self) -> dict[str, Tensor]:
         return dict(self.candidates)
@@ -128,7 +155,7 @@ class ToyNetwork(ToyTable):
         weights, rate = self.weights(), float(self.optimiser.param_groups[0]["lr"])
         loss = self.loss(gates.detach(), batch)
         gradients = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
-        ahead, still = {}, {self.names[i][k] for i, k in self.frozen.nonzero().tolist()}
+        ahead, still = {}, self._still()
         for (name, w), gradient in zip(weights.items(), gradients, strict=True):
             step = torch.zeros_like(w)
             if gradient is not None and name not in still:
@@ -147,10 +174,13 @@ class ToyNetwork(ToyTable):
             },
             "lr_factor": self.lr_factor,
             "frozen": self.frozen.clone(),
+            "split": list(self.split_at),
             "cursors": {name: cursor.state() for name, cursor in self.cursors.items()},
         }
 
     def load_state(self, tree: Tree) -> None:
+        if tree["split"] and not self.split_at:
+            self._split(tuple(tree["split"]))
         self.new_optimiser(tree["lr_factor"], 1, "constant")
         self.frozen = tree["frozen"].clone()
         with torch.no_grad():

@@ -143,6 +143,20 @@ def test_cells_are_measured_on_their_own_paths_by_the_weights_of_that_epoch(
     assert torch.equal(seen[0][0], seen[1][0])
 
 
+def test_a_split_supernet_is_the_one_that_it_was_split_from_until_its_parts_are_trained(
+    make_table: Any, unscored: dict[str, Any], made: Callable[..., Any], tmp_path: Path
+) -> None:
+    make_table("mine")
+    done = made("supernet", tmp_path, unscored, **{**ASKED, "seeds": [0], "searcher": ["random", "few-shot"]})
+    found = {}
+    for file in sorted((tmp_path / "supernet").glob("*/record.json")):
+        record = json.loads(file.read_text())
+        found[record["search"].partition("-nb201")[0], record["epoch"]] = record["accuracy"]
+    assert len(done.rows) == len(found) == 4
+    assert found["few-shot", 1] == found["random", 1]  # few-shot: split after this epoch of two
+    assert found["few-shot", 2] != found["random", 2]
+
+
 def test_all_cells_are_ranked_where_no_number_is_given(
     planted: list[str], unscored: dict[str, Any], made: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -190,6 +204,7 @@ def test_the_public_supernet_is_one_more_curve(
         (["--at", "1", "--ranking-truth", "mine:cifar10"], r"--ranking-truth mine:cifar10: there is no --ranking FILE"),
         (["--at", "1", "--ranking", "F", "--ranking-truth", "mine"], r"--ranking-truth mine: expected TABLE:DATASET"),
         (["--at", "1", "--searcher", "random:sampling=even"], r"sampling"),
+        (["--at", "1", "--searcher", "few-shot:splits=7"], r"searcher.splits=7: 6 of the space's positions hold one"),
     ],
 )
 def test_bad_input_is_one_line(
