@@ -9,10 +9,11 @@ import numpy as np
 
 from .. import __version__
 from ..space import Space
-from ..spaces.classes import CellClass, classes, shape_of
+from ..spaces.classes import CellClass, classes, countable, sampled, shape_of
 from ..spaces.nb201.space import NB201, flops, parameters
 from ..tables import store
 from ..tables.figures import Figure
+from ..tables.places import ROWS, counted
 from ..tables.table_builder import mean_over_seeds
 from ..task import Task
 from .spec import Spec, dataset_of
@@ -33,10 +34,14 @@ def write_table(
 
     Members of a class share accuracies and seconds, and have their own costs.
     """
-    groups, shape = classes(space)[: spec.sample], shape_of(space)
+    groups, is_grid = sampled(space, spec.sample), countable(space)
+    shape = shape_of(space) if is_grid else (len(groups),)
     dataset = dataset_of(task.name)
     figures = [Figure(dataset, split, epochs) for epochs in reversed(spec.kept) for split in ("valid", "test")]
     arrays: dict[str, np.ndarray] = {}
+    if not is_grid:
+        arrays[ROWS] = np.array(sorted(group.trained.text.encode() for group in groups))
+        arrays |= _counts(spec, space, task, dataset, groups)
     for figure in figures:
         then = [{**r, **r["epochs"][figure.epochs - 1]} if "epochs" in r else r for r in results]  # else its last alone
         seeds = _by_seed(groups, then, spec.seeds, figure.split, prod(shape))
@@ -47,8 +52,6 @@ def write_table(
     if isinstance(space, NB201):
         arrays |= _costs(spec, space, task, dataset)
     names = [str(seed) for seed in spec.seeds]
-    trained, whole = len(groups), len(classes(space))
-    members = sum(len(group.places) for group in groups)
     meta = {
         "format": store.FORMAT,
         "space": spec.space,
@@ -58,10 +61,7 @@ def write_table(
         "seeds": {str(figure): names for figure in figures},
         "units": UNITS,
         "sources": [{"kind": "trained by benchbed", "name": task.name, "sha256": task.fingerprint}],
-        "notes": [
-            f"{trained:,} of {whole:,} functionally distinct architectures were trained; the {members:,} members share "
-            "their class's accuracies and seconds, and have their own parameters and FLOPs",
-        ],
+        "notes": [_note(space, groups)],
         "task": {"name": task.name, "fingerprint": task.fingerprint, **task.facts},
         "classes": task.classes,
         "recipe": spec.scoring.model_dump(),
@@ -70,6 +70,17 @@ def write_table(
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     store.write(out, meta, arrays, compressed=True)
+
+
+def _note(space: Space, groups: list[CellClass]) -> str:
+    trained = len(groups)
+    if not countable(space):
+        return f"{trained:,} of {counted(space.size())} architectures were trained, drawn uniformly at random"
+    members = sum(len(group.places) for group in groups)
+    return (
+        f"{trained:,} of {len(classes(space)):,} functionally distinct architectures were trained; the {members:,} "
+        "members share their class's accuracies and seconds, and have their own parameters and FLOPs"
+    )
 
 
 def _by_seed(
@@ -106,3 +117,12 @@ def _costs(spec: Spec, space: NB201, task: Task, dataset: str) -> dict[str, np.n
         if even:
             arrays[f"flops/{dataset}"][here] = flops(cell, **size, size=height)
     return {name: array.reshape(shape) for name, array in arrays.items()}
+
+
+def _counts(spec: Spec, space: Space, task: Task, dataset: str, groups: list[CellClass]) -> dict[str, np.ndarray]:
+    """int64 (n,): parameters and FLOPs of a list's architectures at the size that was trained, where they are known."""
+    size = {"channels": spec.scoring.channels, "cells": spec.scoring.cells}
+    by_place = sorted(groups, key=lambda group: int(group.places[0]))
+    found = [space.counts(group.trained, task.shape, task.classes, **size) for group in by_place]
+    kinds = [kind for kind in ("params", "flops") if all(kind in one for one in found)]
+    return {f"{kind}/{dataset}": np.array([one[kind] for one in found], dtype=np.int64) for kind in kinds}

@@ -15,7 +15,7 @@ from ..runtime.progress import Reporter
 from ..runtime.worker import Place
 from ..runtime.workers import Pool, Scheduler, hired
 from ..space import Space
-from ..spaces.classes import classes
+from ..spaces.classes import classes, countable, sampled
 from ..tables.table import Table
 from ..task import Task
 from ..training.cell import check_learnable, check_recipe
@@ -83,11 +83,11 @@ def _asks_for_more(spec: Spec, space: Space, task: Task, out: Path) -> bool:
             f"{out} is there already, and not of this build: give another name, or --force to replace it"
         )
     figure = table.figures[0]
-    groups = classes(space)
     flat = table.values(*figure).reshape(-1)
-    trained = sum(bool(np.isfinite(flat[group.places[0]])) for group in groups)
+    first = [group.places[0] for group in classes(space)] if countable(space) else list(range(flat.size))
+    trained = int(np.isfinite(flat[first]).sum())
     there = set(table.seed_names(*figure))
-    wanted, asked = len(groups[: spec.sample]), {str(seed) for seed in spec.seeds}
+    wanted, asked = len(sampled(space, spec.sample)), {str(seed) for seed in spec.seeds}
     if wanted < trained or not there <= asked:
         seeds = ", ".join(sorted(there, key=int))
         raise BenchbedError(

@@ -21,8 +21,8 @@ SECTIONS = ("scoring", "task_options")  # of --set
 class Spec(OnTask):
     """A build. All that a worker needs to take part in it.
 
-    `seeds`: each class is trained once with each of them; `sample`: only the first so many classes, None for all;
-    `every_epoch`: networks are measured after every epoch, and the table keeps it all.
+    `seeds`: each class is trained once with each of them; `sample`: so many of them, drawn at random, None
+    for all; `every_epoch`: networks are measured after every epoch, and the table keeps it all.
     """
 
     scoring: ScoringOptions

@@ -13,7 +13,7 @@ from ..runtime.progress import Reporter
 from ..runtime.stage import Stage
 from ..runtime.worker import Place
 from ..space import Architecture, Space
-from ..spaces.classes import classes
+from ..spaces.classes import sampled
 from ..task import AnySplit, Task
 from ..training.cell import training_of
 from ..training.train import evaluate, train_on
@@ -25,7 +25,7 @@ EVERY = "every architecture is trained and scored: nothing is selected by it"  #
 
 def jobs_of(spec: Spec, space: Space) -> list[Job]:
     """Every job of the build, in the order in which they are made: seed by seed."""
-    cells = [c.trained.text for c in classes(space)[: spec.sample]]
+    cells = [c.trained.text for c in sampled(space, spec.sample)]
     return [Job(seed, cell) for seed in spec.seeds for cell in cells]
 
 

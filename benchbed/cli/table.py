@@ -128,7 +128,7 @@ def build(
     epochs: Annotated[int | None, typer.Option(help="of each training; default: as run scores")] = None,
     channels: Annotated[int | None, typer.Option(help="C of the trained networks; default: as run scores")] = None,
     cells: Annotated[int | None, typer.Option(help="N, cells a stage; default: as run scores")] = None,
-    sample: Annotated[int | None, typer.Option(help="train only so many classes, drawn at random")] = None,
+    sample: Annotated[int | None, typer.Option(help="train only so many, drawn at random")] = None,
     every_epoch: Annotated[bool, typer.Option("--every-epoch", help="measure after every epoch, keep all")] = False,
     workers: Annotated[int | None, typer.Option(help="processes of one thread each; default: one a core")] = None,
     shard: Annotated[str | None, typer.Option(help="I/N: every N-th training from the I-th on, for job arrays")] = None,
@@ -163,7 +163,7 @@ def build(
         made = Table.open(out)
         print(f"\nscore a run by it: add --table {out} --dataset {made.datasets[0]}")
         if (gaps := made.gaps(*made.figures[0])) is not None:
-            print(f"it {gaps}: a run that chooses another ends without a score, so leave --sample out for runs")
+            print(f"it {gaps}: a run that chooses another ends without a score; 'table fit' predicts the others")
 
 
 @table_app.command()

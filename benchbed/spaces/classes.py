@@ -12,6 +12,7 @@ from ..errors import BenchbedError
 from ..space import Architecture, Space
 
 MOST = 200_000  # architectures of a space that can be a table
+TRIES = 100  # draws an architecture that is wanted
 _ORDER = 201  # seeds the order of training, the same on every machine
 
 
@@ -30,11 +31,15 @@ def classes(space: Space) -> list[CellClass]:
 
     Of its members the one with the fewest parameters is trained, so that no operation that cannot change the output
     has any; of several the first. The order is one fixed permutation: the first n are a sample drawn without
-    replacement, and a build that was stopped holds one. Raises BenchbedError for a space of over 200,000.
+    replacement, and a build that was stopped holds one. Raises BenchbedError for a space of over 200,000, or one that
+    drops positions: `drawn` has some of it.
     """
+    if not countable(space):
+        size = space.size()
+        said = f"{size:,}" if size < 10**9 else f"{size:.1e}"
+        raise BenchbedError(f"the space has {said} architectures: a table is built of at most {MOST:,}; give --sample "
+                            "N for N of them, drawn at random")  # fmt: skip
     shape = shape_of(space)
-    if prod(shape) > MOST:
-        raise BenchbedError(f"the space has {prod(shape):,} architectures: a table is built of at most {MOST:,}")
     members: dict[Hashable, list[tuple[float, int, Architecture]]] = defaultdict(list)
     for place, choices in enumerate(product(*map(range, shape))):
         cell = space.architecture_of(choices)
@@ -45,6 +50,40 @@ def classes(space: Space) -> list[CellClass]:
         found.append(CellClass(lightest[2], np.array([place for _, place, _ in group])))
     order = np.random.default_rng(_ORDER).permutation(len(found))
     return [found[i] for i in order]
+
+
+def countable(space: Space) -> bool:
+    """Whether a table can hold every architecture of the space."""
+    return not any(position.droppable for position in space.positions) and prod(shape_of(space)) <= MOST
+
+
+def drawn(space: Space, count: int) -> list[Architecture]:
+    """So many architectures of a space of any size, uniform draws, none computing what an earlier one does.
+
+    The draws are one fixed sequence: a smaller count gives the first of them, so that a build can be asked for more.
+    Raises BenchbedError where the space seems to have fewer.
+    """
+    rng, found = np.random.default_rng(_ORDER), dict[Hashable, Architecture]()
+    for _ in range(TRIES * count):
+        if len(found) == count:
+            break
+        one = space.random(rng)
+        found.setdefault(space.canonical(one), one)
+    if len(found) < count:
+        raise BenchbedError(f"--sample {count}: {TRIES * count:,} draws gave {len(found):,} different architectures")
+    return list(found.values())
+
+
+def sampled(space: Space, count: int | None) -> list[CellClass]:
+    """What a build trains: the first `count` classes (None: all), or so many draws of a space that is too large.
+
+    The places of draws are those in a list of their strings, sorted.
+    """
+    if count is None or countable(space):
+        return classes(space)[:count]
+    found = drawn(space, count)
+    place = {text: i for i, text in enumerate(sorted(one.text for one in found))}
+    return [CellClass(one, np.array([place[one.text]])) for one in found]
 
 
 def shape_of(space: Space) -> tuple[int, ...]:

@@ -7,7 +7,8 @@ import pytest
 
 from benchbed.errors import BenchbedError
 from benchbed.space import Architecture, Position, Space
-from benchbed.spaces.classes import classes
+from benchbed.spaces.classes import classes, countable, drawn, sampled
+from benchbed.spaces.darts.space import Darts
 from benchbed.spaces.nb201.space import NB201, is_connected, parameters
 
 
@@ -67,3 +68,35 @@ class Large(Space):
 def test_a_space_that_is_too_large_is_refused() -> None:
     with pytest.raises(BenchbedError, match="1,048,576 architectures: a table is built of at most 200,000"):
         classes(Large())
+
+
+def test_draws_of_a_large_space_are_different_and_fewer_are_the_first_of_more() -> None:
+    space = Darts()
+    many = drawn(space, 40)
+    assert drawn(space, 15) == many[:15]
+    assert len({space.canonical(one) for one in many}) == 40
+    assert not countable(space)
+    assert countable(NB201())
+
+
+def test_the_places_of_draws_are_those_of_their_sorted_strings() -> None:
+    groups = sampled(Darts(), 20)
+    texts = sorted(group.trained.text for group in groups)
+    assert [texts[int(group.places[0])] for group in groups] == [group.trained.text for group in groups]
+
+
+def test_more_draws_than_a_space_has_are_refused() -> None:
+    with pytest.raises(BenchbedError, match="--sample 20: 2,000 draws gave 8 different"):
+        drawn(Few(), 20)
+
+
+class Few(Large):
+    """A space of eight, whose draws are quick."""
+
+    positions = Large.positions[:3]
+
+    def random(self, rng: np.random.Generator) -> Architecture:
+        return Architecture("", (int(rng.integers(8)),))
+
+    def canonical(self, arch: Architecture) -> int:
+        return arch.choices[0]
