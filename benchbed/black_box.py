@@ -84,7 +84,8 @@ class BlackBoxSearcher(Searcher[BoxOptionsT]):
     def check(cls, options: BoxOptionsT, space: Space, objective: Objective | None) -> None:
         if objective is None:
             return
-        first = space.architecture_of(tuple(int(row.argmax()) for row in space.selectable))
+        choices = [int(row.argmax()) for row in space.selectable]
+        first = space.architecture_of(space.keep_strongest(choices, [0.0] * len(choices)))
         for epochs in cls.fidelities(options):
             try:
                 objective.evaluate(first, epochs)

@@ -22,13 +22,13 @@ FIGURES = ("test_accuracy", "valid_accuracy", "regret", "search_seconds")  # wha
 UNITS = {"search_seconds": "seconds", "regret": "points of regret"}
 COLUMNS = (
     "id", "search", "searcher", "selector", "space", "task", "seed", "architecture", "test_accuracy", "valid_accuracy",
-    "supernet_accuracy", "scored_by", "regret", "rank",
+    "supernet_accuracy", "scored_by", "predicted", "regret", "rank",
 )  # fmt: skip
 SUMMARY = (
-    "space", "data", "searcher", "selector", "settings", "control", "n", "mean", "median", "deviation", "low", "high",
-    "p", "p_best_better", "mean_regret", "mean_search_seconds",
+    "space", "data", "searcher", "selector", "settings", "control", "n", "predicted", "mean", "median", "deviation",
+    "low", "high", "p", "p_best_better", "mean_regret", "mean_search_seconds",
 )  # fmt: skip
-ALWAYS = SUMMARY[:4] + SUMMARY[6:13]  # columns of a summary also where nothing stands in them
+ALWAYS = SUMMARY[:4] + SUMMARY[6:7] + SUMMARY[8:14]  # columns of a summary also where nothing stands in them
 
 
 class Comparison(NamedTuple):
@@ -56,10 +56,12 @@ class Comparison(NamedTuple):
     less: float
     wins: int
     differences: dict[int, float]
+    predicted: bool = False  # whether a surrogate scored: the figures are predicted, except of what it was trained on
 
     def __str__(self) -> str:
         unit = UNITS.get(self.figure, f"points of {self.figure.replace('_', ' ')}")
         said = f"{self.a} minus {self.b}: {self.mean:+.2f} {unit}"
+        said += ", predicted by a surrogate and not trained" if self.predicted else ""
         if self.n < 2:
             return f"{said} (one pair: no interval and no test)"
         if math.isnan(self.p):
@@ -220,6 +222,7 @@ class Results(Sequence[Record]):
         return Comparison(
             one, two, figure, i.n, i.mean, i.low, i.high, *tests, sum(d > 0 for d in differences),
             dict(zip(shared, differences, strict=True)),
+            figure != "search_seconds" and any(r.surrogate for r in (*x.values(), *y.values())),
         )  # fmt: skip
 
     def _side(self, side: "str | Results", figure: str) -> tuple[str, dict[int, Record]]:

@@ -29,6 +29,7 @@ def list_(as_json: Json = False) -> None:
         try:
             table = Table.open(name)
             kinds = list(dict.fromkeys(source["kind"] for source in table.meta["sources"]))
+            kinds = [f"surrogate, {table.words}"] if table.predicts else kinds
             found.append({"name": name, "figures": len(table.figures), "fingerprint": table.fingerprint,
                           "sources": kinds})  # fmt: skip
         except BenchbedError as error:
@@ -48,8 +49,14 @@ def info(name: Name, plugin: Plugins = None, as_json: Json = False) -> None:
     """What a table holds: figures, seeds, sources, units, fingerprint."""
     from ..tables import Table
     from ..tables.show import facts, text
+    from ..tables.surrogate import Surrogate
 
     table = Table.open(name)
+    if isinstance(table, Surrogate):
+        from ..builder.fit import text as of_surrogate
+
+        known = {**facts(table.laid_open()), "surrogate": {**table.recipe.model_dump(), **table.meta["surrogate"]}}
+        return print_json(known) if as_json else print(f"{of_surrogate(table)}\n\n{text(table.laid_open())}")
     print_json(facts(table)) if as_json else print(text(table))
 
 
@@ -62,9 +69,11 @@ def browse(
 ) -> None:
     """Write an offline page on which a table's cells are searched, plotted, drawn and compared."""
     from ..report.browse import write_page
+    from ..tables.surrogate import Surrogate
     from ..tables.trusted import trusted
 
-    table = trusted(name)
+    table = trusted(name, surrogates=True)
+    table = table.laid_open() if isinstance(table, Surrogate) else table
     out = Path(f"{table.name}.html") if out is None else out
     size = write_page(table, out, force)
     print(f"{out.absolute()}: {size / 1e6:.1f} MB, opens in a browser without a network")
@@ -112,11 +121,14 @@ def export(
 ) -> None:
     """Write a table to a CSV file, which imports again: column arch, a column a figure, and what else there is."""
     from ..tables.show import to_csv
+    from ..tables.surrogate import Surrogate
     from ..tables.trusted import trusted
 
     if file.exists() and not force:
         raise BenchbedError(f"{file} is there already: give another name, or --force to replace it")
-    print(f"{to_csv(trusted(name), file):,} cells written to {file}")
+    table = trusted(name, surrogates=True)
+    table = table.laid_open() if isinstance(table, Surrogate) else table
+    print(f"{to_csv(table, file):,} cells written to {file}")
 
 
 @table_app.command()
@@ -164,6 +176,36 @@ def build(
         print(f"\nscore a run by it: add --table {out} --dataset {made.datasets[0]}")
         if (gaps := made.gaps(*made.figures[0])) is not None:
             print(f"it {gaps}: a run that chooses another ends without a score; 'table fit' predicts the others")
+
+
+@table_app.command()
+def fit(
+    table: Annotated[str, typer.Argument(help="the table to learn from: an imported one's name, or an .npz file")],
+    name: Annotated[str, typer.Option(help="what the surrogate will be called")],
+    dataset: Annotated[str | None, typer.Option(help="of the table; may be left out where it has one")] = None,
+    epochs: Annotated[int | None, typer.Option(help="of the trainings; default: the full ones")] = None,
+    predictor: Annotated[str, typer.Option(help="NAME or NAME:KEY=VALUE[,...] of 'list predictors'")] = "random-forest",
+    folds: Annotated[int, typer.Option(help="of the cross-validation")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="of the folds and the predictor")] = 0,
+    plugin: Plugins = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Learn a surrogate from a table's trainings, which predicts its other cells; cross-validated, marked as such."""
+    from ..builder.fit import fit as make
+    from ..builder.fit import text
+    from ..runtime.typed_command import typed_command
+
+    made = make(table, name, dataset, epochs, predictor, folds, seed, force)
+    if as_json:
+        return print_json({"name": made.name, "fingerprint": made.fingerprint, **made.recipe.model_dump(),
+                           **made.meta["surrogate"]})  # fmt: skip
+    print(text(made))
+    words = ["--table", made.name, "--dataset", made.datasets[0]]
+    print(f"\nscore a run by it: add {' '.join(words)}\nsearch on it: "
+          + typed_command("run", "--space", made.meta["space"], "--objective", "table", *words,
+                          "--searcher", "regularised-evolution", "--selector", "magnitude",
+                          "--set", f"searcher.fidelity={made.full_epochs}"))  # fmt: skip
 
 
 @table_app.command()
@@ -237,12 +279,16 @@ def query(
     from ..tables.notations import native
     from ..tables.trusted import trusted
 
-    table = trusted(name)
+    table = trusted(name, surrogates=True)
     _, cell = table.space.resolve(native(arch.strip(), table.space))
     answer = table.answer(cell, dataset, split, epochs)
     if as_json:
         asked = {"table": table.name, "fingerprint": table.fingerprint, "architecture": str(cell)}
         return print_json({**asked, "dataset": dataset, "split": split, "epochs": epochs, **answer._asdict()})
+    if answer.predicted:
+        sure = "" if answer.deviation is None else f"; stated deviation {answer.deviation:.4f} points"
+        print(f"{answer.mean:.4f} %  {Figure(dataset, split, epochs).words}, predicted, not trained{sure}")
+        return print(f"note: {answer.note}")
     count = "number of seeds not recorded" if (n := answer.n_seeds) is None else f"{n} seed{'s' * (n != 1)}"
     print(f"{answer.mean:.4f} %  {Figure(dataset, split, epochs).words}, mean ({count})")
     if answer.seeds:
@@ -258,7 +304,7 @@ def describe_in(name: str, space: str, cell: "Architecture", as_json: bool) -> d
     from ..tables.show import cell_facts, cell_text
     from ..tables.trusted import trusted
 
-    table = trusted(name)
+    table = trusted(name, surrogates=True)
     if table.meta["space"] != space:
         raise BenchbedError(f"table {name} is of space {table.meta['space']}, and the architecture of {space}")
     return cell_facts(table, cell) if as_json else cell_text(table, cell)

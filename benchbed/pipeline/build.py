@@ -16,6 +16,7 @@ from ..cost import Cost, Problem
 from ..errors import BenchbedError
 from ..latency.penalty import check_cost, configured, with_cost
 from ..objective import Objective
+from ..objectives.asked import AskedObjective
 from ..objectives.options import import_class, partial_of
 from ..objectives.supernet import SupernetObjective
 from ..objectives.table import TableObjective, imageless
@@ -27,6 +28,7 @@ from ..selector import Selector
 from ..space import Space
 from ..streams import Streams
 from ..supernet import Supernet
+from ..tables.surrogate import Surrogate
 from ..task import Task
 from ..training.cell import check_recipe
 from .config import PluginConfig, RunConfig, identity
@@ -40,7 +42,7 @@ class Parts:
     space: Space
     task: Task
     streams: Streams
-    objective: SupernetObjective | TableObjective
+    objective: SupernetObjective | TableObjective | AskedObjective
     searcher: Searcher
     cost: Cost | None = None
     group: Group = ALONE
@@ -110,7 +112,7 @@ def build_parts(
     space = space_of(config, task)
     streams = Streams(config.seed)
     searcher_class = registry.load("searcher", config.searcher.name)
-    objective: SupernetObjective | TableObjective
+    objective: SupernetObjective | TableObjective | AskedObjective
     if config.supernet is None:
         objective = _table_objective(config)
     else:
@@ -134,9 +136,18 @@ def space_of(config: RunConfig, task: Task) -> Space:
     return space if config.supernet is None else space.for_images(task.shape, task.classes)
 
 
-def _table_objective(config: RunConfig) -> TableObjective:
+def _table_objective(config: RunConfig) -> TableObjective | AskedObjective:
+    """Raises BenchbedError where the table has not what it climbs, or cannot be climbed by the searcher."""
     assert config.table is not None
     table = config.table.open()
+    if isinstance(table, Surrogate) and table.is_list and config.figure is None:
+        found: type[Searcher] = registry.load("searcher", config.searcher.name)
+        if "fidelity" not in found.needed(found.Options(**config.searcher.options)):
+            raise BenchbedError(
+                f"searcher '{config.searcher.name}' mixes architectures, and table {table.name} predicts single ones: "
+                "take a searcher that evaluates those, such as random-search or regularised-evolution"
+            )
+        return AskedObjective(table, config.table.dataset, config.steps, config.fidelity)
     if config.figure is not None:
         return TableObjective.of_further(table, config.figure, config.steps)
     return TableObjective.of(table, config.table.dataset, config.steps, config.fidelity)

@@ -23,7 +23,7 @@ STAGES = ("search", "selection", "scoring")
 # What every configuration holds, with its type, and the sections that some hold.
 ALWAYS = {"space": str, "task": str, "protocol": str, "epochs": int, "searcher": dict, "selector": dict}
 OWN = ("space", "objective", "seed")  # what a record and its configuration both say
-NOT_ALWAYS = ("simulated_seconds", "datasets", "network")  # left out of the file where there is none
+NOT_ALWAYS = ("simulated_seconds", "datasets", "network", "predicted")  # left out of the file where there is none
 SOMETIMES = ("space_options", "task_options", "table", "scoring", "supernet", "cost")
 
 
@@ -141,6 +141,7 @@ class Record(BaseModel):
     n_seeds: int | None = Field(None, ge=0, le=LARGEST)
     test_spread: float | None = Field(None, ge=0)
     noise_floor: int | None = Field(None, ge=0, le=LARGEST)
+    predicted: bool | None = None  # of a surrogate's score: whether the accuracies are predictions, and no training's
     table: dict[str, Any] | None = None
     datasets: dict[str, dict[Literal["valid", "test"], Percent]] | None = None  # the cell's, on each of the table's
     network: Annotated[dict[str, Any], AfterValidator(_network)] | None = None  # that the test accuracy is of
@@ -219,6 +220,12 @@ class Record(BaseModel):
             if (own := getattr(self, key)) != value:
                 raise ValueError(f"it contradicts itself: {key} {own!r:.40}, in its config {value!r:.40}")
         return self
+
+    @property
+    def surrogate(self) -> dict[str, Any] | None:
+        """What the record says of the surrogate that scored it; None where trainings did."""
+        found = (self.table or {}).get("surrogate") if self.scored_by == "table" else None
+        return found if isinstance(found, dict) else None
 
     @property
     def search_seconds(self) -> float:

@@ -13,8 +13,10 @@ from ..runtime.progress import Reporter
 from ..runtime.stage import Stage, Where, segment
 from ..selector import Selection
 from ..space import Architecture, Space
+from ..tables.figures import Figure
 from ..tables.score import Score, network_in, on_every_dataset
 from ..tables.score import score as score_in
+from ..tables.surrogate import Surrogate
 from ..tables.table import Table
 from ..task import Task
 from ..training.cell import training_of
@@ -91,7 +93,8 @@ def score_by_table(config: RunConfig, selection: Selection, reporter: Reporter) 
     assert config.table is not None
     table = config.table.open()
     found = scored_in(table, config.table.dataset, selection.architecture)
-    reporter.line(f"table {table.name}: test accuracy {found['test_accuracy']:.2f} % on {config.table.dataset}")
+    how = "predicted test accuracy" if found["predicted"] else "test accuracy"
+    reporter.line(f"table {table.name}: {how} {found['test_accuracy']:.2f} % on {config.table.dataset}")
     return found
 
 
@@ -107,6 +110,8 @@ def scored_in(table: Table, dataset: str, architecture: Architecture) -> dict[st
     }
     if "splits" in table.meta:  # a source without validation accuracy: which of its trials serve which split
         where["splits"] = table.meta["splits"]
+    if isinstance(table, Surrogate):
+        where["surrogate"] = table.facts(architecture, Figure(dataset, "test", table.full_epochs))
     seconds = time.perf_counter() - began
     looked_up = {**segment("scoring", "lookups", 0, torch.device("cpu")), "stop": 1}
     every = {"datasets": on_every_dataset(table, architecture), "table": where}

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from ..errors import BenchbedError
 from ..tables import store
 from ..tables.figures import DATASETS, Figure, refusal
+from ..tables.surrogate import Surrogate
 from ..tables.table import Table
 from ..tables.trusted import trusted
 
@@ -31,7 +32,7 @@ class TableConfig(BaseModel):
 
     def open(self) -> Table:
         """The table, whole. Raises BenchbedError if it is no longer the one that the run was configured with."""
-        table = trusted(self.name)
+        table = trusted(self.name, surrogates=True)
         if table.fingerprint != self.fingerprint:
             raise BenchbedError(f"table {self.name} is not what it was when the run began: start the command again")
         return table
@@ -55,7 +56,7 @@ def table_config(raw: Mapping[str, Any], objective: str, space: str) -> TableCon
         if len(known) != 1:
             raise BenchbedError(f"table '{name}' needs a data set: add --dataset {'|'.join(known)}")
         (dataset,) = known
-    table = trusted(name)
+    table = trusted(name, surrogates=True)
     if table.meta["space"] != space:
         raise BenchbedError(f"table {name} is of the space {table.meta['space']}: it cannot score space '{space}'")
     for split in ("valid", "test"):
@@ -68,10 +69,13 @@ def table_config(raw: Mapping[str, Any], objective: str, space: str) -> TableCon
 
 def known_before(config: TableConfig | None, objective: str, figure: str | None) -> str | None:
     """What is to be known before a search, else None: what it climbs where that is a further figure, or that the table
-    that will score has gaps. Reads no test accuracy."""
+    that will score has gaps or predicts. Reads no test accuracy."""
     if config is None:
         return None
     table = config.open()
+    if isinstance(table, Surrogate):
+        said = table.sure(Figure(config.dataset, "valid", table.full_epochs))
+        return f"table {table.name} is a surrogate: what was not trained is {table.words}{said and '; '}{said}"
     if figure is not None:
         values = table.further(figure)
         return f"figure '{figure}' goes from {values.min():g} to {values.max():g}: higher counts as better"

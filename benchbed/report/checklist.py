@@ -58,6 +58,8 @@ def _release(found: Collection) -> list[Item]:
     seeds = f"each record holds its complete configuration and seed ({len(found.records)} of them)"
     trained = sum(r.scored_by == "training" for r in found.records)
     pipeline = f"{trained} run(s) trained by it, {len(found.records) - trained} scored by a table"
+    if guessed := sum(r.surrogate is not None for r in found.records):
+        pipeline += f", of which {guessed} by a surrogate, whose accuracies are predicted"
     return [
         Item(RELEASE, "Code of the pipeline that trains the final architectures", code, f"{named}; {pipeline}"),
         Item(RELEASE, "Code of the search space", code, named),

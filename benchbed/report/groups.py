@@ -111,6 +111,11 @@ class Group(NamedTuple):
         return self.rows[0].records[0].scored_by == "table"
 
     @property
+    def predicted(self) -> bool:
+        """Whether a surrogate scored: what it was not trained on is predicted."""
+        return self.rows[0].records[0].surrogate is not None
+
+    @property
     def shared_seeds(self) -> list[int]:
         """The seeds that every row has."""
         return sorted(set.intersection(*(set(row.seeds) for row in self.rows)))
@@ -167,7 +172,8 @@ def _title(record: Record) -> str:
     space = record.space + (f" ({_words(options)})" if options else "")
     if record.scored_by == "table":
         table = record.table or {}
-        return f"{space}, {table.get('dataset')} by table {table.get('name')}"
+        by = "predicted by surrogate" if record.surrogate else "by table"
+        return f"{space}, {table.get('dataset')} {by} {table.get('name')}"
     scoring = record.config.get("scoring") or {}
     return f"{space}, {record.task}, trained for {in_epochs(scoring.get('epochs', 0))}"
 

@@ -72,7 +72,11 @@ def lead(found: Collection) -> str:
     days = sorted(r.finished[:10] for r in found.records if r.finished)
     when = f", {days[0]}" + (f" to {days[-1]}" if days[-1] != days[0] else "") if days else ""
     searches, seeds = len({r.search for r in found.records}), len({r.seed for r in found.records})
-    return f"{len(found.records)} runs on {searches} searches, {seeds} seeds{when}."
+    said = f"{len(found.records)} runs on {searches} searches, {seeds} seeds{when}."
+    if guessed := sum(r.surrogate is not None for r in found.records):
+        some = "All" if guessed == len(found.records) else f"{guessed:,}"
+        said += f" {some} of them are scored by a surrogate: their accuracies are predicted, not trained."
+    return said
 
 
 def _section(part: Part, looks: Looks) -> dict[str, Any]:

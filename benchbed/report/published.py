@@ -29,10 +29,11 @@ class Published(NamedTuple):
 def beside(group: Group) -> list[Published]:
     """The figures that a group's records can be compared with, in the order of the file.
 
-    The space at its defaults and the data set must be the same. Where a table scored, its full training is taken for
-    the benchmark's; a training from scratch must be as long, and its network as large, as the published one.
+    The space at its defaults and the data set must be the same; what a surrogate predicts is compared with nothing.
+    Where a table scored, its full training is taken for the benchmark's; a training from scratch must be as long, and
+    its network as large, as the published one.
     """
-    if group.space_options:
+    if group.space_options or group.predicted:
         return []
     data, scoring = OF_TABLE.get(group.task, group.task), group.records[0].config.get("scoring") or {}
     found = []

@@ -55,7 +55,7 @@ def _ceiling(of: Ceiling) -> dict[str, Any]:
     )  # fmt: skip
     return {
         **nothing, "searcher": of.name, "selector": "", "settings": "", "control": CEILING, "cell": "", "n": 0,
-        "mean": of.test, "pairs": 0, "best": False, "not_worse": False, "mean_valid": of.valid,
+        "predicted": math.nan, "mean": of.test, "pairs": 0, "best": False, "not_worse": False, "mean_valid": of.valid,
         "mean_regret": of.regret,
     }  # fmt: skip
 
@@ -66,7 +66,8 @@ def _figures(group: Group, row: Row, table: "Table | None", trained: Mapping[str
         "group": group.title,
         "space": group.space,
         "data": group.task,
-        "scored_by": row.records[0].scored_by,
+        "scored_by": "surrogate" if group.predicted else row.records[0].scored_by,
+        "predicted": sum(bool(r.predicted) for r in row.records) if group.predicted else math.nan,
         "searcher": row.searcher,
         "selector": row.selector,
         "settings": row.note,
@@ -159,6 +160,11 @@ def _millions(kind: str) -> Callable[[dict[str, Any]], str]:
     return text
 
 
+def _predicted(row: dict[str, Any]) -> str:
+    """How many of the row's accuracies no training gave; nothing where no surrogate scored."""
+    return "" if math.isnan(row["predicted"]) else f"{row['predicted']:.0f} of {row['n']}"
+
+
 def _cost(row: dict[str, Any]) -> str:
     spread = "" if math.isnan(row["cost_deviation"]) else f" ± {row['cost_deviation']:.3g}"
     return "-" if math.isnan(row["mean_cost"]) else f"{row['mean_cost']:.4g}{spread}"
@@ -173,6 +179,7 @@ COLUMNS = (
     Column("control", lambda r: str(r["control"]), False),
     Column("cell", lambda r: str(r["cell"])),
     Column("n", lambda r: str(r["n"] or "-")),
+    Column("predicted", _predicted),
     Column(ACCURACY, _accuracy),
     Column("95 % interval", _interval),
     Column("median", lambda r: number(r["median"])),
@@ -223,6 +230,8 @@ def caption(group: Group) -> str:
              "mean, and median."]  # fmt: skip
     if seeds == [1]:
         parts = [f"{group.title}. Test accuracy of one seed: without a second there is no deviation and no test."]
+    if group.predicted:
+        parts.insert(0, _by_surrogate(group))
     if group.comparisons:
         untested = [row.name for row in group.rows if not row.best and math.isnan(row.p)]
         if untested:
@@ -252,6 +261,20 @@ def caption(group: Group) -> str:
     if simulated := sorted({row.searcher for row in group.rows if row.simulated}):
         parts.append(f"Of {', '.join(simulated)} it is the table's seconds of the trainings that the search bought.")
     return " ".join(parts)
+
+
+def _by_surrogate(group: Group) -> str:
+    """That accuracies are predicted, by whom and how well: what stands first."""
+    table, by = group.records[0].table or {}, group.records[0].surrogate or {}
+    sure = ""
+    if by.get("tau") is not None:
+        sure = f" (cross-validated tau {by['tau']:.2f}, 95 % interval {by['tau_low']:.2f} to {by['tau_high']:.2f}; "
+        sure += f"error {by['rmse']:.2f} points)"
+    return (
+        f"PREDICTED, not trained: accuracies are those of surrogate {table.get('name')}, {by.get('predictor')} on "
+        f"{by.get('trainings')} trainings of table {by.get('table')}{sure}, except of architectures that it was "
+        "trained on; tests and intervals are of predictions, and take no account of its error."
+    )
 
 
 def _sizes_in_words(group: Group) -> list[str]:
@@ -291,6 +314,8 @@ def noise_line(group: Group) -> str:
             "Noise floor: one architecture's test accuracy varies from seed to seed with a deviation of "
             f"{found[0]:.2f} points (pooled over {found[1]} architecture(s) that several seeds trained)."
         )
+    if group.predicted:
+        return "Noise floor: not known, most of the surrogate's figures are predicted."
     if group.by_table:
         return "Noise floor: not known, the table has no per-seed test accuracies, or one seed."
     return "Noise floor: not known, no architecture was trained from two seeds (a constant cell on two seeds tells it)."

@@ -81,6 +81,9 @@ def _test_accuracy(record: Record) -> str:
     if (spread := record.test_spread) is not None:  # older records have none
         runs += f" that deviate by {spread:.2f}"
     table = record.table or {}
+    if record.predicted and (by := record.surrogate):
+        where = f"{table['dataset']} in surrogate {table['name']}"
+        return f"{test}, predicted by {by['predictor']} from {by['trainings']} trainings, not trained: {where}  {valid}"
     epochs = table.get("epochs", 200)  # older records do not say
     return f"{test}, {table['dataset']} in table {table['name']} after {in_epochs(epochs)}{runs}  {valid}"
 
@@ -102,8 +105,10 @@ def _standing(record: Record) -> list[tuple[str, str]]:
     if record.scored_by != "table":
         return []
     floor = record.noise_floor
+    why = "most of the table's figures are predicted"
+    why = why if record.surrogate else "the table has no per-seed test accuracies, or one seed"
     told = (
-        "not known: the table has no per-seed test accuracies, or one seed"
+        f"not known: {why}"
         if floor is None
         else (f"{floor:,} cells cannot be told from the best at their seeds' spread")
     )
@@ -145,6 +150,7 @@ def grid_summary(records: Sequence[Record], console: Console, full: Mapping[str,
     by_table = all(record.scored_by == "table" for record in records)
     where = records[0].table or {}
     how = f"{where['dataset']} in table {where['name']}" if by_table else "cell trained from scratch"
+    guessed = sum(bool(r.predicted) for r in records)
     priced = records[0].cost
     columns = [
         Column("searcher"), Column("selector"), Column("seeds", right=True), Column("mean", right=True),
@@ -174,6 +180,8 @@ def grid_summary(records: Sequence[Record], console: Console, full: Mapping[str,
             f"{sum(r['seconds']['selection'] for r in group) / i.n:.0f}",
             *(f"{f.hours:.1f}" if name == searcher else "" for name, f in full.items()),
         ])  # fmt: skip
+    if by_table and records[0].surrogate:
+        how += f", a surrogate: predicted of {guessed} of {len(records)} choices"
     title = f"test accuracy in percent, {how}" + ("; regret: the median, in points" if by_table else "")
     put(console, [*wrapped(title, console.width), "", *fitted(columns, rows, console.width), MEANS])
     if simulated := dict.fromkeys(r.searcher for r in records if r.simulated_seconds is not None):

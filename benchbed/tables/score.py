@@ -25,6 +25,8 @@ class Score(NamedTuple):
     test_spread: sample standard deviation, points, of the test accuracies of those runs; None where the table has no
     two of them one by one.
     noise_floor: see `noise_floor`.
+    predicted: None where every figure of the table was trained; of a surrogate whether this cell's are predictions. Its
+    best and its ranks are then among figures of which most are predicted, too.
     """
 
     valid_accuracy: float
@@ -37,15 +39,15 @@ class Score(NamedTuple):
     n_seeds: int | None
     test_spread: float | None
     noise_floor: int | None
+    predicted: bool | None = None
 
 
 def score(table: Table, dataset: str, cell: Architecture) -> Score:
     """The cell's figures. Raises BenchbedError, naming the cell, where a partial table lacks it."""
-    figure = (dataset, "test", table.full_epochs)
+    figure = Figure(dataset, "test", table.full_epochs)
     test, valid = table.query(cell, *figure), table.query(cell, dataset, "valid", table.full_epochs)
-    ranks, best, counts = table.ranks(*figure).reshape(-1), table.best(*figure).value, table.n_seeds(*figure)
-    place = table.place(cell)
-    rank, n = int(ranks[place]), int(np.isfinite(ranks).sum())
+    rank, n, best = table.standing(cell, figure)
+    answer = table.answer(cell, *figure)
     return Score(
         valid_accuracy=valid,
         test_accuracy=test,
@@ -54,9 +56,12 @@ def score(table: Table, dataset: str, cell: Architecture) -> Score:
         rank=rank,
         percentile=100 * (n - rank + 1) / n,
         cells=n,
-        n_seeds=None if counts is None else int(counts.reshape(-1)[place]),
-        test_spread=table.answer(cell, *figure).spread,
+        n_seeds=answer.n_seeds,
+        test_spread=answer.spread,
         noise_floor=noise_floor(table, dataset),
+        predicted=any(table.is_predicted(cell, one) for one in (figure, figure._replace(split="valid")))
+        if table.predicts
+        else None,
     )
 
 
@@ -65,7 +70,7 @@ def on_every_dataset(table: Table, cell: Architecture) -> dict[str, dict[str, fl
     papers on NAS-Bench-201 print them; None for a table of one data set. What a partial table lacks is left out.
     """
     found: dict[str, dict[str, float]] = {}
-    for dataset in table.datasets:
+    for dataset in table.datasets if len(table.datasets) > 1 else ():
         figures = [Figure(dataset, split, table.full_epochs) for split in ("valid", "test")]
         if all(figure in table.figures for figure in figures):
             values = {f.split: float(table.values(*f).reshape(-1)[table.place(cell)]) for f in figures}
@@ -77,6 +82,8 @@ def on_every_dataset(table: Table, cell: Architecture) -> dict[str, dict[str, fl
 def network_in(table: Table, dataset: str, cell: Architecture) -> dict[str, int] | None:
     """`params` and `flops` of the network that the table's accuracies on this data set are of; None without them."""
     kinds = [kind for kind in ("params", "flops") if f"{kind}/{dataset}" in table.arrays]
+    if table.predicts and table.places.of(cell) < 0:  # a surrogate scores cells that nobody counted
+        return None
     return {kind: int(table.cost(kind, dataset).reshape(-1)[table.place(cell)]) for kind in kinds} or None
 
 

@@ -90,10 +90,15 @@ def _conditions(entry: dict[str, Any]) -> str:
 def cell_facts(table: Table, cell: Architecture) -> dict[str, Any]:
     """A cell's accuracy and rank by figure, and its neighbours' accuracies; None where the table has none.
 
-    A neighbour that keeps another input of a node has the position that it keeps, and the one `in_place_of` which.
+    A neighbour that keeps another input of a node has the position that it keeps, and the one `in_place_of` which. Of a
+    surrogate every one says whether its accuracies are predicted.
     """
     neighbours = []
-    for other in table.space.neighbours(cell):
+    around = list(table.space.neighbours(cell))
+    if table.predicts:  # all at once, which single ones then find done
+        for f in table.figures:
+            table.query([cell, *around], *f)
+    for other in around:
         changes = [i for i, (a, b) in enumerate(zip(cell.choices, other.choices, strict=True)) if a != b]
         (i,) = (i for i in changes if other.choices[i] >= 0)
         position = table.space.positions[i]
@@ -102,38 +107,44 @@ def cell_facts(table: Table, cell: Architecture) -> dict[str, Any]:
             if gone != i:
                 changed["in_place_of"] = table.space.positions[gone].name
         accuracies = {str(f): _accuracy(table, other, f) for f in table.figures}
-        neighbours.append({**changed, "architecture": other.text, "accuracy": accuracies})
+        neighbours.append({**changed, "architecture": other.text, "accuracy": accuracies, **_marked(table, other)})
     figures = {}
     for f in table.figures:
-        accuracy, place = _accuracy(table, cell, f), table.places.of(cell)
-        rank = None if accuracy is None else int(table.ranks(*f).reshape(-1)[place])
-        figures[str(f)] = {"accuracy": accuracy, "rank": rank}
+        accuracy = _accuracy(table, cell, f)
+        rank = None if accuracy is None else table.standing(cell, f).rank
+        own = {"predicted": table.is_predicted(cell, f)} if table.predicts else {}
+        figures[str(f)] = {"accuracy": accuracy, "rank": rank, **own}
     return {"name": table.name, "fingerprint": table.fingerprint, "figures": figures, "neighbours": neighbours}
 
 
 def cell_text(table: Table, cell: Architecture) -> str:
     """The same for a reader: every figure with its rank, then a line a neighbour with the longest trainings."""
     known = cell_facts(table, cell)
-    lines = [f"in table {table.name}:", ""]
+    lines = [f"in table {table.name}{_of_surrogate(table)}:", ""]
     for figure in table.figures:
-        value, rank = (known["figures"][str(figure)][key] for key in ("accuracy", "rank"))
-        cells = int(np.isfinite(table.values(*figure)).sum())
-        lines.append(f"{figure!s:<30}{_shown(value):>9}" + ("" if rank is None else f"  rank {rank:,} of {cells:,}"))
+        value, rank, guess = (known["figures"][str(figure)].get(key) for key in ("accuracy", "rank", "predicted"))
+        said = "" if rank is None else f"  rank {rank:,} of {table.standing(cell, figure).cells:,}"
+        lines.append(f"{figure!s:<30}{_shown(value):>9}{said}" + ("  predicted, not trained" if guess else ""))
     last = max(f.epochs for f in table.figures)
     columns = [str(f) for f in table.figures if f.epochs == last and f.split in ("valid", "test")]
     width = max(len(o) for p in table.space.positions for o in p.operations) + 2
     first = max(6, *(len(p.name) for p in table.space.positions)) + 2
     lines += ["", f"{'neighbour':<{first + width}}" + "".join(f"{name:>{len(name) + 2}}" for name in columns)]
     there = known["neighbours"]
-    if table.places.missing:  # a list, which holds few of a cell's neighbours
+    if table.places.missing and not table.predicts:  # a list, which holds few of a cell's neighbours
         there = [other for other in there if any(value is not None for value in other["accuracy"].values())]
     for other in there:
         values = "".join(f"{_shown(other['accuracy'][name]):>{len(name) + 2}}" for name in columns)
         given_up = f"  in place of {other['in_place_of']}" if "in_place_of" in other else ""
+        given_up = ("  predicted" if other.get("predicted") else "") + given_up
         lines.append(f"{other['position']:<{first}}{other['operation']:<{width}}{values}{given_up}")
     if absent := len(known["neighbours"]) - len(there):
         lines.append(f"{absent:,} of {len(known['neighbours']):,} neighbours have no figure in the table")
     return "\n".join(lines)
+
+
+def _of_surrogate(table: Table) -> str:
+    return f", a surrogate: what was not trained is {table.words}" if table.predicts else ""
 
 
 def to_csv(table: Table, file: Path) -> int:
@@ -181,7 +192,14 @@ def _columns(table: Table) -> list[tuple[str, np.ndarray]]:
     return [(name, array.reshape(-1)) for name, array in found]
 
 
+def _marked(table: Table, cell: Architecture) -> dict[str, bool]:
+    """Of a surrogate, whether a figure of the cell is predicted."""
+    return {"predicted": any(table.is_predicted(cell, f) for f in table.figures)} if table.predicts else {}
+
+
 def _accuracy(table: Table, cell: Architecture, figure: Figure) -> float | None:
+    if table.predicts:
+        return float(table.query(cell, *figure))
     place = table.places.of(cell)
     value = float(table.values(*figure).reshape(-1)[place]) if place >= 0 else np.nan
     return value if value == value else None

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..errors import BenchbedError, unknown
 from ..space import Architecture, Space
 from . import store
+from .answers import Answer, Best, Standing
 from .arrays import check_array
 from .figures import Figure, check_words, how_to_get, refusal
 from .places import ROWS, Grid, Listed, Places, counted, operations_of
@@ -24,31 +25,10 @@ from .trials import Trials
 
 COSTS = {"params": "count", "flops": "multiply-accumulates of one image", "latency": "seconds a batch"}
 
+RECIPE = "surrogate"  # the array that makes a table a surrogate (`surrogate.py`)
 FURTHER = "further/"  # arrays of figures that are none of benchbed's own words
 _MANY = 300  # so many strings are parsed no faster one by one than all strings of the space are made
 Cells = str | Architecture | Sequence[Any] | np.ndarray  # what a query may name
-
-
-class Best(NamedTuple):
-    """The highest value of a figure, and how many cells share it; `architecture` comes first in the table's order."""
-
-    architecture: Architecture
-    value: float
-    ties: int
-
-
-class Answer(NamedTuple):
-    """One cell's figure. `n_seeds` is None where the source does not say how many runs the mean is of.
-
-    `spread` is the sample standard deviation of `seeds` in points, None for fewer than two. Where `note` is not
-    empty, it says why the seeds' mean differs from `mean`.
-    """
-
-    mean: float
-    n_seeds: int | None
-    spread: float | None
-    seeds: dict[str, float]
-    note: str
 
 
 class Table:
@@ -57,6 +37,8 @@ class Table:
     Every method that takes data set, split and epochs raises BenchbedError, one line that names the nearest valid
     word and what the table has, for a figure that it does not have.
     """
+
+    predicts: ClassVar[bool] = False  # whether what was not trained is predicted: `surrogate.Surrogate`
 
     def __init__(self, name: str, meta: dict[str, Any], arrays: dict[str, np.ndarray] | store.Arrays) -> None:
         self.name, self.meta, self._arrays = name, meta, arrays
@@ -75,6 +57,9 @@ class Table:
         """
         name, path = store.find(name_or_path)
         arrays = store.Arrays(path)
+        if RECIPE in arrays:  # by name: that module is made of this one
+            opened: Table = import_module("benchbed.tables.surrogate").Surrogate(name, arrays.meta(), arrays)
+            return opened
         return cls(name, arrays.meta(), arrays)
 
     # -- what there is -------------------------------------------------------------------------------------------------
@@ -270,6 +255,20 @@ class Table:
         ranks[there] = 1 + len(there) - np.searchsorted(np.sort(flat[there]), flat[there], side="right")
         return ranks.reshape(self.shape)
 
+    def standing(self, cell: Architecture, figure: Figure) -> Standing:
+        """Of a cell that has the figure."""
+        ranks = self.ranks(*figure).reshape(-1)
+        return Standing(int(ranks[self.place(cell)]), int(np.isfinite(ranks).sum()), self.best(*figure).value)
+
+    @property
+    def words(self) -> str:
+        """By whom what was not trained is predicted; '' where nothing is."""
+        return ""
+
+    def is_predicted(self, cell: str | Architecture, figure: Figure) -> bool:
+        """Whether the cell's figure is a surrogate's prediction."""
+        return False
+
     # -- costs ---------------------------------------------------------------------------------------------------------
 
     def cost(self, kind: str, dataset: str) -> np.ndarray:
@@ -318,6 +317,10 @@ class Table:
     def trials(self) -> Trials | None:
         """Single trainings, epoch by epoch, where the source has them, as the official files do; else None."""
         return Trials(self._arrays) if "trials/index" in self.arrays else None
+
+    def stored(self, name: str) -> np.ndarray:
+        """An array as the file has it, one of `arrays`."""
+        return self._array(name) if name not in (ROWS, RECIPE) else self._arrays[name]
 
     # -- inside --------------------------------------------------------------------------------------------------------
 

@@ -20,9 +20,15 @@ _MOST = 200  # files that are remembered
 _here: set[str] = set()  # what this process has looked at
 
 
-def trusted(name: str | Path) -> Table:
-    """The table, whole. Raises BenchbedError where its content was changed after it was made, and as `Table.open`."""
+def trusted(name: str | Path, surrogates: bool = False) -> Table:
+    """The table, whole. Raises BenchbedError where its content was changed after it was made, and as `Table.open`.
+
+    surrogates: whether the caller says of a predicted figure that it is one; a surrogate is refused elsewhere.
+    """
     table = Table.open(name)
+    if table.predicts and not surrogates:
+        raise BenchbedError(f"table {table.name} is a surrogate, whose figures are predicted: this is of trained ones, "
+                            f"so give the table that it learned from, {table.meta['surrogate']['table']}")  # fmt: skip
     _, path = store.find(name)
     key, is_large = _key(path, table.fingerprint), path.stat().st_size >= LARGE
     if key in _here or (is_large and key in _known()):
