@@ -114,7 +114,7 @@ def fit(
         learned = trainings(table, figure)
         _check(table, figure, learned, folds)
         held = held_out(recipe, table, learned, folds)
-        said["checked"][str(figure)] = checked(held, learned.accuracy, _parameters(table, figure, learned))
+        said["checked"][str(figure)] = checked(held, learned.accuracy, parameters(table, figure, learned))
         made = fitted(recipe, table, learned.architectures, learned.accuracy)
         known = said_of(made, probes(table, seed, PROBES), f"predictor '{predictor}'").accuracy
         said["probe"][str(figure)] = known.tolist()
@@ -150,7 +150,8 @@ def _check(table: Table, figure: Figure, learned: Trainings, folds: int) -> None
                             f"{learned.accuracy[0]:g} %: there is nothing to learn")  # fmt: skip
 
 
-def _parameters(table: Table, figure: Figure, learned: Trainings) -> np.ndarray | None:
+def parameters(table: Table, figure: Figure, learned: Trainings) -> np.ndarray | None:
+    """float64 (n,): of the trainings' architectures; None where the table has none."""
     if f"params/{figure.dataset}" not in table.arrays:
         return None
     found: np.ndarray = table.cost("params", figure.dataset).reshape(-1)[learned.places].astype(np.float64)
@@ -226,5 +227,3 @@ def _lines(one: Mapping[str, Any]) -> list[str]:
 
 def _or_none(value: float | None, form: str) -> str:
     return "none" if value is None else format(value, form)
-
-

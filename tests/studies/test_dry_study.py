@@ -24,12 +24,13 @@ STUDIES: dict[str, tuple[object, ...]] = {
     "predictors": (*TABLE,),
     "skip": ("--swaps", 40),
     "strength": ("--tune-epochs", 30),
+    "surrogate": (*TABLE, "--sizes", "20", "--predictor", "random-forest:trees=5"),
     "tabular": (*TABLE, "--searcher", "random-search", "--searcher", "regularised-evolution"),
     "supernet": (*TABLE, "--at", "2,5,8", "--epochs", 8),
     "trajectory": ("--at", "2,5,8", "--epochs", 8),
 }
 IMAGES = 400  # that may be given to networks and their stems in all of a study
-NO_RUNS = ("correlate", "estimators", "pareto", "predictors", "tabular")
+NO_RUNS = ("correlate", "estimators", "pareto", "predictors", "surrogate", "tabular")
 
 
 def test_every_study_is_in_this_list() -> None:

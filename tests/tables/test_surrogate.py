@@ -184,7 +184,7 @@ def test_a_predictor_that_says_otherwise_than_when_it_was_fitted_is_refused(grid
         Table.open("s").values(*VALID)
 
 
-def test_laid_open_it_is_a_table_of_trainings_with_predictions_beside(grid: Table, command: Command, home: Path) -> None:
+def test_laid_open_it_is_a_table_of_trainings_beside_predictions(grid: Table, command: Command, home: Path) -> None:
     table = made(FOREST)
     laid = table.laid_open()
     assert not laid.predicts
@@ -269,8 +269,8 @@ def test_a_predictor_of_another_code_is_refused(grid: Table, tmp_path: Path) -> 
 def test_only_who_marks_predictions_is_given_a_surrogate(grid: Table, command: Command) -> None:
     made(FOREST)
     assert trusted("s", surrogates=True).predicts
-    for words in (("table", "whois", "50", "--table", "s"), ("table", "quality", "s"),
-                  ("study", "tabular", "--table", "s", "--dataset", "mine", "--searcher", "random-search")):  # fmt: skip
+    tabular = ("study", "tabular", "--table", "s", "--dataset", "mine", "--searcher", "random-search")
+    for words in (("table", "whois", "50", "--table", "s"), ("table", "quality", "s"), tabular):
         done = command(*words)
         assert (done.status, "is a surrogate, whose figures are predicted" in done.err) == (2, True), words
 
