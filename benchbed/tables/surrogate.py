@@ -22,10 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .. import registry
 from ..errors import BenchbedError
-from ..predictor import Prediction, Predictor
 from ..runtime.reading import parse_json
 from ..space import Architecture
-from ..streams import Streams
 from ..typed import typed
 from . import store
 from .answers import Answer, Standing
@@ -74,6 +72,13 @@ class Facts(BaseModel):
     checked: dict[str, Checked]
 
 
+class Said(NamedTuple):
+    """What is predicted of n architectures, in percent, and the deviation of that, in points; 0: it is not said."""
+
+    accuracy: np.ndarray
+    deviation: np.ndarray
+
+
 class Trainings(NamedTuple):
     """Of n architectures that compute different functions: where they stand, and their accuracy in percent."""
 
@@ -92,15 +97,17 @@ def trainings(table: Table, figure: Figure) -> Trainings:
     return Trainings([table.places.architecture(int(place)) for place in places], places, flat[places])
 
 
-def fitted(recipe: Recipe, table: Table, seen: Sequence[Architecture], accuracy: np.ndarray) -> Predictor[Any]:
+def fitted(recipe: Recipe, table: Table, seen: Sequence[Architecture], accuracy: np.ndarray) -> Any:
     """The recipe's predictor, having seen these. Raises BenchbedError where it cannot be had or does not work here."""
+    from ..streams import Streams  # torch, which a table is opened without
+
     loaded = registry.load("predictor", recipe.predictor)
     if recipe.code is not None and code_of(recipe.predictor) != recipe.code:
         raise BenchbedError(f"table {table.name} predicts by the plug-in '{recipe.predictor}', whose code is not what "
                             "it was: fit it again")  # fmt: skip
     options = typed(loaded.Options, recipe.options, f"predictor '{recipe.text}'")
     loaded.check(options, table.space)
-    made: Predictor[Any] = loaded(table.space, options, Streams(recipe.seed))
+    made = loaded(table.space, options, Streams(recipe.seed))
     made.fit(list(seen), np.asarray(accuracy, dtype=np.float64))
     return made
 
@@ -113,14 +120,14 @@ def code_of(predictor: str) -> str | None:
     return None if text is None else hashlib.sha256(text).hexdigest()
 
 
-def said_of(predictor: Predictor[Any], architectures: Sequence[Architecture], what: str) -> Prediction:
+def said_of(predictor: Any, architectures: Sequence[Architecture], what: str) -> Said:
     """What it predicts, as percentages. Raises BenchbedError, beginning with `what`, where it says no numbers."""
     if not architectures:
-        return Prediction(np.zeros(0), np.zeros(0))
+        return Said(np.zeros(0), np.zeros(0))
     accuracy, deviation = predictor.predict(list(architectures))
     if not np.isfinite(accuracy).all() or not np.isfinite(deviation).all():
         raise BenchbedError(f"{what}: it predicts what is not a number")
-    return Prediction(np.clip(np.asarray(accuracy, dtype=np.float64), 0.0, 100.0), np.asarray(deviation, np.float64))
+    return Said(np.clip(np.asarray(accuracy, dtype=np.float64), 0.0, 100.0), np.asarray(deviation, np.float64))
 
 
 class Surrogate(Table):
@@ -141,7 +148,7 @@ class Surrogate(Table):
         except ValueError as error:  # a recipe that is no JSON
             raise BenchbedError(f"table {name} is damaged (its surrogate's recipe: {error}): fit it again") from None
         self._filled: dict[Figure, np.ndarray] = {}
-        self._predictors: dict[Figure, Predictor[Any]] = {}
+        self._predictors: dict[Figure, Any] = {}
         self._one: dict[tuple[Figure, str], tuple[float, float]] = {}  # what was predicted, of single architectures
 
     @property
@@ -267,7 +274,7 @@ class Surrogate(Table):
                       for text, accuracy, deviation in zip(new, *said, strict=True)}  # fmt: skip
         return [known.get(one.text) or self._one[figure, one.text] for one in several]
 
-    def _predicted(self, architectures: Sequence[Architecture], figure: Figure) -> Prediction:
+    def _predicted(self, architectures: Sequence[Architecture], figure: Figure) -> Said:
         what = f"table {self.name}, predictor '{self.recipe.text}'"
         if figure not in self._predictors:
             learned = trainings(self, figure)

@@ -36,8 +36,8 @@ def test_a_run_on_a_table_repeats(runs: Path, record: Path) -> None:
     figures = ("supernet mixture accuracy", "supernet sampled accuracy", "supernet accuracy", "state after the search",
                "state in the search's checkpoint", "architecture", "every score", "state after the selection",
                "every fact", "valid accuracy", "test accuracy", "rank", "best test accuracy", "regret", "percentile",
-               "cells", "n seeds", "test spread", "noise floor", "datasets", "network",
-               "all of config.json",
+               "cells", "n seeds", "test spread", "noise floor", "predicted", "datasets",
+               "network", "all of config.json",
                "all of the search's config.json", "all of the search's own record", "all of the search's history.jsonl",
                "all of the search's checkpoint.pt", "all of the selection's history.jsonl",
                "all of the selection's checkpoint.pt", "all else in the record")  # fmt: skip
