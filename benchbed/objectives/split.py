@@ -26,20 +26,20 @@ Logits = Callable[[Tensor, Tensor, Plan], Tensor]  # of images, gates and a plan
 class SplitSupernet(Supernet):
     """`whole` split at a position with operations in these columns; the first sub-supernet is `whole` itself."""
 
-    def __init__(self, whole: Supernet, position: int, columns: Sequence[int]):
+    def __init__(self, whole: nn.Module, position: int, columns: Sequence[int]):
         super().__init__()
         parts = [whole, *(twin(whole) for _ in columns[1:])]
-        self.position, self.noise = position, whole.noise
+        self.position, self.noise = position, getattr(whole, "noise", None)
         self.parts = nn.ModuleDict({str(column): part for column, part in zip(columns, parts, strict=True)})
 
     @property
-    def subs(self) -> dict[int, Supernet]:
+    def subs(self) -> dict[int, nn.Module]:
         """The sub-supernets by column."""
-        return {int(column): part for column, part in self.parts.items() if isinstance(part, Supernet)}
+        return {int(column): part for column, part in self.parts.items()}
 
     @property
     def draws(self) -> bool:
-        return any(part.draws for part in self.subs.values())
+        return any(getattr(part, "draws", False) for part in self.subs.values())
 
     def forward(
         self, images: Float[Tensor, "n c h w"], gates: Float[Tensor, "P O"], plan: Plan
@@ -49,9 +49,9 @@ class SplitSupernet(Supernet):
     def forward_once(
         self, images: Float[Tensor, "n c h w"], gates: Float[Tensor, "P O"], plan: Plan
     ) -> Float[Tensor, "n classes"]:
-        return self._mixed(images, gates, plan, lambda part: part.forward_once)
+        return self._mixed(images, gates, plan, lambda part: getattr(part, "forward_once", part))
 
-    def _mixed(self, images: Tensor, gates: Tensor, plan: Plan, way: Callable[[Supernet], Logits]) -> Tensor:
+    def _mixed(self, images: Tensor, gates: Tensor, plan: Plan, way: Callable[[nn.Module], Logits]) -> Tensor:
         def sub(column: int, how: Run) -> Candidate:
             part, rows = self.subs[column], gates
             if how is not Run.UNIT:  # else it flows alone, and the row is that already
@@ -76,15 +76,15 @@ class SplitSupernet(Supernet):
         return (*plan[: self.position], () if alone is None else (alone,), *plan[self.position + 1 :])
 
     def compile_steps(self) -> bool:
-        return all(part.compile_steps() for part in self.subs.values())
+        return all(isinstance(part, Supernet) and part.compile_steps() for part in self.subs.values())
 
     def candidate_weights(self, position: int, column: int) -> Iterator[nn.Parameter]:
         for k, part in self.subs.items():
-            if position != self.position or column == k:
+            if isinstance(part, Supernet) and (position != self.position or column == k):
                 yield from part.candidate_weights(position, column)
 
 
-def twin(network: Supernet) -> Supernet:
+def twin(network: nn.Module) -> nn.Module:
     """A copy of the network and its weights, which draws from the same generator and tells the same person."""
     held = [thing for m in network.modules() if isinstance(m, Supernet) for thing in (m.noise, m.notice)]
     return deepcopy(network, {id(thing): thing for thing in held})
@@ -93,7 +93,6 @@ def twin(network: Supernet) -> Supernet:
 def split_network(network: nn.Module, space: Space, positions: Sequence[int]) -> nn.Module:
     """The network split at these positions of the space, the outermost first; without any, the network itself."""
     for i in reversed(positions):
-        assert isinstance(network, Supernet)
         network = SplitSupernet(network, i, space.mask[i].nonzero()[0].tolist())
     return network
 

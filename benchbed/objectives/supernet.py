@@ -107,7 +107,7 @@ class SupernetObjective(Objective):
         lacking = set() if self.operations.of else {"operations"}
         if not isinstance(network, Supernet) or network.layered(self.everything.float()) is None:
             lacking.add("layers")
-        if not isinstance(network, Supernet) or network.draws:  # an echo of a sub-supernet would draw other noise
+        if getattr(network, "draws", False):  # an echo of a sub-supernet would draw other noise
             lacking.add("splits")
         self.provides = type(self).provides - lacking
 
