@@ -67,18 +67,20 @@ BoxOptionsT = TypeVar("BoxOptionsT", bound=BlackBoxOptions, default=BlackBoxOpti
 class BlackBoxSearcher(Searcher[BoxOptionsT]):
     """Base of the searchers that see whole architectures alone.
 
-    A subclass gives `propose`, and `observe` where it keeps anything beside `trials`. Its randomness is the stream
-    'search' (`self.draws()`), its probabilities are the incumbent's: of the trials of greatest fidelity that of
-    greatest reward, the earliest of equal ones.
+    A subclass gives `propose`, where a uniform draw of the space is `drawn`, and `observe` where it keeps anything
+    beside `trials`. Its randomness is the stream 'search' (`self.draws()`), its probabilities are the incumbent's: of
+    the trials of greatest fidelity that of greatest reward, the earliest of equal ones.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"fidelity"})
+    draws_uniformly: ClassVar[bool] = False  # whether new architectures are `drawn`
 
     def __init__(self, space: Space, options: BoxOptionsT, streams: Streams):
         super().__init__(space, options, streams)
         self.trials: list[Trial] = []
         self.pending: Proposal | None = None  # its evaluation has not ended yet
         self.incumbent: Trial | None = None
+        self.prepared: list[Architecture] | None = None  # what a modifier has laid before the uniform draws
 
     @classmethod
     def check(cls, options: BoxOptionsT, space: Space, objective: Objective | None) -> None:
@@ -115,6 +117,10 @@ class BlackBoxSearcher(Searcher[BoxOptionsT]):
     def draws(self) -> np.random.Generator:
         """A generator for one proposal, from the stream 'search'."""
         return self.streams.numpy("search")
+
+    def drawn(self, rng: np.random.Generator) -> Architecture:
+        """A uniform draw; while there is something `prepared`, that in its place."""
+        return self.prepared.pop(0) if self.prepared else self.space.random(rng)
 
     def arch_step(self, problem: Problem, batch: Batch | None, clock: Clock) -> dict[str, float]:
         """Every evaluation that ends within this step's part of the budget. Logs the means of loss and reward."""

@@ -196,11 +196,16 @@ def settled(target: float, cost: Cost) -> float:
 
 
 def named_options(text: str) -> tuple[str, dict[str, Any]]:
-    """(NAME, its options) of 'NAME' or 'NAME:KEY=VALUE[,KEY=VALUE...]', a searcher with options."""
+    """(NAME, its options) of 'NAME' or 'NAME:KEY=VALUE[,KEY=VALUE...]', a searcher with options.
+
+    NAME+MODIFIER has those of its modifier as MODIFIER.KEY.
+    """
     name, _, rest = text.partition(":")
     parts = re.split(r",(?![^\[]*\])", rest) if rest else []  # not at the commas of a list
     given = with_settings({}, [f"searcher.{part.strip()}" for part in parts])
-    return name, dict(given.get("searcher", {}))
+    own = dict(given.get("searcher", {}))
+    inside = {modifier: own.pop(modifier) for modifier in name.split("+")[1:] if modifier in own}
+    return name, {**own, "modifiers": {**own.get("modifiers", {}), **inside}} if inside else own
 
 
 # -- the contract ------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """What searchers share that ask a predictor: some draws first, then batches that it picks from candidates."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -32,6 +32,7 @@ GuidedT = TypeVar("GuidedT", bound=GuidedOptions)
 class Guided(BlackBoxSearcher[GuidedT]):
     """A subclass says who the candidates are, and which of them are best."""
 
+    draws_uniformly = True
     suite_options: ClassVar[dict[str, Any]] = {"predictor": "random-forest:trees=10", "candidates": 20, "batch": 20}
 
     def __init__(self, space: Space, options: GuidedT, streams: Streams):
@@ -57,7 +58,7 @@ class Guided(BlackBoxSearcher[GuidedT]):
         if self.exhausted:
             return None
         if len(self.trials) < self.options.initial:
-            found = unseen(self, self.draws())
+            found = unseen(self, self.draws(), self.drawn)
         else:
             self.queue = self.queue or self.pick()
             found = self.queue.pop(0) if self.queue else None
@@ -114,10 +115,15 @@ def mutants(searcher: Guided[GuidedT], parents: Sequence[Architecture], rng: np.
     return list(found) or [one for one in (unseen(searcher, rng),) if one is not None]
 
 
-def unseen(searcher: BlackBoxSearcher[Any], rng: np.random.Generator) -> Architecture | None:
-    """A uniform draw that was not evaluated; None where there seems to be none left."""
+def unseen(
+    searcher: BlackBoxSearcher[Any],
+    rng: np.random.Generator,
+    draw: Callable[[np.random.Generator], Architecture] | None = None,
+) -> Architecture | None:
+    """A uniform draw that was not evaluated, by `draw` if not by the space; None where there seems to be none left."""
+    draw = draw or searcher.space.random
     known = {trial.architecture for trial in searcher.trials}
     for _ in range(TRIES if len(known) < searcher.space.size() else 0):
-        if (found := searcher.space.random(rng)) not in known:
+        if (found := draw(rng)) not in known:
             return found
     return None

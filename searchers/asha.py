@@ -22,6 +22,7 @@ from .hyperband import Options as HyperbandOptions
 class ASHA(BlackBoxSearcher[HyperbandOptions]):
     """Asynchronous successive halving. All it knows follows from its trials."""
 
+    draws_uniformly = True
     suite_options: ClassVar[dict[str, Any]] = {"lower": [1], "fidelity": 3}
 
     def __init__(self, space: Space, options: HyperbandOptions, streams: Streams):
@@ -48,7 +49,7 @@ class ASHA(BlackBoxSearcher[HyperbandOptions]):
 
     def propose(self) -> Proposal:
         if (found := self.due()) is None:
-            return Proposal(self.space.random(self.draws()), self.options.rungs[0])
+            return Proposal(self.drawn(self.draws()), self.options.rungs[0])
         trial, epochs = found
         return Proposal(trial.architecture, epochs, trial.fidelity if self.options.resume else 0)
 

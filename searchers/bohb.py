@@ -88,7 +88,7 @@ class BOHB(Hyperband):
     def draw(self) -> Architecture:
         rng, model = self.draws(), self.model()
         if model is None or rng.random() < self.options.random_fraction:
-            return self.space.random(rng)
+            return self.drawn(rng)
         good, other = model
         points = good.rows[rng.integers(len(good.rows), size=self.options.samples)]
         moved = rng.random(points.shape) < good.bandwidth
@@ -97,4 +97,4 @@ class BOHB(Hyperband):
             choices = tuple(columns[i] for columns, i in zip(self.categories, points[k], strict=True))
             with suppress(BenchbedError):  # a node would keep too many inputs, or too few
                 return self.space.architecture_of(choices)
-        return self.space.random(rng)
+        return self.drawn(rng)

@@ -62,7 +62,7 @@ class Command(BlackBoxSearcher[Options]):
         except ValueError as error:
             raise BenchbedError(f"searcher.program = {options.program!r} is no command line: {error}") from None
         if not words:
-            raise BenchbedError("searcher 'command' has no program: --set searcher.program='python mine.py' names yours")
+            raise BenchbedError("searcher 'command' has no program: give --set searcher.program='python mine.py'")
         if shutil.which(words[0]) is None:
             raise BenchbedError(f"searcher.program = {options.program!r}: there is no program {words[0]!r}")
         super().check(options, space, objective)

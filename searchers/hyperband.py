@@ -49,6 +49,7 @@ class Options(BlackBoxOptions):
 class Hyperband(BlackBoxSearcher[Options]):
     """Brackets of successive halving. All it knows follows from its trials."""
 
+    draws_uniformly = True
     suite_options: ClassVar[dict[str, Any]] = {"lower": [1], "fidelity": 3}
 
     def __init__(self, space: Space, options: Options, streams: Streams):
@@ -74,7 +75,7 @@ class Hyperband(BlackBoxSearcher[Options]):
 
     def draw(self) -> Architecture:
         """A new architecture."""
-        return self.space.random(self.draws())
+        return self.drawn(self.draws())
 
     def propose(self) -> Proposal:
         _, epochs = self.bracket()[self.rung]

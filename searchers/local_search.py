@@ -19,6 +19,8 @@ TRIES = 1000  # draws of a start that is not known yet, before the space counts 
 class LocalSearch(BlackBoxSearcher):
     """Hill climbing over whole neighbourhoods, restarted at local optima."""
 
+    draws_uniformly = True
+
     def __init__(self, space: Space, options: BlackBoxOptions, streams: Streams):
         super().__init__(space, options, streams)
         self.here: Architecture | None = None  # where it stands; None: the next trial is a start
@@ -41,7 +43,7 @@ class LocalSearch(BlackBoxSearcher):
             return None
         rng = self.draws()
         for _ in range(TRIES):
-            start = self.space.random(rng)
+            start = self.drawn(rng)
             if start.choices not in self.known:
                 return start
         return None

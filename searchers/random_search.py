@@ -12,5 +12,7 @@ from benchbed.space import Architecture
 class RandomSearch(BlackBoxSearcher):
     """Independent uniform draws."""
 
+    draws_uniformly = True
+
     def propose(self) -> Architecture:
-        return self.space.random(self.draws())
+        return self.drawn(self.draws())

@@ -26,6 +26,8 @@ class Options(BlackBoxOptions):
 class RegularisedEvolution(BlackBoxSearcher[Options]):
     """The child of a tournament's winner replaces the oldest member."""
 
+    draws_uniformly = True
+
     @property
     def population(self) -> list[Trial]:
         """The members, oldest first: who came last, for each that came one left."""
@@ -34,7 +36,7 @@ class RegularisedEvolution(BlackBoxSearcher[Options]):
     def propose(self) -> Architecture:
         rng, members = self.draws(), self.population
         if len(members) < self.options.population:
-            return self.space.random(rng)
+            return self.drawn(rng)
         tournament = [members[i] for i in rng.integers(len(members), size=self.options.sample)]
         parent = max(tournament, key=lambda trial: trial.reward)
         children = list(self.space.neighbours(parent.architecture))

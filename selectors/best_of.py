@@ -3,15 +3,20 @@
 RSPS' rule (Li and Talwalkar, UAI 2019), with 100 draws in NAS-Bench-201. Each draw is measured on its own path, on
 all of the validation split. A draw with an operation that may not be selected is drawn again; where nodes keep some of
 their inputs, only the positions that hold one are, and the inputs kept are a uniform draw.
+
+With `by`, `pool` architectures are drawn and only the `samples` of them that a zero-cost proxy (or a count) likes most
+are measured, the best first: the proxy warm-up of Abdelfattah et al. (ICLR 2021) at the searcher's distribution.
 """
 
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from benchbed.errors import BenchbedError
-from benchbed.objective import Tree
+from benchbed.objective import Objective, Tree
+from benchbed.ranking.prior import FORMS, Prior, with_digest
 from benchbed.searcher import Options as PluginOptions
 from benchbed.selector import Context, Selection, Selector
 from benchbed.space import Space
@@ -20,7 +25,12 @@ from benchbed.space import Space
 class Options(PluginOptions):
     """How many draws."""
 
-    samples: int = Field(100, ge=1, description="architectures drawn (NAS-Bench-201: 100)")
+    samples: int = Field(100, ge=1, description="architectures measured (NAS-Bench-201: 100)")
+    by: str | None = Field(None, description=f"what the pool is ranked by: {FORMS}; none: every draw is measured")
+    sha256: str | None = Field(None, description="of that file; filled in")
+    pool: int = Field(1000, ge=1, description="architectures drawn where they are ranked")
+
+    _digest = model_validator(mode="before")(with_digest)
 
 
 TRIES = 200
@@ -33,17 +43,29 @@ class BestOf(Selector[Options]):
 
     chunk = 10  # draws per step: what a kill may cost
 
+    @classmethod
+    def check(cls, options: Options, space: Space, objective: Objective | None) -> None:
+        if options.by is not None:
+            Prior(options.by, space, options.sha256)
+        if options.by is not None and options.pool < options.samples:
+            raise BenchbedError(
+                f"selector.pool = {options.pool}: expected at least selector.samples = {options.samples}"
+            )
+
     def __init__(self, options: Options):
         super().__init__(options)
         self.gates: list[torch.Tensor] = []
         self.accuracies: list[float] = []
+        self.ranked: torch.Tensor | None = None  # (samples, P, O): what is measured, in this order
 
     def steps(self, space: Space) -> int:
         return -(-self.options.samples // self.chunk)
 
     def step(self, context: Context) -> Selection | None:
         n = min(self.chunk, self.options.samples - len(self.accuracies))
-        drawn = _draws_with_topology(context, n) if context.space.nodes else _selectable_draws(context, n)
+        if self.options.by is not None and self.ranked is None:
+            self.ranked = _ranked(context, self.options)
+        drawn = _draws(context, n) if self.ranked is None else self.ranked[len(self.accuracies) :][:n]
         self.gates.append(drawn)
         self.accuracies += context.objective.measure(drawn).accuracy.tolist()
         context.log({"draws": len(self.accuracies), "best_accuracy": max(self.accuracies)})
@@ -59,10 +81,34 @@ class BestOf(Selector[Options]):
         return Selection(context.space.architecture(best.numpy()), scores.double().numpy(), notes)
 
     def state(self) -> Tree:
-        return {"gates": list(self.gates), "accuracies": list(self.accuracies)}
+        return {"gates": list(self.gates), "accuracies": list(self.accuracies), "ranked": self.ranked}
 
     def load_state(self, tree: Tree) -> None:
         self.gates, self.accuracies = list(tree["gates"]), list(tree["accuracies"])
+        self.ranked = tree.get("ranked")  # searches before there was such a thing have none
+
+
+def _ranked(context: Context, options: Options) -> torch.Tensor:
+    """(samples, P, O): the best of the pool, each once; of those that the file does not score none.
+
+    Raises BenchbedError where it holds too few that are scored.
+    """
+    assert options.by is not None
+    prior, drawn = Prior(options.by, context.space, options.sha256), _draws(context, options.pool)
+    pool = list(dict.fromkeys(context.space.architecture(one.numpy()) for one in drawn))
+    values = prior.of(pool)
+    order = [i for i in np.argsort(-values, kind="stable").tolist() if np.isfinite(values[i])][: options.samples]
+    if len(order) < options.samples:
+        raise BenchbedError(
+            f"best-of: {options.pool} draws hold {len(order)} architectures with a score by {options.by}, and "
+            f"selector.samples = {options.samples}: draw more (selector.pool), or measure fewer"
+        )
+    return torch.stack([torch.from_numpy(context.space.gates(pool[i])) for i in order])
+
+
+def _draws(context: Context, n: int) -> torch.Tensor:
+    """n of the searcher's draws (n, P, O) that may be selected."""
+    return _draws_with_topology(context, n) if context.space.nodes else _selectable_draws(context, n)
 
 
 def _selectable_draws(context: Context, n: int) -> torch.Tensor:

@@ -17,6 +17,7 @@ from .. import registry
 from ..black_box import BlackBoxSearcher
 from ..cost import without_cost
 from ..errors import BenchbedError
+from ..modifier import Modified
 from ..objectives.table import TableObjective
 from ..report.markdown import json_lines, markdown_table, means
 from ..report.plots import Curve, curves_svg
@@ -92,7 +93,7 @@ def parse_entry(text: str, shared: Mapping[str, Any]) -> Entry:
     """
     name, own = named_options(text)
     loaded = registry.load("searcher", name)
-    if not issubclass(loaded, BlackBoxSearcher):
+    if not issubclass(loaded.of if issubclass(loaded, Modified) else loaded, BlackBoxSearcher):
         raise BenchbedError(f"searcher '{name}' trains no single architectures: it has no simulated clock; use 'run'")
     return Entry(text, name, typed(loaded.Options, {**shared, **own}, f"searcher '{text}'").model_dump())
 
@@ -108,8 +109,10 @@ def search(entry: Entry, objective: TableObjective, seed: int) -> Search:
     loaded = registry.load("searcher", entry.searcher)
     searcher = loaded(objective.space, loaded.Options(**entry.options), Streams(seed))
     searcher.arch_step(without_cost(objective), None, WHOLE)
-    distinct = len({trial.architecture for trial in searcher.trials})
-    return Search(entry.name, seed, len(searcher.trials), distinct, searcher.seconds, searcher.anytime())
+    box = searcher.base if isinstance(searcher, Modified) else searcher
+    assert isinstance(box, BlackBoxSearcher)
+    distinct = len({trial.architecture for trial in box.trials})
+    return Search(entry.name, seed, len(box.trials), distinct, box.seconds, box.anytime())
 
 
 def scored(table: Table, dataset: str, found: Search) -> Run:

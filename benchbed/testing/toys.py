@@ -52,6 +52,15 @@ class ToySpace(Space):
     def canonical(self, arch: Architecture) -> Hashable:
         return arch.choices
 
+    def unit_costs(self, kind: str) -> tuple[float, np.ndarray]:
+        """As many parameters as an operation's letter is late in the alphabet: 'a' has none."""
+        if kind != "params":
+            return super().unit_costs(kind)
+        each = np.zeros(self.mask.shape)
+        for row, position in zip(each, self.positions, strict=True):
+            row[: len(position.operations)] = [ord(operation) - ord("a") for operation in position.operations]
+        return 1.0, each
+
 
 class ToyCell(ToySpace):
     """A toy with topology, in two groups: a node that has two inputs and keeps both, nodes that keep two of three.

@@ -1,5 +1,7 @@
 """Best-of against a plain ranking of the same draws."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -67,3 +69,41 @@ def test_a_searcher_that_draws_nothing_selectable_is_refused():
         bench.searcher.alpha[2] = torch.tensor([0.0, 0.0, 0.0, 200.0])
     with pytest.raises(BenchbedError, match=r"best-of.*may be selected"):
         BestOf(Options()).step(bench.context())
+
+
+def test_of_a_ranked_pool_only_the_best_are_measured(tmp_path: Path) -> None:
+    table = random_table(ToySpace(), 3)
+    drawn = dict.fromkeys(selectable_draws(bench_of(table), [200]))
+    ranked = sorted(
+        drawn, key=lambda c: sum(ord(p.operations[k]) for p, k in zip(table.space.positions, c, strict=True))
+    )
+    best = ranked[::-1][:4]
+    bench = bench_of(table)
+    selector = BestOf(Options(samples=4, by="params", pool=200))
+    chosen = bench.run(selector)
+    assert selector.ranked is not None
+    sizes = [sum(ord(word) for word in str(bench.space.architecture(one.numpy()))) for one in selector.ranked]
+    assert sizes == [sum(ord(word) for word in str(table.space.architecture_of(c))) for c in best]
+    measured = [tuple(one.argmax(1).tolist()) for one in selector.ranked]
+    assert chosen.architecture.choices == min(measured, key=lambda c: float(table.losses[c]))
+
+
+def test_draws_without_a_score_are_not_measured(tmp_path: Path) -> None:
+    scores = tmp_path / "scores.csv"
+    scores.write_text("arch,x\na-c-b,1\nb-c-b,3\nc-a-d,2\na-a-c,nan\n")
+    bench = bench_of(random_table(ToySpace(), 3))
+    selector = BestOf(Options(samples=3, by=f"{scores}:x", pool=400))
+    bench.run(selector)
+    assert selector.ranked is not None
+    assert [str(bench.space.architecture(one.numpy())) for one in selector.ranked] == ["b-c-b", "c-a-d", "a-c-b"]
+    with pytest.raises(BenchbedError, match="400 draws hold 3 architectures with a score by"):
+        bench.run(BestOf(Options(samples=4, by=f"{scores}:x", pool=400)))
+    found = Options(samples=3, by=f"{scores}:x", pool=400)
+    scores.write_text("arch,x\na-c-b,9\n")
+    with pytest.raises(BenchbedError, match=r"scores\.csv has changed since then: its SHA-256 is no longer"):
+        BestOf.check(found, ToySpace(), None)
+
+
+def test_a_pool_smaller_than_what_is_measured_is_refused() -> None:
+    with pytest.raises(BenchbedError, match=r"selector\.pool = 10: expected at least selector\.samples = 100"):
+        BestOf.check(Options(by="params", pool=10), ToySpace(), None)
