@@ -93,7 +93,7 @@ def test_on_a_supernet_they_are_refused(name: str) -> None:
         run_all(expand({}, [name], ["magnitude"], [0]), NOWHERE)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "regularised-evolution+proxy-warmup"])
 def test_a_run_makes_the_same_search_and_its_history_is_the_curve(
     name: str, timed: Table, made: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -179,3 +179,11 @@ def test_what_cannot_be_is_refused_in_one_line(
 def test_an_option_may_be_a_list() -> None:
     entry = tabular.parse_entry("hyperband:lower=[1, 4],fidelity=12", {})
     assert (entry.options["lower"], entry.options["fidelity"]) == ((1, 4), 12)
+
+
+def test_options_of_a_modifier_go_by_its_name() -> None:
+    entry = tabular.parse_entry("asha+proxy-warmup:proxy-warmup.pool=7,eta=2,modifiers.proxy-warmup.first=5", {})
+    options = entry.options["modifiers"]["proxy-warmup"]
+    assert (options["pool"], options["first"], entry.options["eta"]) == (7, 5, 2)
+    with pytest.raises(BenchbedError, match="searcher 'darts.oles' trains no single architectures"):
+        tabular.parse_entry("darts+oles", {})
