@@ -204,8 +204,11 @@ def named_options(text: str) -> tuple[str, dict[str, Any]]:
     parts = re.split(r",(?![^\[]*\])", rest) if rest else []  # not at the commas of a list
     given = with_settings({}, [f"searcher.{part.strip()}" for part in parts])
     own = dict(given.get("searcher", {}))
-    inside = {modifier: own.pop(modifier) for modifier in name.split("+")[1:] if modifier in own}
-    return name, {**own, "modifiers": {**own.get("modifiers", {}), **inside}} if inside else own
+    for modifier in name.split("+")[1:]:
+        if modifier in own:
+            section = own.setdefault("modifiers", {})
+            section[modifier] = {**section.get(modifier, {}), **own.pop(modifier)}
+    return name, own
 
 
 # -- the contract ------------------------------------------------------------------------------------------------------
