@@ -34,10 +34,15 @@ def loss(network: nn.Module, batch: Batch) -> Float[Tensor, ""]:
     return F.cross_entropy(network(batch.images), batch.labels)
 
 
-def gradients(value: Tensor, of: list[Tensor], create_graph: bool = False) -> list[Tensor]:
-    """d value / d each; zero where nothing that was run depends on it, such as an edge that reaches no output."""
+def gradients(value: Tensor, of: list[Tensor], create_graph: bool = False, again: bool = False) -> list[Tensor]:
+    """d value / d each; zero where nothing that was run depends on it, such as an edge that reaches no output.
+
+    again: the graph is kept, for another value of it.
+    """
     some = [x for x in of if x.requires_grad] if value.requires_grad else []
-    found = torch.autograd.grad(value, some, create_graph=create_graph, allow_unused=True) if some else ()
+    found = (
+        torch.autograd.grad(value, some, None, again or create_graph, create_graph, allow_unused=True) if some else ()
+    )
     by = {id(x): g for x, g in zip(some, found, strict=True) if g is not None}
     return [by.get(id(x), torch.zeros_like(x)) for x in of]
 

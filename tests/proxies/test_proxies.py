@@ -14,7 +14,8 @@ from benchbed.proxy import BatchOptions, Case, Proxy
 from benchbed.testing.proxy_suite import CHECKS, architectures, case
 
 SMALL = {"batch": 16}
-OPTIONS = {"zico": {"batch": 16, "batches": 2}, "swap": {"batch": 8, "draws": 2}}
+OPTIONS = {"zico": {"batch": 16, "batches": 2}, "swap": {"batch": 8, "draws": 2},
+           "te-nas": {"batch": 8, "draws": 1, "crops": 50}}  # fmt: skip
 NAMES = [plugin.name for plugin in registry.plugins("proxy")]
 
 
@@ -33,7 +34,7 @@ def test_the_proxy_keeps_the_contract(name: str, check: Callable[..., None]) -> 
 def test_all_that_are_named_are_there() -> None:
     assert set(NAMES) >= {
         "az-nas", "epe-nas", "fisher", "flops", "grad-norm", "grasp", "jacov", "l2-norm", "meco", "nwot", "params",
-        "plain", "snip", "swap", "synflow", "zen", "zico",
+        "plain", "snip", "swap", "synflow", "te-nas", "zen", "zico",
     }  # fmt: skip
 
 
