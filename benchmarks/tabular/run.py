@@ -22,6 +22,7 @@ import torch
 
 from benchbed import registry
 from benchbed.cost import without_cost
+from benchbed.modifier import Modified
 from benchbed.objectives.table import TableObjective
 from benchbed.runtime import machine
 from benchbed.runtime.script import Parser, ended
@@ -30,7 +31,12 @@ from benchbed.spaces.nb201.space import NB201
 from benchbed.streams import Streams
 
 RESAMPLES = 10_000
-SEARCHERS = ("random-search", "regularised-evolution", "local-search", "reinforce-search", "optuna")
+SEARCHERS: dict[str, dict[str, Any]] = {  # with options beside the budget; rungs cost the same here
+    "random-search": {}, "regularised-evolution": {}, "local-search": {}, "reinforce-search": {}, "optuna": {},
+    "successive-halving": {"lower": [12], "fidelity": 200}, "hyperband": {"lower": [12], "fidelity": 200},
+    "asha": {"lower": [12], "fidelity": 200}, "bohb": {"lower": [12], "fidelity": 200}, "npenas": {}, "bananas": {},
+    "gp": {}, "random-search+proxy-warmup": {},
+}  # fmt: skip
 ARMS = ("look-up", *SEARCHERS, "optuna alone")
 SECONDS = 100.0  # of every evaluation, simulated
 
@@ -45,10 +51,11 @@ def objective() -> TableObjective:
 def search(name: str, table: TableObjective, evaluations: int, seed: int) -> None:
     """One search of so many evaluations."""
     loaded = registry.load("searcher", name)
-    searcher = loaded(table.space, loaded.Options(budget=SECONDS * evaluations), Streams(seed))
+    searcher = loaded(table.space, loaded.Options(budget=SECONDS * evaluations, **SEARCHERS[name]), Streams(seed))
     searcher.arch_step(without_cost(table), None, Clock(0, 0, 1, 1))
-    if len(searcher.trials) != evaluations:
-        raise RuntimeError(f"{name} made {len(searcher.trials)} evaluations, not {evaluations}")
+    made = len((searcher.base if isinstance(searcher, Modified) else searcher).trials)
+    if made != evaluations:
+        raise RuntimeError(f"{name} made {made} evaluations, not {evaluations}")
 
 
 def look_up(table: TableObjective, evaluations: int, seed: int) -> None:
