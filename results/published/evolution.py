@@ -49,7 +49,7 @@ def explanations(table: Table, seeds: int) -> list[dict[str, Any]]:
             i = mean_interval(found)
             lines.append({
                 "searcher": name, "noise of one training": noisy, "rule of January 2020": rule, "mean": i.mean,
-                "deviation": i.deviation, "spread of the deviation": _bootstrap(found), "n": i.n,
+                "deviation": i.deviation, "spread of the deviation": spread_of_deviation(found), "n": i.n,
                 "below 93": int(sum(x < 93 for x in found)), "evaluations": float(np.mean(counts)),
             })  # fmt: skip
     return lines
@@ -94,7 +94,7 @@ def search(name: str, table: Table, accuracy: np.ndarray, seconds: np.ndarray, s
     return best.architecture, len(searcher.trials)
 
 
-def _bootstrap(values: list[float]) -> list[float]:
+def spread_of_deviation(values: list[float]) -> list[float]:
     """The 95 % percentile interval of the deviation."""
     drawn = np.random.default_rng(0).choice(values, size=(2000, len(values)))
     return np.quantile(drawn.std(axis=1, ddof=1), [0.025, 0.975]).tolist()

@@ -4,9 +4,11 @@
 
 The table is NAS-Bench-201's, imported with per-seed values and, for the last correlations, with the files of
 HW-NAS-Bench, Jung et al. and few-shot-NAS beside it (`table import table.csv per_seed_200.npz hw_nas_bench_cifar10.csv
-robustness.csv one-shot-nb201.json --name nb201`); what it lacks is left out. DIR keeps the searches, so that the same
-command goes on where it was stopped. Written beside this file: `searches.jsonl`, `evolution.jsonl`,
-`correlations.jsonl`, `cells.json` (which cell a printed row is), and `published.md` by `page.py`.
+robustness.csv one-shot-nb201.json --name nb201`); what it lacks is left out. The published scores of zero-cost proxies
+are read from ../shared/data, and their two parts left as they are without it. DIR keeps the searches, so that the same
+command goes on where it was stopped. Written beside this file: `searches.jsonl`, `evolution.jsonl`, `rungs.jsonl`,
+`correlations.jsonl`, `zero-cost.jsonl`, `predictors.jsonl`, `cells.json` (which cell a printed row is), and
+`published.md` by `page.py`.
 """
 
 import argparse
@@ -19,7 +21,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import page
+import predictors
+import rungs
 import torch
+import zero_cost
 from again import cells
 from evolution import explanations
 
@@ -33,6 +38,8 @@ from benchbed.tables.trusted import trusted
 
 HERE = Path(__file__).resolve().parent
 SEARCHERS = ("random-search", "regularised-evolution", "reinforce-search", "local-search", "optuna:sampler=tpe")
+ASK_A_MODEL = ("gp", "gp:predictor=gp:encoding=graph", "bananas:predictor=mlp-ensemble:encoding=path",
+               "npenas:predictor=random-forest:encoding=graph")  # fmt: skip
 
 
 class Protocol(NamedTuple):
@@ -41,10 +48,15 @@ class Protocol(NamedTuple):
     paper: str
     dataset: str
     budget: int
+    searchers: tuple[str, ...] = SEARCHERS
+    most: int | None = None  # seeds, however many are asked for
+    part: str = ""  # of the folder's name
 
 
 PROTOCOLS = (
     Protocol("nb201", "cifar10", 12_000),  # the paper prints the other data sets' figures of the same cells
+    Protocol("nb201", "cifar10", 12_000, ("bohb",), part="-bohb"),  # its rungs are 12 and 200 epochs
+    Protocol("nb201", "cifar10", 12_000, ASK_A_MODEL, 40, "-models"),  # a seed takes a second or two
     Protocol("nats", "cifar10", 20_000),
     Protocol("nats", "cifar100", 40_000),
     Protocol("nats", "imagenet16-120", 120_000),
@@ -80,6 +92,10 @@ def main() -> None:
         write("searches.jsonl", [line for p in PROTOCOLS for line in searches(p, table, given)], conditions)
         write("correlations.jsonl", correlations(table), conditions)
         write("evolution.jsonl", explanations(table, given.seeds), conditions)
+        write("rungs.jsonl", rungs.explanations(table, given.seeds), conditions)
+        if zero_cost.SCORES.exists():
+            write("zero-cost.jsonl", zero_cost.computed(table), conditions)
+            write("predictors.jsonl", predictors.computed(table, page.printed("predictor")), conditions)
         which = {one["id"]: found for one in page.tables() if (found := cells(one, table))}
         (HERE / "cells.json").write_text(json.dumps(which, indent=1) + "\n")
     page.write()
@@ -93,10 +109,11 @@ def write(name: str, lines: Sequence[dict[str, Any]], conditions: dict[str, Any]
 
 def searches(of: Protocol, table: Table, given: argparse.Namespace) -> list[dict[str, Any]]:
     """By searcher: mean, interval and deviation over seeds of the chosen cells' figures on every data set."""
-    out = given.work / f"{of.paper}-{of.dataset}"
+    out = given.work / f"{of.paper}-{of.dataset}{of.part}"
+    seeds = min(given.seeds, of.most or given.seeds)
     words = ["study", "tabular", "--table", given.table, "--dataset", of.dataset, "--budget", str(of.budget),
-             "--seeds", f"0:{given.seeds}", "--workers", str(given.workers), "--out", str(out)]  # fmt: skip
-    words += [word for searcher in SEARCHERS for word in ("--searcher", searcher)]
+             "--seeds", f"0:{seeds}", "--workers", str(given.workers), "--out", str(out)]  # fmt: skip
+    words += [word for searcher in of.searchers for word in ("--searcher", searcher)]
     print(f"searches by {of.paper}'s budget on {of.dataset}", file=sys.stderr, flush=True)
     done = subprocess.run([sys.executable, "-m", "benchbed", *words], stdout=subprocess.DEVNULL)
     if done.returncode != 0:
@@ -104,7 +121,7 @@ def searches(of: Protocol, table: Table, given: argparse.Namespace) -> list[dict
     runs = [json.loads(line) for line in (out / "tabular.jsonl").read_text().splitlines()]
     datasets = [of.dataset] if of.paper == "nats" else list(table.datasets)
     lines = []
-    for searcher in SEARCHERS:
+    for searcher in of.searchers:
         own = [run for run in runs if run["searcher"] == searcher]
         cells = [run["architecture"] for run in own]
         figures = {
@@ -113,7 +130,8 @@ def searches(of: Protocol, table: Table, given: argparse.Namespace) -> list[dict
             for split in ("valid", "test")
         }
         evaluations = float(np.mean([run["evaluations"] for run in own]))
-        lines.append({**of._asdict(), "searcher": searcher, "evaluations": evaluations, "figures": figures})
+        where = {"paper": of.paper, "dataset": of.dataset, "budget": of.budget}
+        lines.append({**where, "searcher": searcher, "evaluations": evaluations, "figures": figures})
     return lines
 
 
@@ -125,9 +143,9 @@ def _asdict(values: np.ndarray) -> dict[str, Any]:
 def correlations(table: Table) -> list[dict[str, Any]]:
     """By data set and predictor, as `study correlate` has them; what the table lacks is left out."""
     lines = []
-    for dataset, predictors in CORRELATIONS.items():
+    for dataset, named in CORRELATIONS.items():
         truth = truth_of(table.name, dataset)
-        for text in predictors:
+        for text in named:
             try:
                 found = agreement(text, predictor(text, truth), truth, 0.1)
             except BenchbedError as error:

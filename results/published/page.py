@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import again
+import predictors
+import zero_cost
 
 from benchbed.stats.interval import mean_interval
 
@@ -103,8 +105,10 @@ def page(
         "the published figures was measured here**; *read in* says in what text their digits were "
         f"checked. Of {rows} rows {len(ours)} have a figure of ours, with what differs from the published protocol.",
         "",
-        "Made by `python results/published/make.py` (12 minutes on two cores); the page alone by `page.py`, from "
-        "[published.toml](published.toml), [published.json](published.json) and the `.jsonl` files beside them.",
+        "Made by `python results/published/make.py`, which goes on where it was stopped; the page alone by `page.py`, "
+        "from [published.toml](published.toml), [published.json](published.json) and the `.jsonl` files beside them. "
+        "The searches of 500 seeds, evolution's deviation and the correlations over all cells took 12 minutes on two "
+        "cores; searches that ask a model, BOHB, zero-cost proxies and predictors 5 minutes of processor time.",
         "",
         "## Made again from the benchmark's table alone",
         *again.searches(made, tables),
@@ -112,8 +116,17 @@ def page(
         "### Evolution's deviation on CIFAR-10 (0.30 is printed): what might explain it",
         *again.evolution(made),
         "",
+        "### BOHB, whose figures are outside: what explains it",
+        *again.rungs(made, tables),
+        "",
         "### How what is cheap to know ranks with test accuracy after 200 epochs",
         *again.correlations(made),
+        "",
+        "### Zero-cost proxies: published scores against the benchmark's accuracies",
+        *zero_cost.section(made, printed("correlation"), READ),
+        "",
+        "### Predictors: Kendall's tau-b by the number of trainings",
+        *predictors.section(made, printed("predictor"), READ),
     ]
     for table in tables:
         text += ["", f"## {table['title']}", "", f"{table['source']}."]
@@ -132,9 +145,14 @@ def page(
     return "\n".join(text) + "\n"
 
 
-def tables() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = tomllib.loads((HERE / "published.toml").read_text())["table"]
+def printed(kind: str) -> list[dict[str, Any]]:
+    """The entries of published.toml of a kind: table, correlation or predictor."""
+    found: list[dict[str, Any]] = tomllib.loads((HERE / "published.toml").read_text())[kind]
     return found
+
+
+def tables() -> list[dict[str, Any]]:
+    return printed("table")
 
 
 def write() -> None:
