@@ -108,6 +108,9 @@ def fit(
     target = free_path(name, force)
     recipe, table = recipe_of(predictor, seed), trusted(source)
     figures = _figures(table, dataset, epochs)
+    if all(table.gaps(*figure) is None for figure in figures):
+        raise BenchbedError(f"table {table.name} has every architecture trained: there is nothing to predict; 'study "
+                            "surrogate' measures predictors on it")  # fmt: skip
     said: dict[str, Any] = {"table": table.name, "table_fingerprint": table.fingerprint, "versions": _versions()}
     said |= {"probe": {}, "checked": {}}
     for figure in figures:

@@ -245,6 +245,12 @@ def test_too_few_trainings_a_constant_and_a_predictor_of_another_space_are_refus
         made(FOREST)
 
 
+def test_a_table_without_gaps_has_nothing_to_predict(tmp_path: Path, home: Path) -> None:
+    _imported(tmp_path, "nb201", [(text, 10 + n / 1000) for n, text in enumerate(all_strings())])
+    with pytest.raises(BenchbedError, match="table mine has every architecture trained: there is nothing to predict"):
+        made(FOREST)
+
+
 def test_a_damaged_recipe_is_refused(grid: Table) -> None:
     made(FOREST)
     _, path = store.find("s")
