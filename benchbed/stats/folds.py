@@ -4,8 +4,8 @@ Items of one fold were predicted by one predictor, those of another fold by anot
 lower as a whole; so only pairs of one fold are counted. tau-b = S / sqrt(U V), with S the sum over these pairs of
 sign(x_i - x_j) sign(y_i - y_j), and U, V how many are untied in x and in y. Its standard error is that of a U-statistic
 of pairs to first order (Hoeffding, Annals of Mathematical Statistics 19, 1948): 2 sd(t_i) / sqrt(n), where t_i is the
-mean over the pairs of item i, on tau's scale. `study surrogate` measures how often the interval has a predictor's tau
-on the items that it never saw.
+mean over the pairs of item i, on tau's scale. How often the interval has a predictor's tau on the items that it never
+saw was measured: results/surrogate.md.
 """
 
 import numpy as np
