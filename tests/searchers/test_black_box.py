@@ -22,7 +22,7 @@ from benchbed.training.search_loop import train_epoch
 
 NAMES = [p.name for p in registry.plugins("searcher") if "fidelity" in registry.load("searcher", p.name).needs]
 WHOLE = Clock(0, 0, 1, 1)
-FIDELITIES = ("fidelity", "lower")
+GIVEN = ("fidelity", "lower", "program")
 
 
 class Uneven(ToyTable):
@@ -42,7 +42,7 @@ def uneven(space, seed=0) -> Uneven:
 
 def make(name: str, space: Any = None, seed: int = 0, **options: Any) -> Any:
     loaded = registry.load("searcher", name)
-    given = {"budget": 200.0, "fidelity": 1} | {k: v for k, v in loaded.suite_options.items() if k in FIDELITIES}
+    given = {"budget": 200.0, "fidelity": 1} | {k: v for k, v in loaded.suite_options.items() if k in GIVEN}
     return loaded(space or ToyCell(), loaded.Options(**{**given, **options}), Streams(seed))
 
 
