@@ -10,6 +10,7 @@ import argparse
 import json
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,17 @@ from benchbed.tables.trusted import trusted
 HERE = Path(__file__).resolve().parent
 SEARCHERS = ("random-search", "regularised-evolution", "local-search")
 PROXIES = ("synflow", "nwot", "jacov")
+EVERY = "params, all cells"
+ROWS = (None, EVERY, "params", *PROXIES)
 FILE = "zero-cost.csv"
 
 TEXT = """# Searches that begin with what a proxy likes
 
 `proxy-warmup` lays the 10 best of a pool of 1,000 before a search's uniform draws (Abdelfattah et al., ICLR 2021). On
-NAS-Bench-201, CIFAR-10, 12,000 simulated seconds, evaluations after 12 epochs, {seeds} seeds. Pools by `params` are
-uniform draws of all 15,625 cells; by a proxy they are drawn from the {scored:,} cells that have a published score
-(NAS-Bench-Suite-Zero), which leave out cells in which an operation cannot be reached or reaches nothing. Scoring is
-not on the clock. Made by
+NAS-Bench-201, CIFAR-10, 12,000 simulated seconds, evaluations after 12 epochs, {seeds} seeds. A pool is drawn from the
+{scored:,} cells that have a published score (NAS-Bench-Suite-Zero), which leave out cells in which an operation cannot
+be reached or reaches nothing; of `params, all cells` it is uniform draws of all 15,625. `params` on the same cells is
+what a proxy has to beat. Scoring is not on the clock. Made by
 
     python results/warmup.py --scores nb201_zc_proxies.csv --work DIR
 
@@ -40,7 +43,9 @@ Test accuracy after 200 epochs, in percent, mean ± standard deviation; differen
 
 {table}
 
-Warming up by counting parameters is itself better than not at all, in all three searches. {found} A warm-up says how
+{found}
+
+A warm-up says how
 good the best few of a proxy's favourites are, which its correlation over all cells does not
 ([results/proxies](proxies/README.md)). Local search comes near the ceiling of its fidelity, 94.37, so that little is
 left there to tell warm-ups apart by.
@@ -51,7 +56,7 @@ left there to tell warm-ups apart by.
 
 def entry(searcher: str, by: str | None) -> str:
     warm = f"{searcher}+proxy-warmup"
-    return searcher if by is None else warm if by == "params" else f"{warm}:proxy-warmup.by={FILE}:{by}"
+    return searcher if by is None else warm if by == EVERY else f"{warm}:proxy-warmup.by={FILE}:{by}"
 
 
 def searched(given: argparse.Namespace) -> list[dict[str, Any]]:
@@ -61,9 +66,9 @@ def searched(given: argparse.Namespace) -> list[dict[str, Any]]:
     if not scores.exists():
         scores.symlink_to(given.scores.resolve())
     words = ["study", "tabular", "--table", "nb201", "--dataset", "cifar10", "--seeds", f"0:{given.seeds}"]
-    words += ["--workers", "1", "--out", "out"]
+    words += ["--workers", "2", "--out", "out"]  # each job is kept
     for searcher in SEARCHERS:
-        for by in (None, "params", *PROXIES):
+        for by in ROWS:
             words += ["--searcher", entry(searcher, by)]
     subprocess.run([sys.executable, "-m", "benchbed", *words], cwd=given.work, check=True, stdout=subprocess.DEVNULL)
     return [json.loads(line) for line in (given.work / "out" / "tabular.jsonl").read_text().splitlines()]
@@ -80,7 +85,7 @@ def figures(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     rows = []
     for searcher in SEARCHERS:
         none, params = entry(searcher, None), entry(searcher, "params")
-        for by in (None, "params", *PROXIES):
+        for by in ROWS:
             name = entry(searcher, by)
             row: dict[str, Any] = {
                 "searcher": searcher,
@@ -89,7 +94,7 @@ def figures(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
             }
             if by is not None:
                 row["above none"] = difference(name, none)
-            if by in PROXIES:
+            if by not in (None, "params"):
                 row["above params"] = difference(name, params)
             rows.append(row)
     return rows
@@ -100,13 +105,16 @@ def words_of(found: dict[str, float] | None) -> str:
 
 
 def verdict(rows: list[dict[str, Any]]) -> str:
-    """Which proxies are above, and which below the parameters, in how many of the searches."""
-    said = []
-    for by in PROXIES:
-        own = [row["above params"] for row in rows if row["by"] == by]
+    """Which warm-ups are above, and which below none and the parameters, in how many of the searches."""
+
+    def counted(by: str, key: str) -> str:
+        own = [row[key] for row in rows if row["by"] == by]
         above, below = sum(x["low"] > 0 for x in own), sum(x["high"] < 0 for x in own)
-        said.append(f"`{by}` is above it in {above} of {len(own)} and below it in {below}")
-    return f"Against counting, {', '.join(said[:-1])}, {said[-1]}."
+        return f"above in {above} of {len(own)} searches and below in {below}"
+
+    said = "; ".join(f"`{by}` {counted(by, 'above params')}" for by in PROXIES)
+    text = f"By `params` the searches are, beside none, {counted('params', 'above none')}. Beside `params`, {said}."
+    return "\n".join(textwrap.wrap(text, 120, break_on_hyphens=False))
 
 
 def main() -> None:
