@@ -45,8 +45,7 @@ Test accuracy after 200 epochs, in percent, mean ± standard deviation; differen
 
 {found}
 
-A warm-up says how
-good the best few of a proxy's favourites are, which its correlation over all cells does not
+A warm-up says how good the best few of a proxy's favourites are, which its correlation over all cells does not
 ([results/proxies](proxies/README.md)). Local search comes near the ceiling of its fidelity, 94.37, so that little is
 left there to tell warm-ups apart by.
 
@@ -110,10 +109,13 @@ def verdict(rows: list[dict[str, Any]]) -> str:
     def counted(by: str, key: str) -> str:
         own = [row[key] for row in rows if row["by"] == by]
         above, below = sum(x["low"] > 0 for x in own), sum(x["high"] < 0 for x in own)
-        return f"above in {above} of {len(own)} searches and below in {below}"
+        return f"above in {above} and below in {below}"
 
-    said = "; ".join(f"`{by}` {counted(by, 'above params')}" for by in PROXIES)
-    text = f"By `params` the searches are, beside none, {counted('params', 'above none')}. Beside `params`, {said}."
+    said = ", ".join(f"`{by}` is {counted(by, 'above params')}" for by in PROXIES)
+    text = (
+        f"Of the {len(SEARCHERS)} searches, by the intervals: a warm-up by `params` is, beside none, "
+        f"{counted('params', 'above none')}; beside `params`, {said}."
+    )
     return "\n".join(textwrap.wrap(text, 120, break_on_hyphens=False))
 
 
