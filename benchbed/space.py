@@ -8,6 +8,7 @@ A column index is therefore never an operation's identity: `positions[i].operati
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Sequence
+from decimal import Decimal
 from importlib import import_module
 from itertools import combinations
 from math import prod
@@ -76,6 +77,11 @@ class Layer(NamedTuple):
     operation: str
     width: int  # channels out
     size: int  # side of its output, in pixels
+
+
+def counted(architectures: int) -> str:
+    """A number of architectures, in few digits where it has many: there are spaces of more than a float holds."""
+    return f"{architectures:,}" if architectures < 10**9 else f"{Decimal(architectures):.1e}"
 
 
 class Space(ABC):

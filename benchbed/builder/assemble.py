@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..space import Space
+from ..space import Space, counted
 from ..spaces.classes import CellClass, classes, countable, sampled, shape_of
 from ..spaces.nb201.space import NB201, flops, parameters
 from ..tables import store
 from ..tables.figures import Figure
-from ..tables.places import ROWS, counted
+from ..tables.places import ROWS
 from ..tables.table_builder import mean_over_seeds
 from ..task import Task
 from .spec import Spec, dataset_of

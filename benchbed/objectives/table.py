@@ -20,10 +20,9 @@ from torch import Tensor
 
 from ..errors import BenchbedError
 from ..objective import Batch, Evaluation, Keep, Measure, Weightless
-from ..space import Architecture, Space
+from ..space import Architecture, Space, counted
 from ..tables.clock import training_seconds
 from ..tables.figures import Figure
-from ..tables.places import counted
 from ..tables.table import Table
 from ..task import Seal, Split, Task
 from .multilinear import Multilinear

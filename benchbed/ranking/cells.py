@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BenchbedError
-from ..space import Architecture, Space
+from ..space import Architecture, Space, counted
 from ..spaces.classes import MOST, classes
 from ..tables.csv_reader import Sheet
 from ..tables.notations import KEYS, native
-from ..tables.places import Grid, counted, is_grid
+from ..tables.places import Grid, is_grid
 from ..typed import whole_number
 
 TRIES = 100  # draws for each architecture that is still wanted, where a space is too large to be numbered

@@ -29,6 +29,12 @@ def with_digest(values: Any) -> Any:
     return {**values, "sha256": sha256_of(path)}
 
 
+def available(text: str) -> bool:
+    """Whether the file that is named is there; also where none is."""
+    found = FILE.fullmatch(text)
+    return found is None or Path(found["file"]).is_file()
+
+
 class Prior:
     """Higher is thought better. Raises BenchbedError for another form, and for what the space or the file lacks.
 

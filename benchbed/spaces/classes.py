@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import BenchbedError
-from ..space import Architecture, Space
+from ..space import Architecture, Space, counted
 
 MOST = 200_000  # architectures of a space that can be a table
 TRIES = 100  # draws an architecture that is wanted
@@ -35,10 +35,10 @@ def classes(space: Space) -> list[CellClass]:
     drops positions: `drawn` has some of it.
     """
     if not countable(space):
-        size = space.size()
-        said = f"{size:,}" if size < 10**9 else f"{size:.1e}"
-        raise BenchbedError(f"the space has {said} architectures: a table is built of at most {MOST:,}; give --sample "
-                            "N for N of them, drawn at random")  # fmt: skip
+        raise BenchbedError(
+            f"the space has {counted(space.size())} architectures: a table is built of at most {MOST:,}; give "
+            "--sample N for N of them, drawn at random"
+        )
     shape = shape_of(space)
     members: dict[Hashable, list[tuple[float, int, Architecture]]] = defaultdict(list)
     for place, choices in enumerate(product(*map(range, shape))):

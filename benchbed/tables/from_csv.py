@@ -24,11 +24,11 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BenchbedError
+from ..space import counted
 from .arrays import check_percent
 from .csv_reader import Sheet
 from .figures import DATASET, Figure, dataset_named, figure_named
 from .notations import KEYS
-from .places import counted
 from .table import FURTHER
 from .table_builder import Draft
 

@@ -9,7 +9,6 @@ one is found however it is written. Numpy only.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
-from decimal import Decimal
 from functools import cached_property
 
 import numpy as np
@@ -130,11 +129,6 @@ def is_grid(space: Space) -> bool:
     """Whether a table of the space has a place for every architecture."""
     sizes = [len(p.operations) for p in space.positions]
     return not any(p.droppable for p in space.positions) and math.prod(sizes) <= LARGEST
-
-
-def counted(architectures: int) -> str:
-    """A number of architectures, in few digits where it has many: there are spaces of more than a float holds."""
-    return f"{architectures:,}" if architectures < 10**9 else f"{Decimal(architectures):.1e}"
 
 
 def operations_of(space: Space) -> list[list[str]]:

@@ -15,12 +15,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..errors import BenchbedError, unknown
-from ..space import Architecture, Space
+from ..space import Architecture, Space, counted
 from . import store
 from .answers import Answer, Best, Standing
 from .arrays import check_array
 from .figures import Figure, check_words, how_to_get, refusal
-from .places import ROWS, Grid, Listed, Places, counted, operations_of
+from .places import ROWS, Grid, Listed, Places, operations_of
 from .trials import Trials
 
 COSTS = {"params": "count", "flops": "multiply-accumulates of one image", "latency": "seconds a batch"}

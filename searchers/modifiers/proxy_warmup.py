@@ -17,7 +17,7 @@ from benchbed.cost import Problem
 from benchbed.errors import BenchbedError
 from benchbed.modifier import Modifier
 from benchbed.objective import Objective, Tree
-from benchbed.ranking.prior import FORMS, Prior, with_digest
+from benchbed.ranking.prior import FORMS, Prior, available, with_digest
 from benchbed.searcher import Clock, Searcher
 from benchbed.searcher import Options as PluginOptions
 from benchbed.space import Space
@@ -48,7 +48,8 @@ class ProxyWarmup(Modifier[Options]):
 
     @classmethod
     def check(cls, options: Options, space: Space, objective: Objective | None = None) -> None:
-        Prior(options.by, space, options.sha256)
+        if options.sha256 is None or available(options.by):  # a search that has begun needs its file no more
+            Prior(options.by, space, options.sha256)
 
     def problem(self, problem: Problem, clock: Clock) -> Problem:
         assert isinstance(self.searcher, BlackBoxSearcher)

@@ -19,6 +19,7 @@ from benchbed.pipeline.resolve import expand
 from benchbed.pipeline.run import run_all
 from benchbed.runtime.folder import load_checkpoint
 from benchbed.runtime.options import RunOptions
+from benchbed.searchers.command import Command
 from benchbed.spaces.nb201.space import NB201
 from benchbed.tables import store
 from benchbed.tables.score import noise_floor, score
@@ -26,7 +27,7 @@ from benchbed.tables.table import Table
 
 SPACE = NB201()
 TABLE = {"objective": "table", "table": "mine", "dataset": "cifar10"}
-NOT_ON_TABLES = ("darts-minus", "fair-darts")  # whose rows do not sum to 1
+NOT_ON_TABLES = ("darts-minus", "fair-darts", "few-shot")  # whose rows do not sum to 1, and which splits weights
 SEARCHERS = [p.name for p in registry.plugins("searcher") if p.name not in NOT_ON_TABLES]
 SELECTORS = [p.name for p in registry.plugins("selector") if not registry.load("selector", p.name).needs]
 
@@ -146,7 +147,7 @@ def climbing(make_table: Any) -> Table:
 
 
 DRAWN = ("blank", "random", "random-search", "reinforce-search")  # they learn nothing, or not within so few steps
-DRAWN += ("successive-halving", "hyperband", "asha", "bohb")
+DRAWN += ("successive-halving", "hyperband", "asha", "bohb", "command")
 
 
 @pytest.mark.parametrize("all_pairs", [False, pytest.param(True, marks=pytest.mark.slow)])
@@ -157,6 +158,7 @@ def test_every_pairing_whose_needs_are_met_completes(
     valid, test = (climbing.values("cifar10", split, 200) for split in ("valid", "test"))
     make_table("timed", valid=valid, test=test, short=valid - 5, seconds=np.full((5,) * 6, 500.0))
     raw = TABLE | {"table": "timed", "selector": {"name": ",".join(SELECTORS), "samples": 8}}
+    raw["searcher"] = {"name": ",".join(SEARCHERS), "program": Command.suite_options["program"]}
     configs = expand(raw, SEARCHERS, SELECTORS, [0])
     assert len(configs) == len(SEARCHERS) * len(SELECTORS)
     few = ("magnitude", "perturb")

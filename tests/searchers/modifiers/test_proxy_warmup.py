@@ -94,9 +94,10 @@ def test_a_pool_is_another_for_each_seed_and_a_search_goes_on_without_its_file(t
     whole = search(made("random-search", table, {"by": by, "pool": 20, "first": 15}), table, 0, 1, of=4)
     half = search(made("random-search", table, {"by": by, "pool": 20, "first": 15}), table, of=4)
     Path(by.rpartition(":")[0]).unlink()
-    again = made("random-search", table, {"by": by, "pool": 20, "first": 15})
+    again = type(half)(table.space, half.options, Streams(0))
     again.load_state(through_file(half.state()))
     again.streams.load_state(half.streams.state())
+    type(again).check(again.options, table.space, None)
     require_same(search(again, table, 1, of=4).state(), whole.state(), "it ends elsewhere")
 
 
