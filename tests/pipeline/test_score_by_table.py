@@ -158,7 +158,8 @@ def test_every_pairing_whose_needs_are_met_completes(
     valid, test = (climbing.values("cifar10", split, 200) for split in ("valid", "test"))
     make_table("timed", valid=valid, test=test, short=valid - 5, seconds=np.full((5,) * 6, 500.0))
     raw = TABLE | {"table": "timed", "selector": {"name": ",".join(SELECTORS), "samples": 8}}
-    raw["searcher"] = {"name": ",".join(SEARCHERS), "program": Command.suite_options["program"]}
+    quick = {"program": Command.suite_options["program"], "predictor": "random-forest:trees=10", "batch": 20}
+    raw["searcher"] = {"name": ",".join(SEARCHERS), **quick}
     configs = expand(raw, SEARCHERS, SELECTORS, [0])
     assert len(configs) == len(SEARCHERS) * len(SELECTORS)
     few = ("magnitude", "perturb")
