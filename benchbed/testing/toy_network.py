@@ -70,6 +70,7 @@ class ToyNetwork(ToyTable):
         """(pair, name of its weight, by what that is multiplied) of whatever flows, or may."""
         found, at = list[tuple[tuple[int, int], str, Tensor]](), list(self.split_at)
         for end, choice in self.choices.items():
+            choice = choice.to(gates)
             share, rows = (gates[at] * choice[at]).sum(1).prod(), gates.clone()
             rows[at] = choice[at]
             for i, row in enumerate(self.names):
