@@ -160,7 +160,7 @@ def main() -> None:
         args.work.mkdir(parents=True, exist_ok=True)
         os.environ["BENCHBED_HOME"] = str(args.work.absolute() / "home")
         own, results = on_darts(args.darts, args.work.absolute())
-        command = f"    python results/surrogate.py --nb201 {args.nb201} --darts {args.darts} --work {args.work}"
+        command = "    python results/surrogate.py --nb201 NB201 --darts TABLE.npz --work FOLDER"
         lines = ["", "## The DARTS space on digits, and a search on it", "", command, "", *own]
     made = made_with(pick_device("cpu"))
     known = [json.loads(line) for line in (args.nb201 / "surrogate.jsonl").read_text().splitlines()]
