@@ -3,9 +3,8 @@
 It reads lines of JSON, each with everything that was evaluated so far, and answers each by a line that names the next
 architecture. benchbed.testing.proposer is such a program, and documents both lines.
 
-A language model has read the benchmark: it may remember the best cell, and not find it. With `anonymous` the program
-is told neither the space nor its operations' names, but letters that each seed deals anew; a program that finds the
-same with and without searches.
+A language model may have read of the benchmark, and remember the best cell in place of finding it. With `anonymous` the
+program is told neither the space nor its operations' names, but letters that each seed deals anew.
 """
 
 import json

@@ -11,8 +11,8 @@ ICLR 2021. Over `draws` draws of the weights,
 and a score is the sum of both ranks among the networks that are compared, equal ones sharing a rank. Both look at small
 networks, as the authors do, where the space can be sized: C = 3 and N = 1, and C = 1 and N = 1. Theirs of NAS-Bench-201
 for the regions are one cell without a stem; here it is the whole network of that size. They prune a supernet by the
-changes of both; on single networks, as here, it is the score that others compare as TE-NAS. Where kappa is infinite or
-the network computes nothing it ranks lowest.
+changes of both; here single networks are ranked. Where kappa is infinite or the network computes nothing it ranks
+lowest.
 """
 
 import math
@@ -84,7 +84,8 @@ def condition(network: nn.Module, images: Tensor) -> float:
     """lambda_max / lambda_min of the images' tangent kernel; infinite where it is singular, NaN of nothing at all."""
     weights: list[Tensor] = [w for name, w in network.named_parameters() if name.endswith("weight")]
     rows = [torch.cat([g.flatten() for g in gradients(one, weights, again=True)]) for one in network(images).sum(1)]
-    values = torch.linalg.eigvalsh(torch.stack(rows).double() @ torch.stack(rows).double().T)
+    g = torch.stack(rows).double()
+    values = torch.linalg.eigvalsh(g @ g.T)
     least, most = float(values[0]), float(values[-1])
     return math.nan if most <= 0 else most / least if least > 0 else math.inf
 

@@ -42,7 +42,7 @@ class Prior:
     """
 
     def __init__(self, text: str, space: Space, sha256: str | None = None):
-        self.text, self.space = text, space
+        self.space = space
         self.known: dict[Architecture, float] | None = None  # None: every architecture has a count
         if text in COUNTS:
             self.fixed, self.of_each = space.unit_costs(text)

@@ -16,6 +16,7 @@ from pydantic import Field
 from .. import registry
 from ..errors import BenchbedError, unknown
 from ..ranking.asked import Asked, asked
+from ..ranking.prior import FILE
 from ..ranking.run import ready, run
 from ..ranking.scores import in_words, read
 from ..ranking.setting import Setting
@@ -35,7 +36,6 @@ from ._supernets import by_weights, drawn
 
 PROXY_CELLS = 500  # architectures that a proxy scores, unless told otherwise
 TASKS = {"imagenet16-120": "imagenet16"}  # data sets whose task has another name
-_FILE = re.compile(r"(?P<file>.+\.csv):(?P<column>.+)")
 FORMS = ("params", "flops", "PROXY[:KEY=VALUE,...]", "FILE.csv:COLUMN", "figure:NAME",
          "SPLIT@EPOCHS", "DATASET/SPLIT@EPOCHS", "TABLE:DATASET/SPLIT@EPOCHS",
          "alpha:SEARCH", "scores:RUN", "supernet:SEARCH", "supernet:SEARCH@N")  # fmt: skip
@@ -89,7 +89,7 @@ class CorrelateStudy(Study[Options]):
     def check(self) -> None:
         self.truth = truth_of(self.options.table, self.options.dataset, self.options.split)
         for text in self.options.predictor:
-            if (found := _FILE.fullmatch(text)) is not None:
+            if (found := FILE.fullmatch(text)) is not None:
                 read(Path(found["file"]), found["column"], self.truth.table.space)
             if (proxy := proxy_in(text)) is not None:
                 ready(setting_of(self.options.model_dump(), self.truth), [proxy])
@@ -154,7 +154,7 @@ def predicted(job: Mapping[str, Any], truth: Truth, out: Path) -> tuple[np.ndarr
         cells = some_of(truth, job["cells"])
         scores = run(setting, [proxy], cells, out / "proxies").scores
         name = proxy.label
-    elif (found := _FILE.fullmatch(text)) is not None:
+    elif (found := FILE.fullmatch(text)) is not None:
         name = found["column"]
         scores = read(Path(found["file"]), name, table.space)
     else:
@@ -194,7 +194,7 @@ def _content(text: str) -> list[str]:
     if form in ("alpha", "scores", "supernet"):
         files = [Path(re.sub(r"@\d+$", "", rest)) / name for name in ("record.json", "history.jsonl")]
         return [sha256_of(file) for file in files if file.exists()]
-    if (found := _FILE.fullmatch(text)) is not None:
+    if (found := FILE.fullmatch(text)) is not None:
         return [sha256_of(Path(found["file"]))]
     if (proxy := proxy_in(text)) is not None:
         return [proxy.code] if proxy.code is not None else []

@@ -1,10 +1,10 @@
 """Proxy warm-up: the uniform draws that a search begins with are those that a zero-cost proxy likes most.
 
-Abdelfattah et al., "Zero-Cost Proxies for Lightweight NAS", ICLR 2021, section 4.2 ("zero-cost warmup"): a pool of
+Abdelfattah et al., "Zero-Cost Proxies for Lightweight NAS", ICLR 2021 ("zero-cost warmup"): a pool of
 architectures is scored without training, and the search begins with the best of it: random search goes through them
 from the best on, evolution's population is they. Here it goes around every searcher that draws uniformly: each draw is
 the next best of the pool until `first` of them were taken. `proxy run` makes the file of scores; what scoring costs is
-not on the simulated clock, whose trainings take minutes each. By `params` it is the warm-up that any proxy has to beat.
+not on the simulated clock. By `params` it is the warm-up that any proxy has to beat.
 """
 
 from collections.abc import Mapping
