@@ -4,7 +4,6 @@ A file of one's own is a study as ours are: a subclass of `Study` with `Options`
 `runs` says which runs it needs, the pool makes them, `rows` says what came out, `figures` draws the page.
 """
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -26,7 +25,7 @@ from .pipeline.given import configuration
 from .pipeline.history import history
 from .pipeline.many import check_runs, records_of
 from .pipeline.record import Record
-from .pipeline.resolve import expand, file_sha256, seed_range, with_settings
+from .pipeline.resolve import expand, file_sha256, seed_range
 from .pipeline.saved import refuse_another, saved_config
 from .pipeline.score import trained
 from .report.markdown import json_lines, write_files
@@ -195,22 +194,6 @@ def settled(target: float, cost: Cost) -> float:
     return max(float(f"{target:.{DIGITS}g}"), cost.least().value)
 
 
-def named_options(text: str) -> tuple[str, dict[str, Any]]:
-    """(NAME, its options) of 'NAME' or 'NAME:KEY=VALUE[,KEY=VALUE...]', a searcher with options.
-
-    NAME+MODIFIER has those of its modifier as MODIFIER.KEY.
-    """
-    name, _, rest = text.partition(":")
-    parts = re.split(r",(?![^\[]*\])", rest) if rest else []  # not at the commas of a list
-    given = with_settings({}, [f"searcher.{part.strip()}" for part in parts])
-    own = dict(given.get("searcher", {}))
-    for modifier in name.split("+")[1:]:
-        if modifier in own:
-            section = own.setdefault("modifiers", {})
-            section[modifier] = {**section.get(modifier, {}), **own.pop(modifier)}
-    return name, own
-
-
 # -- the contract ------------------------------------------------------------------------------------------------------
 
 Records = Mapping[Any, Record]
@@ -288,8 +271,9 @@ def score_job(lab: Lab, config: RunConfig, architecture: str, dataset: str | Non
 
 
 def search_job(config: RunConfig, record: Record, **more: object) -> Job:
-    """The job of a study that looks at a finished search: its configuration, its name, and whatever else counts."""
-    return {"config": config.model_dump(mode="json"), "search": record.search, **more}
+    """The job of a study that looks at a finished search: its configuration, name and state, and what else counts."""
+    state = record.state_sha256.get("search")  # another where the search was made again elsewhere
+    return {"config": config.model_dump(mode="json"), "search": record.search, "state": state, **more}
 
 
 def seeded(raw: Mapping[str, Any], options: SearchOptions, selector: str = "magnitude") -> dict[int, RunConfig]:
@@ -369,13 +353,15 @@ def _records(study: Study[Any], pool: Pool) -> Records | None:
 
 
 def _measured(study: Study[Any], jobs: Sequence[Job], pool: Pool) -> list[dict[str, Any]]:
-    """The jobs' outcomes. This process measures by itself, but where workers have begun to in OUT."""
+    """The jobs' outcomes, each kept in OUT; in this process by the study's own lab, which has the tasks loaded."""
     options, name = study.lab.options, study.name
-    if pool.here and pool.shard is None and not (options.out / "jobs").exists():
-        return [study.measure(study.lab, job) for job in jobs]
     code = None if registry.is_ours(registry.find("study", name)) else file_sha256("study", name)
     payloads = [{"study": name, "code": code, "job": job} for job in jobs]
-    return jobs_of("benchbed.study:measured", payloads, options.out, pool, str(options.device), options.reporter)
+
+    def here(payload: dict[str, Any], place: Place) -> dict[str, Any]:
+        return study.measure(study.lab, payload["job"])
+
+    return jobs_of("benchbed.study:measured", payloads, options.out, pool, str(options.device), options.reporter, here)
 
 
 @lru_cache(maxsize=1)  # the tasks stay loaded from one job of a worker to the next

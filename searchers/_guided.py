@@ -10,9 +10,9 @@ from pydantic import Field
 from benchbed.black_box import BlackBoxOptions, BlackBoxSearcher, Trial
 from benchbed.objective import Objective, Tree
 from benchbed.predictor import Prediction
+from benchbed.ranking.asked import predictor_of
 from benchbed.space import Architecture, Space
 from benchbed.streams import Streams
-from benchbed.studies.predictors import parse as predictor_of
 
 TRIES = 1000  # draws of an architecture that is not known yet
 

@@ -18,10 +18,10 @@ import numpy as np
 
 from .. import __version__
 from ..errors import BenchbedError
+from ..ranking.asked import predictor_of
 from ..stats.folds import tau_within
 from ..stats.kendall import kendall
 from ..streams import Streams
-from ..studies.predictors import parse
 from ..tables import store
 from ..tables.figures import Figure
 from ..tables.importing import free_path
@@ -50,7 +50,7 @@ class Held(NamedTuple):
 
 def recipe_of(text: str, seed: int) -> Recipe:
     """The recipe of 'NAME' or 'NAME:KEY=VALUE[,...]'. Raises BenchbedError for an unknown name or option."""
-    _, options = parse(text)
+    _, options = predictor_of(text)
     name = text.partition(":")[0]
     return Recipe(predictor=name, options=options.model_dump(mode="json"), text=text, seed=seed, code=code_of(name))
 

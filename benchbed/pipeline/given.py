@@ -1,5 +1,6 @@
 """What a user gave, from a file, flags and settings, as one raw configuration: the command line and Python share it."""
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -77,3 +78,19 @@ def seeds_in(raw: Mapping[str, Any]) -> list[int]:
     """The seeds of 'FIRST:AFTER_LAST', or the one seed, or 0."""
     text = raw.get("seeds")
     return [raw.get("seed", 0)] if text is None else list(seed_range(str(text)))
+
+
+def named_options(text: str) -> tuple[str, dict[str, Any]]:
+    """(NAME, its options) of 'NAME' or 'NAME:KEY=VALUE[,KEY=VALUE...]', a searcher with options.
+
+    NAME+MODIFIER has those of its modifier as MODIFIER.KEY.
+    """
+    name, _, rest = text.partition(":")
+    parts = re.split(r",(?![^\[]*\])", rest) if rest else []  # not at the commas of a list
+    given = with_settings({}, [f"searcher.{part.strip()}" for part in parts])
+    own = dict(given.get("searcher", {}))
+    for modifier in name.split("+")[1:]:
+        if modifier in own:
+            section = own.setdefault("modifiers", {})
+            section[modifier] = {**section.get(modifier, {}), **own.pop(modifier)}
+    return name, own

@@ -1,11 +1,13 @@
-"""Which proxies are asked for: 'synflow,nwot:batch=64', each with its options."""
+"""Which proxies or which predictor is asked for: 'synflow,nwot:batch=64', 'gp:encoding=path', with their options."""
 
 import re
 from typing import Any, NamedTuple
 
 from .. import registry
 from ..errors import BenchbedError
+from ..pipeline.given import named_options
 from ..pipeline.resolve import file_sha256, option_value
+from ..predictor import Predictor
 from ..proxy import Proxy
 from ..typed import typed
 
@@ -59,3 +61,10 @@ def _setting(text: str) -> tuple[str, Any]:
     if not equals or not key.strip():
         raise BenchbedError(f"option '{text}' of a proxy: expected KEY=VALUE, as in nwot:batch=64")
     return key.strip(), option_value(value.strip())
+
+
+def predictor_of(text: str) -> tuple[type[Predictor[Any]], Any]:
+    """The predictor of 'NAME' or 'NAME:KEY=VALUE[,...]', and its options. Raises BenchbedError as `Asked.make` does."""
+    name, given = named_options(text)
+    loaded = registry.load("predictor", name)
+    return loaded, typed(loaded.Options, given, f"predictor '{text}'")

@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +30,7 @@ from .progress import Reporter
 from .worker import Place, function_of
 
 T = TypeVar("T")
+Make = Callable[[dict[str, Any], Place], dict[str, Any]]
 TICK = 0.5  # seconds that one wait for events takes at most
 LATE = 5.0  # seconds between two looks at the workers after which this process was stopped, or its machine asleep
 PATIENCE = 5.0  # seconds before a folder that another process holds is tried again
@@ -153,12 +154,14 @@ def jobs_of(
     pool: Pool = HERE,
     device: str = "auto",
     reporter: Reporter | None = None,
+    make: Make | None = None,
 ) -> list[dict[str, Any]]:
     """What `call` makes of each payload, in their order. A job that was done in `out` before is read, not made again.
 
     call: "module:function" of a function (payload, Place) -> result, both JSON objects. The payload holds all that the
-    result depends on: by it a job is known again. With a shard: the results of its jobs alone. Raises BenchbedError
-    where a job is refused; what is done is kept, and the same call goes on.
+    result depends on: by it a job is known again. With a shard: the results of its jobs alone. make: stands for `call`
+    where this process makes the jobs itself, and has more at hand than a worker. Raises BenchbedError where a job is
+    refused; what is done is kept, and the same call goes on.
     """
     reporter = reporter or Reporter(quiet=True)
     jobs = []
@@ -169,18 +172,18 @@ def jobs_of(
     jobs = pool.part_of(jobs)
     if pool.here:
         place = Place(out, device, reporter.line)
-        return [keep(job.payload, place) for job in jobs]
+        return [keep(job.payload, place, make) for job in jobs]
     left = {job.id: job for job in jobs if not (out / job.payload["folder"] / "record.json").exists()}
     made = run_jobs("benchbed.runtime.workers:keep", list(left.values()), out, pool, reporter, device)
     refuse_failures(made.failures, out)
     return [made.results[job.id] if job.id in left else keep(job.payload, Place(out, device)) for job in jobs]
 
 
-def keep(payload: dict[str, Any], place: Place) -> dict[str, Any]:
+def keep(payload: dict[str, Any], place: Place, make: Make | None = None) -> dict[str, Any]:
     """Makes a job of `jobs_of` in its folder, or reads it there."""
     with Folder(place.out / payload["folder"], ("result",)) as folder:
         if (record := folder.record) is None:
-            result = function_of(payload["call"])(payload["payload"], place._replace(folder=folder))
+            result = (make or function_of(payload["call"]))(payload["payload"], place._replace(folder=folder))
             record = {"call": payload["call"], "payload": payload["payload"], "result": result}
             folder.finish(record)
     found: dict[str, Any] = json.loads(json.dumps(record["result"]))  # the same whether made now or read

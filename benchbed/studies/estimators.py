@@ -21,12 +21,13 @@ from ..cost import without_cost
 from ..errors import BenchbedError
 from ..modifier import Modified
 from ..objectives.table import TableObjective
+from ..pipeline.given import named_options
 from ..report.markdown import in_words, markdown_table, means
 from ..report.plots import Curve, curves_svg
 from ..searcher import AlphaSearcher, Clock, Searcher, masked_softmax
 from ..stats.interval import Interval
 from ..streams import Streams
-from ..study import Comma, Distinct, Files, Job, Lab, Records, Seeds, Several, Study, StudyOptions, named_options
+from ..study import Comma, Distinct, Files, Job, Lab, Records, Seeds, Several, Study, StudyOptions
 from ..tables.figures import in_epochs
 from ..tables.trusted import trusted
 from ..typed import typed

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, PositiveInt
 
 from .. import registry
 from ..errors import BenchbedError
-from ..predictor import Predictor
+from ..ranking.asked import predictor_of
 from ..report.markdown import json_lines, markdown_table, mean_in_words
 from ..report.plots import Curve, curves_svg
 from ..space import Architecture, Space
@@ -23,10 +23,9 @@ from ..stats.agreement import best_of_liked
 from ..stats.interval import Interval, mean_interval
 from ..stats.kendall import kendall
 from ..streams import Streams
-from ..study import Comma, Distinct, Files, Job, Lab, Records, Seeds, Several, Study, StudyOptions, named_options
+from ..study import Comma, Distinct, Files, Job, Lab, Records, Seeds, Several, Study, StudyOptions
 from ..tables.table import Table
 from ..tables.trusted import trusted
-from ..typed import typed
 
 LIKED = 10
 PARAMETERS = "params"
@@ -91,13 +90,6 @@ def cells(table: Table, dataset: str, split: str) -> Cells:
     return Cells(space, [architecture for architecture, _ in found], accuracy[places], parameters[places])
 
 
-def parse(text: str) -> tuple[type[Predictor[Any]], Any]:
-    """The predictor of 'NAME' or 'NAME:KEY=VALUE[,...]', and its options."""
-    name, given = named_options(text)
-    loaded = registry.load("predictor", name)
-    return loaded, typed(loaded.Options, given, f"predictor '{text}'")
-
-
 def judged(said: np.ndarray, truth: np.ndarray, top: float) -> tuple[float, float, float]:
     """(tau, tau inside the truth's top, best truth of the ten that are liked most)."""
     inside = truth >= np.quantile(truth, 1 - top)
@@ -116,7 +108,7 @@ class PredictorsStudy(Study[Options]):
         if there < most + 2 * LIKED:
             raise BenchbedError(f"--sizes {most}: the table has {there:,} different architectures, take fewer")
         for text in self.options.predictor:
-            loaded, options = parse(text)
+            loaded, options = predictor_of(text)
             loaded.check(options, self.cells.space)
 
     def jobs(self, records: Records) -> list[Job]:
@@ -136,7 +128,7 @@ class PredictorsStudy(Study[Options]):
             if job["predictor"] == PARAMETERS:
                 said = found.parameters[others]
             else:
-                loaded, options = parse(job["predictor"])
+                loaded, options = predictor_of(job["predictor"])
                 predictor = loaded(found.space, options, Streams(seed))
                 predictor.fit([found.architectures[i] for i in seen], found.accuracy[seen])
                 said = predictor.predict([found.architectures[i] for i in others]).accuracy

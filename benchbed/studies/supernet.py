@@ -16,6 +16,7 @@ from pydantic import Field, PositiveInt
 
 from ..errors import BenchbedError
 from ..pipeline.config import RunConfig, identity
+from ..pipeline.given import named_options
 from ..pipeline.history import history
 from ..pipeline.resolve import expand
 from ..report.markdown import markdown_table
@@ -24,7 +25,7 @@ from ..runtime.folder import REMADE, Folder, snapshot_path
 from ..stats.agreement import Estimate, best_of_liked, estimate_of_mean
 from ..stats.interval import Interval
 from ..stats.kendall import kendall
-from ..study import Comma, Files, Job, Lab, Records, SearchOptions, Several, Study, named_options, search_job
+from ..study import Comma, Files, Job, Lab, Records, SearchOptions, Several, Study, search_job
 from ..tables.from_json import read_by_cell
 from ..tables.table import FURTHER
 from ..tables.table_builder import Draft

@@ -13,6 +13,7 @@ from pydantic import Field, PositiveInt
 
 from ..builder.fit import LEAST, TOP, checked, held_out, parameters, recipe_of
 from ..errors import BenchbedError
+from ..ranking.asked import predictor_of
 from ..report.markdown import json_lines, markdown_table, mean_in_words
 from ..stats.kendall import kendall
 from ..streams import Streams
@@ -20,7 +21,7 @@ from ..study import Files, Job, Lab, Records, Seeds, Several, Study, StudyOption
 from ..tables.figures import Figure
 from ..tables.surrogate import Trainings, fitted, said_of, trainings
 from ..tables.trusted import trusted
-from .predictors import Sizes, parse
+from .predictors import Sizes
 
 
 class Options(StudyOptions):
@@ -82,7 +83,7 @@ class SurrogateStudy(Study[Options]):
         if not 2 <= options.folds <= least // 2:
             raise BenchbedError(f"--folds {options.folds}: expected 2 to {least // 2:,}, half of {least:,} trainings")
         for text in options.predictor:
-            loaded, own = parse(text)
+            loaded, own = predictor_of(text)
             loaded.check(own, self.table.space)
 
     def jobs(self, records: Records) -> list[Job]:

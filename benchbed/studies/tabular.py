@@ -19,12 +19,13 @@ from ..cost import without_cost
 from ..errors import BenchbedError
 from ..modifier import Modified
 from ..objectives.table import TableObjective
+from ..pipeline.given import named_options
 from ..report.markdown import json_lines, markdown_table, means
 from ..report.plots import Curve, curves_svg
 from ..searcher import Clock
 from ..stats.interval import Interval, mean_interval
 from ..streams import Streams
-from ..study import Files, Job, Lab, Records, Seeds, Several, Study, StudyOptions, named_options
+from ..study import Files, Job, Lab, Records, Seeds, Several, Study, StudyOptions
 from ..tables.score import Ceiling, ceiling
 from ..tables.table import Table
 from ..tables.trusted import trusted
@@ -105,22 +106,20 @@ def only_fidelity(table: str, dataset: str) -> int | None:
 
 
 def search(entry: Entry, objective: TableObjective, seed: int) -> Search:
-    """One search to the end of its budget."""
+    """One search to the end of its budget. Raises BenchbedError where that is before its first evaluation ends."""
     loaded = registry.load("searcher", entry.searcher)
     searcher = loaded(objective.space, loaded.Options(**entry.options), Streams(seed))
     searcher.arch_step(without_cost(objective), None, WHOLE)
     box = searcher.base if isinstance(searcher, Modified) else searcher
     assert isinstance(box, BlackBoxSearcher)
+    if not (anytime := box.anytime()):
+        raise BenchbedError(f"searcher '{entry.name}', seed {seed}: no evaluation ends within its budget; give more")
     distinct = len({trial.architecture for trial in box.trials})
-    return Search(entry.name, seed, len(box.trials), distinct, box.seconds, box.anytime())
+    return Search(entry.name, seed, len(box.trials), distinct, box.seconds, anytime)
 
 
 def scored(table: Table, dataset: str, found: Search) -> Run:
     """The search with what the table says of its incumbents. Only here is test accuracy read."""
-    if not found.anytime:
-        raise BenchbedError(
-            f"searcher '{found.searcher}', seed {found.seed}: no evaluation ends within its budget; give more"
-        )
     full = table.full_epochs
     _, accuracy, text = found.anytime[-1]
     tests = [float(table.query(name, dataset, "test", full)) for _, _, name in found.anytime]

@@ -16,12 +16,12 @@ from again import lines_of
 from zero_cost import SCORES
 
 from benchbed.predictors._encoded import ENCODINGS, choices_of
+from benchbed.ranking.asked import predictor_of
 from benchbed.space import Architecture
 from benchbed.spaces.nb201.space import NB201, all_architectures
 from benchbed.stats.interval import mean_interval
 from benchbed.stats.kendall import kendall
 from benchbed.streams import Streams
-from benchbed.studies.predictors import parse
 from benchbed.tables import Table
 
 THEIRS = "as theirs:"  # before the name of an encoding
@@ -34,7 +34,7 @@ def cells_of(pool: str, file: Path = SCORES) -> list[Architecture] | None:
     if not file.exists():
         return None
     with file.open() as opened:
-        return [NB201().parse(row["net_str"]) for row in csv.DictReader(opened)]
+        return [NB201().predictor_of(row["net_str"]) for row in csv.DictReader(opened)]
 
 
 def said(text: str, cells: Sequence[Architecture], seen: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
@@ -45,7 +45,7 @@ def said(text: str, cells: Sequence[Architecture], seen: np.ndarray, y: np.ndarr
         rows = ENCODINGS[text.removeprefix(THEIRS)](NB201(), choices_of(cells))
         found: np.ndarray = RandomForestRegressor(random_state=seed).fit(rows[seen], y[seen]).predict(rows)
         return found
-    loaded, options = parse(text)
+    loaded, options = predictor_of(text)
     predictor = loaded(NB201(), options, Streams(seed))
     predictor.fit([cells[i] for i in seen], y[seen])
     return np.asarray(predictor.predict(cells).accuracy)

@@ -11,6 +11,8 @@ import pytest
 
 from benchbed import registry
 from benchbed.cli.study import RUNNING, command_of
+from benchbed.studies.tabular import TabularStudy
+from benchbed.study import Lab, Study
 
 STUDIES = {
     "proxy": ("--proxy", "epochs=1"),
@@ -171,6 +173,30 @@ def test_shards_share_runs_then_measurements_and_one_call_writes_the_page(
     assert len(measured) == 2
     assert command(*words, tmp_path / "shards").out.rpartition("written:")[0] == printed
     assert all(p.stat().st_mtime_ns == when for p, when in measured.items()), "made once"
+
+
+def test_one_process_keeps_each_measurement_as_workers_do(
+    made: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Ended in its second measurement, the same call makes that one alone, and the lab that it has makes it."""
+    measure, labs = TabularStudy.measure.__func__, []  # type: ignore[attr-defined]
+
+    def counted(cls: type[Study[Any]], lab: Lab, job: dict[str, Any]) -> dict[str, Any]:
+        labs.append(lab)
+        if len(labs) == 2:
+            raise KeyboardInterrupt
+        found: dict[str, Any] = measure(cls, lab, job)
+        return found
+
+    monkeypatch.setattr(TabularStudy, "measure", classmethod(counted))
+    asked: dict[str, Any] = {"table": "nb201-digits", "dataset": "digits", "seeds": "0:1", "budget": 500.0}
+    asked["searcher"] = ["random-search", "local-search"]
+    with pytest.raises(KeyboardInterrupt):
+        made("tabular", tmp_path, **asked)
+    whole = made("tabular", tmp_path, **asked)
+    assert len(labs) == 3
+    assert [run.searcher for run in whole.rows] == asked["searcher"]
+    assert len(set(map(id, labs[1:]))) == 2, "a lab a call, not one of a worker"
 
 
 def test_bad_pools_are_refused(refused: Callable[..., str]) -> None:

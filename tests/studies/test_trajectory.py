@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,7 @@ def test_the_command(command: Callable[..., Any], tiny_flags: list[str], tmp_pat
     assert sorted(p.stat().st_mtime_ns for p in out.rglob("record.json")) == made, "made once"
     (snapshot,), (epochs_of,) = out.glob("trajectory/random-e1-*/record.json"), out.glob("searches/*/history.jsonl")
     kept = snapshot.read_text()
+    shutil.rmtree(out / "jobs")  # as if killed before the measurement was kept
     snapshot.write_text(kept[:-5])
     told = command(*words, "--quiet", *tiny_flags)
     assert told.status == 2
@@ -187,5 +189,6 @@ def test_a_search_that_kept_nothing_is_made_once_more_for_its_snapshots(
     record = next(plain.glob("searches/*/record.json"))
     changed = json.loads(record.read_text()) | {"state_sha256": "0"}
     record.write_text(json.dumps(changed))  # as if another machine had made it
+    shutil.rmtree(plain / "jobs")
     with pytest.raises(BenchbedError, match="searched once more it ended elsewhere: give another --out"):
         made("trajectory", plain, tiny, **how)
