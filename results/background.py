@@ -4,7 +4,7 @@
 
 PLACE, outside any work tree, gets a clone of this checkout at its commit, a virtual environment, the imported table
 and one folder of results; what is there is used as it is, so that the commit stays the same when the queue is taken up
-again. The jobs of the file (results/headline/jobs.toml) run one after the other at nice 19. PLACE/queue.json says of
+again. The jobs of the file (results/queue.toml) run one after the other at nice 19. PLACE/queue.json says of
 each its command, its estimated and spent hours, its last line and its state, and of each start the time, the commit and
 the processor. Every job resumes by itself, so Ctrl-C, a kill or a power cut costs the epoch in work.
 """
@@ -125,7 +125,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, help="the folder of CIFAR-10's files")
     parser.add_argument("--splits", type=Path, help="the folder of NAS-Bench-201's split files")
     parser.add_argument("--nb201", type=Path, nargs="+", default=[], help="the CSV files of NAS-Bench-201's figures")
-    parser.add_argument("--jobs", type=Path, default=ROOT / "results/headline/jobs.toml")
+    parser.add_argument("--jobs", type=Path, default=ROOT / "results/queue.toml")
     parser.add_argument("--status", action="store_true", help="only say how far the queue is")
     given = parser.parse_args()
     place = given.place.resolve()
@@ -140,6 +140,7 @@ def main() -> int:
     state["starts"].append({"at": now, "commit": head.stdout.strip(), "processor": processor()})
     words = {"data": str(given.data.resolve()), "splits": str(given.splits.resolve())}
     words |= {"table": str(place / "tables/nb201.npz"), "out": str(place / "runs")}
+    words |= {"place": str(place), "clone": str(place / "clone")}
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     good = True
     for name, hours, command in jobs(given.jobs, words):

@@ -1,9 +1,9 @@
-"""The page of zero-cost proxies: scores of cells drawn at random, against the real table and the published scores.
+"""The page of zero-cost proxies: five on every cell, the others on some, against the real table and published scores.
 
     python results/proxies/make.py --data DIR --work DIR [--cells 100] [--workers N]
 
 DIR holds CIFAR-10 as published; the table `nb201` is installed. What is scored is kept in --work, and the same command
-goes on; `--cells 15625` scores every cell. The published scores are read from ../shared/data where they are.
+goes on. The published scores are read from ../shared/data where they are.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import csv
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,26 +22,29 @@ from benchbed.errors import BenchbedError
 from benchbed.ranking.scores import not_finite, read
 from benchbed.report.markdown import markdown_table
 from benchbed.space import Architecture
+from benchbed.spaces.classes import classes
 from benchbed.spaces.nb201.space import NB201
 from benchbed.studies.correlate import Truth, agreement, truth_of
 
 HERE = Path(__file__).resolve().parent
 PUBLISHED = HERE.parents[2] / "shared" / "data" / "zero-cost" / "nb201_zc_proxies.csv"
 IMAGES = 2500  # of CIFAR-10's training split that batches are drawn from
+COUNTED = ("params", "flops")
+EVERYWHERE = ("synflow", "nwot:batch=64", "jacov", "snip", "zen")  # of every cell
 PROXIES = {  # our name -> the published column
     "params": "params", "flops": "flops", "l2-norm": "l2_norm", "synflow": "synflow", "zen": "zen", "meco": None,
     "nwot:batch=64": "nwot", "jacov": "jacov", "epe-nas": "epe_nas", "grad-norm": "grad_norm", "snip": "snip",
-    "fisher": "fisher", "az-nas": None, "plain": "plain",
+    "grasp": "grasp", "fisher": "fisher", "az-nas": None, "swap": None, "zico": None, "te-nas": None, "plain": "plain",
 }  # fmt: skip
-AGAIN = ("l2-norm", "synflow", "zen", "nwot:batch=64", "jacov", "snip", "fisher")
+AGAIN = tuple(name for name in PROXIES if name not in (*COUNTED, "plain"))  # by another seed too
 
 
-def scored(asked: argparse.Namespace, seed: int, proxies: tuple[str, ...], cells: int) -> Path:
-    """The scores of a seed, made by the plain command where they are not there yet."""
-    out = asked.work / f"seed-{seed}"
+def scored(asked: argparse.Namespace, out: Path, proxies: Sequence[str], cells: int | None, seed: int = 0) -> Path:
+    """The file of scores, made by the plain command where it is not there yet. cells: drawn at random; None: all."""
     command = [sys.executable, "-m", "benchbed", "proxy", "run", "--proxy", ",".join(proxies), "--task", "cifar10"]
-    command += ["--data", asked.data, "--set", f"task_options.images={IMAGES}", "--cells", str(cells)]
-    command += ["--seed", str(seed), "--out", str(out)]
+    command += ["--data", asked.data, "--set", f"task_options.images={IMAGES}", "--seed", str(seed), "--out", str(out)]
+    if cells is not None:
+        command += ["--cells", str(cells)]
     if asked.workers is not None:
         command += ["--workers", str(asked.workers)]
     subprocess.run(command, check=True)
@@ -77,10 +81,10 @@ def with_interval(found: dict[str, Any]) -> str:
     return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
 
 
-def against_truth(file: Path, truths: list[Truth]) -> list[list[str]]:
+def against_truth(file: Path, names: Sequence[str], truths: list[Truth]) -> list[list[str]]:
     """A row a proxy: tau and the top's tau against each truth."""
     rows = []
-    for name in PROXIES:
+    for name in names:
         scores = column(file, name)
         cells = [""] * 4
         for k, truth in enumerate(truths):
@@ -93,33 +97,53 @@ def against_truth(file: Path, truths: list[Truth]) -> list[list[str]]:
                 continue
             cells[2 * k], cells[2 * k + 1] = with_interval(found["tau"]), with_interval(found["top_tau"])
         lost = not_finite(np.array(list(scores.values())))
-        rows.append([name, *cells, ", ".join(f"{count} {word}" for word, count in lost.items()) or "none"])
+        rows.append([name, *cells, ", ".join(f"{count:,} {word}" for word, count in lost.items()) or "none"])
     return rows
 
 
-def against_published(files: list[Path]) -> list[list[str]]:
+def against_published(every: Path, some: Path, again: Path) -> list[list[str]]:
     """A row a proxy: how its ranks agree with the published ones, and with ours of another seed."""
     theirs, rows = published(), []
     for name, their_name in PROXIES.items():
-        ours = column(files[0], name)
-        both = rank_agreement(ours, theirs.get(their_name or "", {}))
-        again = rank_agreement(ours, column(files[1], name)) if name in AGAIN else (float("nan"), 0)
-        rows.append([name, *(f"{rho:.4f} ({n})" if n else "" for rho, n in (both, again))])
+        ours = column(every if name in (*COUNTED, *EVERYWHERE) else some, name)
+        pairs = [rank_agreement(ours, theirs.get(their_name or "", {}))]
+        pairs.append(rank_agreement(ours, column(again, name)) if name in AGAIN else (float("nan"), 0))
+        rows.append([name, *(f"{rho:.4f} ({n:,})" if n else "" for rho, n in pairs)])
     return rows
 
 
-def page(asked: argparse.Namespace, files: list[Path]) -> str:
+def cost(files: Sequence[Path]) -> list[list[str]]:
+    """A row a proxy of each file: networks, and the seconds that one took."""
+    rows = []
+    for file in files:
+        facts = json.loads(file.with_suffix(".json").read_text())
+        for name, networks in facts["networks"].items():
+            rows.append([name, f"{networks:,}", f"{facts['seconds'][name]:.3f}"])
+    return rows
+
+
+def of_functions(file: Path) -> str:
+    """The lines of a file of every cell, but one of each function: what the proxies were measured on."""
+    header, *lines = file.read_text().splitlines(keepends=True)
+    kept = {one.trained.text for one in classes(NB201())}
+    found = [line for line in lines if line.partition(",")[0] in kept]
+    assert len(found) == len(kept)
+    return "".join([header, *found])
+
+
+def page(asked: argparse.Namespace, every: Path, some: Path, again: Path) -> str:
     truths = [truth_of("nb201", "cifar10", split) for split in ("test", "valid")]
-    facts = json.loads(files[0].with_suffix(".json").read_text())
-    seconds = facts["seconds"]
-    cost = [[name, f"{facts['networks'][name]:,}", f"{seconds[name]:.3f}"] for name in PROXIES]
-    template = (HERE / "page.md.in").read_text()
     head = ["proxy", "test: tau-b", "in the top 10%", "validation: tau-b", "in the top 10%", "scores not finite"]
-    return template.format(
-        cells=f"{facts['architectures']:,}", images=IMAGES, cells_asked=asked.cells, names=", ".join(PROXIES),
-        truth="\n".join(markdown_table(head, against_truth(files[0], truths))),
-        published="\n".join(markdown_table(["proxy", "published scores", "our seed 1"], against_published(files))),
-        cost="\n".join(markdown_table(["proxy", "networks", "seconds a network"], cost)),
+    whole = against_truth(every, (*COUNTED, *EVERYWHERE), truths)
+    return (HERE / "page.md.in").read_text().format(
+        images=IMAGES, cells=asked.cells,
+        every="\n".join(markdown_table(head, whole)),
+        some="\n".join(markdown_table(head, against_truth(some, tuple(PROXIES), truths))),
+        published="\n".join(
+            markdown_table(["proxy", "published scores", "our seed 1"], against_published(every, some, again))
+        ),
+        cost_every="\n".join(markdown_table(["proxy", "networks", "seconds a network"], cost([every]))),
+        cost_some="\n".join(markdown_table(["proxy", "networks", "seconds a network"], cost([some]))),
     )  # fmt: skip
 
 
@@ -127,13 +151,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", required=True, help="the folder of CIFAR-10's files")
     parser.add_argument("--work", required=True, type=Path, help="where scores and what is done are kept")
-    parser.add_argument("--cells", type=int, default=100)
+    parser.add_argument("--cells", type=int, default=100, help="cells that all proxies score")
     parser.add_argument("--again", type=int, default=50, help="cells that seed 1 scores too")
     parser.add_argument("--workers", type=int)
     asked = parser.parse_args()
-    files = [scored(asked, 0, tuple(PROXIES), asked.cells), scored(asked, 1, AGAIN, asked.again)]
-    (HERE / "scores.csv").write_text(files[0].read_text())
-    (HERE / "README.md").write_text(page(asked, files))
+    every = scored(asked, asked.work / "every", (*COUNTED, *EVERYWHERE), None)
+    some = scored(asked, asked.work / "some", tuple(PROXIES), asked.cells)
+    again = scored(asked, asked.work / "again", AGAIN, asked.again, seed=1)
+    (HERE / "every.csv").write_text(of_functions(every))
+    (HERE / "scores.csv").write_text(some.read_text())
+    (HERE / "README.md").write_text(page(asked, every, some, again))
 
 
 if __name__ == "__main__":
