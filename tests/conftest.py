@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from .checked import install
-from .order import pytest_collection_modifyitems as pytest_collection_modifyitems
-from .order import pytest_configure as pytest_configure
+from .lanes import pytest_collection_modifyitems as pytest_collection_modifyitems
+from .lanes import pytest_configure as pytest_configure
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch and BLAS when they load; the tests' tensors are small
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes start here: each would compile benchbed anew

@@ -47,7 +47,6 @@ def test_links_of_their_text_lead_somewhere(file: Path) -> None:
                 assert (file.parent / link).exists(), link
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
 def test_they_run_and_print_what_is_written(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("nbclient")

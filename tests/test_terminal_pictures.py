@@ -25,7 +25,6 @@ def test_a_picture_asks_no_other_host(file: Path) -> None:
     assert file.stat().st_size < 120_000
 
 
-@pytest.mark.slow
 def test_pictures_show_what_the_commands_print(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "docs"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
