@@ -117,10 +117,11 @@ def _order(seed: int, images: int) -> Int64[Tensor, " n"]:
 class Proxy(Plugin[OptionsT]):
     """Base of every proxy. `class Mine(Proxy[MyOptions])` has its options as `self.options`.
 
-    parts: the names of what `score` measures, where it is several numbers. of_function: whether architectures that
-    compute one function have one score but for the draw of the weights, so that one of them stands for all; a count of
-    the parameters has not. of_gates: whether it can score a supernet at gates, as a criterion of selection: it then
-    reads nothing but what goes through ReLUs and what comes out, no layers, and changes no weight.
+    parts: the names of what `score` measures, where it is several numbers. of_function: whether architectures of one
+    network but for what reaches no output (`Space.network_form`) have one score but for the draw of the weights, so
+    that one of them stands for all; a count of the parameters has not. of_gates: whether it can score a supernet at
+    gates, as a criterion of selection: it then reads nothing but what goes through ReLUs and what comes out, no layers,
+    and changes no weight.
     """
 
     Options: ClassVar[type[BaseModel]] = Options

@@ -109,6 +109,14 @@ class Space(ABC):
     def canonical(self, arch: Architecture) -> Hashable:
         """A value that two architectures share exactly if they compute the same function."""
 
+    def network_form(self, arch: Architecture) -> Hashable:
+        """A value that two architectures share exactly if one network is the other but for parts that reach no output.
+
+        Never coarser than `canonical`, which may take a convolution that is used twice for two of the same weights: two
+        convolutions have weights of their own. Default: `canonical`, for spaces that share no operation.
+        """
+        return self.canonical(arch)
+
     def sizes(self, channels: int, cells: int) -> dict[str, Any]:
         """The keyword arguments that size the supernet and the network, beside `classes` and `in_channels`.
 

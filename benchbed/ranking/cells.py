@@ -1,4 +1,4 @@
-"""Which architectures are scored: all of a space, so many drawn at random, or those of a file; each function once."""
+"""Which architectures are scored: all of a space, so many drawn at random, or those of a file; each network once."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from ..errors import BenchbedError
 from ..space import Architecture, Space, counted
-from ..spaces.classes import MOST, classes
+from ..spaces.classes import countable, grouped
 from ..tables.csv_reader import Sheet
 from ..tables.notations import KEYS, native
 from ..tables.places import Grid, is_grid
@@ -62,11 +62,11 @@ def architectures(space: Space, sheet: Sheet) -> list[Architecture]:
 
 
 def stand_ins(space: Space, cells: list[Architecture]) -> list[Architecture]:
-    """For each the architecture that is scored in its place: of those that compute its function the lightest.
+    """For each the architecture that is scored in its place: of those that are its network the lightest.
 
     A space of over `MOST` architectures is not looked through: there each stands for itself.
     """
-    if not is_grid(space) or len(Grid(space)) > MOST:
+    if not is_grid(space) or not countable(space):
         return cells
-    lightest = {space.canonical(one.trained): one.trained for one in classes(space)}
-    return [lightest[space.canonical(cell)] for cell in cells]
+    lightest = {form: group.cells[0] for form, group in grouped(space, space.network_form).items()}
+    return [lightest[space.network_form(cell)] for cell in cells]

@@ -55,7 +55,7 @@ def run(
 ) -> Ranked:
     """Every proxy's score of every architecture. Jobs that are done in `out` are read, not made again.
 
-    Networks that compute one function are scored once where the proxy says that they share a score.
+    Networks that differ in what reaches no output are scored once where the proxy says that they share a score.
     Raises BenchbedError where a job is refused; what is done is kept. The pool has no shard: a file holds all of it.
     """
     reporter = reporter or Reporter(quiet=True)

@@ -1,7 +1,7 @@
 """Which architectures are trained: one of each class of those that compute the same function. Numpy only."""
 
 from collections import defaultdict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from itertools import product
 from math import prod
 from typing import NamedTuple
@@ -39,17 +39,30 @@ def classes(space: Space) -> list[CellClass]:
             f"the space has {counted(space.size())} architectures: a table is built of at most {MOST:,}; give "
             "--sample N for N of them, drawn at random"
         )
-    shape = shape_of(space)
-    members: dict[Hashable, list[tuple[float, int, Architecture]]] = defaultdict(list)
-    for place, choices in enumerate(product(*map(range, shape))):
-        cell = space.architecture_of(choices)
-        members[space.canonical(cell)].append((_weight(space, cell), place, cell))
-    found = []
-    for group in members.values():
-        lightest = min(group, key=lambda member: member[:2])
-        found.append(CellClass(lightest[2], np.array([place for _, place, _ in group])))
+    groups = grouped(space, space.canonical).values()
+    found = [CellClass(cells[0], np.array(sorted(places))) for cells, places in groups]
     order = np.random.default_rng(_ORDER).permutation(len(found))
     return [found[i] for i in order]
+
+
+class Group(NamedTuple):
+    """Architectures of one form, that with the fewest parameters first, and where they stand in a table's array."""
+
+    cells: list[Architecture]
+    places: list[int]
+
+
+def grouped(space: Space, form: Callable[[Architecture], Hashable]) -> dict[Hashable, Group]:
+    """Every architecture of a countable space by its form; of equally many parameters the first is first."""
+    members: dict[Hashable, list[tuple[float, int, Architecture]]] = defaultdict(list)
+    for place, choices in enumerate(product(*map(range, shape_of(space)))):
+        cell = space.architecture_of(choices)
+        members[form(cell)].append((_weight(space, cell), place, cell))
+    found = {}
+    for key, group in members.items():
+        group.sort(key=lambda member: member[:2])
+        found[key] = Group([cell for _, _, cell in group], [place for _, place, _ in group])
+    return found
 
 
 def countable(space: Space) -> bool:

@@ -108,7 +108,7 @@ def check_one_function_has_one_score(make: MakeProxy) -> None:
     proxy = make()
     space, text = NB201(), "|nor_conv_1x1~0|+|none~0|{}~1|+|skip_connect~0|nor_conv_3x3~1|none~2|"
     dead, without = (space.parse(text.format(op)) for op in ("nor_conv_3x3", "none"))
-    require(space.canonical(dead) == space.canonical(without), "the cells compute two functions")
+    require(space.network_form(dead) == space.network_form(without), "the cells are two networks")
     if not proxy.of_function:
         return
     of = case(without)

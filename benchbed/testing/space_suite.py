@@ -10,7 +10,7 @@ Each raises AssertionError where the contract is broken. They look at random mem
 a space of any size can be checked.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -181,11 +181,15 @@ def check_neighbours_differ_in_one_decision(space: Space) -> None:
 
 
 def check_canonical_is_stable(space: Space) -> None:
-    """The canonical form is hashable and a function of the architecture alone, in any instance."""
+    """The canonical form is hashable and a function of the architecture alone, in any instance; so is the network's,
+    and what shares that shares the function."""
+    function_of: dict[Hashable, Hashable] = {}
     for arch in members(space):
-        form = space.canonical(arch)
-        hash(form)
-        require(form == space.canonical(space.parse(arch.text)), f"'{arch}' has two canonical forms")
+        form, network = space.canonical(arch), space.network_form(arch)
+        require(function_of.setdefault(network, form) == form, f"'{arch}' is a network that computes two functions")
+        again = space.parse(arch.text)
+        require(form == space.canonical(again), f"'{arch}' has two canonical forms")
+        require(network == space.network_form(again), f"'{arch}' has two forms of its network")
         require(form == type(space)().canonical(arch), f"'{arch}' has another form in another instance")
 
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from collections import Counter
 from functools import cache
-from itertools import product
+from itertools import permutations, product
 from pathlib import Path
 
 import numpy as np
@@ -235,6 +235,50 @@ def test_different_canonical_forms_are_different_functions():
     representative = dict(zip(map(SPACE.canonical, ALL), values, strict=True))
     assert len(representative) == 4930
     assert not cKDTree(np.array(list(representative.values()))).query_pairs(1e-5)
+
+
+@cache
+def _networks() -> np.ndarray:
+    """(15625, 15): every cell as a network whose six edges have weights of their own, whichever edge has which.
+
+    Statistics of its output over all 720 ways to hand six weights to the edges.
+    """
+    rng = np.random.default_rng(21)
+    weights = rng.uniform(0.5, 2, 6)[np.array(list(permutations(range(6))))].T  # (edges, ways)
+    inward, outward, probes = rng.uniform(1, 3, (3, 15))
+
+    def apply(k: int, weight: np.ndarray, x: np.ndarray) -> np.ndarray:
+        if OPERATIONS[k] == "none":
+            return np.zeros_like(x)
+        if OPERATIONS[k] == "skip_connect":
+            return x
+        return outward[k] * np.sin(inward[k] * x * (1.0 if OPERATIONS[k] == "avg_pool_3x3" else weight))
+
+    def cell(choices: tuple[int, ...]) -> np.ndarray:
+        nodes = [np.full(720, 0.7)]
+        for node in (1, 2, 3):
+            edges = zip(EDGES, choices, weights, strict=True)
+            nodes.append(sum(apply(k, w, nodes[source]) for (source, target), k, w in edges if target == node))
+        return np.cos(nodes[3] * probes[:, None]).mean(1)
+
+    return np.array([cell(a.choices) for a in ALL])
+
+
+def test_one_form_of_a_network_is_one_network_and_another_is_another():
+    representative: dict[str, np.ndarray] = {}
+    for arch, value in zip(ALL, _networks(), strict=True):
+        other = representative.setdefault(SPACE.network_form(arch), value)
+        np.testing.assert_allclose(value, other, rtol=0, atol=1e-11, err_msg=arch.text)
+    assert len(representative) == 5260
+    assert not cKDTree(np.array(list(representative.values()))).query_pairs(1e-8)
+
+
+def test_a_convolution_that_is_used_twice_is_not_two():
+    once = SPACE.parse("|nor_conv_3x3~0|+|none~0|none~1|+|none~0|skip_connect~1|none~2|")
+    twice = SPACE.parse("|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|skip_connect~1|skip_connect~2|")
+    two = SPACE.parse("|nor_conv_3x3~0|+|none~0|none~1|+|nor_conv_3x3~0|skip_connect~1|none~2|")
+    assert SPACE.canonical(twice) == SPACE.canonical(two) != SPACE.canonical(once)
+    assert len({SPACE.network_form(arch) for arch in (once, twice, two)}) == 3
 
 
 def test_canonical_is_readable():
