@@ -22,7 +22,7 @@ from benchbed.errors import BenchbedError
 from benchbed.ranking.scores import not_finite, read
 from benchbed.report.markdown import markdown_table
 from benchbed.space import Architecture
-from benchbed.spaces.classes import classes
+from benchbed.spaces.classes import grouped
 from benchbed.spaces.nb201.space import NB201
 from benchbed.studies.correlate import Truth, agreement, truth_of
 
@@ -67,7 +67,7 @@ def published() -> dict[str, dict[Architecture, float]]:
             not in ("net", "net_str")}  # fmt: skip
 
 
-def rank_agreement(one: dict[Architecture, float], other: dict[Architecture, float]) -> tuple[float, int]:
+def rank_agreement(one: dict[Any, float], other: dict[Any, float]) -> tuple[float, int]:
     """Spearman's rho on the cells that both have a finite score of, and how many those are."""
     both = [cell for cell in one if np.isfinite(one[cell]) and np.isfinite(other.get(cell, np.nan))]
     if len(both) < 3:
@@ -101,12 +101,21 @@ def against_truth(file: Path, names: Sequence[str], truths: list[Truth]) -> list
     return rows
 
 
+def drawn_twice(scores: dict[Architecture, float]) -> tuple[float, int]:
+    """How scores of one network agree with those of another cell that is the same network, and of how many."""
+    space, found = NB201(), dict[Any, list[float]]()
+    for cell, score in scores.items():
+        found.setdefault(space.network_form(cell), []).append(score)
+    one, other = ({form: own[k] for form, own in found.items() if len(own) > 1} for k in (0, 1))
+    return rank_agreement(one, other)
+
+
 def against_published(every: Path, some: Path, again: Path) -> list[list[str]]:
-    """A row a proxy: how its ranks agree with the published ones, and with ours of another seed."""
+    """A row a proxy: how its ranks agree with the published ones, those with themselves, and ours with another seed."""
     theirs, rows = published(), []
     for name, their_name in PROXIES.items():
-        ours = column(every if name in (*COUNTED, *EVERYWHERE) else some, name)
-        pairs = [rank_agreement(ours, theirs.get(their_name or "", {}))]
+        ours, their = column(every if name in (*COUNTED, *EVERYWHERE) else some, name), theirs.get(their_name or "", {})
+        pairs = [rank_agreement(ours, their), drawn_twice(their)]
         pairs.append(rank_agreement(ours, column(again, name)) if name in AGAIN else (float("nan"), 0))
         rows.append([name, *(f"{rho:.4f} ({n:,})" if n else "" for rho, n in pairs)])
     return rows
@@ -122,10 +131,11 @@ def cost(files: Sequence[Path]) -> list[list[str]]:
     return rows
 
 
-def of_functions(file: Path) -> str:
-    """The lines of a file of every cell, but one of each function: what the proxies were measured on."""
+def of_networks(file: Path) -> str:
+    """The lines of a file of every cell, but one of each network: what the proxies were measured on."""
     header, *lines = file.read_text().splitlines(keepends=True)
-    kept = {one.trained.text for one in classes(NB201())}
+    space = NB201()
+    kept = {group.cells[0].text for group in grouped(space, space.network_form).values()}
     found = [line for line in lines if line.partition(",")[0] in kept]
     assert len(found) == len(kept)
     return "".join([header, *found])
@@ -140,7 +150,10 @@ def page(asked: argparse.Namespace, every: Path, some: Path, again: Path) -> str
         every="\n".join(markdown_table(head, whole)),
         some="\n".join(markdown_table(head, against_truth(some, tuple(PROXIES), truths))),
         published="\n".join(
-            markdown_table(["proxy", "published scores", "our seed 1"], against_published(every, some, again))
+            markdown_table(
+                ["proxy", "ours and published", "published, drawn twice", "ours, drawn twice"],
+                against_published(every, some, again),
+            )
         ),
         cost_every="\n".join(markdown_table(["proxy", "networks", "seconds a network"], cost([every]))),
         cost_some="\n".join(markdown_table(["proxy", "networks", "seconds a network"], cost([some]))),
@@ -158,7 +171,7 @@ def main() -> None:
     every = scored(asked, asked.work / "every", (*COUNTED, *EVERYWHERE), None)
     some = scored(asked, asked.work / "some", tuple(PROXIES), asked.cells)
     again = scored(asked, asked.work / "again", AGAIN, asked.again, seed=1)
-    (HERE / "every.csv").write_text(of_functions(every))
+    (HERE / "every.csv").write_text(of_networks(every))
     (HERE / "scores.csv").write_text(some.read_text())
     (HERE / "README.md").write_text(page(asked, every, some, again))
 
