@@ -4,9 +4,9 @@ A proxy sees one architecture at a time, as a `Case`, and gives its score, a flo
 every architecture of a run:
 
 - **the network** is the space's discrete one at the size of the run, untrained, float32, in training mode (batch norm
-  takes the batch's own statistics), on the case's device. `network(0)` starts from the very weights that a training of
-  the same seed starts from (`scoring`); `network(k)` is the k-th other draw. A proxy may change what it is given: each
-  call makes a new one.
+  takes the batch's own statistics), on the case's device, in channels-last, as the images are. `network(0)` starts from
+  the very weights that a training of the same seed starts from (`scoring`); `network(k)` is the k-th other draw. A
+  proxy may change what it is given: each call makes a new one.
 - **the batches** are of the task's training split, unaugmented and normalised: one permutation of it, cut into batches
   of the size that the proxy asks for. They depend on the run's seed alone; the test split stays sealed.
 - **what else is random** comes from `generator(name)`: the same draws for every architecture, on the CPU.
@@ -83,7 +83,8 @@ class Case:
         """A new untrained network in training mode, images (n, c, h, w) to logits (n, classes). draw: which weights."""
         streams = Streams(derive(self.seed, "scoring"))  # those of a training of this seed
         with seeded(streams.generator("initialisation"), draw):
-            return self.build().to(self.device).train()
+            network: nn.Module = self.build().to(self.device)
+        return network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload,no-any-return]
 
     def batch(self, size: int, number: int = 0) -> Batch:
         """The batch of this number: `size` training images and their labels, on the device.
@@ -97,11 +98,12 @@ class Case:
             )
         order = _order(self.seed, len(self.train))[number * size : (number + 1) * size]
         images, labels = next(iter(self.train.batches([order])))
-        return Batch(images.to(self.device), labels.to(self.device))
+        return Batch(images.to(self.device, memory_format=torch.channels_last), labels.to(self.device))
 
     def noise(self, name: str, images: int) -> Float[Tensor, "n c h w"]:
         """`images` images of independent N(0, 1) pixels, of the stream `name`."""
-        return torch.randn(images, *self.shape, generator=self.generator(name)).to(self.device)
+        drawn = torch.randn(images, *self.shape, generator=self.generator(name))
+        return drawn.to(self.device, memory_format=torch.channels_last)
 
     def generator(self, name: str) -> torch.Generator:
         """The stream `name` from its beginning, on the CPU: the same for every architecture."""
