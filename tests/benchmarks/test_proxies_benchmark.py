@@ -26,7 +26,7 @@ def test_both_score_alike_and_the_command_says_how_fast(run: Any, tmp_path: Path
     assert run.main(words) == 0  # it compares them first
     found = json.loads(out.read_text())
     assert set(found["proxies"]) == {"synflow", "snip", "nwot", "jacov"}
-    assert found["functions"] == 4930
+    assert found["networks"] == 5260
     printed = capsys.readouterr().out
     for name, row in found["proxies"].items():
         assert f"{name} " in printed
