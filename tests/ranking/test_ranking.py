@@ -96,6 +96,21 @@ def test_cells_of_one_function_are_scored_once_by_the_lightest() -> None:
 # -- a run -------------------------------------------------------------------------------------------------------------
 
 
+def test_a_convolution_that_is_used_twice_and_two_of_a_kind_are_scored_each(setting: Setting, tmp_path: Path) -> None:
+    """They compute one function only where the two have the same weights; a dead operation still changes nothing."""
+    texts = [
+        "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|skip_connect~1|skip_connect~2|",
+        "|nor_conv_3x3~0|+|none~0|none~1|+|nor_conv_3x3~0|skip_connect~1|none~2|",
+        "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|nor_conv_3x3~0|skip_connect~1|none~2|",
+    ]
+    cells = [SPACE.parse(text) for text in texts]
+    assert len({SPACE.canonical(cell) for cell in cells}) == 1
+    found = run(setting, asked(["snip"]), cells, tmp_path)
+    once, two, dead = found.scores.columns["snip"].tolist()
+    assert found.measured == {"snip": 2}
+    assert once != two == dead
+
+
 def test_a_run_scores_each_function_once_and_spreads_it(setting: Setting, tmp_path: Path) -> None:
     live = "|nor_conv_1x1~0|+|none~0|{}~1|+|skip_connect~0|nor_conv_3x3~1|none~2|"
     cells = [SPACE.parse(live.format(op)) for op in ("nor_conv_3x3", "none")] + members(SPACE, "3")
