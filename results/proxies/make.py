@@ -34,9 +34,10 @@ EVERYWHERE = ("synflow", "nwot:batch=64", "jacov", "snip", "zen")  # of every ce
 PROXIES = {  # our name -> the published column
     "params": "params", "flops": "flops", "l2-norm": "l2_norm", "synflow": "synflow", "zen": "zen", "meco": None,
     "nwot:batch=64": "nwot", "jacov": "jacov", "epe-nas": "epe_nas", "grad-norm": "grad_norm", "snip": "snip",
-    "grasp": "grasp", "fisher": "fisher", "az-nas": None, "swap": None, "zico": None, "te-nas": None, "plain": "plain",
+    "grasp": "grasp", "fisher": None, "fisher:over=weights": "fisher", "plain": "plain", "az-nas": None, "swap": None,
+    "zico": None, "te-nas": None,
 }  # fmt: skip
-AGAIN = tuple(name for name in PROXIES if name not in (*COUNTED, "plain"))  # by another seed too
+AGAIN = tuple(name for name in PROXIES if name not in (*COUNTED, "fisher"))  # by another seed too
 
 
 def scored(asked: argparse.Namespace, out: Path, proxies: Sequence[str], cells: int | None, seed: int = 0) -> Path:

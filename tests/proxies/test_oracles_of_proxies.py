@@ -151,7 +151,7 @@ def test_fisher_of_one_linear_layer_by_hand() -> None:
     given, w = one.batch(9), one.network().layers[0].weight.detach()
     a = given.images.flatten(1) @ w.T
     slope = (a.softmax(1) - F.one_hot(given.labels, 3)) / 9
-    assert Fisher(of(9)).score(one) == pytest.approx(float((a * slope).square().mean(0).sum() / 2), rel=1e-5)
+    assert Fisher(Fisher.Options(batch=9)).score(one) == pytest.approx(float((a * slope).square().mean(0).sum() / 2), rel=1e-5)
 
 
 def test_fisher_masks_channels() -> None:
@@ -169,7 +169,10 @@ def test_fisher_masks_channels() -> None:
     one = case_of(Masked, noise(5))
     network = one.network()
     (slope,) = torch.autograd.grad(loss_at(one, network, 5), network.mask)
-    assert Fisher(of(5)).score(one) == pytest.approx(float(slope.square().mean(0).sum() / 2), rel=1e-5)
+    by_hand = float(slope.square().mean(0).sum() / 2)
+    assert Fisher(Fisher.Options(batch=5)).score(one) == pytest.approx(by_hand, rel=1e-5)
+    official = Fisher.Options(batch=5, over="weights")
+    assert Fisher(official).score(one) == pytest.approx(2 * 3 * 3 * by_hand, rel=1e-5), "2 x 3 x 3 weights a channel"
 
 
 def test_zico_is_the_plain_computation_over_batches() -> None:
