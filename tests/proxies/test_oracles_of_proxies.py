@@ -151,7 +151,8 @@ def test_fisher_of_one_linear_layer_by_hand() -> None:
     given, w = one.batch(9), one.network().layers[0].weight.detach()
     a = given.images.flatten(1) @ w.T
     slope = (a.softmax(1) - F.one_hot(given.labels, 3)) / 9
-    assert Fisher(Fisher.Options(batch=9)).score(one) == pytest.approx(float((a * slope).square().mean(0).sum() / 2), rel=1e-5)
+    by_hand = float((a * slope).square().mean(0).sum() / 2)
+    assert Fisher(Fisher.Options(batch=9)).score(one) == pytest.approx(by_hand, rel=1e-5)
 
 
 def test_fisher_masks_channels() -> None:
