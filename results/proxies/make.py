@@ -83,23 +83,36 @@ def with_interval(found: dict[str, Any]) -> str:
 
 
 def against_truth(file: Path, names: Sequence[str], truths: list[Truth]) -> list[list[str]]:
-    """A row a proxy: tau and the top's tau against each truth."""
-    rows = []
+    """A row a proxy: tau and the top's tau against each truth; where scores are not finite, parameters without them."""
+    rows, without = [], dict[frozenset[Architecture], int]()
+    counts = column(file, "params")
     for name in names:
         scores = column(file, name)
-        cells = [""] * 4
-        for k, truth in enumerate(truths):
-            values = np.full(truth.values.shape, np.nan)
-            for cell, score in scores.items():
-                values[truth.table.places.of(cell)] = score
-            try:
-                found = agreement(name, values, truth, 0.1)
-            except BenchbedError:
-                continue
-            cells[2 * k], cells[2 * k + 1] = with_interval(found["tau"]), with_interval(found["top_tau"])
         lost = not_finite(np.array(list(scores.values())))
-        rows.append([name, *cells, ", ".join(f"{count:,} {word}" for word, count in lost.items()) or "none"])
+        words = ", ".join(f"{count:,} {word}" for word, count in lost.items()) or "none"
+        rows.append([name, *agreements(name, scores, truths), words])
+        if lost:
+            without[frozenset(cell for cell, score in scores.items() if not np.isfinite(score))] = sum(lost.values())
+    for cells, number in without.items():
+        there = {cell: score for cell, score in counts.items() if cell not in cells}
+        rows.append(["params without those cells", *agreements("params", there, truths), f"{number:,} left out"])
     return rows
+
+
+def agreements(name: str, scores: dict[Architecture, float], truths: list[Truth]) -> list[str]:
+    """tau and the top's tau against each truth, in words; nothing where there are too few cells."""
+    found = []
+    for truth in truths:
+        values = np.full(truth.values.shape, np.nan)
+        for cell, score in scores.items():
+            values[truth.table.places.of(cell)] = score
+        try:
+            one = agreement(name, values, truth, 0.1)
+        except BenchbedError:
+            found += ["", ""]
+            continue
+        found += [with_interval(one["tau"]), with_interval(one["top_tau"])]
+    return found
 
 
 def drawn_twice(scores: dict[Architecture, float]) -> tuple[float, int]:
