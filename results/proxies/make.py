@@ -146,13 +146,14 @@ def cost(files: Sequence[Path]) -> list[list[str]]:
 
 
 def of_networks(file: Path) -> str:
-    """The lines of a file of every cell, but one of each network: what the proxies were measured on."""
-    header, *lines = file.read_text().splitlines(keepends=True)
+    """A line for each network of a file of every cell: what the proxies were measured on, in eight digits."""
     space = NB201()
     kept = {group.cells[0].text for group in grouped(space, space.network_form).values()}
-    found = [line for line in lines if line.partition(",")[0] in kept]
-    assert len(found) == len(kept)
-    return "".join([header, *found])
+    with file.open() as text:
+        rows = [row for row in csv.DictReader(text) if row["arch"] in kept]
+    assert len(rows) == len(kept)
+    lines = [",".join([row["arch"], *(f"{float(row[name]):.8g}" for name in EVERYWHERE)]) for row in rows]
+    return "\n".join([",".join(["arch", *EVERYWHERE]), *lines, ""])
 
 
 def page(asked: argparse.Namespace, every: Path, some: Path, again: Path) -> str:
