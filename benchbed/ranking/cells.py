@@ -66,7 +66,7 @@ def stand_ins(space: Space, cells: list[Architecture]) -> list[Architecture]:
 
     A space of over `MOST` architectures is not looked through: there each stands for itself.
     """
-    if not is_grid(space) or not countable(space):
+    if not countable(space):
         return cells
     lightest = {form: group.cells[0] for form, group in grouped(space, space.network_form).items()}
     return [lightest[space.network_form(cell)] for cell in cells]
