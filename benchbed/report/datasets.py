@@ -8,6 +8,7 @@ from .latex import in_latex
 from .markdown import markdown_table
 
 SPLITS: tuple[Literal["valid"], Literal["test"]] = ("valid", "test")
+TITLE = "The same cells on every data set of the table"
 
 
 def across(group: Group) -> list[str]:

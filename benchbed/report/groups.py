@@ -203,7 +203,7 @@ def _group(title: str, records: list[Record]) -> Group:
     rows = []
     for members in by_setting.values():
         one = members[0]
-        note = _difference(own_settings(one), alike[one.searcher, one.selector])
+        note = difference(own_settings(one), alike[one.searcher, one.selector])
         accuracy = mean_interval([r.test_accuracy for r in members])
         ordered = tuple(sorted(members, key=lambda r: r.seed))
         rows.append(Row(one.searcher, one.selector, note, control(one.searcher, one.selector), ordered, accuracy))
@@ -224,7 +224,7 @@ def own_settings(record: Record) -> dict[str, Any]:
     return own
 
 
-def _difference(own: Mapping[str, Any], alike: Sequence[Mapping[str, Any]]) -> str:
+def difference(own: Mapping[str, Any], alike: Sequence[Mapping[str, Any]]) -> str:
     """The settings of `own` that are not the same in all that are alike, in words.
 
     A section that some lack, such as a cost, is said to be there or not, and not told option by option.

@@ -51,11 +51,16 @@ def _points(column: Column, texts: Sequence[str]) -> float:
     """How wide a column is in small letters of LaTeX, with the gaps beside it; rather more than less."""
     if column.heading in NARROW:
         return 2 * GAP + 62.6  # 22 mm
+    return points([column.heading, *texts])
+
+
+def points(texts: Sequence[str]) -> float:
+    """How wide a column of these texts is, the heading first; rather more than less."""
 
     def wide(text: str) -> float:
         return sum(2.9 if x in "fijlrt.,:;|!()- " else 7.1 if x in "mw%#±<>=" or x.isupper() else 4.5 for x in text)
 
-    return 2 * GAP + max(map(wide, (*texts, *stacked(column.heading).split("\n"))))
+    return 2 * GAP + max(map(wide, (*texts[1:], *stacked(texts[0]).split("\n"))))
 
 
 def booktabs(

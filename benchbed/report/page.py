@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..pipeline.record import Record
-from . import datasets
+from . import crossed, datasets
 from .checklist import OPEN, Item, short
 from .collect import Collection
 from .commands import Command
@@ -31,7 +31,8 @@ METHOD, LETTER, PADDING = 290, 8.5, 20  # pixels at most: of the column of metho
 
 
 class Part(NamedTuple):
-    """All that the report says of one group. missing: controls; commands: by row's name."""
+    """All that the report says of one group. missing: controls; commands: by row's name; crossed: its
+    tables of searchers by selectors."""
 
     group: Group
     table: "pd.DataFrame"
@@ -40,6 +41,7 @@ class Part(NamedTuple):
     missing: list[tuple[str, Command | None]]
     published: list[Published]
     commands: list[tuple[str, Command]]
+    crossed: list[crossed.Table]
 
 
 def page(
@@ -92,7 +94,7 @@ def _section(part: Part, looks: Looks) -> dict[str, Any]:
             style = "figure" if column.figure else ""
             cells.append({"text": text, "style": style, "mark": mark if column.heading == ACCURACY else ""})
         rows.append({**_method(row, own), "cells": cells, "control": row["control"]})
-    across, published = datasets.rows(part.group), published_lines(part)
+    published = published_lines(part)
     return {
         "title": part.group.title,
         "slug": part.group.slug,
@@ -101,17 +103,27 @@ def _section(part: Part, looks: Looks) -> dict[str, Any]:
         "caption": caption(part.group),
         "lines": [noise_line(part.group), *part.absent],
         "missing": part.missing,
-        "datasets": across,
-        "datasets_caption": datasets.caption(part.group) if across else "",
-        "swatches": own,
+        "beside": _beside(part, own),
         "least": wide([[columns[k].heading for k in rest], *([line[k] for k in rest] for line in texts)]) + METHOD,
-        "datasets_least": wide([row[1:] for row in across]) + METHOD,
         "published_least": wide([list(line.values()) for line in published]),
         "published": published,
         "published_cells": CELL_WORDS,
         "sources": sources(part.published),
         "figures": [_figure(figure) for figure in part.figures],
     }
+
+
+def _beside(part: Part, swatches: Mapping[str, "Markup"]) -> list[dict[str, Any]]:
+    """The tables that stand below a group's first one; a method's swatch stands before its name."""
+    made = list(part.crossed)
+    if across := datasets.rows(part.group):
+        lines = [[crossed.Cell(text) for text in line] for line in across[1:]]
+        made.append(crossed.Table("datasets", datasets.TITLE, datasets.caption(part.group), across[0], lines))
+    return [
+        {**table._asdict(), "swatches": [swatches.get(line[0].text, "") for line in table.lines],
+         "least": wide([table.head[1:], *([cell.text for cell in line[1:]] for line in table.lines)]) + METHOD}
+        for table in made
+    ]  # fmt: skip
 
 
 def cue(columns: int) -> str:

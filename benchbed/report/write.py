@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..runtime.files import one_line
 from ..runtime.reading import LIMITS, csv_cell, read_bytes
-from . import datasets
+from . import crossed, datasets
 from .checklist import Item, checklist
 from .collect import Collection, collect
 from .commands import missing_controls, remake
@@ -47,7 +47,8 @@ class Report:
             made = [(row.name, remake(group, row, place, configs)) for row in group.rows]
             missing = missing_controls(group, place, configs)
             rows = table[table["group"] == group.title]
-            self.parts.append(Part(group, rows, drawn, absent, missing, beside(group), made))
+            both = crossed.tables(group)
+            self.parts.append(Part(group, rows, drawn, absent, missing, beside(group), made, both))
         self.items: list[Item] = checklist(self.found, compared)
         self.command = f"python -m benchbed report {shlex.quote(str(given or place))} --out {shlex.quote(str(out))}"
 
@@ -68,6 +69,9 @@ class Report:
             tables[f"{slug}.tex"] = latex(part.table, " ".join([caption(part.group), *_words(part)]), f"tab:{slug}")
             if every := datasets.latex(part.group):
                 tables[f"{slug}-datasets.tex"] = every
+            tables |= {f"{slug}-{one.name}.tex": crossed.latex(part.group, one) for one in part.crossed}
+            if effects := crossed.csv(part.group):
+                tables[f"{slug}-effects.csv"] = effects
             if part.published:
                 tables[f"{slug}-published.tex"] = published_latex(part)
             pictures |= _files(part.figures)
@@ -88,7 +92,7 @@ class Report:
             title, below = in_prose(part.group.title), in_prose(caption(part.group))
             lines += [f"## {title}", "", *markdown(part.table), "", below, ""]
             lines += [f"- {in_prose(line)}" for line in (*_words(part), *part.absent)] + [""]
-            lines += datasets.markdown(part.group)
+            lines += crossed.markdown(part.crossed) + datasets.markdown(part.group)
             for words, command in part.missing:
                 add = f" Add it: `{command.line}`" if command else ""
                 lines += [f"Control missing: {in_prose(words)}.{add}", ""]
@@ -164,6 +168,7 @@ def document(parts: Sequence[Part]) -> str:
     ]
     for part in parts:
         lines += [f"\\section*{{{in_latex(part.group.title)}}}", f"\\input{{tables/{part.group.slug}.tex}}"]
+        lines += [f"\\input{{tables/{part.group.slug}-{table.name}.tex}}" for table in part.crossed]
         if datasets.across(part.group):
             lines.append(f"\\input{{tables/{part.group.slug}-datasets.tex}}")
         if part.published:
