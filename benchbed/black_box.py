@@ -123,7 +123,10 @@ class BlackBoxSearcher(Searcher[BoxOptionsT]):
         return self.prepared.pop(0) if self.prepared else self.space.random(rng)
 
     def arch_step(self, problem: Problem, batch: Batch | None, clock: Clock) -> dict[str, float]:
-        """Every evaluation that ends within this step's part of the budget. Logs the means of loss and reward."""
+        """Every evaluation that ends within this step's part of the budget. Logs the means of loss and reward.
+
+        Raises BenchbedError at the last step where no evaluation ends within the whole budget: nothing was found.
+        """
         done, total = clock.epoch * clock.steps_per_epoch + clock.step + 1, clock.epochs * clock.steps_per_epoch
         until = self.options.budget * (done / total)
         before = len(self.trials)
@@ -138,11 +141,21 @@ class BlackBoxSearcher(Searcher[BoxOptionsT]):
             if self.incumbent is None or standing(trial) > standing(self.incumbent):
                 self.incumbent = trial
             self.observe(trial)
+        if done == total and not self.trials:
+            raise BenchbedError(self._nothing_found(problem))
         new = self.trials[before:]
         if not new:
             return {}
         accuracy = sum(trial.accuracy for trial in new) / len(new)
         return {"loss": 1 - accuracy / 100, "reward": sum(trial.reward for trial in new) / len(new)}
+
+    def _nothing_found(self, problem: Problem) -> str:
+        if self.pending is None:
+            return "the search ended before a first evaluation: its searcher proposed nothing"
+        return (
+            f"searcher.budget = {self.options.budget:g}: no evaluation ends within its budget of simulated seconds, "
+            f"the first takes {self._evaluated(problem, self.pending).seconds:.6g}"
+        )
 
     def _evaluated(self, problem: Problem, asked: Proposal) -> Trial:
         architecture, fidelity, trained = asked

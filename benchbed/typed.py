@@ -100,4 +100,5 @@ def typed(model: type[M], values: Mapping[str, Any], where: str) -> M:
             raise BenchbedError(f"{where}: {message}") from None
         name = ".".join(str(part) for part in first["loc"])
         message = message[:1].lower() + message[1:]
+        message = message.removeprefix(f"{name} = {first['input']!r}: ")  # where the value's own reader has said it
         raise BenchbedError(f"{where}: {name} = {first['input']!r}: {message}") from None

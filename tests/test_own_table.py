@@ -13,6 +13,7 @@ from benchbed.pipeline.resolve import resolve
 from benchbed.pipeline.tables import NO_TABLE, SCORED_BY
 from benchbed.spaces.nb201.space import NB201
 from benchbed.tables import Table, store
+from benchbed.tables.importing import free_path
 
 PRESET = {"searcher": {"name": "darts"}, "selector": {"name": "magnitude"}}
 CELL = NB201().architecture_of((3, 1, 2, 4, 0, 3))
@@ -94,6 +95,25 @@ def test_an_imported_table_of_the_same_name_hides_it(embedded: Table, tmp_path: 
     there.write_bytes(store.find("nb201-digits")[1].read_bytes())
     assert store.find("nb201-digits")[1] == there
     assert store.names() == ["nb201-digits"]
+    assert _resolve().table.name == "nb201-digits"
+
+
+def test_it_is_hidden_by_force_alone(embedded: Table) -> None:
+    with pytest.raises(BenchbedError, match="'nb201-digits' comes with benchbed: give another name, or --force"):
+        free_path("nb201-digits", force=False)
+    assert free_path("nb201-digits", force=True) == store.path_of("nb201-digits")
+
+
+def test_a_table_that_hides_it_and_is_of_something_else_scores_nothing_unasked(embedded: Table) -> None:
+    there = store.path_of("nb201-digits")
+    there.parent.mkdir(parents=True)
+    table = Table.open("nb201-digits")
+    meta = {**table.meta, "figures": [["mine", *figure[1:]] for figure in table.meta["figures"]]}
+    arrays = {name.replace("digits_", "mine_"): np.array(table._array(name)) for name in table.arrays}
+    store.write(there, {**meta, "fingerprint": store.fingerprint("nb201", arrays)}, arrays)
+    with pytest.raises(BenchbedError, match="hides the table that comes with benchbed, and has no data set 'digits'"):
+        _resolve()
+    assert _resolve(table="none").table is None
 
 
 def test_it_is_no_guess_for_the_benchmarks_own(embedded: Table) -> None:

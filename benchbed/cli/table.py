@@ -195,6 +195,7 @@ def fit(
     from ..builder.fit import fit as make
     from ..builder.fit import text
     from ..runtime.typed_command import typed_command
+    from ..tables.clock import training_seconds
 
     made = make(table, name, dataset, epochs, predictor, folds, seed, force)
     if as_json:
@@ -202,7 +203,12 @@ def fit(
                            **made.meta["surrogate"]})  # fmt: skip
     print(text(made))
     words = ["--table", made.name, "--dataset", made.datasets[0]]
-    print(f"\nscore a run by it: add {' '.join(words)}\nsearch on it: "
+    print(f"\nscore a run by it: add {' '.join(words)}")
+    try:
+        training_seconds(made, made.datasets[0], made.full_epochs)
+    except BenchbedError as error:
+        return print(f"no search can be timed on it: {error}")
+    print("search on it: "
           + typed_command("run", "--space", made.meta["space"], "--objective", "table", *words,
                           "--searcher", "regularised-evolution", "--selector", "magnitude",
                           "--set", f"searcher.fidelity={made.full_epochs}"))  # fmt: skip
@@ -268,9 +274,13 @@ def whois(
 def query(
     name: Name,
     arch: Annotated[str, typer.Option(help="the architecture's native string")],
-    dataset: Annotated[str, typer.Option(help="cifar10, cifar100 or imagenet16-120; of a built table its task")],
     split: Annotated[str, typer.Option(help="valid, test, or valid+test where the table has it")],
     epochs: Annotated[int, typer.Option(help="as in the table: 12 or 200 for NAS-Bench-201")],
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="cifar10, cifar100 or imagenet16-120; of a built table its task; may be left out where "
+                     "the table has one"),
+    ] = None,
     plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
@@ -280,6 +290,9 @@ def query(
     from ..tables.trusted import trusted
 
     table = trusted(name, surrogates=True)
+    if dataset is None and len(table.datasets) > 1:
+        raise BenchbedError(f"table '{name}' needs a data set: add --dataset {'|'.join(table.datasets)}")
+    dataset = dataset or table.datasets[0]
     _, cell = table.space.resolve(native(arch.strip(), table.space))
     answer = table.answer(cell, dataset, split, epochs)
     if as_json:

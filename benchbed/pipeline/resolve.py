@@ -203,7 +203,8 @@ def seed_range(text: str) -> range:
     least, end = whole_number(first), whole_number(last)
     if not colon or least is None or end is None or not 0 < end - least <= MOST_SEEDS:
         raise BenchbedError(
-            f"seeds = '{text}': expected FIRST:AFTER_LAST with FIRST below it, such as 0:10, at most {MOST_SEEDS}"
+            f"seeds = '{text}': expected FIRST:AFTER_LAST such as 0:10, FIRST from 0 on and below AFTER_LAST, at most "
+            f"{MOST_SEEDS:,} seeds"
         )
     return range(least, end)
 

@@ -92,7 +92,13 @@ def _own_table(raw: Mapping[str, Any], space: str) -> str | None:
     name = SCORED_BY.get((space, task))
     if name is None or not plain or raw.get("protocol", "small-digits") != "small-digits":
         return None
-    return name if (store.EMBEDDED / f"{name}.npz").is_file() else None
+    if not (store.EMBEDDED / f"{name}.npz").is_file():
+        return None
+    _, path = store.find(name)
+    if path.parent != store.EMBEDDED and task not in _datasets(name):
+        raise BenchbedError(f"{path} hides the table that comes with benchbed, and has no data set '{task}': remove "
+                            "it, or say --table NAME")  # fmt: skip
+    return name
 
 
 def _datasets(name: str) -> tuple[str, ...]:

@@ -22,8 +22,9 @@ def note_failure(out: Path, failure: Failure, details: str = "") -> None:
     """Appends a line to the folder's failures; `details`: a traceback."""
     line = {**failure._asdict(), "time": round(time.time()), **({"details": details} if details else {})}
     path = out / "failures.jsonl"
-    with one_line(path, "write"):
+    with one_line(out, "make"):
         make_folder(out)
+    with one_line(path, "write"):
         append_line(path, json.dumps(line) + "\n")
 
 

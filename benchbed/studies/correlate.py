@@ -218,6 +218,8 @@ def predictor(text: str, truth: Truth) -> np.ndarray:
         return _by_supernet(rest, truth)
     if form == "scores":
         return _summed(_scores(Path(rest), table), table)
+    if text.endswith(".csv"):
+        raise BenchbedError(f"predictor '{text}': say which column of it predicts, {text}:COLUMN")
     found = _FIGURE.fullmatch(rest if colon else text)
     if found is None:
         raise unknown("predictor", text, [*FORMS, *(plugin.name for plugin in registry.plugins("proxy"))])

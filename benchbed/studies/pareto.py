@@ -27,10 +27,12 @@ from ..streams import Streams
 from ..study import Files, Job, Lab, Records, Seeds, Several, Study, StudyOptions
 from ..tables.table import Table
 from ..tables.trusted import trusted
+from .tabular import only_fidelity
 
 SAMPLERS = {"nsgaii": "NSGAIISampler", "tpe": "TPESampler", "random": "RandomSampler"}
 MOST = 4  # objectives: the exact hypervolume of more takes hours
 CHUNK = 10  # seeds of a job
+EPOCHS = 12  # of an evaluation, where the table has several: as NAS-Bench-201's searchers have it
 
 
 class Options(StudyOptions):
@@ -45,7 +47,9 @@ class Options(StudyOptions):
     sampler: Several = Field(["nsgaii", "tpe", "random"], description=f"of {', '.join(SAMPLERS)}; several")
     seeds: Seeds = Field("0:50", validate_default=True, description="a range such as 0:50")
     budget: float = Field(12000.0, gt=0, description="simulated seconds of a search")
-    fidelity: int = Field(12, ge=1, description="training epochs of an evaluation")
+    fidelity: int | None = Field(
+        None, ge=1, description="training epochs of an evaluation  [default: 12, or the table's only]"
+    )
 
 
 class Goal(NamedTuple):
@@ -92,6 +96,9 @@ def scene(table: Table, dataset: str, objectives: Sequence[str], fidelity: int) 
         raise BenchbedError(f"objectives: {', '.join(objectives)}: expected 2 to {MOST} of them")
     accuracy, seconds = trainings_of(table, dataset, fidelity)
     goals = [goal(text) for text in objectives]
+    twice = [g.figure for g in goals if [other.figure for other in goals].count(g.figure) > 1]
+    if twice:
+        raise BenchbedError(f"objectives: {', '.join(objectives)}: '{twice[0]}' is there twice")
     test = table.values(dataset, "test", table.full_epochs)
     columns = [_figure(table, dataset, g, accuracy) for g in goals]
     useful = [test if g.figure == "accuracy" else column for g, column in zip(goals, columns, strict=True)]
@@ -123,7 +130,7 @@ def _share(values: np.ndarray, goal: Goal) -> np.ndarray:
 
 
 def search(table: Table, scene: Scene, sampler: str, seed: int, budget: float) -> tuple[list[int], float]:
-    """(places evaluated in order, simulated seconds)."""
+    """(places evaluated in order, simulated seconds). Raises BenchbedError where no evaluation ends in the budget."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -137,6 +144,11 @@ def search(table: Table, scene: Scene, sampler: str, seed: int, budget: float) -
         trial = study.ask(asked_of)
         place = int(np.ravel_multi_index([trial.params[name] for name in asked_of], table.shape))
         if clock + scene.seconds[place] > budget:
+            if not places:
+                raise BenchbedError(
+                    f"--budget {budget:g}: sampler {sampler}, seed {seed}: the first evaluation takes "
+                    f"{scene.seconds[place]:.6g} seconds"
+                )
             return places, clock
         clock += float(scene.seconds[place])
         places.append(place)
@@ -154,15 +166,17 @@ class ParetoStudy(Study[Options]):
         self.table = trusted(options.table)
         if self.table.places.missing:
             raise BenchbedError(f"table {self.table.name} lists some architectures of its space: all are needed")
-        self.scene = scene(self.table, options.dataset, options.objective, options.fidelity)
+        self.fidelity = options.fidelity or only_fidelity(options.table, options.dataset) or EPOCHS
+        self.scene = scene(self.table, options.dataset, options.objective, self.fidelity)
         if options.budget < self.scene.seconds.min():
             least = self.scene.seconds.min()
             raise BenchbedError(f"--budget {options.budget:g}: the quickest evaluation takes {least:g} seconds")
 
     def jobs(self, records: Records) -> list[Job]:
         options = self.options
-        keys = ("table", "dataset", "objective", "fidelity", "budget")
-        shared = {**{key: getattr(options, key) for key in keys}, "fingerprint": self.table.fingerprint}
+        keys = ("table", "dataset", "objective", "budget")
+        shared = {key: getattr(options, key) for key in keys}
+        shared |= {"fidelity": self.fidelity, "fingerprint": self.table.fingerprint}
         chunks = [list(options.seeds[i : i + CHUNK]) for i in range(0, len(options.seeds), CHUNK)]
         return [{**shared, "sampler": name, "seeds": seeds} for name in options.sampler for seeds in chunks]
 
@@ -214,7 +228,7 @@ class ParetoStudy(Study[Options]):
         wanted = ", ".join(f"{g.figure} ({'great' if g.great else 'small'})" for g in of.goals)
         about = f"Objectives: {wanted}; {options.dataset}, table {self.table.name} (fingerprint "
         about += f"{self.table.fingerprint[:16]}), {len(options.seeds)} seeds, {options.budget:,.0f} simulated "
-        about += f"seconds, accuracy after {options.fidelity} epochs. Means and 95 % intervals (Student's t). The true "
+        about += f"seconds, accuracy after {self.fidelity} epochs. Means and 95 % intervals (Student's t). The true "
         about += f"front has {sizes[0]:,} of the table's {len(of.seconds):,} architectures as evaluated, {sizes[1]:,} "
         about += "by test accuracy."
         return [*markdown_table(head, lines), "", about]

@@ -33,6 +33,7 @@ from ..typed import typed
 
 WHOLE = Clock(0, 0, 1, 1)  # one step, which is all of the budget
 CHUNK = 25  # seeds of a job
+LAYOUT = 2  # of what a job measures: since it says after how many epochs an incumbent was chosen
 GRID = 24  # points of an anytime curve
 COLUMNS = ("test", "valid", "accuracy", "regret", "evaluations", "distinct", "seconds")
 
@@ -59,7 +60,10 @@ class Entry(NamedTuple):
 
 
 class Search(NamedTuple):
-    """A finished search. anytime: (simulated seconds, validation accuracy, architecture) of each new incumbent."""
+    """A finished search. anytime: (simulated seconds, validation accuracy, architecture) of each new incumbent.
+
+    fidelity: the training epochs after which the last incumbent was chosen.
+    """
 
     searcher: str
     seed: int
@@ -67,6 +71,7 @@ class Search(NamedTuple):
     distinct: int
     seconds: float
     anytime: list[tuple[float, float, str]]
+    fidelity: int
 
 
 class Run(NamedTuple):
@@ -83,6 +88,7 @@ class Run(NamedTuple):
     distinct: int
     seconds: float
     anytime: list[tuple[float, float, float, str]]  # with the incumbent's test accuracy
+    fidelity: int  # of the `accuracy`
     of: str = ""
 
 
@@ -106,16 +112,19 @@ def only_fidelity(table: str, dataset: str) -> int | None:
 
 
 def search(entry: Entry, objective: TableObjective, seed: int) -> Search:
-    """One search to the end of its budget. Raises BenchbedError where that is before its first evaluation ends."""
+    """One search to the end of its budget. Raises BenchbedError, naming searcher and seed, where it finds nothing."""
     loaded = registry.load("searcher", entry.searcher)
     searcher = loaded(objective.space, loaded.Options(**entry.options), Streams(seed))
-    searcher.arch_step(without_cost(objective), None, WHOLE)
+    try:
+        searcher.arch_step(without_cost(objective), None, WHOLE)
+    except BenchbedError as error:
+        raise BenchbedError(f"searcher '{entry.name}', seed {seed}: {error}") from None
     box = searcher.base if isinstance(searcher, Modified) else searcher
     assert isinstance(box, BlackBoxSearcher)
-    if not (anytime := box.anytime()):
-        raise BenchbedError(f"searcher '{entry.name}', seed {seed}: no evaluation ends within its budget; give more")
+    assert box.incumbent is not None
     distinct = len({trial.architecture for trial in box.trials})
-    return Search(entry.name, seed, len(box.trials), distinct, box.seconds, anytime)
+    counts = (len(box.trials), distinct, box.seconds)
+    return Search(entry.name, seed, *counts, box.anytime(), box.incumbent.fidelity)
 
 
 def scored(table: Table, dataset: str, found: Search) -> Run:
@@ -127,7 +136,7 @@ def scored(table: Table, dataset: str, found: Search) -> Run:
     valid = float(table.query(text, dataset, "valid", full))
     regret = table.best(dataset, "test", full).value - tests[-1]
     counts = (found.evaluations, found.distinct, found.seconds)
-    return Run(found.searcher, found.seed, text, accuracy, valid, tests[-1], regret, *counts, anytime)
+    return Run(found.searcher, found.seed, text, accuracy, valid, tests[-1], regret, *counts, anytime, found.fidelity)
 
 
 class TabularStudy(Study[Options]):
@@ -146,7 +155,8 @@ class TabularStudy(Study[Options]):
 
     def jobs(self, records: Records) -> list[Job]:
         options = self.options
-        shared = {"table": options.table, "fingerprint": self.table.fingerprint, "dataset": options.dataset}
+        shared = {"table": options.table, "fingerprint": self.table.fingerprint, "dataset": options.dataset,
+                  "layout": LAYOUT}  # fmt: skip
         chunks = [list(options.seeds[i : i + CHUNK]) for i in range(0, len(options.seeds), CHUNK)]
         return [{**shared, "entry": entry._asdict(), "seeds": seeds} for entry in self.entries for seeds in chunks]
 
@@ -170,18 +180,18 @@ class TabularStudy(Study[Options]):
         lines = [
             {"searcher": entry.name, "budget": float(entry.options["budget"]), "of": rows[0].of,
              "cpu_seconds": round(self.cpu[entry.name], 2),
+             "chosen_after": _chosen_after(rows, entry.name),
              **{column: interval._asdict() for column, interval in table[entry.name].items()}}
             for entry in self.entries
         ]  # fmt: skip
-        lines += [{"control": c.name, "of": rows[0].of, **c._asdict()} for c in self._ceilings()]
+        lines += [{"control": c.name, "of": rows[0].of, **c._asdict()} for c in self._ceilings(rows)]
         panels = curves(rows, {entry.name: float(entry.options["budget"]) for entry in self.entries})
         return {"tabular-summary.jsonl": json_lines(lines), "tabular.md": self._page(rows, table),
                 "tabular.svg": curves_svg(panels, "simulated seconds")}  # fmt: skip
 
-    def _ceilings(self) -> list[Ceiling]:
-        """One a fidelity."""
-        fidelities = dict.fromkeys(int(entry.options["fidelity"]) for entry in self.entries)
-        return [ceiling(self.table, self.options.dataset, epochs) for epochs in fidelities]
+    def _ceilings(self, rows: Sequence[Run]) -> list[Ceiling]:
+        """One for each number of epochs that an incumbent was chosen after."""
+        return [ceiling(self.table, self.options.dataset, epochs) for epochs in sorted({row.fidelity for row in rows})]
 
     def _page(self, rows: Sequence[Run], table: Mapping[str, Mapping[str, Interval]]) -> list[str]:
         """A row a searcher."""
@@ -192,21 +202,27 @@ class TabularStudy(Study[Options]):
             ci = row["test"]
             lines.append([
                 name, _spread(row["test"]), ci.span(), _spread(row["regret"]),
-                _spread(row["valid"]), _spread(row["accuracy"]), f"{row['evaluations'].mean:.1f}",
+                _spread(row["valid"]), _spread(row["accuracy"]) if len(_chosen_after(rows, name)) == 1 else "-",
+                f"{row['evaluations'].mean:.1f}",
                 f"{row['distinct'].mean:.1f}", f"{row['seconds'].mean:,.0f}", f"{self.cpu[name]:.0f}",
             ])  # fmt: skip
-        for c in self._ceilings():
+        for c in self._ceilings(rows):
             figures = f"{c.test:.2f}", "", f"{c.regret:.2f}", f"{c.valid:.2f}", f"{c.accuracy:.2f}"
             lines.append([c.name, *figures, "", "", "", ""])
         seeds, options = len(self.options.seeds), [entry.options for entry in self.entries]
         budgets = ", ".join(f"{budget:,.0f}" for budget in dict.fromkeys(o["budget"] for o in options))
-        epochs = ", ".join(map(str, dict.fromkeys(o["fidelity"] for o in options)))
+        epochs = ", ".join(map(str, sorted({row.fidelity for row in rows})))
         about = f"{rows[0].of}: {seeds} seeds each, a budget of {budgets} simulated seconds. Mean ± sample standard "
         about += "deviation over seeds; the interval is of the mean (Student's t). Test, validation and regret "
         about += "(points to the best cell by test accuracy) are of the full training; 'chosen by' is the validation "
-        about += f"accuracy of the evaluations (training epochs: {epochs}). CPU seconds are the processor time of all "
+        about += f"accuracy that decided (training epochs: {epochs}; a dash where they differ from seed to seed). CPU "
+        about += "seconds are the processor time of all "
         about += "searches of the row. The ceiling is the cell that a perfect searcher at that fidelity would end at."
         return [*markdown_table(head, lines), "", about]
+
+
+def _chosen_after(rows: Sequence[Run], searcher: str) -> list[int]:
+    return sorted({row.fidelity for row in rows if row.searcher == searcher})
 
 
 def _spread(i: Interval) -> str:

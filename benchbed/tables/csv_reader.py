@@ -12,6 +12,8 @@ import numpy as np
 from ..errors import BenchbedError
 from ..runtime.reading import LIMITS, Unfit, csv_lines, opened, plain_cell
 
+OTHER_MARKS = (";", "\t")  # that spreadsheets put between columns
+
 
 class Sheet:
     """The rows of a CSV file under its header. Raises BenchbedError if it is no such file or has a ragged row.
@@ -27,6 +29,8 @@ class Sheet:
                 rows = self._read(csv_lines(file), names)
         except (csv.Error, UnicodeDecodeError, Unfit) as error:
             raise BenchbedError(f"{path} is not a CSV file: {error}") from None
+        if not self.header:
+            raise BenchbedError(f"{path} is empty")
         if not rows:
             raise BenchbedError(f"{path} has no rows below its header")
         self._columns = dict(zip(self.header, zip(*rows, strict=True), strict=True))
@@ -38,6 +42,9 @@ class Sheet:
         if len(header) > LIMITS.csv_columns:
             raise Unfit(f"it has {len(header):,} columns, and at most {LIMITS.csv_columns:,} are read")
         self.header = [names.get(name, name) for name in header]
+        if len(header) == 1 and (other := next((mark for mark in OTHER_MARKS if mark in header[0]), None)):
+            raise BenchbedError(f"{self.path}: its one column is named {header[0][:80]!r}; columns are separated by "
+                                f"commas here, and not by {other!r}")  # fmt: skip
         if twice := sorted(name for name, count in Counter(self.header).items() if count > 1):
             raise BenchbedError(f"{self.path} has two columns named '{twice[0][:80]}'")
         width, rows = len(header), list[list[str]]()

@@ -100,6 +100,8 @@ def _macro(paths: Sequence[Path], verify: bool, notes: Sequence[str]) -> tuple[d
 def free_path(name: str, force: bool) -> Path:
     """Where a table of this name will be written. Raises BenchbedError if the name is taken and not `force`."""
     target = store.path_of(name)
+    if not force and (store.EMBEDDED / target.name).is_file() and not target.exists():
+        raise BenchbedError(f"table '{name}' comes with benchbed: give another name, or --force to hide it by yours")
     if target.exists() and not force:
         raise BenchbedError(f"a table named '{name}' is there already: give another name, or --force to replace it")
     return target

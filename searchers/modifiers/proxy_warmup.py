@@ -49,7 +49,10 @@ class ProxyWarmup(Modifier[Options]):
     @classmethod
     def check(cls, options: Options, space: Space, objective: Objective | None = None) -> None:
         if options.sha256 is None or available(options.by):  # a search that has begun needs its file no more
-            Prior(options.by, space, options.sha256)
+            prior = Prior(options.by, space, options.sha256)
+            if prior.known is not None and len(prior.known) < options.first:
+                raise BenchbedError(f"{options.by} has {len(prior.known):,} finite scores, and first = {options.first} "
+                                    "are to be drawn by them")  # fmt: skip
 
     def problem(self, problem: Problem, clock: Clock) -> Problem:
         assert isinstance(self.searcher, BlackBoxSearcher)

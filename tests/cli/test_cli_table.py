@@ -179,7 +179,6 @@ def test_bad_input(refused: Callable[..., str], command: Command, own: Path, tmp
         ((*ask, *WORDS[:5], "12"), "no cifar10 test accuracy after 12 epochs: nearest 200; it has 200"),
         ((*ask, *WORDS[:5], "twelve"), "'--epochs'"),
         ((*ask, *WORDS[:4]), "Missing option '--epochs'"),
-        ((*ask, *WORDS[2:]), "Missing option '--dataset'"),
         (("query", "mine", *WORDS), "Missing option '--arch'"),
         (("query", "mine", "--arch", "|none~0|", *WORDS), "expected |op~0|+|op~0|op~1|+|op~0|op~1|op~2|"),
         (("query", "mine", "--arch", TEXTS[9], *WORDS), f"of {TEXTS[9]}: its source holds 5 of the 15,625 cells"),

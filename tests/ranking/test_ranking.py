@@ -196,6 +196,8 @@ CELLS = [cell.text for cell in members(SPACE, "3")]
         (["arch,a", f"{CELLS[0]},one"], "line 2: a holds 'one', which is not a number"),
         (["arch,a", "k3e3-k3e3,1"], "line 2: "),
         (["cell,a", f"{CELLS[0]},1"], "has no column arch"),
+        ([], "scores.csv is empty"),
+        (["arch;a", f"{CELLS[0]};1"], "its one column is named 'arch;a'; columns are separated by commas here"),
     ],
 )
 def test_a_bad_file_of_scores_is_one_line(lines: list[str], said: str, tmp_path: Path) -> None:

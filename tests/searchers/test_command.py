@@ -94,9 +94,12 @@ def test_a_search_that_goes_on_calls_them_by_the_same_letters() -> None:
 
 def test_a_program_may_have_nothing_more_to_propose() -> None:
     text = "import sys\nfor line in sys.stdin: print('{\"architecture\": null}', flush=True)"
-    searcher = searched(random_table(ToySpace(), 0), program=python(text), steps=3)
+    table, searcher = random_table(ToySpace(), 0), made(ToySpace(), program=python(text))
+    searcher.arch_step(without_cost(table), None, Clock(0, 0, 1, 3))
     assert searcher.trials == []
     assert searcher.ended
+    with pytest.raises(BenchbedError, match="ended before a first evaluation: its searcher proposed nothing"):
+        searcher.arch_step(without_cost(table), None, Clock(0, 2, 1, 3))
     again = made(ToySpace(), program=python("raise SystemExit(1)"))
     again.load_state(searcher.state())
     assert again.propose() is None  # it is asked no more

@@ -138,6 +138,7 @@ def test_the_command_and_its_files(make_table: Any, command: Callable[..., Any],
         (["alpha:nowhere"], "nowhere"),
         (["scores:nowhere"], "nowhere"),
         (["supernet:nowhere"], "nowhere"),
+        (["mine.csv"], "predictor 'mine.csv': say which column of it predicts, mine.csv:COLUMN"),
     ],
 )
 def test_bad_input(make_table: Any, refused: Callable[..., str], asked: list[str], text: str) -> None:

@@ -18,7 +18,7 @@ from benchbed.tables.trusted import trusted
 Command = Callable[..., Any]
 
 
-OF = ("study", "pareto", "--table", "nb201-digits", "--dataset", "digits", "--fidelity", "1")
+OF = ("study", "pareto", "--table", "nb201-digits", "--dataset", "digits")  # its only fidelity
 WORDS = (*OF, "--objective", "accuracy", "--objective", "params")
 
 
@@ -51,6 +51,7 @@ def test_the_study_writes_shares_beside_random_and_goes_on(digits: Table, comman
     assert means["tpe"] > means["random"]
     page = (tmp_path / "pareto.md").read_text()
     assert "accuracy (great), params (small)" in page
+    assert f"accuracy after {digits.full_epochs} epochs" in page
     assert command(*words, "--seeds", "0:4").status == 0
     assert [json.loads(line) for line in (tmp_path / "pareto.jsonl").read_text().splitlines()] == rows
 
@@ -84,11 +85,27 @@ def test_what_cannot_be_wanted_is_refused(digits: Table, objectives: list[str], 
         pareto.scene(digits, "digits", objectives, 1)
 
 
-def test_a_figure_that_is_the_same_everywhere_or_missing_somewhere_is_refused(make_table: Any) -> None:
-    flat = np.full((5,) * 6, 50.0)
-    table = make_table("flat", valid=flat, short=flat, seconds=flat)
+def test_a_figure_that_is_the_same_everywhere_or_missing_somewhere_is_refused() -> None:
     with pytest.raises(BenchbedError, match="objective 'accuracy': it is 50 everywhere, there is nothing to choose"):
-        pareto.scene(table, "cifar10", ["accuracy", "min:accuracy"], 12)
+        pareto._share(np.full((5,) * 6, 50.0), pareto.goal("accuracy"))
+    with pytest.raises(BenchbedError, match="objective 'min:watts': the table lacks it of 2 of 4 architectures"):
+        pareto._share(np.array([[1.0, np.nan], [np.nan, 2.0]]), pareto.goal("min:watts"))
+
+
+@pytest.mark.parametrize("again", ["max:accuracy", "min:accuracy"])
+def test_an_objective_is_there_once_however_it_is_spelled(digits: Table, again: str) -> None:
+    with pytest.raises(BenchbedError, match=f"objectives: accuracy, {again}: 'accuracy' is there twice"):
+        pareto.scene(digits, "digits", ["accuracy", again], digits.full_epochs)
+
+
+def test_a_budget_that_is_too_small_for_the_first_draw(digits: Table, command: Command, tmp_path: Path) -> None:
+    quickest = float(pareto.scene(digits, "digits", ["accuracy", "params"], digits.full_epochs).seconds.min())
+    few = ("--sampler", "random", "--seeds", "0:3", "--budget", f"{quickest * 1.001}")
+    done = command(*WORDS, "--out", tmp_path, *few)
+    assert (done.status, done.out) == (2, "")
+    said = r"benchbed: .*sampler random, seed [0-2]: the first evaluation takes [0-9.]+ seconds\n"
+    assert re.fullmatch(said, done.err)
+
 
 
 def test_a_sampler_that_is_none_and_a_budget_for_nothing(digits: Table, command: Command, tmp_path: Path) -> None:

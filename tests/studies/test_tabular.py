@@ -141,6 +141,24 @@ def test_the_command_writes_its_files(timed: Table, command: Callable[..., Any],
     assert "| random-search |" in (tmp_path / "out" / "tabular.md").read_text()
 
 
+def test_what_an_incumbent_was_chosen_after_is_said_and_has_its_ceiling(
+    timed: Table, command: Callable[..., Any], tmp_path: Path
+) -> None:
+    """A first rung that takes the whole budget: nothing is ever looked at after 200 epochs."""
+    ask = ("study", "tabular", "--table", "timed", "--dataset", "cifar10", "--seeds", "0:2", "--budget", "6000")
+    done = command(*ask, "--searcher", "successive-halving:configurations=1000", "--out", tmp_path)
+    assert done.status == 0, done.err
+    row, control = map(json.loads, (tmp_path / "tabular-summary.jsonl").read_text().splitlines())
+    assert row["chosen_after"] == [12]
+    assert control["control"] == "ceiling of 12 epochs"
+    page = (tmp_path / "tabular.md").read_text()
+    assert "training epochs: 12;" in page
+    runs = [json.loads(line) for line in (tmp_path / "tabular.jsonl").read_text().splitlines()]
+    assert [run["fidelity"] for run in runs] == [12, 12]
+    mixed = [tabular.Run(**{**runs[0], "anytime": []}), tabular.Run(**{**runs[1], "anytime": [], "fidelity": 200})]
+    assert tabular._chosen_after(mixed, row["searcher"]) == [12, 200]
+
+
 def test_a_table_of_one_number_of_epochs_is_searched_at_it(
     make_table: Any, command: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -202,6 +202,15 @@ def test_laid_open_it_is_a_table_of_trainings_beside_predictions(grid: Table, co
     assert "predicted_mine_valid_9" in back.further_names
 
 
+def test_a_search_is_offered_where_there_is_a_clock_for_it(grid: Table, command: Command, home: Path) -> None:
+    assert "search on it: " in command("table", "fit", "mine", "--name", "timed").out
+    arrays = {name: np.array(grid._array(name)) for name in grid.arrays if not name.startswith("seconds/")}
+    store.write(home / "bare.npz", {**grid.meta, "fingerprint": store.fingerprint(grid.meta["space"], arrays)}, arrays)
+    said = command("table", "fit", "bare", "--name", "untimed").out
+    assert "search on it" not in said
+    assert "no search can be timed on it: table untimed has no training seconds" in said
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

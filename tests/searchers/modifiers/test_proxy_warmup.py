@@ -124,6 +124,7 @@ def test_every_searcher_that_draws_says_so() -> None:
         ("no.csv:x", "no.csv"),
         ("scores.csv:other", "unknown column of scores.csv 'other'"),
         ("nothing.csv:x", "nothing.csv: column x has no finite score"),
+        ("scores.csv:x", "scores.csv:x has 1 finite scores, and first = 10 are to be drawn by them"),
     ],
 )
 def test_what_cannot_rank_is_one_line(by: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
