@@ -15,13 +15,12 @@ from ..runtime.reading import csv_cell
 from ..stats.interval import Interval, mean_interval
 from ..stats.paired import holm, permutation
 from .groups import LEVEL, RESAMPLES, Group, Row, difference, own_settings
-from .latex import GAP, PAGE, booktabs, in_latex, points, stacked
+from .latex import PAGE, by_page, in_latex, in_parts, points, stacked
 from .markdown import in_words, markdown_table
 
 BASE = "magnitude"  # what other selectors are measured against, where it is there
 ALONE = ("random", "constant", GIVEN)  # selectors that take nothing from a search of ours
 SELECTORS, OVERALL, MODIFIERS = KINDS = ("selector", "selector, mean of searchers", "modifier")
-TIGHT = rf"\setlength{{\tabcolsep}}{{{GAP}pt}}"
 
 
 class Grid(NamedTuple):
@@ -250,16 +249,13 @@ def markdown(made: Sequence[Table]) -> list[str]:
 
 
 def latex(group: Group, table: Table) -> str:
-    """A booktabs table; what is too wide for a page goes on in another one below it."""
-    parts = _pages(table)
-    made = []
-    for number, columns in enumerate(parts, 1):
-        lines = [[_in_latex(line[k]) for k in columns] for line in table.lines]
-        label = f"tab:{group.slug}-{table.name}" + (f"-{number}" if number > 1 else "")
-        words = f"{group.title}. {table.caption}" + (f" Part {number} of {len(parts)}." if parts[1:] else "")
+    """A booktabs table; what a page has no room for, to the right or below, goes on in another one."""
+    parts = []
+    for columns in _pages(table):
         head = [stacked(table.head[k]) for k in columns]
-        made.append(booktabs(head, lines, "l" + "r" * (len(columns) - 1), words, label, TIGHT))
-    return "\n".join(made)
+        lines = [[_in_latex(line[k]) for k in columns] for line in table.lines]
+        parts += [(head, some, "l" + "r" * (len(columns) - 1)) for some in by_page(lines)]
+    return in_parts(parts, f"{group.title}. {table.caption}", f"tab:{group.slug}-{table.name}")
 
 
 def _in_latex(cell: Cell) -> str:

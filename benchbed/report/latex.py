@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 NARROW = {"settings": r"p{22mm}"}  # columns that break their lines
 PAGE = 512  # points of a line of `write.document`: A4 with margins of 15 mm
+LINES = 45  # of a table on such a page, beside a caption
 SPARED = ("params, M", "median rank", "P(best better)", "cell", "mean regret", "FLOPs, M", "mean cost", "p", "control")
 GAP = 3  # points on either side of a column: tight ones fit a dozen of them on a page
 
@@ -17,7 +18,8 @@ GAP = 3  # points on either side of a column: tight ones fit a dozen of them on 
 def latex(table: "pd.DataFrame", caption: str, label: str) -> str:
     """A booktabs table of one group's rows; the best bold, what is not significantly worse underlined.
 
-    What a page has no room for is left out, in the order of SPARED, and named in the caption.
+    Columns that a page has no room for are left out, in the order of SPARED, and named in the caption; rows go on in
+    another table.
     """
     columns, texts = printed(table)
     kept = list(range(len(columns)))
@@ -35,7 +37,7 @@ def latex(table: "pd.DataFrame", caption: str, label: str) -> str:
         line[place] = marked(row, line[place], r"\textbf{{{}}}", r"\underline{{{}}}")
     kinds = "".join("r" if columns[k].figure else NARROW.get(columns[k].heading, "l") for k in kept)
     head = [stacked(columns[k].heading) for k in kept]
-    return booktabs(head, lines, kinds, caption, label, rf"\setlength{{\tabcolsep}}{{{GAP}pt}}")
+    return in_parts([(head, some, kinds) for some in by_page(lines)], caption, label)
 
 
 def stacked(heading: str) -> str:
@@ -61,6 +63,21 @@ def points(texts: Sequence[str]) -> float:
         return sum(2.9 if x in "fijlrt.,:;|!()- " else 7.1 if x in "mw%#±<>=" or x.isupper() else 4.5 for x in text)
 
     return 2 * GAP + max(map(wide, (*texts[1:], *stacked(texts[0]).split("\n"))))
+
+
+def by_page(lines: Sequence[list[str]]) -> list[Sequence[list[str]]]:
+    """The lines in as many tables as it takes."""
+    return [lines[k : k + LINES] for k in range(0, max(len(lines), 1), LINES)]
+
+
+def in_parts(parts: Sequence[tuple[list[str], Sequence[list[str]], str]], caption: str, label: str) -> str:
+    """A table of (heading, lines, kinds) that goes on in further ones, each of which says which part it is."""
+    made = []
+    for number, (head, lines, kinds) in enumerate(parts, 1):
+        words = f"The same, part {number} of {len(parts)}." if number > 1 else caption
+        own = label + (f"-{number}" if number > 1 else "")
+        made.append(booktabs(head, lines, kinds, words, own, rf"\setlength{{\tabcolsep}}{{{GAP}pt}}"))
+    return "\n".join(made)
 
 
 def booktabs(

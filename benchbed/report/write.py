@@ -23,6 +23,7 @@ from .tables import caption, frame, markdown, noise_line
 if TYPE_CHECKING:
     import pandas as pd
 
+FLOATS = 12  # figures that LaTeX may hold back at once; it has room for 18
 LISTED = "files.txt"  # what the report consists of, so that the next one into the folder can remove what it lacks
 
 
@@ -173,13 +174,14 @@ def document(parts: Sequence[Part]) -> str:
             lines.append(f"\\input{{tables/{part.group.slug}-datasets.tex}}")
         if part.published:
             lines.append(f"\\input{{tables/{part.group.slug}-published.tex}}")
-        for figure in part.figures:
-            if figure.pdf:
-                size = "width=\\linewidth,height=0.6\\textheight,keepaspectratio"
-                lines += [
-                    "\\begin{figure}[htbp]\n\\centering",
-                    f"\\includegraphics[{size}]{{figures/{figure.name}.pdf}}",
-                    f"\\caption{{{in_latex(figure.caption)}}}\n\\end{{figure}}",
-                ]
+        for number, figure in enumerate(figure for figure in part.figures if figure.pdf):
+            if number % FLOATS == 0:
+                lines.append(r"\clearpage")
+            size = "width=\\linewidth,height=0.6\\textheight,keepaspectratio"
+            lines += [
+                "\\begin{figure}[htbp]\n\\centering",
+                f"\\includegraphics[{size}]{{figures/{figure.name}.pdf}}",
+                f"\\caption{{{in_latex(figure.caption)}}}\n\\end{{figure}}",
+            ]
         lines.append(r"\clearpage")
     return "\n".join([*lines, r"\end{document}"]) + "\n"

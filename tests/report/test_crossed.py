@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from benchbed.pipeline.record import GIVEN
 from benchbed.report import crossed
 from benchbed.report.collect import Record, collect
 from benchbed.report.groups import Group, groups
+from benchbed.report.latex import latex
+from benchbed.report.tables import frame
 from benchbed.report.write import Report
 
 GIVEN_FIGURES = {  # by searcher and selector, a figure a seed
@@ -176,6 +179,18 @@ def test_columns_that_a_page_has_no_room_for_go_on_in_another_table(model: Recor
     group = group_of(model, figures)
     effects = crossed.tables(group)[1]
     text = crossed.latex(group, effects)
-    assert text.count(r"\begin{table}") == text.count(r"\toprule") == 2 + (text.count("Part 3") > 0)
+    assert text.count(r"\begin{table}") == text.count(r"\toprule") == 3
     assert all(text.count(f"selector-{k}") >= 1 for k in range(1, 9))
-    assert text.count("Part 1 of") == 1
+    assert text.count("The same, part 2 of 3.") == 1
+    assert text.count(r"\label{tab:") == len(set(re.findall(r"\\label\{[^}]*\}", text)))
+
+
+def test_rows_that_a_page_has_no_room_for_go_on_below(model: Record) -> None:
+    figures = {(f"searcher-{k}", selector): [60.0 + k, 70.0] for k in range(60) for selector in ("a", "b")}
+    group = group_of(model, figures)
+    text = crossed.latex(group, crossed.tables(group)[0])
+    assert text.count("The same, part 2 of 2.") == 1
+    assert all(f"searcher-{k} &" in text for k in range(60))
+    whole = latex(frame([group]), "words", "tab:x")
+    assert whole.count(r"\begin{table}") == 3  # 120 rows
+    assert r"\label{tab:x-3}" in whole
