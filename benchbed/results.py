@@ -183,6 +183,23 @@ class Results(Sequence[Record]):
             [name for name in wanted if name in ALWAYS or not (found[name].isna() | (found[name] == "")).all()]
         ]
 
+    def effects(self) -> "pd.DataFrame":
+        """What a selector or a modifier alone changes: a row a difference in test accuracy, paired by seed, points.
+
+        A selector is held against `magnitude` on the same searcher, a modified searcher against the one without it by
+        the same selector. difference, low, high: mean and 95 % t interval; p: permutation test, after Holm over all of
+        its kind. As `python -m benchbed report` has it; no row where nothing is crossed.
+        """
+        import pandas as pd
+
+        from .report.crossed import COLUMNS, frame
+        from .report.groups import groups
+
+        compared = groups(self)
+        found = [frame(group).assign(group=group.title) if compared[1:] else frame(group) for group in compared]
+        found = [rows for rows in found if len(rows)]
+        return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=COLUMNS)
+
     def compare(
         self, a: "str | Results", b: "str | Results", figure: str = "test_accuracy", rope: float = 0.0
     ) -> Comparison:

@@ -76,6 +76,27 @@ def test_the_summary_is_the_means_over_seeds_with_controls_beside(made: Results)
         made[:0].summary()
 
 
+def test_effects_are_the_comparisons_of_a_grid(made: Results, tmp_path: Path) -> None:
+    assert made.effects().empty  # constant is no selector of a search
+    crossed = benchbed.run(
+        ["darts", "proxyless", "darts+shrink"], ["magnitude", "best-of"], seeds=SEEDS, objective="table",
+        table="nb201-digits", epochs=2, out=tmp_path, quiet=True,
+    )  # fmt: skip
+    rows = crossed.effects().set_index(["kind", "searcher", "selector"])
+    for searcher in ("darts", "proxyless", "darts+shrink"):
+        row = rows.loc["selector", searcher, "best-of"]
+        one = crossed.compare(f"{searcher} x best-of", f"{searcher} x magnitude")
+        assert (row["base"], row["pairs"], row["difference"]) == ("magnitude", one.n, pytest.approx(one.mean))
+        assert [row["low"], row["high"]] == pytest.approx([one.low, one.high], nan_ok=True)
+    row = rows.loc["modifier", "darts+shrink", "magnitude"]
+    assert row["base"] == "darts"
+    assert row["difference"] == pytest.approx(crossed.compare("darts+shrink x magnitude", "darts x magnitude").mean)
+    both = Results([*crossed, *(r.model_copy(update={"space": "other"}) for r in crossed)]).effects()
+    assert len(both) == 2 * len(rows)
+    assert both["group"].nunique() == 2
+    assert list(crossed[:0].effects().columns) == list(crossed.effects().columns)
+
+
 def test_a_comparison_is_of_the_differences_seed_by_seed(made: Results) -> None:
     found = made.compare("random x magnitude", "random x constant")
     a, b = (

@@ -8,7 +8,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from statistics import fmean
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..pipeline.record import GIVEN
 from ..runtime.reading import csv_cell
@@ -18,8 +18,12 @@ from .groups import LEVEL, RESAMPLES, Group, Row, difference, own_settings
 from .latex import PAGE, by_page, in_latex, in_parts, points, stacked
 from .markdown import in_words, markdown_table
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 BASE = "magnitude"  # what other selectors are measured against, where it is there
 ALONE = ("random", "constant", GIVEN)  # selectors that take nothing from a search of ours
+COLUMNS = ["kind", "searcher", "selector", "base", "pairs", "difference", "low", "high", "p"]  # of the frame
 SELECTORS, OVERALL, MODIFIERS = KINDS = ("selector", "selector, mean of searchers", "modifier")
 
 
@@ -144,14 +148,19 @@ def _effect(kind: str, searcher: str, selector: str, base: str, differences: Seq
     return Effect(kind, searcher, selector, base, mean_interval(differences), p)
 
 
-def csv(group: Group) -> str:
-    """The effects as a file of plain numbers, a line each; empty where there is none."""
+def frame(group: Group) -> "pd.DataFrame":
+    """A row an effect, plain numbers: points, and NaN where one pair or equal ones leave nothing to say."""
     import pandas as pd
 
-    head = ["kind", "searcher", "selector", "base", "pairs", "difference", "low", "high", "p"]
     rows = [(*e[:4], e.difference.n, e.difference.mean, e.difference.low, e.difference.high, e.p)
             for e in effects(grid_of(group))]  # fmt: skip
-    return pd.DataFrame(rows, columns=head).map(csv_cell).to_csv(index=False) if rows else ""
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def csv(group: Group) -> str:
+    """The same as a file; empty where there is no effect."""
+    found = frame(group)
+    return "" if found.empty else found.map(csv_cell).to_csv(index=False)
 
 
 # -- tables ------------------------------------------------------------------------------------------------------------
