@@ -5,8 +5,8 @@
     python results/small_protocols.py RUNS RUNS2    # results/small-protocols.jsonl; the table goes to the terminal
 
 Nothing but the finished supernet's accuracy and the seconds of a search is read of a record. The rule was written down
-before the runs of the second file were made: what `small-digits` had stays, unless another setting is better on every seed and by a
-point on average; of several the best on average is taken.
+before the runs of the second file were made: what `small-digits` had stays, unless another setting is better on every
+seed and by a point on average; of several the best on average is taken.
 """
 
 import argparse
