@@ -344,3 +344,26 @@ def test_every_epoch_is_kept_and_the_last_is_the_score(
     assert seconds == sorted(seconds)
     with pytest.raises(BenchbedError, match="is of another build: every_epoch is True there and None here"):
         made(spec(sample=2, epochs=3), tmp_path / "every.npz")
+
+
+def test_a_table_of_every_epoch_is_searched_at_several(tiny_file: Path, tmp_path: Path, command: Command) -> None:
+    """A whole space, each network trained once: going on with a training costs the difference of its seconds."""
+    plugin = ("--plugin", Path(__file__).resolve().parents[2] / "examples" / "chain.py")
+    sizes = ("--epochs", "4", "--channels", "2", "--set", "scoring.batch=40", "--device", "cpu", "--every-epoch")
+    out = tmp_path / "chain.npz"
+    build = ("table", "build", "--space", "chain", *plugin, "--task", f"npz:{tiny_file}", "--seeds", "0:1", *sizes)
+    done = command(*build, "--workers", "1", "--out", out)
+    assert done.status == 0, done.err
+    table = Table.open(out)
+    total = float(np.nansum(table.train_seconds("tiny", "valid", 4)))
+    ask = ("study", "tabular", "--table", out, "--dataset", "tiny", *plugin, "--seeds", "0:2", "--fidelity", "4")
+    names = [f"{name}:lower=[1,2],eta=2,resume=true" for name in ("successive-halving", "hyperband", "asha", "bohb")]
+    flags = [word for name in names for word in ("--searcher", name)]
+    done = command(*ask, *flags, "--budget", f"{total:.6f}", "--out", tmp_path / "tabular")
+    assert done.status == 0, done.err
+    runs = [json.loads(line) for line in (tmp_path / "tabular" / "tabular.jsonl").read_text().splitlines()]
+    assert len(runs) == 4 * 2
+    for run in runs:
+        assert run["fidelity"] == 4
+        assert run["seconds"] <= total
+        assert run["accuracy"] == pytest.approx(table.query(table.space.parse(run["architecture"]), "tiny", "valid", 4))
