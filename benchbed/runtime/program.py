@@ -49,8 +49,11 @@ class Program:
 
     def _answer(self, running: "_Running", line: str) -> str | None:
         """None where it ended as a program does that has done its work."""
-        if not running.answers.empty() and running.answers.get():
-            raise self._failed("answered more than one line to a question")
+        if not running.answers.empty():
+            if running.answers.get():
+                raise self._failed("answered more than one line to a question")
+            self._ended(running, "")  # between two questions: its end is told once
+            return None
         running.questions.put(line)
         try:
             answer = running.answers.get(timeout=self.timeout)
@@ -58,12 +61,17 @@ class Program:
             raise self._failed(f"gave no answer within {self.timeout:g} s") from None
         if answer.endswith("\n"):
             return answer
+        self._ended(running, answer)
+        return None
+
+    def _ended(self, running: "_Running", answer: str) -> None:
+        """Returns where it ended as a program does that has done its work. answer: what of a line it had written."""
         with suppress(subprocess.TimeoutExpired):
             running.process.wait(PATIENCE)
         status = running.process.poll()
         if status == 0 and not answer:
             self.close()
-            return None
+            return
         ended = "closed its output" if status is None else f"ended with exit status {status}"
         raise self._failed(f"{ended} {f'within the line {answer[:100]!r}' if answer else 'without an answer'}")
 

@@ -29,6 +29,19 @@ def test_each_line_is_answered_whether_it_stays_or_answers_once(text: str, proce
     made.close()
 
 
+def test_a_program_whose_end_was_seen_before_the_next_question_is_started_again() -> None:
+    made = program(ONCE)
+    assert made.ask("one") == "one!\n"
+    assert made._running is not None
+    made._running.process.wait(30)
+    until = time.monotonic() + 30
+    while made._running.answers.empty() and time.monotonic() < until:  # the thread that reads has told its end
+        time.sleep(0.01)
+    assert not made._running.answers.empty()
+    assert made.ask("two") == "two!\n"
+    made.close()
+
+
 def test_a_line_that_no_pipe_holds_is_taken() -> None:
     made, long = program(LOOP), "x" * 5_000_000
     assert made.ask(long) == long + "!\n"
