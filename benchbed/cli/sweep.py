@@ -70,7 +70,7 @@ def sweep(
     place = _place(study, out, found.raw)
     with Reporter(quiet) as reporter:
         if plan:
-            _print_plan(found._replace(runs=found.shard(pool)), place, workers or 1)
+            _print_plan(found._replace(runs=found.shard(pool)), place, workers or 1, reporter)
             return
         if dry_run:
             return _dry(found, reporter)
@@ -102,13 +102,14 @@ def _status(study: Path | None, out: Path | None, as_json: bool) -> int:
     return FAILED if now.failures or now.damaged else 0
 
 
-def _print_plan(study: "Study", out: Path, workers: int) -> None:
+def _print_plan(study: "Study", out: Path, workers: int, reporter: "Reporter") -> None:
     from ..sweep.plan import counts
     from ..sweep.plan import plan as planned
     from ..sweep.state import saved_runs, standing
 
     print(counts(study, study.runs), flush=True)  # before steps are measured
     now = standing(out, saved_runs(study.runs), look_for_work=False)
+    reporter.line("of each method that has no finished run a few steps are measured")
     for line in planned(study, now.records, workers, out).lines:
         print(line)
 

@@ -285,14 +285,12 @@ def query(
     as_json: Json = False,
 ) -> None:
     """One architecture's accuracy in a table: mean over seeds, their number, their spread."""
-    from ..tables.figures import Figure
+    from ..tables.figures import Figure, lone_dataset
     from ..tables.notations import native
     from ..tables.trusted import trusted
 
     table = trusted(name, surrogates=True)
-    if dataset is None and len(table.datasets) > 1:
-        raise BenchbedError(f"table '{name}' needs a data set: add --dataset {'|'.join(table.datasets)}")
-    dataset = dataset or table.datasets[0]
+    dataset = lone_dataset(name, table.datasets) if dataset is None else dataset
     _, cell = table.space.resolve(native(arch.strip(), table.space))
     answer = table.answer(cell, dataset, split, epochs)
     if as_json:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ..errors import BenchbedError
 from ..tables import store
-from ..tables.figures import DATASETS, Figure, refusal
+from ..tables.figures import DATASETS, Figure, lone_dataset, refusal
 from ..tables.surrogate import Surrogate
 from ..tables.table import Table
 from ..tables.trusted import trusted
@@ -52,10 +52,7 @@ def table_config(raw: Mapping[str, Any], objective: str, space: str) -> TableCon
             return None
         name = DEFAULT_TABLE
     if dataset is None:
-        known = _datasets(name)
-        if len(known) != 1:
-            raise BenchbedError(f"table '{name}' needs a data set: add --dataset {'|'.join(known)}")
-        (dataset,) = known
+        dataset = lone_dataset(name, _datasets(name))
     table = trusted(name, surrogates=True)
     if table.meta["space"] != space:
         raise BenchbedError(f"table {name} is of the space {table.meta['space']}: it cannot score space '{space}'")

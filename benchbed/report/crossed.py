@@ -16,7 +16,7 @@ from ..stats.interval import Interval, mean_interval
 from ..stats.paired import holm, permutation
 from .groups import LEVEL, RESAMPLES, Group, Row, difference, own_settings
 from .latex import PAGE, by_page, in_latex, in_parts, points, stacked
-from .markdown import in_words, markdown_table
+from .markdown import in_prose, in_words, markdown_table, p_in_words, with_deviation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -209,10 +209,7 @@ def _matrix(grid: Grid) -> Table:
 
 
 def _mean(row: Row | None, best: float) -> Cell:
-    if row is None:
-        return Cell("-")
-    spread = "" if math.isnan(row.accuracy.deviation) else f" ± {row.accuracy.deviation:.2f}"
-    return Cell(f"{row.accuracy.mean:.2f}{spread}", row.accuracy.mean == best)
+    return Cell("-") if row is None else Cell(with_deviation(row.accuracy), row.accuracy.mean == best)
 
 
 def _of_effects(name: str, title: str, words: str, found: Sequence[Effect]) -> Table:
@@ -245,7 +242,7 @@ def _in_words(effect: Effect | None) -> Cell:
     text = in_words(effect.difference, signed=True)
     if math.isnan(effect.difference.low):  # one pair, or all of them equal: no test says more
         return Cell(text)
-    return Cell(f"{text}, p {effect.p:.3f}" if effect.p >= 0.001 else f"{text}, p < 0.001", effect.shown)
+    return Cell(f"{text}, p {p_in_words(effect.p)}", effect.shown)
 
 
 def markdown(made: Sequence[Table]) -> list[str]:
@@ -253,7 +250,8 @@ def markdown(made: Sequence[Table]) -> list[str]:
     found = []
     for table in made:
         lines = [[f"**{cell.text}**" if cell.strong else cell.text for cell in line] for line in table.lines]
-        found += [f"### {table.title}", "", *markdown_table(table.head, lines), "", table.caption, ""]
+        title, below = in_prose(table.title), in_prose(table.caption)
+        found += [f"### {title}", "", *markdown_table(table.head, lines), "", below, ""]
     return found
 
 

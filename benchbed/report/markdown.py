@@ -19,6 +19,15 @@ def in_words(i: Interval, signed: bool = False, digits: int = 2) -> str:
     return f"{i.mean:{form}}" + (f" ({i.span(form)})" if i.n > 1 else "")
 
 
+def with_deviation(i: Interval) -> str:
+    """A mean with its sample deviation, `67.05 ± 1.35`; of one value alone the value."""
+    return f"{i.mean:.2f}" + (f" ± {i.deviation:.2f}" if i.n > 1 else "")
+
+
+def p_in_words(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
+
+
 def mean_in_words(values: Iterable[float], signed: bool = False, digits: int = 2) -> str:
     """The mean of the values that are finite, `in_words`; empty where none is."""
     there = [v for v in values if math.isfinite(v)]

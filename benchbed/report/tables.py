@@ -9,6 +9,7 @@ from ..pipeline.record import GIVEN
 from ..stats.interval import Interval
 from ..tables.score import Ceiling
 from .groups import LEVEL, RANDOM_SEARCH, RESAMPLES, Group, Row
+from .markdown import p_in_words
 from .networks import Network, network_in_words, networks
 from .which import ceilings, cell_of, table_of
 
@@ -145,7 +146,7 @@ def _p(row: dict[str, Any]) -> str:
         return "-"
     if math.isnan(row["p_best_better"]):  # every pair is equal
         return "equal"
-    return f"{row['p']:.3f}" if row["p"] >= 0.001 else "< 0.001"
+    return p_in_words(row["p"])
 
 
 def _millions(kind: str) -> Callable[[dict[str, Any]], str]:

@@ -20,7 +20,7 @@ from ..errors import BenchbedError
 from ..modifier import Modified
 from ..objectives.table import TableObjective
 from ..pipeline.given import named_options
-from ..report.markdown import json_lines, markdown_table, means
+from ..report.markdown import json_lines, markdown_table, means, with_deviation
 from ..report.plots import Curve, curves_svg
 from ..searcher import Clock
 from ..stats.interval import Interval, mean_interval
@@ -200,10 +200,10 @@ class TabularStudy(Study[Options]):
         lines = []
         for name, row in table.items():
             ci = row["test"]
+            chosen_by = with_deviation(row["accuracy"]) if len(_chosen_after(rows, name)) == 1 else "-"
             lines.append([
-                name, _spread(row["test"]), ci.span(), _spread(row["regret"]),
-                _spread(row["valid"]), _spread(row["accuracy"]) if len(_chosen_after(rows, name)) == 1 else "-",
-                f"{row['evaluations'].mean:.1f}",
+                name, with_deviation(row["test"]), ci.span(), with_deviation(row["regret"]),
+                with_deviation(row["valid"]), chosen_by, f"{row['evaluations'].mean:.1f}",
                 f"{row['distinct'].mean:.1f}", f"{row['seconds'].mean:,.0f}", f"{self.cpu[name]:.0f}",
             ])  # fmt: skip
         for c in self._ceilings(rows):
@@ -216,17 +216,13 @@ class TabularStudy(Study[Options]):
         about += "deviation over seeds; the interval is of the mean (Student's t). Test, validation and regret "
         about += "(points to the best cell by test accuracy) are of the full training; 'chosen by' is the validation "
         about += f"accuracy that decided (training epochs: {epochs}; a dash where they differ from seed to seed). CPU "
-        about += "seconds are the processor time of all "
-        about += "searches of the row. The ceiling is the cell that a perfect searcher at that fidelity would end at."
+        about += "seconds are the processor time of all searches of the row. The ceiling is the cell that a perfect "
+        about += "searcher at that fidelity would end at."
         return [*markdown_table(head, lines), "", about]
 
 
 def _chosen_after(rows: Sequence[Run], searcher: str) -> list[int]:
     return sorted({row.fidelity for row in rows if row.searcher == searcher})
-
-
-def _spread(i: Interval) -> str:
-    return f"{i.mean:.2f}" + (f" ± {i.deviation:.2f}" if i.n > 1 else "")
 
 
 def curves(runs: Sequence[Run], budgets: Mapping[str, float]) -> dict[str, list[Curve]]:

@@ -5,7 +5,6 @@ walked once: one epoch on a few batches of images, its selection, an epoch of it
 batches.
 """
 
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -127,9 +126,6 @@ def _measured(study: Study, runs: Sequence[Run]) -> dict[Key, Cost]:
     """One short run of each method, the selectors of a searcher on the same search."""
     costs: dict[Key, Cost] = {}
     tasks: dict[str, Task] = {}
-    if runs:
-        methods = len({_method(run_) for run_ in runs})
-        print(f"measuring a few steps of each of {methods:,} method(s)", file=sys.stderr)
     with threads(threads_of(study.needs)), tempfile.TemporaryDirectory(prefix="benchbed-plan-") as scratch:
         options = RunOptions(Path(scratch), pick_device(study.device))  # as many threads as the workers will have
         for run_ in runs:

@@ -17,6 +17,7 @@ So CIFAR-10's validation and test accuracy are of two different networks, and th
 """
 
 import re
+from collections.abc import Sequence
 from numbers import Integral
 from typing import NamedTuple
 
@@ -74,6 +75,13 @@ def figure_named(name: str) -> Figure | None:
 def dataset_named(name: str) -> str:
     """The data set of a column's prefix."""
     return "imagenet16-120" if name == "imagenet16" else name
+
+
+def lone_dataset(table: str, known: Sequence[str]) -> str:
+    """The table's only data set. Raises BenchbedError where it has several."""
+    if len(known) != 1:
+        raise BenchbedError(f"table '{table}' needs a data set: add --dataset {'|'.join(known)}")
+    return known[0]
 
 
 def refusal(table: str, wanted: Figure, known: list[Figure], space: str) -> BenchbedError:
