@@ -1,12 +1,17 @@
 """The long computations on two cores: a queue of commands that goes on wherever it was stopped.
 
-    python results/background.py PLACE --data DIR --splits DIR --nb201 CSV [CSV ...] [--jobs FILE] [--status]
+    python results/background.py PLACE --data DIR --splits DIR --nb201 CSV [CSV ...] [--jobs FILE]
+    python results/background.py PLACE --status
+    python results/background.py PLACE --keep
 
 PLACE, outside any work tree, gets a clone of this checkout at its commit, a virtual environment, the imported table
 and one folder of results; what is there is used as it is, so that the commit stays the same when the queue is taken up
 again. The jobs of the file (results/queue.toml) run one after the other at nice 19. PLACE/queue.json says of
 each its command, its estimated and spent hours, its last line and its state, and of each start the time, the commit and
 the processor. Every job resumes by itself, so Ctrl-C, a kill or a power cut costs the epoch in work.
+
+A machine may be lost with all of it. `--keep` packs what a job that names `keep`, patterns below PLACE, has finished
+into results/kept/JOB.tar.xz, to be committed; a queue begins from there where PLACE has none of the job's files.
 """
 
 import argparse
@@ -16,6 +21,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 import tomllib
 from collections.abc import Iterator
@@ -25,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+KEPT = ROOT / "results/kept"
 LOOK = 20.0  # seconds between two looks at a job
 
 
@@ -48,6 +55,34 @@ def prepare(place: Path, tables: list[Path]) -> None:
         made = ["table", "import", *map(str, tables), "--name", "nb201"]
         home = {**os.environ, "BENCHBED_HOME": str(place)}
         subprocess.run([str(python), "-m", "benchbed", *made], cwd=place, env=home, check=True)
+
+
+def kept_files(place: Path, patterns: list[str]) -> list[Path]:
+    """The files below `place` that the patterns name, relative to it, in the order of their names."""
+    return sorted({path.relative_to(place) for pattern in patterns for path in place.glob(pattern) if path.is_file()})
+
+
+def keep(place: Path, file: Path, into: Path = KEPT) -> None:
+    """Packs what each job of the queue's file that names `keep` has finished; the same files give the same bytes."""
+    into.mkdir(exist_ok=True)
+    for job in tomllib.loads(file.read_text())["job"]:
+        if found := kept_files(place, job.get("keep", [])):
+            with tarfile.open(into / f"{job['name']}.tar.xz", "w:xz", preset=9) as archive:
+                for path in found:
+                    about = tarfile.TarInfo(str(path))
+                    about.size = (place / path).stat().st_size
+                    with (place / path).open("rb") as content:
+                        archive.addfile(about, content)
+            print(f"{job['name']}: {len(found):,} files, {(into / (job['name'] + '.tar.xz')).stat().st_size:,} bytes")
+
+
+def restore(place: Path, file: Path, kept: Path = KEPT) -> None:
+    """Unpacks what was kept of each job of which `place` has nothing."""
+    for job in tomllib.loads(file.read_text())["job"]:
+        archive = kept / f"{job['name']}.tar.xz"
+        if archive.exists() and not kept_files(place, job.get("keep", [])):
+            with tarfile.open(archive) as opened:
+                opened.extractall(place, filter="data")
 
 
 def read(place: Path) -> dict[str, Any]:
@@ -127,13 +162,18 @@ def main() -> int:
     parser.add_argument("--nb201", type=Path, nargs="+", default=[], help="the CSV files of NAS-Bench-201's figures")
     parser.add_argument("--jobs", type=Path, default=ROOT / "results/queue.toml")
     parser.add_argument("--status", action="store_true", help="only say how far the queue is")
+    parser.add_argument("--keep", action="store_true", help="only pack what is finished into results/kept")
     given = parser.parse_args()
     place = given.place.resolve()
     if given.status:
         show(read(place))
         return 0
+    if given.keep:
+        keep(place, given.jobs)
+        return 0
     place.mkdir(parents=True, exist_ok=True)
     prepare(place, given.nb201)
+    restore(place, given.jobs)
     state = read(place)
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=place / "clone", capture_output=True, text=True, check=True)
     now = datetime.now(UTC).isoformat(timespec="seconds")
