@@ -108,7 +108,8 @@ class Searcher(Plugin[OptionsT]):
         """Detached gates for the next weight step, on the training batch that it will see; or several sets of gates,
         (K, P, O), whose gradients that one step adds up.
 
-        Never called where the objective is a table, which has no weights: a schedule belongs in `arch_step`.
+        Never called where the objective is a table, which has no weights: a schedule of alpha's belongs in `arch_step`.
+        Where a selector tunes weights alone no `arch_step` comes before: a schedule of draws follows from `clock` here.
         """
 
     @abstractmethod

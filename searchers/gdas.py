@@ -58,7 +58,9 @@ class GDAS(GradientSearcher[Options]):
 
     @classmethod
     def needed(cls, options: Options) -> frozenset[str]:
-        return frozenset({"network"}) if options.gradient == "ones" else frozenset()
+        # a table scales rows to sum 1, so that the gradient of an operation that fills its row alone is 0
+        needed = {"sampled": frozenset({"weights"}), "ones": frozenset({"network"})}
+        return needed.get(options.gradient, frozenset())
 
     @property
     def keep(self) -> Keep:
@@ -78,6 +80,7 @@ class GDAS(GradientSearcher[Options]):
         return one_hot(soft.argmax(1), soft.shape[1]).float(), soft
 
     def weight_gates(self, objective: Objective, batch: Batch | None, clock: Clock) -> Tensor:
+        self.tau = self.temperature(clock)  # also where weights are tuned and alpha rests
         with torch.no_grad():
             return self.draw()[0]
 

@@ -57,9 +57,13 @@ class SNAS(GradientSearcher[Options]):
         if options.reinmax and least < 1:
             raise BenchbedError(f"searcher.reinmax=true takes temperatures of 1 or more, and one is {least:g}")
 
-    def arch_step(self, problem: Problem, batch: Batch | None, clock: Clock) -> dict[str, float]:
+    def temperature(self, clock: Clock) -> float:
+        """tau of this epoch: `tau_start` in the first, `tau_end` in the last."""
         o = self.options
-        self.tau = float(o.tau_start + (o.tau_end - o.tau_start) * clock.epoch / max(clock.epochs - 1, 1))
+        return float(o.tau_start + (o.tau_end - o.tau_start) * clock.epoch / max(clock.epochs - 1, 1))
+
+    def arch_step(self, problem: Problem, batch: Batch | None, clock: Clock) -> dict[str, float]:
+        self.tau = self.temperature(clock)
         return super().arch_step(problem, batch, clock)
 
     def relaxed(self) -> Tensor:
@@ -77,6 +81,7 @@ class SNAS(GradientSearcher[Options]):
             return one_hot(self.relaxed().argmax(1), self.mask.shape[1]).float() * self.mask
 
     def weight_gates(self, objective: Objective, batch: Batch | None, clock: Clock) -> Tensor:
+        self.tau = self.temperature(clock)  # also where weights are tuned and alpha rests
         if self.options.reinmax:
             return self.path()
         with torch.no_grad():
@@ -93,5 +98,6 @@ class SNAS(GradientSearcher[Options]):
         """2 pi - p / 2, whose derivative in alpha is 2 J(pi) - J(p) / 2."""
         pi = (masked_softmax(self.alpha.detach() / self.tau, self.mask) + path) / 2
         # softmax(log pi + alpha - sg(alpha)) is pi, with the derivative of a softmax there
-        moved = masked_softmax(pi.log() + self.alpha - self.alpha.detach(), self.mask)
+        tiny = torch.finfo(pi.dtype).tiny  # a dropped position has a row of zeros
+        moved = masked_softmax(pi.clamp_min(tiny).log() + self.alpha - self.alpha.detach(), self.mask)
         return 2 * moved - self.distribution() / 2

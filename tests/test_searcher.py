@@ -11,6 +11,7 @@ from torch import Tensor
 
 from benchbed import registry
 from benchbed.modifier import Modified
+from benchbed.searcher import masked_softmax
 from benchbed.searchers.darts import DARTS
 from benchbed.searchers.proxyless import ProxylessNAS
 from benchbed.searchers.random import RandomSampling
@@ -168,6 +169,19 @@ class Forgetful(DARTS):
             self.alpha.copy_(tree["alpha"])
 
 
+class Cooling(DARTS):
+    """Its temperature is that of the last architecture step, and no state has it."""
+
+    tau = 1.0
+
+    def arch_step(self, problem, batch, clock):
+        self.tau = 1 / (1 + clock.epoch)
+        return super().arch_step(problem, batch, clock)
+
+    def weight_gates(self, objective, batch, clock):
+        return masked_softmax(self.alpha.detach() / self.tau, self.mask)
+
+
 class Unsaveable(DARTS):
     def state(self):
         return {**super().state(), "space": self.space}
@@ -206,6 +220,7 @@ BROKEN = [
     (Biased, PROXYLESS_OPTIONS, "check_samples", "standard errors"),
     (Aliasing, DARTS_OPTIONS, "check_state", "changes as the search goes on"),
     (Forgetful, DARTS_OPTIONS, "check_state", "not what was saved"),
+    (Cooling, DARTS_OPTIONS, "check_weights_alone", "draws otherwise"),
     (DARTS, {**DARTS_OPTIONS, "alpha_init": 0.0}, "check_seeds", "another seed gives the same"),
     (Ascending, DARTS_OPTIONS, "check_better_operation_wins", "has no loss, but"),
     (Costless, DARTS_OPTIONS, "check_cheapest_wins", "is the cost ignored"),

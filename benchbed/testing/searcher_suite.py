@@ -242,23 +242,47 @@ def _droppable(space: Space) -> Tensor:
 def check_state(searcher_class: SearcherClass, options: Mapping[str, Any], space: type[Space]) -> None:
     """The state goes through a file with weights_only=True, and the search continues from it bit for bit."""
     searcher, objective = _searched(searcher_class, options, space)
-    held = searcher.state()
-    world = {"objective": objective.state(), "streams": objective.streams.state()}
-    saved = through_file({**_everything(searcher), "world": world})
+    held, saved = searcher.state(), _saved(searcher, objective)
     require_same(held, saved["searcher"], "the state is not what its file gives back")
     objective.trace.clear()
     _search(searcher, without_cost(objective), range(3, 6), 6)
     require_same(held, saved["searcher"], "a state that was taken changes as the search goes on: copy it")
     for _ in range(2):  # twice: a restored searcher must not go on in the tree that it was restored from
-        other, elsewhere = make(searcher_class, options, 1, space), Traced(space)
-        other.load_state(saved["searcher"])
-        other.streams.load_state(saved["streams"])
-        elsewhere.load_state(saved["world"]["objective"])
-        elsewhere.streams.load_state(saved["world"]["streams"])
+        other, elsewhere = _restored(searcher_class, options, space, saved)
         require_same(held, other.state(), "what is restored is not what was saved")
         _search(other, without_cost(elsewhere), range(3, 6), 6)
         require_same(objective.trace, elsewhere.trace, f"a search that goes on from its state {FORGOTTEN}")
         require_same(_everything(searcher), _everything(other), "the continued search ends elsewhere")
+
+
+@on_each_space
+def check_weights_alone(searcher_class: SearcherClass, options: Mapping[str, Any], space: type[Space]) -> None:
+    """Weights that are tuned while alpha rests go on from a restored state as from the search that made it."""
+    searcher, objective = _searched(searcher_class, options, space)
+    other, elsewhere = _restored(searcher_class, options, space, _saved(searcher, objective))
+    objective.trace.clear()
+    for one, on in ((searcher, objective), (other, elsewhere)):
+        train_epoch(without_cost(on), one, 2, 6, train_alpha=False, tuning=True)
+    require_same(objective.trace, elsewhere.trace, "weight_gates draws otherwise once the state was restored and alpha "
+                 "rests: what it needs belongs into state(), or follows from the clock")  # fmt: skip
+
+
+def _saved(searcher: Searcher, objective: Traced) -> Tree:
+    """Everything of both, as a file gives it back."""
+    world = {"objective": objective.state(), "streams": objective.streams.state()}
+    return through_file({**_everything(searcher), "world": world})
+
+
+def _restored(
+    searcher_class: SearcherClass, options: Mapping[str, Any], space: type[Space], saved: Tree
+) -> tuple[Searcher, Traced]:
+    """A searcher of another seed and a toy that take over what was saved."""
+    other, elsewhere = make(searcher_class, options, 1, space), Traced(space)
+    other.load_state(saved["searcher"])
+    other.streams.load_state(saved["streams"])
+    elsewhere.load_state(saved["world"]["objective"])
+    elsewhere.streams.load_state(saved["world"]["streams"])
+    return other, elsewhere
 
 
 @on_each_space

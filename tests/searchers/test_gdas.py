@@ -7,6 +7,7 @@ import torch
 from scipy.stats import chisquare
 
 from benchbed.cost import Problem, without_cost
+from benchbed.objectives.multilinear import Multilinear
 from benchbed.searcher import Clock, masked_softmax
 from benchbed.searchers.gdas import GDAS
 from benchbed.space import Position
@@ -133,6 +134,16 @@ def test_where_no_operation_is_better_only_the_true_gradient_is_zero():
     assert (found["sampled"][MASK & ~hard] < 0).all()
 
 
+def test_on_a_table_the_gradient_of_a_drawn_gate_is_zero():
+    """A row is scaled to sum 1, so that its one gate can be any number: hence `sampled` is refused there."""
+    space = ToySpace()
+    loss = Multilinear(space, random_table(space, 0).losses)
+    hard = _straight_through(random_table(space, 0), 10.0)[1].double().requires_grad_()
+    (by_gates,) = torch.autograd.grad(loss(hard[None]).sum(), hard)
+    assert float((by_gates * hard.detach()).abs().max()) < 1e-12
+    assert float((by_gates * (MASK & ~hard.detach().bool())).abs().max()) > 1e-3
+
+
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_sampled_fulfils_the_contract_but_for_what_it_learns(check):
     """It has no baseline: a loss far from zero drowns the difference between operations (the test above)."""
@@ -183,4 +194,5 @@ def test_ones_moves_the_drawn_operation_against_the_sum_of_the_output_s_gradient
 def test_ones_needs_feature_maps_and_all_is_the_default():
     assert GDAS.needed(GDAS.Options(gradient="ones")) == {"network"}
     assert GDAS.needed(GDAS.Options()) == frozenset()
+    assert GDAS.needed(GDAS.Options(gradient="sampled")) == {"weights"}
     assert GDAS.Options().gradient == "all"
