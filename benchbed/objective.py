@@ -153,7 +153,8 @@ class Objective(ABC):
         """(w', xi): the weights one SGD step ahead, and that step's learning rate. Changes nothing.
 
         w' = w - xi (mu * buffer + dL/dw + lambda w), momentum and decay included (DARTS, section 2.3). Neither
-        gradient clipping nor Nesterov's correction enters, as in the published code.
+        gradient clipping nor Nesterov's correction enters, as in the published code. Weights that are frozen are left
+        out: they stay, and `loss` takes its own for a name that it is not given.
         """
 
     def operation_gradients(self, gates: Rows, batch: Batch | None) -> OperationGradients:

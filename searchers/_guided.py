@@ -101,7 +101,7 @@ def best(trials: Sequence[Trial], count: int) -> list[Architecture]:
 
 
 def mutants(searcher: Guided[GuidedT], parents: Sequence[Architecture], rng: np.random.Generator) -> list[Architecture]:
-    """Neighbours of the parents in turn, drawn uniformly, that were not evaluated; none twice."""
+    """Neighbours of parents, both drawn uniformly, that were not evaluated; none twice."""
     known = {trial.architecture for trial in searcher.trials}
     found: dict[Architecture, None] = {}
     neighbours = [list(searcher.space.neighbours(parent)) for parent in parents]

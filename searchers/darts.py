@@ -20,7 +20,7 @@ from torch import Tensor
 
 from benchbed.cost import Problem
 from benchbed.errors import BenchbedError
-from benchbed.objective import Batch, Objective
+from benchbed.objective import Batch, Objective, Weights
 from benchbed.searcher import AlphaOptions, Clock, GradientSearcher, arch_gradient, masked_softmax
 
 
@@ -59,22 +59,22 @@ class DARTS(GradientSearcher[Options]):
         ahead, rate = objective.lookahead(gates, batch)
         loss = objective.loss(gates, valid, ahead)
         by_gates, *v = torch.autograd.grad(loss, [gates, *ahead.values()], allow_unused=True, materialize_grads=True)
-        gradient = by_gates - rate * self._mixed_derivative(objective, gates, batch, v)
+        gradient = by_gates - rate * self._mixed_derivative(objective, gates, batch, dict(zip(ahead, v, strict=True)))
         loss = loss.detach().cpu()
         self.alpha.grad = arch_gradient(problem, self.alpha, loss, gradient, p)
         self.optimiser.step()
         return {"loss": float(loss)}
 
-    def _mixed_derivative(self, objective: Objective, gates: Tensor, batch: Batch | None, v: list[Tensor]) -> Tensor:
-        """d2 L_train / dgates dw times v, by a central finite difference at the current weights."""
+    def _mixed_derivative(self, objective: Objective, gates: Tensor, batch: Batch | None, v: Weights) -> Tensor:
+        """d2 L_train / dgates dw times v, by a central finite difference at the current weights that v names."""
         weights = objective.weights()
-        norm = float(torch.stack([x.square().sum() for x in v]).sum().sqrt())
+        norm = float(torch.stack([x.square().sum() for x in v.values()]).sum().sqrt()) if v else 0.0
         if norm == 0:
             return torch.zeros_like(gates)
         eps = self.options.epsilon / norm  # a number: the weights may be on a device where the gates are not
         sides = []
         for sign in (1.0, -1.0):
-            moved = {n: w.detach() + sign * eps * x for (n, w), x in zip(weights.items(), v, strict=True)}
+            moved = {name: weights[name].detach() + sign * eps * x for name, x in v.items()}
             (side,) = torch.autograd.grad(objective.loss(gates, batch, moved), gates)
             sides.append(side)
         implicit: Tensor = (sides[0] - sides[1]) / (2 * eps)

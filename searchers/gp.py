@@ -28,7 +28,9 @@ class Options(GuidedOptions):
 
     predictor: str = Field("gp", description="NAME or NAME:KEY=VALUE[,...]; one that says how sure it is")
     batch: int = Field(5, ge=1, description="architectures that are evaluated between two fits")
-    candidates: int = Field(20_000, ge=1, description="architectures that are looked at in a fit")
+    candidates: int = Field(
+        20_000, ge=1, description="a space of at most so many is looked at whole in a fit, of a larger one 1,000 draws"
+    )
 
 
 class ExpectedImprovement(Guided[Options]):

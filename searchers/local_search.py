@@ -24,6 +24,7 @@ class LocalSearch(BlackBoxSearcher):
     def __init__(self, space: Space, options: BlackBoxOptions, streams: Streams):
         super().__init__(space, options, streams)
         self.here: Architecture | None = None  # where it stands; None: the next trial is a start
+        self.exhausted = False  # no start was found that is not known yet
 
     @cached_property
     def known(self) -> dict[tuple[int, ...], float]:
@@ -39,13 +40,14 @@ class LocalSearch(BlackBoxSearcher):
             best = max(around, key=lambda neighbour: self.known[neighbour.choices], default=self.here)
             better = self.known[best.choices] > self.known[self.here.choices]
             self.here = best if better else None
-        if len(self.known) >= self.space.size():
+        if self.exhausted or len(self.known) >= self.space.size():
             return None
         rng = self.draws()
         for _ in range(TRIES):
             start = self.drawn(rng)
             if start.choices not in self.known:
                 return start
+        self.exhausted = True
         return None
 
     def observe(self, trial: Trial) -> None:
@@ -54,9 +56,11 @@ class LocalSearch(BlackBoxSearcher):
             self.here = trial.architecture
 
     def state(self) -> Tree:
-        return {**super().state(), "here": None if self.here is None else list(self.here.choices)}
+        return {**super().state(), "here": None if self.here is None else list(self.here.choices),
+                "exhausted": self.exhausted}  # fmt: skip
 
     def load_state(self, tree: Tree) -> None:
         super().load_state(tree)
+        self.exhausted = tree.get("exhausted", False)  # searches of before it was kept have none
         self.here = None if tree["here"] is None else self.space.architecture_of(tuple(tree["here"]))
         self.__dict__.pop("known", None)

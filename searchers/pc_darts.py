@@ -90,7 +90,8 @@ class PCDARTS(GradientSearcher[Options]):
         return {"loss": float(loss)}
 
     def strength(self) -> Tensor:
-        return self.edges().detach()
+        """What `weight_gates` trains at: an operation that is left alone flows whole."""
+        return torch.where(self.mask.sum(1) <= 1, 1.0, self.edges().detach())
 
     def state(self) -> Tree:
         return {**super().state(), "beta": self.beta.detach().clone()}

@@ -1,10 +1,11 @@
 """REINFORCE without shared weights: a policy over operations, rewarded by trained architectures. On a table.
 
-Williams 1992, as NATS-Bench runs it (its reinforce.py): the policy is a softmax a position; one architecture is drawn
-from it, trained for a few epochs, and alpha ascends (R - b) dlog p / dalpha by Adam, b being the running average of
-earlier rewards. The result is the best architecture seen; the first version of the published code took the policy's
-argmax (`result=policy`). At the learning rate 0.5 of its scripts for NAS-Bench-201 the policy collapses within a few
-steps; NATS-Bench's is 0.01. `reinforce` is the searcher whose rewards come from shared weights.
+Williams 1992, as NATS-Bench runs it (its reinforce.py) but for b: the policy is a softmax a position; one architecture
+is drawn from it, trained for a few epochs, and alpha ascends (R - b) dlog p / dalpha by Adam, b being the running
+average of earlier rewards; there it has R in it already, and its start is divided out. The result is the best
+architecture seen; the first version of the published code took the policy's argmax (`result=policy`). At the learning
+rate 0.5 of its scripts for NAS-Bench-201 the policy collapses within a few steps; NATS-Bench's is 0.01. `reinforce` is
+the searcher whose rewards come from shared weights.
 """
 
 from copy import deepcopy

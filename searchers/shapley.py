@@ -27,7 +27,7 @@ from torch import Tensor
 from benchbed.cost import Problem
 from benchbed.objective import Batch, Objective, Tree
 from benchbed.searcher import Clock, Searcher, masked_softmax, renormalised
-from benchbed.selection.shapley import Estimate, estimated, falls
+from benchbed.selection.shapley import Estimate, check_empty_rows, estimated, falls
 from benchbed.space import Space
 from benchbed.streams import Streams
 
@@ -62,6 +62,10 @@ class ShapleyNAS(Searcher[Options]):
         self.alpha = start.masked_fill(~self.mask, 0.0)
         self.s = torch.zeros_like(self.alpha)  # the values' running mean
         self.draws = streams.generator("gates")  # of orders; made here, so that every state holds it
+
+    @classmethod
+    def check(cls, options: Options, space: Space, objective: Objective | None) -> None:
+        check_empty_rows(space, objective)
 
     def arch_steps_due(self, clock: Clock) -> int:
         return int(clock.step == 0 and clock.epoch >= round(self.options.warmup * clock.epochs))

@@ -152,7 +152,7 @@ class Perturb(Progressive[Options]):
         mode = evaluation_mode(self.options.gates, context.searcher)
         gates = context.searcher.evaluation_gates(allowed, mode, uniforms)
         if self.options.mask == "renormalised" and mode == "mixture":
-            return renormalised(gates[0], allowed)[None]
+            return (renormalised(gates[0], allowed) * context.searcher.strength()[:, None])[None]
         return gates
 
     # -- inputs ----------------------------------------------------------------------------------------------------

@@ -39,8 +39,8 @@ class PerturbMagnitude(Progressive[Options]):
     }  # fmt: skip
 
     def decide_operation(self, context: Context, decisions: Decisions, position: int) -> tuple[int, Tensor]:
-        """The selectable operation of greatest probability, ties to the lowest index."""
-        p = context.searcher.probabilities()[position]
+        """The selectable operation of greatest gate, ties to the lowest index."""
+        p = context.searcher.probabilities()[position] * context.searcher.strength()[position]
         columns = context.selectable[position].nonzero().flatten().tolist()
         scores = torch.full_like(p, torch.nan)
         scores[columns] = p[columns]
@@ -52,7 +52,7 @@ class PerturbMagnitude(Progressive[Options]):
         return columns[values.index(max(values))], scores
 
     def decide_inputs(self, context: Context, decisions: Decisions, node: int) -> Inputs:
-        """The inputs of greatest probability, as it was when their operations were decided."""
+        """The inputs of greatest gate, as it was when their operations were decided."""
         assert self.scores is not None
         rule = context.space.nodes[node]
         strength = [float(self.scores[i, self.choices[i]]) for i in rule.incoming]

@@ -13,8 +13,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from benchbed.objective import Tree, View
-from benchbed.selection.shapley import Estimate, estimated, falls
+from benchbed.objective import Objective, Tree, View
+from benchbed.selection.shapley import Estimate, check_empty_rows, estimated, falls
 from benchbed.selector import Context, Selection, Selector, argmax_selection, evaluation_mode
 from benchbed.space import Space
 
@@ -37,6 +37,10 @@ class Shapley(Selector[Options]):
     def __init__(self, options: Options):
         super().__init__(options)
         self.orders: list[Tensor] = []  # the falls (P, O) of each order
+
+    @classmethod
+    def check(cls, options: Options, space: Space, objective: Objective | None) -> None:
+        check_empty_rows(space, objective)
 
     def steps(self, space: Space) -> int:
         return self.options.permutations

@@ -11,7 +11,7 @@ statistics (theirs: running ones at their start), proposals are compared at one-
 new discrete networks), and the candidates of a decision share one batch.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -31,6 +31,7 @@ class Options(ProgressiveOptions):
     proxy: str = Field("nwot", description="nwot, jacov or epe-nas; accuracy: the objective's own")
     pool: int = Field(10, ge=1, description="proposals")
     rounds: int = Field(100, ge=1, description="batches over which the proposals are compared")
+    order: Literal["random", "forward", "backward"] = Field("random", description="of the decisions (authors: random)")
     interval: int = Field(0, ge=0, le=0, description="tuning epochs between decisions: none, nothing is trained")
 
 

@@ -32,7 +32,14 @@ class OperationWeights:
         return id(weight) in self._still
 
     def gradients(self, weights: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> OperationGradients:
-        """Of all `weights`, those of operations by operation; one that took no part is left out."""
+        """Of all `weights`, those of operations by operation; an operation that took no part is left out.
+
+        In a network of several cells one may be cut off while another flows: its weights have zeros, so that an
+        operation's list is as long in every step.
+        """
         by_id = {id(w): g for w, g in zip(weights, gradients, strict=True) if g is not None}
-        found = {pair: [by_id[id(w)] for w in own if id(w) in by_id] for pair, own in self.of.items()}
-        return {pair: [g.clone() for g in own] for pair, own in found.items() if own}
+        flowing = {pair: own for pair, own in self.of.items() if any(id(w) in by_id for w in own)}
+        return {
+            pair: [by_id[id(w)].clone() if id(w) in by_id else torch.zeros_like(w) for w in own]
+            for pair, own in flowing.items()
+        }

@@ -385,8 +385,10 @@ class SupernetObjective(Objective):
         gradients = torch.autograd.grad(self.loss(gates.detach(), batch), list(weights.values()), allow_unused=True)
         ahead: dict[str, Tensor] = {}
         for (name, weight), gradient in zip(weights.items(), gradients, strict=True):
+            if self.operations.still(weight):
+                continue
             ahead[name] = weight.detach().clone()
-            if gradient is not None and not self.operations.still(weight):
+            if gradient is not None:
                 buffer = self.optimiser.state.get(weight, {}).get("momentum_buffer")
                 step = gradient + o.weight_decay * weight.detach()
                 ahead[name] -= rate * (step if buffer is None else step + o.momentum * buffer)

@@ -130,11 +130,12 @@ def trainings_of(table: Table, dataset: str, epochs: int) -> tuple[np.ndarray, n
     The seconds are those of the table's clock. Raises BenchbedError where the table lacks the accuracy, any seconds, or
     a cell.
     """
-    accuracy = table.values(*Figure(dataset, "valid", epochs))
+    measured = Figure(dataset, "valid", epochs)
+    accuracy = table.values(*measured)
     seconds, figure, _ = training_seconds(table, dataset, epochs)
-    for what, values in (("validation accuracies", accuracy), ("training seconds", seconds)):
+    for what, of, values in (("validation accuracies", measured, accuracy), ("training seconds", figure, seconds)):
         if gaps := int(np.isnan(values).sum()):
-            raise BenchbedError(f"table {table.name} lacks {gaps:,} of {values.size:,} {what} of {figure}")
+            raise BenchbedError(f"table {table.name} lacks {gaps:,} of {values.size:,} {what} of {of}")
     if not (seconds > 0).all():
         raise BenchbedError(f"table {table.name}: training seconds of {figure} are not all above 0")
     return accuracy, seconds

@@ -90,7 +90,7 @@ class Progressive(Selector[ProgressiveT]):
             self._decide(context, self.agenda[self.made])
             self.made += 1
         else:
-            context.tune(self.decisions(space), self.epoch, plan.epochs, o.tune_lr_factor, o.tune_alpha)
+            context.tune(self.decisions(context), self.epoch, plan.epochs, o.tune_lr_factor, o.tune_alpha)
             self.epoch += 1
         if self.made < len(self.agenda) or self.epoch < plan.epochs:
             return None
@@ -100,12 +100,12 @@ class Progressive(Selector[ProgressiveT]):
         notes = {**order, **self.notes, "tuning_epochs": plan.epochs}
         return Selection(space.architecture_of(tuple(choices)), self.scores.double().numpy(), notes)
 
-    def decisions(self, space: Space) -> Decisions:
-        """What has been decided so far."""
-        decisions = Decisions.none(space)
+    def decisions(self, context: Context) -> Decisions:
+        """What has been decided so far, what the searcher has dropped included."""
+        decisions = Decisions.none(context.space)
         for position, operation in self.choices.items():
             decisions = decisions.decide(position, operation)
-        for position in self.dropped:
+        for position in (*self.dropped, *context.dropped):
             decisions = decisions.drop(position)
         return decisions
 
@@ -129,7 +129,7 @@ class Progressive(Selector[ProgressiveT]):
 
     def _decide_operation(self, context: Context, due: int) -> None:
         assert self.scores is not None
-        space, decisions = context.space, self.decisions(context.space)
+        space, decisions = context.space, self.decisions(context)
         group = space.positions[due].group
         open_ = [i for i, p in enumerate(space.positions) if p.group == group and i not in self.choices]
         position = self.pick(context, decisions, due, open_)
@@ -141,7 +141,7 @@ class Progressive(Selector[ProgressiveT]):
 
     def _decide_inputs(self, context: Context, node: int) -> None:
         space = context.space
-        found = self.decide_inputs(context, self.decisions(space), node)
+        found = self.decide_inputs(context, self.decisions(context), node)
         self.dropped += found.dropped
         incoming, name = space.nodes[node].incoming, name_of(space, space.nodes[node])
         kept = [space.positions[i].name for i in incoming if i not in found.dropped]

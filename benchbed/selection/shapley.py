@@ -16,8 +16,10 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from ..objective import Mask
+from ..errors import BenchbedError
+from ..objective import Mask, Objective
 from ..searcher import Options
+from ..space import Space
 
 Worth = Callable[[Tensor], Tensor]  # v: coalitions, bool (K, P, O), to what each is worth, (K,)
 CHUNK = 8  # coalitions that are measured at once: what a truncated order measures in vain is at most one less
@@ -33,6 +35,16 @@ class Estimate(Options):
     estimate: Literal["mean", "lower"] = Field(
         "mean", description="mean over the orders; lower: less their standard deviation, as in the official code"
     )
+
+
+def check_empty_rows(space: Space, objective: Objective | None) -> None:
+    """Raises BenchbedError on a table of a space whose positions cannot be empty: what has left must leave nothing."""
+    lacking = [p.name for p in space.positions if "none" not in p.operations]
+    if lacking and objective is not None and "weights" not in objective.provides:
+        raise BenchbedError(
+            f"shapley removes operations until none is left, and a table of a space whose position '{lacking[0]}' has "
+            "no operation 'none' knows no such network: take objective 'supernet'"
+        )
 
 
 def falls(worth: Worth, players: Mask, truncation: float, generator: torch.Generator) -> Float[Tensor, "P O"]:

@@ -294,7 +294,7 @@ def check_operations(make: Make) -> None:
     still = [n for n, w in objective.weights().items() if torch.equal(w, weights[n])]
     moved = [n for n, w in other.weights().items() if n in still and not torch.equal(w, weights[n])]
     require(len(moved) == len(found[pair]), f"freezing one operation of {len(found[pair])} weights holds {moved}")
-    require(all(torch.equal(ahead[n], weights[n]) for n in moved), "the look-ahead moves what is frozen")
+    require(not set(moved) & set(ahead), "the look-ahead names what is frozen, though it does not depend on the gates")
     again, _ = make()
     again.load_state(through_file(objective.state()))
     again.new_optimiser(0.1, 1, "constant")

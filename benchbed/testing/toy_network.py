@@ -61,7 +61,7 @@ class ToyNetwork(ToyTable):
         return self.value(gates).float() + self.share / 2 * self._error(gates, images.flatten(1), weights)
 
     def _error(self, gates: Tensor, x: Tensor, weights: dict[str, Tensor] | None) -> Tensor:
-        weights = self.weights() if weights is None else weights
+        weights = {**self.weights(), **(weights or {})}
         flowing = [gate * weights[name] for _, name, gate in self._gated(gates)]
         mixed = sum(flowing, torch.zeros(FEATURES))
         return (x @ (mixed - self.teacher)).square().mean()
@@ -158,8 +158,10 @@ class ToyNetwork(ToyTable):
         gradients = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
         ahead, still = {}, self._still()
         for (name, w), gradient in zip(weights.items(), gradients, strict=True):
+            if name in still:
+                continue
             step = torch.zeros_like(w)
-            if gradient is not None and name not in still:
+            if gradient is not None:
                 buffer = self.optimiser.state.get(w, {}).get("momentum_buffer", torch.zeros_like(w))
                 step = self.momentum * buffer + gradient + self.decay * w.detach()
             ahead[name] = (w.detach() - rate * step).requires_grad_()

@@ -33,6 +33,12 @@ class Options(PluginOptions):
     )
     first: int = Field(10, ge=1, description="of which so many are drawn first, from the best on")
 
+    @model_validator(mode="after")
+    def _enough(self) -> "Options":
+        if self.pool < self.first:
+            raise ValueError(f"pool = {self.pool} with first = {self.first}: rank at least as many as are drawn first")
+        return self
+
     _digest = model_validator(mode="before")(with_digest)
 
 

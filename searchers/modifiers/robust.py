@@ -65,6 +65,8 @@ class Robust(Modifier[Options]):
     def fits(cls, searcher: type[Searcher[Any]], options: Options, space: Space, objective: Objective | None) -> None:
         if not issubclass(searcher, AlphaSearcher):
             raise BenchbedError(f"it looks at the curvature of the loss in alpha, and {searcher.__name__} learns none")
+        if not searcher.simplex:
+            raise BenchbedError(f"it looks at the loss at softmax(alpha), where {searcher.__name__} is not trained")
         if objective is not None and objective.bf16:
             raise BenchbedError("supernet.bf16 = true: second derivatives need float32; give supernet.bf16=false")
 

@@ -116,7 +116,8 @@ class Decisions(Progressive[Options]):
         columns: list[int] = (self.candidates[position] & self.mask[position]).nonzero().flatten().tolist()
         if self.options.operation == "alpha" or len(columns) == 1:
             return max(columns, key=lambda k: (float(q[position, k]), -k))
-        gates = self.searcher.probabilities().repeat(len(columns), 1, 1)
+        flowing = self.searcher.probabilities() * self.searcher.strength()[:, None]
+        gates = flowing.repeat(len(columns), 1, 1)
         for row, column in zip(gates, columns, strict=True):
             row[position, column] = 0.0
         accuracy = objective.measure(gates).accuracy.tolist()

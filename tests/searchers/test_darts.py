@@ -353,3 +353,29 @@ def test_alpha_steps_before_the_weights_on_the_same_batch(name):
     train_epoch(without_cost(objective), searcher, 0, 1)
     assert [what for what, _ in order] == ["alpha", "w"] * objective.steps_per_epoch
     assert all(a == b for (_, a), (_, b) in zip(order[::2], order[1::2], strict=True))
+
+
+def test_frozen_weights_have_no_part_in_the_second_order():
+    """One of two weights is frozen: the derivative is that of a loss in which it is a constant."""
+    space = ToySpace()
+    toy = ToyNetwork(space, random_table(space, 0).losses, Streams(0))
+    frozen = torch.zeros(space.mask.shape, dtype=torch.bool)
+    frozen[0, 0] = frozen[1, 1] = True
+    toy.freeze(frozen)
+    searcher = _darts(space, order=2, epsilon=1e-4)
+    batch, valid = toy.batch("train"), toy.batch("valid")
+    p = searcher.probabilities().double()
+    ahead, rate = toy.lookahead(p.float(), batch)
+    held = {n: w.detach() for n, w in toy.weights().items() if n not in ahead}
+    assert len(held) == 2
+    gates = p.float().clone().requires_grad_()
+    free = {n: w.detach().clone().requires_grad_() for n, w in toy.weights().items() if n in ahead}
+    by_w = torch.autograd.grad(toy.loss(gates, batch, {**held, **free}), list(free.values()), create_graph=True)
+    moved = {n: w - rate * g for (n, w), g in zip(free.items(), by_w, strict=True)}
+    (expected,) = torch.autograd.grad(toy.loss(gates, valid, {**held, **moved}), gates)
+    by_ahead = torch.autograd.grad(
+        toy.loss(gates, valid, ahead), [gates, *ahead.values()], allow_unused=True, materialize_grads=True
+    )
+    v = dict(zip(ahead, by_ahead[1:], strict=True))
+    found = by_ahead[0] - rate * searcher._mixed_derivative(toy, gates.detach().requires_grad_(), batch, v)
+    torch.testing.assert_close(found, expected, rtol=2e-3, atol=1e-5)

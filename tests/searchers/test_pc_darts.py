@@ -115,3 +115,12 @@ def test_a_dropped_edge_leaves_its_weight_to_the_others():
     searcher.mask[2] = False
     found = searcher.strength()
     assert found[3:5].tolist() == [0.5, 0.5]
+
+
+def test_an_operation_that_is_left_alone_is_measured_as_it_is_trained():
+    searcher = PCDARTS(ToyCell(), PCDARTS.Options(), Streams(0))
+    searcher.mask[2] = torch.arange(searcher.mask.shape[1]) == 1
+    gates = searcher.probabilities() * searcher.strength()[:, None]
+    trained = searcher.weight_gates(random_table(ToyCell(), 0), None, Clock(0, 0, 1, 1))
+    assert torch.equal(gates[2], trained[2])
+    torch.testing.assert_close(gates, trained)

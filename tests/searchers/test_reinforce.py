@@ -164,6 +164,7 @@ def test_schedule():
     made = _searcher(ToySpace(), warmup=0.5, every=4)
     due = [sum(made.arch_steps_due(Clock(e, s, 4, 10)) for s in range(10)) for e in range(4)]
     assert due == [0, 0, 2, 2]
+    assert [made.arch_steps_due(Clock(2, s, 4, 3)) for s in range(3)] == [0, 0, 1]  # fewer batches than `every`
 
 
 def test_the_baseline_is_part_of_the_state():

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from benchbed.errors import BenchbedError
 from benchbed.objectives.table import TableObjective
 from benchbed.selection import shapley
-from benchbed.selection.shapley import estimated, falls
+from benchbed.selection.shapley import check_empty_rows, estimated, falls
 from benchbed.space import Position
+from benchbed.spaces.nats_sss.space import NatsSss
+from benchbed.spaces.nb201.space import NB201
 from benchbed.testing.toys import ToySpace
 
 
@@ -117,3 +120,12 @@ def test_the_official_figure_is_the_mean_less_the_deviation_over_the_orders():
     two = [torch.tensor([[1.0, 4.0]], dtype=torch.float64), torch.tensor([[3.0, 4.0]], dtype=torch.float64)]
     assert estimated(two, "mean").tolist() == [[2.0, 4.0]]
     assert estimated(two, "lower").tolist() == [[1.0, 4.0]]
+
+
+def test_a_table_whose_rows_cannot_be_empty_is_refused() -> None:
+    space = NatsSss()
+    table = TableObjective(space, np.full([len(p.operations) for p in space.positions], 50.0))
+    with pytest.raises(BenchbedError, match="no operation 'none' knows no such network: take objective 'supernet'"):
+        check_empty_rows(space, table)
+    check_empty_rows(space, None)
+    check_empty_rows(NB201(), table)

@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 import torch
 
+from benchbed import registry
 from benchbed.selector import Context
 from benchbed.spaces.darts.space import Darts
 from benchbed.streams import Streams
+from benchbed.testing.selector_suite import Bench
+from benchbed.testing.toys import ToyCell, random_table
 
 ALL = "magnitude,perturb,perturb-magnitude,discretize,best-of"
 
@@ -50,3 +53,26 @@ def test_what_may_be_selected_is_what_the_searcher_left() -> None:
     assert context.selectable[0].tolist() == space.selectable[0].tolist()
     assert context.selectable[1].nonzero().flatten().tolist() == [4]
     assert context.selectable[2].tolist() == space.selectable[2].tolist()
+
+
+@pytest.mark.parametrize("name", ["perturb", "perturb-magnitude"])
+def test_what_the_searcher_dropped_stays_at_zero_in_measuring_and_tuning(name: str) -> None:
+    """Its search was cut: one input of the second node is dropped, and the others are still to be decided."""
+    kind = registry.load("selector", name)
+    bench = Bench(ToyCell(), random_table(ToyCell(), 0), Streams(0))
+    bench.searcher.mask[2] = False
+    selector = kind(kind.Options(interval=1, **({"mask": "renormalised"} if name == "perturb" else {})))
+    seen = []
+    measure = bench.objective.measure
+
+    def watched(gates: torch.Tensor, *rest: Any) -> Any:
+        seen.append(gates)
+        return measure(gates, *rest)
+
+    bench.objective.measure = watched  # type: ignore[method-assign]
+    chosen = bench.run(selector).architecture
+    assert chosen.choices[2] == -1
+    assert seen or name == "perturb-magnitude"
+    assert all(float(gates[..., 2, :].abs().max()) == 0 for gates in seen)
+    assert bench.tuned
+    assert all(bool(decisions.fixed[2]) and not decisions.rows[2].any() for decisions in bench.tuned)

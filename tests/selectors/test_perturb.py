@@ -66,6 +66,14 @@ def test_renormalised_masks_sum_to_one_and_keep_the_ratios():
         torch.testing.assert_close(one.sum(1), torch.ones(3))
 
 
+def test_renormalised_masks_keep_how_much_of_a_position_flows(monkeypatch):
+    bench = spied(ToySpace())
+    strength = torch.tensor([0.5, 2.0, 1.0])  # as PC-DARTS weighs edges
+    monkeypatch.setattr(type(bench.searcher), "strength", lambda self: strength)
+    bench.run(perturb(interval=0, order="forward", mask="renormalised"))
+    torch.testing.assert_close(bench.objective.seen[0][:, 0].sum(2), strength.expand(3, 3))
+
+
 def test_sampled_masks_share_their_draws(monkeypatch):
     bench, compared = spied(ToySpace(), seed=4), []
     monkeypatch.setattr(perturb_module, "compare", lambda o, g, c: compared.append(g) or compare(o, g, c))

@@ -89,3 +89,18 @@ def test_no_preference_is_drawn_and_noted():
         bench.searcher.alpha.zero_()
     chosen = bench.run(selector(interval=0, order="forward"))
     assert chosen.notes["drawn_at_random"] == ["first", "second", "third"]
+
+
+def test_inputs_are_ranked_by_gates(monkeypatch):
+    """Two inputs whose operations have equal probability: the one of which more flows is kept."""
+    bench = bench_of(ToyCell())
+    with torch.no_grad():
+        bench.searcher.alpha.zero_()
+        bench.searcher.alpha[:, 0] = 1e-3  # no draw of equals
+    flowing = torch.ones(len(bench.searcher.mask))
+    for position in (2, 3, 4):  # the inputs of the second node, of which it keeps two
+        strength = flowing.clone()
+        strength[position] = 0.1
+        monkeypatch.setattr(type(bench.searcher), "strength", lambda self, strength=strength: strength)
+        chosen = bench.run(selector(interval=0)).architecture
+        assert chosen.choices[position] == -1

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from benchbed.errors import BenchbedError
 from benchbed.objectives.options import SupernetOptions
@@ -103,6 +104,11 @@ def test_a_path_through_which_nothing_flows_is_the_worst() -> None:
     gates = torch.stack([torch.from_numpy(space.gates(space.parse(text))) for text in cells])[:, None]
     dead, alive = scores(objective, gates, "jacov", objective.batch("train"), 0).tolist()
     assert dead == WORST < alive
+
+
+def test_an_order_that_it_does_not_have_is_refused() -> None:
+    with pytest.raises(ValidationError, match="order"):
+        ZeroCostPT.Options(order="global-op-once")
 
 
 def test_what_scores_no_supernet_is_refused_by_name() -> None:

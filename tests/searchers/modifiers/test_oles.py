@@ -8,6 +8,7 @@ from benchbed.cost import without_cost
 from benchbed.errors import BenchbedError
 from benchbed.modifier import made_of
 from benchbed.objective import Batch
+from benchbed.objectives.operations import OperationWeights
 from benchbed.objectives.supernet import SupernetObjective, SupernetOptions
 from benchbed.searcher import Clock
 from benchbed.searchers.darts import DARTS
@@ -190,3 +191,16 @@ def test_a_table_has_no_weights_to_stop(refused):
     flags = ("--objective", "table", "--table", "nb201-digits", "--dataset", "digits")
     said = refused("run", "--searcher", "darts+oles", "--selector", "magnitude", *flags)
     assert "'darts+oles' needs operations, weights, which objective 'table' does not provide" in said
+
+
+def test_a_cell_that_is_cut_off_in_one_step_alone_has_zeros():
+    """Two cells of an operation, of which a drawn path may leave out one: the lists of two steps are as long."""
+    one, other = torch.tensor([1.0, 2.0]), torch.tensor([3.0])
+    weights = OperationWeights(torch.nn.Linear(1, 1), torch.ones(1, 2, dtype=torch.bool))
+    weights.of = {(0, 0): [one, other], (0, 1): [torch.tensor([5.0])]}
+    everything = [*weights.of[0, 0], *weights.of[0, 1]]
+    found = weights.gradients(everything, [torch.tensor([4.0, 3.0]), None, None])
+    assert list(found) == [(0, 0)]
+    assert [g.tolist() for g in found[0, 0]] == [[4.0, 3.0], [0.0]]
+    whole = weights.gradients(everything, [torch.tensor([4.0, 3.0]), torch.tensor([5.0]), None])
+    assert flat_cosine(found[0, 0], whole[0, 0]) == pytest.approx(25 / (5 * 50**0.5))

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from benchbed import registry
 from benchbed.cost import without_cost
@@ -134,3 +135,8 @@ def test_what_cannot_rank_is_one_line(by: str, said: str, tmp_path: Path, monkey
     with pytest.raises(BenchbedError) as found:
         ProxyWarmup.check(ProxyWarmup.Options(by=by), ToySpace())
     assert said in str(found.value)
+
+
+def test_a_pool_that_is_smaller_than_what_is_drawn_of_it_is_refused() -> None:
+    with pytest.raises(ValidationError, match="pool = 5 with first = 10: rank at least as many as are drawn first"):
+        ProxyWarmup.Options(pool=5)

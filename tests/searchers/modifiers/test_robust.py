@@ -161,6 +161,10 @@ def test_bfloat16_and_searchers_without_alpha_are_refused_in_one_line():
     kind = registry.load("searcher", "random+robust")
     with pytest.raises(BenchbedError, match="RandomSampling learns none"):
         kind.check(kind.Options(), NB201(), None)
+    for name, said in (("pc-darts", "PCDARTS"), ("fair-darts", "FairDARTS"), ("darts-minus", "DARTSMinus")):
+        kind = registry.load("searcher", f"{name}+robust")
+        with pytest.raises(BenchbedError, match=rf"at softmax\(alpha\), where {said} is not trained"):
+            kind.check(kind.Options(), NB201(), None)
 
 
 def test_snapshots_of_epochs_that_were_not_reached_are_refused_in_one_line(command, tmp_path):

@@ -230,6 +230,23 @@ def test_what_is_measured_is_the_mixture_without_one_operation():
         assert torch.equal(gates, expected)
 
 
+def test_what_is_measured_flows_as_much_as_the_searcher_lets(monkeypatch):
+    """Rows of gates that do not sum to 1, as PC-DARTS trains at."""
+    seen = []
+
+    class Watching(ToyTable):
+        def measure(self, gates, batch=None):
+            seen.append(gates)
+            return super().measure(gates, batch)
+
+    searcher, strength = _sgas(operation="perturb"), torch.tensor([0.5, 2.0, 1.0])
+    monkeypatch.setattr(type(searcher.modifiers["sgas"].searcher), "strength", lambda self: strength)
+    _end(searcher, objective=Watching(ToySpace(), random_table(ToySpace(), 1).losses))
+    i = searcher.modifiers["sgas"].decided[0]
+    others = [k for k in range(3) if k != i]
+    torch.testing.assert_close(seen[0].sum(2)[:, others], strength[others].expand(len(seen[0]), 2))
+
+
 # -- topology --------------------------------------------------------------------------------------------------------
 
 
