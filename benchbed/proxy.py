@@ -141,6 +141,6 @@ class Proxy(Plugin[OptionsT]):
     def combine(self, measured: Float64[ndarray, "n parts"]) -> Float64[ndarray, " n"]:
         """The scores of n networks that are compared with each other, from their parts. Only where there are `parts`.
 
-        Whatever is not finite counts as the lowest: it is up to the proxy where such a network ranks.
+        A part may be NaN or infinite. Where such a network ranks is up to the proxy; in benchbed's NaN is the lowest.
         """
         raise NotImplementedError(f"{type(self).__name__} has no parts")

@@ -2,10 +2,11 @@
 
 Cross-validation: the trainings are dealt into folds at random, one of each set of architectures that compute the same
 function; a predictor learns from all folds but one and predicts that one. Over all held-out architectures: Kendall's
-tau within the folds with its 95 % interval (`benchbed.stats.folds`), tau inside the truth's top tenth, the root mean
-square error, and the share of accuracies within one and two of the deviations that the predictor states (of a normal
-one 68 and 95 %). Beside them the number of parameters, and a constant: the mean of what was learned from. Each fold's
-predictor has seen fewer trainings than the surrogate's own, which learns from all.
+tau within the folds with its 95 % interval (`benchbed.stats.folds`), tau inside the truth's top tenth, which has too
+few of one fold and counts pairs of all, the root mean square error, and the share of accuracies within one and two of
+the deviations that the predictor states (of a normal one 68 and 95 %). Beside them the number of parameters, and a
+constant: the mean of what was learned from. Each fold's predictor has seen fewer trainings than the surrogate's own,
+which learns from all.
 """
 
 import math

@@ -38,6 +38,8 @@ class Zico(Proxy[Options]):
         total = 0.0
         for of_layer in zip(*by_batch, strict=True):
             g = torch.stack(of_layer).double()
+            if not torch.isfinite(g).all():
+                return math.nan
             deviation = g.std(0, correction=0)
             ratio = (g.abs().mean(0) / deviation)[deviation > 0].sum()
             total += math.log(ratio) if ratio > 0 else 0.0

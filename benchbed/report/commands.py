@@ -52,8 +52,15 @@ def missing_controls(group: Group, place: Path, folder: Path) -> list[tuple[str,
     one, seeds = model.records[0], list(model.seeds)
     found: list[tuple[str, Command | None]] = []
     if RANDOM_SEARCH not in there:
-        given = _given(one, place) | {"searcher": {"name": UNIFORM}, "selector": {"name": "best-of"}}
-        words = f"random search at the cost of {model.searcher} ({UNIFORM} x best-of, the same epochs)"
+        if model.simulated:  # in the table's seconds: as many, after as many epochs
+            own = one.config["searcher"]["options"]
+            equal = {"budget": own["budget"], **({"fidelity": own["fidelity"]} if "fidelity" in own else {})}
+            given = _given(one, place) | {"searcher": {"name": PURE_RANDOM[0], **equal}}
+            given |= {"selector": {"name": "magnitude"}}
+            words = f"random search in the simulated seconds of {model.searcher}"
+        else:
+            given = _given(one, place) | {"searcher": {"name": UNIFORM}, "selector": {"name": "best-of"}}
+            words = f"random search at the cost of {model.searcher} ({UNIFORM} x best-of, the same epochs)"
         found.append((words, _command(given, seeds, folder, f"{group.slug}-control-random")))
     if CONSTANT not in there:
         operation = constant_operation(group.space, group.space_options)

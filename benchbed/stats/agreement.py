@@ -51,11 +51,12 @@ def _of_resamples(statistic: Callable[..., float], samples: Sequence[np.ndarray]
 
 
 def best_of_liked(liking: np.ndarray, truth: np.ndarray, count: int = 10) -> float:
-    """The greatest truth among the `count` items that are liked most; NaN for fewer items.
+    """The greatest truth among the `count` items that are liked most; NaN for fewer items. What is NaN is not liked.
 
     Items tied at the edge of the `count` take their places by lot: the expectation over it. With v_0 >= v_1 >= ... the
     truths of t tied items of which k are taken, v_i is the greatest with probability C(t - 1 - i, k - 1) / C(t, k).
     """
+    liking, truth = liking[~np.isnan(liking)], truth[~np.isnan(liking)]
     if len(liking) < count:
         return float("nan")
     edge = np.partition(liking, len(liking) - count)[len(liking) - count]

@@ -128,9 +128,9 @@ def seeds_needed(
 
     least = high = max(2, least_pairs(level, comparisons))
     while not enough(high):
-        high *= 2
-        if high > most:
+        if high >= most:
             raise ValueError(f"more than {most:,} seeds are needed for {effect:g} at a deviation of {deviation:g}")
+        high = min(2 * high, most)
     low = max(high // 2, least - 1)
     while high - low > 1:  # power rises with n
         middle = (low + high) // 2

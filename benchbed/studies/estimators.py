@@ -204,7 +204,8 @@ def compare(estimator: Estimator, draws: Tensor, point: Point, of: str = "") -> 
     scale = float(mean @ exact / (exact @ exact))
     variance = float((g - mean).square().sum() / (n - 1))  # E |g - m|^2
     size = float(exact.norm())
-    elsewhere = float((mean - scale * exact).square().sum()) - variance / n
+    across = (g - mean) - ((g - mean) @ exact)[:, None] * exact / (exact @ exact)  # without what lies along G
+    elsewhere = float((mean - scale * exact).square().sum() - across.square().sum() / (n - 1) / n)
     single = torch.nn.functional.cosine_similarity(g, exact[None], dim=1).mean()
     return Finding(
         estimator.name,

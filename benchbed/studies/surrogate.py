@@ -52,8 +52,8 @@ class Row(NamedTuple):
     unseen_tau: float
     unseen_top_tau: float
     unseen_rmse: float
-    unseen_within_1: float
-    unseen_within_2: float
+    unseen_within_1: float | None
+    unseen_within_2: float | None
     unseen_tau_params: float
 
     @property
@@ -107,10 +107,11 @@ class SurrogateStudy(Study[Options]):
             said = said_of(made, others.architectures, f"predictor '{job['predictor']}'")
             truth = others.accuracy
             error, top = np.abs(said.accuracy - truth), truth >= np.quantile(truth, 1 - TOP)
+            within = [float((error <= k * said.deviation).mean()) if said.deviation.any() else None for k in (1, 2)]
             rows.append([
                 n, *(found[key] for key in ("tau", "tau_low", "tau_high", "rmse", "within_1", "within_2")), len(truth),
                 kendall(said.accuracy, truth), kendall(said.accuracy[top], truth[top]),
-                float(np.sqrt(np.mean(error**2))), *(float((error <= k * said.deviation).mean()) for k in (1, 2)),
+                float(np.sqrt(np.mean(error**2))), *within,
                 np.nan if params is None else kendall(params[order[n:]], truth),
             ])  # fmt: skip
         return {"predictor": job["predictor"], "seed": seed, "rows": rows}

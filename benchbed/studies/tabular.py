@@ -102,7 +102,11 @@ def parse_entry(text: str, shared: Mapping[str, Any]) -> Entry:
     loaded = registry.load("searcher", name)
     if not issubclass(loaded.of if issubclass(loaded, Modified) else loaded, BlackBoxSearcher):
         raise BenchbedError(f"searcher '{name}' trains no single architectures: it has no simulated clock; use 'run'")
-    return Entry(text, name, typed(loaded.Options, {**shared, **own}, f"searcher '{text}'").model_dump())
+    options = typed(loaded.Options, {**shared, **own}, f"searcher '{text}'").model_dump()
+    if options.get("result", "best") != "best":
+        raise BenchbedError(f"searcher '{text}': result = {options['result']}, and the study follows the best that was "
+                            "seen: leave it out, or use 'run'")  # fmt: skip
+    return Entry(text, name, options)
 
 
 def only_fidelity(table: str, dataset: str) -> int | None:

@@ -237,7 +237,7 @@ class Table:
             seeds = {n: float(v) for n, v in zip(self.seed_names(*figure), row, strict=True) if not math.isnan(v)}
         spread = float(np.std(list(seeds.values()), ddof=1)) if len(seeds) > 1 else None
         own = sum(seeds.values()) / len(seeds) if seeds else mean
-        note = "" if abs(own - mean) < 1e-3 else f"the seeds are of another file version; their mean is {own:.4f}"
+        note = "" if abs(own - mean) < 1e-3 else f"the seeds are of other trainings; their mean is {own:.4f}"
         return Answer(mean, int(counts.reshape(-1)[place]) if counts is not None else None, spread, seeds, note)
 
     def best(self, dataset: str, split: str, epochs: int) -> Best:
@@ -282,7 +282,7 @@ class Table:
         self.splits(dataset)
         if f"{kind}/{dataset}" not in self.arrays:
             have = [name.split("/")[1] for name in self.arrays if name.startswith(f"{kind}/")]
-            hint = how_to_get(f"{dataset}_gpu_latency_s", self.meta["space"])
+            hint = how_to_get(f"{dataset}_gpu_latency_s", self.meta["space"]) if kind == "latency" else ""
             raise BenchbedError(f"table {self.name} has no {kind} on {dataset} (it has it on: "
                                 f"{', '.join(have) or 'none'}{hint and '; '}{hint})")  # fmt: skip
         return self._array(f"{kind}/{dataset}")

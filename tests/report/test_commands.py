@@ -78,3 +78,24 @@ def test_what_is_written_as_toml_is_read_back() -> None:
     values = {"a": 'x "y" \\ ü', "b": 1, "c": 2.5e-7, "d": True, "e": None, "s": {"f": None, **inner}, "t": {}}
     back = tomllib.loads(toml(values))
     assert back == {"a": 'x "y" \\ ü', "b": 1, "c": 2.5e-7, "d": True, "s": {"f": "none", **inner}}
+
+
+def test_the_control_of_a_search_on_a_table_pays_as_many_simulated_seconds(
+    command: Callable[..., Any], tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    words = ("--objective", "table", "--table", "nb201-digits", "--selector", "magnitude", "--seeds", "0:2", "--quiet")
+    equal = ("--set=searcher.budget=40", "--set=searcher.fidelity=1")
+    assert command("run", "--searcher", "local-search", *words, *equal, "--out", runs).status == 0
+    (group,) = groups(collect(runs).records)
+    words, made = missing_controls(group, runs, tmp_path)[0]
+    assert words == "random search in the simulated seconds of local-search"
+    assert made is not None
+    (tmp_path / made.file).write_text(made.text)
+    assert command(*typed(made.line), "--quiet").status == 0
+    (again,) = groups(collect(runs).records)
+    (row,) = [row for row in again.rows if row.control == RANDOM_SEARCH]
+    (method,) = [row for row in again.rows if row.searcher == "local-search"]
+    assert row.simulated
+    assert row.search_seconds() == pytest.approx(method.search_seconds(), rel=0.2)
+    assert all(words.startswith("the constant") for words, _ in missing_controls(again, runs, tmp_path))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchbed.stats.agreement import estimate, spearman, top_precision
+from benchbed.stats.agreement import best_of_liked, estimate, spearman, top_precision
 from benchbed.stats.kendall import kendall
 
 
@@ -78,3 +78,10 @@ def test_the_interval_covers_a_known_correlation() -> None:
 def test_a_fraction_is_one() -> None:
     with pytest.raises(ValueError, match="fraction 0: expected"):
         top_precision(np.ones(3), np.ones(3), 0.0)
+
+
+def test_what_is_nan_is_not_liked() -> None:
+    liking = np.array([np.nan, 3.0, 2.0, 1.0])
+    truth = np.array([90.0, 50.0, 60.0, 70.0])
+    assert best_of_liked(liking, truth, 2) == 60
+    assert np.isnan(best_of_liked(liking, truth, 4))

@@ -110,6 +110,12 @@ def test_the_seeds_needed_are_the_first_that_are_enough(effect: float, deviation
     assert permutation([1.0] * n).p * comparisons <= 0.05 < permutation([1.0] * (n - 1)).p * comparisons
 
 
+def test_the_search_for_seeds_ends_at_the_most_that_are_looked_at() -> None:
+    needed = seeds_needed(0.01, 1.0)
+    assert 57_344 < needed < 100_000  # between the last doubling and the limit
+    assert power(needed, 0.01, 1.0) >= 0.8 > power(needed - 1, 0.01, 1.0)
+
+
 def test_power_is_the_noncentral_ts() -> None:
     for n, shift in ((3, 0.5), (8, 1.0), (40, 0.3)):
         edge = stats.t.ppf(0.975, n - 1)

@@ -143,6 +143,10 @@ def test_a_planted_estimator_is_found_out() -> None:
     assert found.cosine == pytest.approx(6 / np.hypot(6, 1.5), rel=0.01)
     few = compare(Estimator("x", "x", {}), 2 * exact + 0.5 * noise[:20], Point(0, 0, exact, exact))
     assert few.bias < 0.06  # noise alone is not taken for bias
+    along = torch.zeros_like(noise[:40])
+    along[:, 0, 0] = 20 * noise[:40, 0, 0]  # noise along the gradient hides nothing of what points elsewhere
+    loud = compare(Estimator("x", "x", {}), exact + across + along, Point(0, 0, exact, exact))
+    assert loud.bias == pytest.approx(1.5 / 3, rel=1e-6)
 
 
 def test_the_command_and_its_files(make_table: Any, command: Callable[..., Any], tmp_path: Path) -> None:

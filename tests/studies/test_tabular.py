@@ -205,3 +205,9 @@ def test_options_of_a_modifier_go_by_its_name() -> None:
     assert (options["pool"], options["first"], entry.options["eta"]) == (7, 5, 2)
     with pytest.raises(BenchbedError, match=r"searcher .darts\+oles. trains no single architectures"):
         tabular.parse_entry("darts+oles", {})
+
+
+def test_a_result_that_is_not_the_best_seen_is_refused(refused: Callable[..., str]) -> None:
+    words = ("--table", "nb201-digits", "--dataset", "digits", "--budget", "40", "--seeds", "0:1")
+    said = refused("study", "tabular", *words, "--searcher", "reinforce-search:result=policy")
+    assert "result = policy, and the study follows the best that was seen: leave it out, or use 'run'" in said
