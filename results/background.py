@@ -11,7 +11,8 @@ each its command, its estimated and spent hours, its last line and its state, an
 the processor. Every job resumes by itself, so Ctrl-C, a kill or a power cut costs the epoch in work.
 
 A machine may be lost with all of it. `--keep` packs what a job that names `keep`, patterns below PLACE, has finished
-into results/kept/JOB.tar.xz, to be committed; a queue begins from there where PLACE has none of the job's files.
+into results/kept/JOB.tar.xz, to be committed; a queue begins from there where PLACE has none of the job's files, and
+its clone from the commit in results/kept/commit, by which that was made.
 """
 
 import argparse
@@ -46,6 +47,8 @@ def prepare(place: Path, tables: list[Path]) -> None:
     clone, python = place / "clone", place / "venv/bin/python"
     if not (clone / ".git").is_dir():
         subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
+        if (made_at := KEPT / "commit").exists():
+            subprocess.run(["git", "checkout", "-q", made_at.read_text().strip()], cwd=clone, check=True)
     if not (place / "venv/ready").exists():
         subprocess.run([sys.executable, "-m", "venv", str(place / "venv")], check=True)
         install = [str(python), "-m", "pip", "install", "-q", "-c", "constraints.txt", "-e", "."]
@@ -67,13 +70,15 @@ def keep(place: Path, file: Path, into: Path = KEPT) -> None:
     into.mkdir(exist_ok=True)
     for job in tomllib.loads(file.read_text())["job"]:
         if found := kept_files(place, job.get("keep", [])):
-            with tarfile.open(into / f"{job['name']}.tar.xz", "w:xz", preset=9) as archive:
+            file, new = into / f"{job['name']}.tar.xz", into / f"{job['name']}.new"
+            with tarfile.open(new, "w:xz", preset=9) as archive:
                 for path in found:
                     about = tarfile.TarInfo(str(path))
                     about.size = (place / path).stat().st_size
                     with (place / path).open("rb") as content:
                         archive.addfile(about, content)
-            print(f"{job['name']}: {len(found):,} files, {(into / (job['name'] + '.tar.xz')).stat().st_size:,} bytes")
+            os.replace(new, file)
+            print(f"{file}: {len(found):,} files, {file.stat().st_size:,} bytes")
 
 
 def restore(place: Path, file: Path, kept: Path = KEPT) -> None:
@@ -83,6 +88,11 @@ def restore(place: Path, file: Path, kept: Path = KEPT) -> None:
         if archive.exists() and not kept_files(place, job.get("keep", [])):
             with tarfile.open(archive) as opened:
                 opened.extractall(place, filter="data")
+
+
+def commit_of(place: Path) -> str:
+    """That of the queue's clone."""
+    return subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=place / "clone", text=True).strip()
 
 
 def read(place: Path) -> dict[str, Any]:
@@ -170,14 +180,16 @@ def main() -> int:
         return 0
     if given.keep:
         keep(place, given.jobs)
+        (KEPT / "commit").write_text(commit_of(place) + "\n")
         return 0
+    if given.data is None or given.splits is None:
+        parser.error("--data and --splits are needed: the folders of CIFAR-10's files and of the split files")
     place.mkdir(parents=True, exist_ok=True)
     prepare(place, given.nb201)
     restore(place, given.jobs)
     state = read(place)
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=place / "clone", capture_output=True, text=True, check=True)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    state["starts"].append({"at": now, "commit": head.stdout.strip(), "processor": processor()})
+    state["starts"].append({"at": now, "commit": commit_of(place), "processor": processor()})
     words = {"data": str(given.data.resolve()), "splits": str(given.splits.resolve())}
     words |= {"table": str(place / "tables/nb201.npz"), "out": str(place / "runs")}
     words |= {"place": str(place), "clone": str(place / "clone")}

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from benchbed.builder.build import build
 from benchbed.builder.quality import by_class, quality
@@ -103,7 +104,8 @@ def all_3x3(spec: Spec, file: Path) -> float:
         space, task = spec.load_space(), spec.load_task()
         test = task.seal.open("a control")
         cell = space.parse(ALL_3X3)
-        results = [train(spec, space, on_device(task, "cpu"), test, cell, seed)["test"] for seed in spec.seeds]
+        task = on_device(task, torch.device("cpu"))
+        results = [train(spec, space, task, test, cell, seed)["test"] for seed in spec.seeds]
         file.write_text(json.dumps(float(np.mean(results))))
     return float(json.loads(file.read_text()))
 

@@ -37,7 +37,9 @@ from benchbed.tables.surrogate import Surrogate
 
 LEAST, SEARCHES, EVALUATIONS, SEED = 60, 20, 500, 0
 PREDICTOR, SEARCHER = "random-forest", "regularised-evolution"
-GIVEN = {"space": "darts", "task": "digits", "seeds": "0:1", "epochs": 3, "channels": 4, "cells": 3, "device": "cpu"}
+GIVEN: dict[str, Any] = {
+    "space": "darts", "task": "digits", "seeds": "0:1", "epochs": 3, "channels": 4, "cells": 3, "device": "cpu"
+}  # fmt: skip
 SETTINGS = [f"task_options.{one}" for one in ("train=4000", "clutter=1", "valid=2000", "test=4000")]
 RESULT, PAGE = Path("results/surrogate.jsonl"), Path("results/surrogate.md")
 
@@ -89,7 +91,7 @@ def on_darts(path: Path, work: Path) -> tuple[list[str], list[dict[str, Any]]]:
     if len(table.places) < LEAST:
         raise SystemExit(f"{path} has {len(table.places)} cells: expected {LEAST} or more, so let the build go on")
     surrogate, others = first_draws(table, work)
-    figures = {split: Figure("digits", split, int(GIVEN["epochs"])) for split in ("valid", "test")}
+    figures = {split: Figure("digits", split, GIVEN["epochs"]) for split in ("valid", "test")}
     lines, results = list[str](), list[dict[str, Any]]()
     rows = []
     for split, figure in figures.items():

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchbed.black_box import Proposal
 from benchbed.cost import without_cost
 from benchbed.objectives.table import TableObjective, trainings_of
 from benchbed.searchers.random_search import RandomSearch
@@ -83,7 +84,7 @@ def search(name: str, table: Table, accuracy: np.ndarray, seconds: np.ndarray, s
     problem = without_cost(objective)
     unasked = searcher.options.population if rule and name == "regularised-evolution" else 0
     while True:
-        trial = searcher._evaluated(problem, searcher.propose())
+        trial = searcher._evaluated(problem, Proposal(searcher.propose(), EPOCHS))
         if not rule and trial.seconds > BUDGET:
             break
         searcher.trials.append(trial)
@@ -97,4 +98,5 @@ def search(name: str, table: Table, accuracy: np.ndarray, seconds: np.ndarray, s
 def spread_of_deviation(values: list[float]) -> list[float]:
     """The 95 % percentile interval of the deviation."""
     drawn = np.random.default_rng(0).choice(values, size=(2000, len(values)))
-    return np.quantile(drawn.std(axis=1, ddof=1), [0.025, 0.975]).tolist()
+    low, high = np.quantile(drawn.std(axis=1, ddof=1), [0.025, 0.975])
+    return [float(low), float(high)]

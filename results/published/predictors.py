@@ -34,7 +34,7 @@ def cells_of(pool: str, file: Path = SCORES) -> list[Architecture] | None:
     if not file.exists():
         return None
     with file.open() as opened:
-        return [NB201().predictor_of(row["net_str"]) for row in csv.DictReader(opened)]
+        return [NB201().parse(row["net_str"]) for row in csv.DictReader(opened)]
 
 
 def said(text: str, cells: Sequence[Architecture], seen: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:

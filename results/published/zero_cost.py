@@ -4,7 +4,8 @@ The scores are NAS-Bench-Suite-Zero's, of CIFAR-10, as GRAF's repository keeps t
 in each of which every operation is reached and reaches the output. In a cell that has others those do nothing: for
 proxies that only look at what the network computes, its score is that of the cell with `none` in their places. So
 `carried` scores speak of all 15,625 cells (those without a path have the empty cell's), and show what the choice of
-cells does.
+cells does. Abdelfattah et al.'s own code was run on a sample of cells (`authors_proxies.py`), and shows what their
+scores do.
 """
 
 import csv
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import scipy
 from again import SHORT, lines_of
+from authors_proxies import done
 
 from benchbed.space import Architecture
 from benchbed.spaces.nb201.space import EDGES, NB201, NONE, all_architectures
@@ -26,15 +28,21 @@ SCORES = Path(__file__).resolve().parents[3] / "shared" / "data" / "zero-cost" /
 PROXIES = ("params", "flops", "nwot", "jacov", "synflow", "epe_nas", "l2_norm", "snip", "grad_norm", "fisher", "grasp",
            "zen", "plain")  # fmt: skip
 CARRIED = ("synflow", "jacov", "snip", "grad_norm", "grasp", "fisher")  # what a dead operation does not change
+AUTHORS = {"synflow": "synflow", "jacob_cov": "jacov", "snip": "snip", "grad_norm": "grad_norm", "grasp": "grasp",
+           "fisher": "fisher"}  # their measure -> the column of the published scores  # fmt: skip
+TRAINED = {"cifar10": "valid"}  # the accuracies that they take: on CIFAR-10 of the training on half of the images
+COLUMNS = {"scored": "ours, {of}", "carried": "ours, carried", "authors": "by their code, estimated"}
+NO_SCORE = -1e8  # what NASLib writes where a score is not finite
 GROUPS, TOP = 20, 0.1
 
 
 def scores(file: Path = SCORES) -> dict[str, dict[Architecture, float]]:
-    """proxy -> cell -> score."""
+    """proxy -> cell -> score; NaN where the file has NASLib's placeholder."""
     with file.open() as opened:
         rows = list(csv.DictReader(opened))
     cells = [NB201().parse(row["net_str"]) for row in rows]
-    return {name: {cell: float(row[name]) for cell, row in zip(cells, rows, strict=True)} for name in PROXIES}
+    read = {name: {cell: float(row[name]) for cell, row in zip(cells, rows, strict=True)} for name in PROXIES}
+    return {name: {cell: np.nan if x == NO_SCORE else x for cell, x in own.items()} for name, own in read.items()}
 
 
 def living(cell: Architecture) -> Architecture:
@@ -57,22 +65,61 @@ def carried(own: Mapping[Architecture, float]) -> dict[Architecture, float]:
     return {cell: score for cell, score in found if score is not None}
 
 
-def computed(table: Table, file: Path = SCORES) -> list[dict[str, Any]]:
-    """A line a data set, truth, set of cells and proxy; nothing where the scores are not there."""
+def computed(
+    table: Table, file: Path = SCORES, theirs: Mapping[Architecture, Mapping[str, float]] | None = None
+) -> list[dict[str, Any]]:
+    """A line a data set, truth, set of cells and proxy; nothing where the scores are not there.
+
+    theirs: what the authors' code gave, by default what `authors_proxies.py` has written.
+    """
     if not file.exists():
         return []
     published = scores(file)
     wide = {name: carried(published[name]) for name in CARRIED}
     lines = []
     for dataset in SHORT:
-        asked = (("test", "scored", published), ("valid", "scored", published), ("test", "carried", wide))
+        asked = (("test", "scored", published), ("valid", "scored", published), ("test", "carried", wide),
+                 ("valid", "carried", wide))  # fmt: skip
         for split, cells, of in asked:
             truth = table.values(dataset, split, table.full_epochs)
             for name, own in of.items():
                 x = np.array(list(own.values()))
                 y = np.array([truth[cell.choices] for cell in own])
                 lines.append({"dataset": dataset, "split": split, "cells": cells, "proxy": name, **_estimates(x, y)})
+    return lines + by_authors(table, wide, done() if theirs is None else theirs)
+
+
+def by_authors(
+    table: Table, wide: Mapping[str, Mapping[Architecture, float]], theirs: Mapping[Architecture, Mapping[str, float]]
+) -> list[dict[str, Any]]:
+    """A line a data set and measure of what the authors' code gave on a sample of cells, beside carried scores.
+
+    difference: rho by their scores minus rho by the carried ones on the sample; rho: that, added to rho of the carried
+    scores on all cells. parts: by whether every operation of a cell is reached, rho by both and rho of both.
+    """
+    lines = []
+    for dataset in SHORT if theirs else ():
+        split = TRAINED.get(dataset, "test")
+        truth = table.values(dataset, split, table.full_epochs)
+        for measure, name in AUTHORS.items():
+            own = wide[name]
+            pairs = {cell: (found[measure], own.get(cell, np.nan)) for cell, found in theirs.items()}
+            cells = [cell for cell, pair in pairs.items() if np.isfinite(pair).all()]
+            x = np.array([pairs[cell] for cell in cells])
+            y = np.array([truth[cell.choices] for cell in cells])
+            whole = np.array([living(cell) == cell for cell in cells])
+            carried_rho = _estimates(np.array(list(own.values())), np.array([truth[c.choices] for c in own]))["rho"]
+            more = estimate(lambda x, y: spearman(x[:, 0], y) - spearman(x[:, 1], y), x, y)
+            rho = {key: carried_rho["value"] + getattr(more, key) for key in ("value", "low", "high")}
+            parts = {said: _both(x[of], y[of]) for said, of in (("reached", whole), ("not reached", ~whole))}
+            lines.append({"dataset": dataset, "split": split, "cells": "authors", "proxy": name, "rho": rho,
+                          "difference": more._asdict(), "parts": parts})  # fmt: skip
     return lines
+
+
+def _both(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    return {"n": len(y), "theirs": spearman(x[:, 0], y), "carried": spearman(x[:, 1], y),
+            "of_both": spearman(x[:, 0], x[:, 1])}  # fmt: skip
 
 
 def _estimates(x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
@@ -145,18 +192,46 @@ def holds(e: Mapping[str, float], figure: str) -> bool:
 def _printed(by_key: Mapping[Any, Any], printed: Sequence[Mapping[str, Any]], read: Mapping[str, str]) -> list[str]:
     text: list[str] = []
     for one in printed:
-        ours_as = [f"ours, {one['of']}", *(["ours, carried"] if one["carried"] else [])]
-        head = ("data set", "printed as", "printed", *ours_as, "")
+        kinds = one["judged_on"]
+        head = ("data set", "printed as", "printed", *(COLUMNS[kind].format(**one) for kind in kinds), "")
         text += ["", f"{one['source']}. Read in: {read[one['tag']]}. {one['note']}", "",
                  f"| {' | '.join(head)} |", "|---" * len(head) + "|"]  # fmt: skip
         for dataset, name, figure, proxy in one["rows"]:
-            ours = [by_key[dataset, one["split"], "scored", proxy][one["measure"]]]
-            if one["carried"]:
-                wide = by_key.get((dataset, one["split"], "carried", proxy))
-                ours.append(wide[one["measure"]] if wide else None)
-            said = ["-" if e is None else _word(e) for e in ours]
-            judged = [e for e in ours if e is not None][-1]  # on the carried cells, where there are any
-            verdict = "agrees" if holds(judged, figure) else "outside"
-            text.append(f"| {dataset} | {name} | {figure} | {' | '.join(said)} | {verdict} |")
+            split = one["split"].get(dataset, "test")
+            ours = {kind: by_key.get((dataset, split, kind, proxy)) for kind in kinds}
+            said = [_word(line[one["measure"]]) if line else "-" for line in ours.values()]
+            text.append(f"| {dataset} | {name} | {figure} | {' | '.join(said)} | {_verdict(ours, one, figure)} |")
         text += ["", one["cause"]]
+        if "authors" in kinds:
+            text += _parts(by_key)
+    return text
+
+
+def _verdict(ours: Mapping[str, Mapping[str, Any] | None], one: Mapping[str, Any], figure: str) -> str:
+    """By the last set of cells that there is; where a sample by their code is, by that if ours does not hold it."""
+    theirs = ours.get("authors")
+    last = [line for kind, line in ours.items() if line and kind != "authors"][-1]
+    if holds(last[one["measure"]], figure):
+        return "agrees"
+    if theirs is None or not holds(theirs[one["measure"]], figure):
+        return "outside"
+    apart = theirs["difference"]["low"] > 0 or theirs["difference"]["high"] < 0
+    return "agrees by their code" if apart else "not told from either"
+
+
+def _parts(by_key: Mapping[Any, Any]) -> list[str]:
+    """What the authors' code gives on cells whose operations are all reached, and on the others."""
+    found = [line for (dataset, _, kind, _), line in by_key.items() if kind == "authors" and dataset == "cifar10"]
+    if not found:
+        return []
+    n = {part: line["n"] for part, line in found[0]["parts"].items()}
+    head = ["proxy"]
+    for part in n:
+        head += [f"{n[part]} cells with every operation {part}: rho of their scores and the carried ones",
+                 "with accuracy: theirs", "carried"]  # fmt: skip
+    text = ["", "On CIFAR-10, by whether every operation of the cell is reached and reaches the output:", "",
+            f"| {' | '.join(head)} |", "|---" * len(head) + "|"]  # fmt: skip
+    for line in found:
+        values = [f"{one[key]:.3f}" for one in line["parts"].values() for key in ("of_both", "theirs", "carried")]
+        text.append(f"| {line['proxy']} | {' | '.join(values)} |")
     return text

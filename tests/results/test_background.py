@@ -71,5 +71,5 @@ def test_each_archive_is_of_a_job_of_the_queue(background: ModuleType) -> None:
     import tomllib
 
     jobs = {job["name"]: job for job in tomllib.loads((RESULTS / "queue.toml").read_text())["job"]}
-    for archive in background.KEPT.glob("*"):
+    for archive in background.KEPT.glob("*.tar.xz"):
         assert jobs[archive.name.removesuffix(".tar.xz")]["keep"]

@@ -70,8 +70,8 @@ def test_correlations_are_scipys(zero_cost: ModuleType, table: Any, tmp_path: Pa
     rows = [["x", cell.text, *map(str, row)] for cell, row in zip(cells, drawn.tolist(), strict=True)]
     file = tmp_path / "scores.csv"
     file.write_text("".join(",".join(row) + "\n" for row in [head, *rows]))
-    found = zero_cost.computed(table, file)
-    assert len(found) == 3 * (2 * len(zero_cost.PROXIES) + len(zero_cost.CARRIED))
+    found = zero_cost.computed(table, file, {})
+    assert len(found) == 3 * 2 * (len(zero_cost.PROXIES) + len(zero_cost.CARRIED))
     wanted = {"dataset": "cifar100", "split": "valid", "cells": "scored", "proxy": "zen"}
     (one,) = [x for x in found if wanted.items() <= x.items()]
     y = np.array([table.values("cifar100", "valid", 200)[cell.choices] for cell in cells])
@@ -113,13 +113,76 @@ def test_an_interval_holds_a_figure_to_its_last_digit(zero_cost: ModuleType, fig
 
 def test_every_printed_correlation_names_a_line_of_ours_and_a_cause(zero_cost: ModuleType) -> None:
     page = script("published/page")
-    made = {(x["dataset"], x["split"], x["proxy"]) for x in lines("zero-cost.jsonl") if x["cells"] == "scored"}
+    made = {(x["dataset"], x["split"], x["cells"], x["proxy"]) for x in lines("zero-cost.jsonl")}
     for one in page.printed("correlation"):
         assert one["tag"] in page.READ
         assert one["cause"]
-        assert {(row[0], one["split"], row[3]) for row in one["rows"]} <= made
+        for dataset, _, _, proxy in one["rows"]:
+            split = one["split"].get(dataset, "test")
+            assert {(dataset, split, kind, proxy) for kind in one["judged_on"]} <= made
     text = "\n".join(zero_cost.section(FOLDER, page.printed("correlation"), page.READ))
-    assert text.count("| outside |") + text.count("| agrees |") == 34
+    verdicts = ("outside", "agrees", "agrees by their code", "not told from either")
+    assert sum(text.count(f"| {one} |") for one in verdicts) == 34
+
+
+def test_what_the_authors_code_changes_is_a_difference_on_the_same_cells(zero_cost: ModuleType, table: Any) -> None:
+    """Scores that are the carried ones change nothing; accuracy itself brings rho to 1 on the sample."""
+    cells = list(all_architectures())[:400]
+    truth = table.values("cifar10", "valid", 200)
+    drawn = {cell: float(x) for cell, x in zip(cells, np.random.default_rng(0).normal(size=400), strict=True)}
+    theirs = {cell: dict.fromkeys(zero_cost.AUTHORS, drawn[cell]) | {"snip": truth[cell.choices]} for cell in cells}
+    theirs[cells[0]]["fisher"] = float("nan")
+    wide = dict.fromkeys(zero_cost.AUTHORS.values(), drawn)
+    found = {x["proxy"]: x for x in zero_cost.by_authors(table, wide, theirs) if x["dataset"] == "cifar10"}
+    rho = spearmanr(list(drawn.values()), [truth[cell.choices] for cell in cells]).statistic
+    assert found["synflow"]["split"] == "valid"
+    assert (found["synflow"]["difference"]["low"], found["synflow"]["difference"]["high"]) == (0, 0)
+    assert found["synflow"]["rho"]["value"] == pytest.approx(rho)
+    assert found["snip"]["rho"]["value"] == pytest.approx(1)
+    assert found["snip"]["difference"]["value"] == pytest.approx(1 - rho)
+    assert sum(part["n"] for part in found["fisher"]["parts"].values()) == 399
+    parts = found["snip"]["parts"]
+    whole = [cell for cell in cells if zero_cost.living(cell) == cell]
+    assert parts["reached"]["n"] == len(whole)
+    expected = spearmanr([drawn[c] for c in whole], [truth[c.choices] for c in whole]).statistic
+    assert parts["reached"]["carried"] == parts["reached"]["of_both"] == pytest.approx(expected)
+    assert parts["not reached"]["theirs"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "difference", "said"),
+    [
+        ((0.3, 0.5), (0.3, 0.5), (-0.1, 0.1), "agrees"),
+        ((0.5, 0.6), (0.3, 0.5), (-0.2, -0.1), "agrees by their code"),
+        ((0.5, 0.6), (0.3, 0.6), (-0.2, 0.1), "not told from either"),
+        ((0.5, 0.6), (0.1, 0.2), (-0.4, -0.3), "outside"),
+        ((0.5, 0.6), None, None, "outside"),
+    ],
+)
+def test_a_figure_agrees_by_their_code_where_it_is_told_from_ours(
+    zero_cost: ModuleType, ours: Any, theirs: Any, difference: Any, said: str
+) -> None:
+    def between(ends: Any) -> dict[str, float]:
+        return {"low": ends[0], "high": ends[1]}
+
+    beside = {"rho": between(theirs), "difference": between(difference)} if theirs else None
+    line = {"scored": {"rho": between((0.39, 0.41))}, "carried": {"rho": between(ours)}, "authors": beside}
+    assert zero_cost._verdict(line, {"measure": "rho"}, "0.40") == said
+
+
+def test_the_authors_batch_is_64_cropped_flipped_normalised_images() -> None:
+    authors = script("published/authors_proxies")
+    images = np.full((100, 3, 32, 32), 255, np.uint8)
+    images[:, :, :, :16] = 0  # the left half is black, so that a flip shows
+    x, y = authors.batch(images, np.arange(100), np.random.default_rng(0))
+    assert x.shape == (64, 3, 32, 32)
+    assert len(set(y.tolist())) == 64
+    white = (1 - np.array(authors.MEAN)) / np.array(authors.DEVIATION)
+    black = -np.array(authors.MEAN) / np.array(authors.DEVIATION)
+    assert x.amax((0, 2, 3)).numpy() == pytest.approx(white, rel=1e-5)
+    assert x.amin((0, 2, 3)).numpy() == pytest.approx(black, rel=1e-5)
+    flipped = (x[:, 0, 16, 8] > 0).sum().item()
+    assert 16 <= flipped <= 48, "a coin each: 32 are expected"
 
 
 def test_a_predictor_is_judged_on_cells_that_it_did_not_learn(
@@ -229,3 +292,35 @@ def test_searchers_that_ask_a_model_end_as_on_their_own_page() -> None:
     assert len(own) == 4
     for line in own:
         assert line["figures"]["cifar10 test"]["mean"] == pytest.approx(elsewhere[line["searcher"]], abs=1e-9)
+
+
+def test_the_cells_of_the_scores_are_read(predictors: ModuleType, tmp_path: Path) -> None:
+    cells = list(all_architectures())[:3]
+    file = tmp_path / "scores.csv"
+    file.write_text("net_str\n" + "".join(f"{cell.text}\n" for cell in cells))
+    assert predictors.cells_of("scored", file) == cells
+    assert predictors.cells_of("scored", tmp_path / "none.csv") is None
+    assert len(predictors.cells_of("all", file)) == 15625
+
+
+def test_a_placeholder_is_no_score(zero_cost: ModuleType, tmp_path: Path) -> None:
+    file = tmp_path / "scores.csv"
+    (cell,) = list(all_architectures())[:1]
+    row = dict.fromkeys(zero_cost.PROXIES, "1.5") | {"jacov": "-100000000.0"}
+    file.write_text(f"net_str,{','.join(row)}\n{cell.text},{','.join(row.values())}\n")
+    found = zero_cost.scores(file)
+    assert np.isnan(found["jacov"][cell])
+    assert found["nwot"][cell] == 1.5
+
+
+@pytest.mark.parametrize("name", ["random-search", "regularised-evolution", "reinforce-search"])
+def test_evolutions_explanation_searches_as_the_studies_do(name: str) -> None:
+    """By the embedded accuracies: the incumbent of as many evaluations as the clock has room for, by either rule."""
+    evolution = script("published/evolution")
+    rng = np.random.default_rng(0)
+    accuracy, seconds = rng.uniform(50, 90, (5,) * 6), np.full((5,) * 6, 500.0)
+    table = SimpleNamespace(space=NB201(), full_epochs=200, values=lambda *_: accuracy)
+    found, evaluations = evolution.search(name, table, accuracy, seconds, 0, rule=False)
+    assert evaluations == 24  # 12,000 s
+    assert accuracy[found.choices] > 80
+    assert evolution.search(name, table, accuracy, seconds, 0, rule=True)[1] == 25
