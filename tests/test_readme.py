@@ -144,9 +144,8 @@ def of_the_first_run(interval: int) -> list[dict[str, Any]]:
 
 
 def test_the_first_run_is_the_committed_line() -> None:
-    first = of_the_first_run(0)[0]
+    first = of_the_first_run(0)[0]  # its id is of the plug-ins of its day; the pages' is tested by itself
     assert first["architecture"] in PAGES["docs/install.md"]
-    assert first["id"] in README
     for page in ("README.md", "docs/install.md"):
         (printed,) = re.findall(r"test accuracy +([\d.]+) %, digits in table", PAGES[page])
         assert abs(float(printed) - first["test_accuracy"]) <= 0.0051
