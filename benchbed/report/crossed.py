@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..pipeline.record import GIVEN
 from ..runtime.reading import csv_cell
 from ..stats.interval import Interval, mean_interval
-from ..stats.paired import holm, permutation
+from ..stats.paired import holm, least_p, permutation
 from .groups import LEVEL, RESAMPLES, Group, Row, difference, own_settings
 from .latex import PAGE, by_page, in_latex, in_parts, points, stacked
 from .markdown import in_prose, in_words, markdown_table, p_in_words, with_deviation
@@ -230,7 +230,7 @@ def _tests_in_words(found: Sequence[Effect]) -> str:
     words += f", and for the {counted[True]} of the last line apart" if counted[True] else ""
     words += f"; bold: at most {LEVEL:g}."
     pairs = max(e.difference.n for e in found if e.kind != OVERALL)
-    least = counted[False] * max(2.0 ** (1 - pairs), 1 / (RESAMPLES + 1))
+    least = counted[False] * least_p(pairs, RESAMPLES)
     if least > LEVEL:
         words += f" So many comparisons of {pairs} seeds give no p below {min(least, 1):.2g}, whatever differs."
     return words

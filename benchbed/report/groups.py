@@ -14,7 +14,7 @@ import numpy as np
 from ..pipeline.record import Record
 from ..stats.bayes import signed_rank
 from ..stats.interval import Interval, mean_interval
-from ..stats.paired import differ, holm, permutation
+from ..stats.paired import differ, holm, least_p, permutation
 from ..tables.figures import in_epochs
 from .collect import settings
 
@@ -128,7 +128,7 @@ class Group(NamedTuple):
     def least_p(self) -> float:
         """The least corrected p that the tests of this group can give; NaN without a test."""
         pairs = [row.pairs for row in self.rows if not math.isnan(row.p)]
-        return self.comparisons * max(2.0 ** (1 - max(pairs)), 1 / (RESAMPLES + 1)) if pairs else math.nan
+        return self.comparisons * least_p(max(pairs), RESAMPLES) if pairs else math.nan
 
     def noise(self) -> tuple[float, int] | None:
         """(pooled standard deviation, architectures) of one architecture's test accuracy from seed to seed.

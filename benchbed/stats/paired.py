@@ -57,6 +57,11 @@ def permutation(differences: Sequence[float], resamples: int = 99_999, seed: int
     return Test(d.size, float(d.mean()), p)
 
 
+def least_p(pairs: int, resamples: int = 99_999) -> float:
+    """The least p that `permutation` gives of so many pairs."""
+    return 2.0 ** (1 - pairs) if pairs <= EXACT else 1 / (resamples + 1)
+
+
 def differ(differences: Sequence[float]) -> bool:
     """Whether any pair differs, by more than a rounding error: where none does, no test has anything to say."""
     return bool(checked(differences).any())

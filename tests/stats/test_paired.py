@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchbed.stats.paired import cliffs_delta, holm, least_pairs, permutation, power, seeds_needed, wilcoxon
+from benchbed.stats.paired import cliffs_delta, holm, least_p, least_pairs, permutation, power, seeds_needed, wilcoxon
 
 # Darwin's maize: cross- minus self-fertilised, eighths of an inch (Fisher, The Design of Experiments, 1935, table 3).
 MAIZE = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
@@ -49,6 +49,11 @@ def test_zeros_and_ties() -> None:
     assert with_zero.p == pytest.approx(float(stats.wilcoxon([0, 1, 2, 3, -1], zero_method="pratt").pvalue))
     # 0.3 - 0.2 and 0.1 differ in their last bit: they are one value here
     assert wilcoxon([0.3 - 0.2, -0.1, 0.5]) == wilcoxon([0.1, -0.1, 0.5])
+
+
+@pytest.mark.parametrize("pairs", [2, 5, 15, 20, 21])
+def test_the_least_p_is_that_of_equal_differences(pairs: int) -> None:
+    assert permutation([1.0] * pairs, 9_999).p == pytest.approx(least_p(pairs, 9_999), rel=1e-9)
 
 
 def test_level_by_simulation() -> None:
