@@ -303,6 +303,7 @@ def test_a_plug_in_file_that_changed_is_read_again(tmp_path: Path) -> None:
         ({"supernet": {"lr": 1}}, "supernet: options of a section are given as set={'supernet.KEY': VALUE}"),
         ({"set": {"supernet.lrr": 1}}, "unknown option of supernet 'lrr': did you mean 'lr'?"),
         ({"seeds": []}, "seeds are empty: give at least one, such as range(10)"),
+        ({"seeds": 5}, "seeds = 5: expected several, such as range(10) or [0, 1]"),
         ({"seeds": [-1]}, "seed = -1: expected an integer of at least 0"),
         ({"searcher": "dart"}, "unknown searcher 'dart': did you mean 'darts'?"),
         ({"workers": 0}, "workers 0: at least one is needed"),

@@ -38,6 +38,8 @@ Refused = Callable[..., str]
         (("run", *GOOD, "--seeds", "3"), ("seeds = '3'", "0:10")),
         (("run", *GOOD, "--seeds=-1:2"), ("seeds = '-1:2'", "FIRST from 0 on")),
         (("study", "skip", "--seeds", "3:1"), ("study skip: seeds = '3:1': expected FIRST",)),
+        (("run", *GOOD, "--set", "searcher.modifiers=5"), ("searcher.modifiers = 5", "a table of modifiers")),
+        (("run", *GOOD, "--set", "selector.preset=[1]"), ("selector.preset = [1]", "expected the name of one")),
         (("run", *GOOD, "--epochs", "0"), ("epochs = 0", "at least 1")),
         (("run", *GOOD, "--steps", "10"), ("steps = 10", "objective 'table'")),
         (("run", *GOOD, "--device", "quantum"), ("device 'quantum'",)),

@@ -18,7 +18,7 @@ def refuse_json(as_json: bool, **flags: bool) -> None:
 
 
 def print_json(value: Any) -> None:
-    """A number that is not there, NaN, is null."""
+    """A number that is not there, NaN, or infinite is null, for JSON has neither."""
     from ..report.markdown import without_nan
 
     print(json.dumps(without_nan(value), indent=2, allow_nan=False, default=str))

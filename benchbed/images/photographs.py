@@ -1,6 +1,6 @@
 """Photographs as a network sees them: ImageNet's training augmentation and its view for measuring.
 
-The augmentation is that of ProxylessNAS' ImageNet training (the published code's transforms): a crop of 8 to 100 % of
+The augmentation is that of ProxylessNAS' ImageNet search (the published code's transforms): a crop of 8 to 100 % of
 the area at an aspect of 3/4 to 4/3, resized to the side; a flip with probability one half; colour jitter of brightness
 by 32/255 and saturation by 0.5, in random order. Measured is the centre of the image, resized to 8/7 of the side
 (224 in 256).

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from ..errors import BenchbedError, unknown
 
 UNITS = ("steps", "epochs", "seconds")
+MOST = 1e15  # what a record writes to the last digit
 
 
 class Budget(NamedTuple):
@@ -34,9 +35,10 @@ class Budget(NamedTuple):
             value = float(amount) if unit.strip() == "seconds" else int(amount)
         except ValueError:
             value = 0
-        if not equals or not (math.isfinite(value) and value > 0):
+        if not equals or not 0 < value < MOST:
             raise BenchbedError(
-                f"budget = {str(text)!r:.60}: expected steps=N, epochs=N or seconds=S, with N a whole number above 0"
+                f"budget = {str(text)!r:.60}: expected steps=N, epochs=N or seconds=S, with N a whole number above 0 "
+                f"and below {MOST:g}"
             )
         return cls(unit.strip(), value)
 

@@ -214,7 +214,13 @@ def settings_of(given: Settings | None) -> list[str]:
 
 
 def with_commas(given: str | Iterable[int] | None) -> str | None:
-    return given if given is None or isinstance(given, str) else ",".join(map(str, given))
+    return given if given is None or isinstance(given, str) else ",".join(map(str, _several("numbers", given)))
+
+
+def _several(what: str, given: Iterable[int]) -> Iterable[int]:
+    if not isinstance(given, Iterable):
+        raise BenchbedError(f"{what} = {given!r:.60}: expected several, such as range(10) or [0, 1]")
+    return given
 
 
 def seeds_of(given: str | Iterable[int] | None) -> list[int]:
@@ -222,7 +228,7 @@ def seeds_of(given: str | Iterable[int] | None) -> list[int]:
         return []
     if isinstance(given, str):
         return list(seed_range(given))
-    found = list(given)
+    found = list(_several("seeds", given))
     if not found:
         raise BenchbedError("seeds are empty: give at least one, such as range(10)")
     return found

@@ -271,6 +271,8 @@ def _options(raw: Mapping[str, Any], kind: str, name: str) -> dict[str, Any]:
     """The user's options of a plug-in. Where several are named with commas, an option goes to those that have it."""
     given = {k: v for k, v in raw.get(kind, {}).items() if k != "name"}
     names = [n.strip() for n in raw.get(kind, {}).get("name", name).split(",")]
+    if not isinstance(given.get("modifiers", {}), Mapping):
+        raise BenchbedError(f"{kind}.modifiers = {given['modifiers']!r:.60}: expected a table of modifiers and options")
     for modifier in given.get("modifiers", {}) if kind == "searcher" and not any("+" in n for n in names) else ():
         raise BenchbedError(f"searcher.modifiers.{modifier}: the searcher is not under it; write {names[0]}+{modifier}")
     if len(names) == 1:
@@ -293,6 +295,8 @@ def _selector_options(raw: Mapping[str, Any], name: str, base: dict[str, Any]) -
     given, sets = _options(raw, "selector", name), registry.load("selector", name).presets
     if (wanted := given.pop("preset", None)) is None:
         return {**base, **given}
+    if not isinstance(wanted, str):
+        raise BenchbedError(f"selector.preset = {wanted!r:.60}: expected the name of one")
     if wanted not in sets and wanted in PRESETS:  # for one release
         old_name(f"selector.preset={wanted}", f"the options of protocol {PRESETS[wanted]}, which --explain shows")
         sets = {

@@ -71,7 +71,7 @@ def run_search(
             f"epoch {epoch + 1:>3}/{epochs}  loss {means['loss']:.3f}  accuracy {line['accuracy']:5.2f} %  "
             f"{stage.seconds:5.0f} s  {line['architecture']}"
         )
-    if meter.limit is not None and meter.steps < epochs * total and config.foreign is None:
+    if meter.limit is not None and meter.steps < epochs * total and meter.left <= 0 and config.foreign is None:
         reporter.line(f"search {config.searcher.name}: cut in epoch {done} of {epochs}, budget {meter.limit} is spent")
     if parts.searcher.done() and done < epochs:
         reporter.line(f"search {config.searcher.name}: ended itself after epoch {done} of {epochs}")

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from .. import registry
+from ..errors import BenchbedError
 from ..latency.penalty import within_limit
 from ..objective import Decisions
 from ..runtime.folder import Folder
@@ -42,6 +43,11 @@ def run_selection(
         spent = parts.restore(search_checkpoint, sha256)  # begins where the search stopped counting
     else:
         spent = saved
+        if sha256 is not None and saved.get("search", sha256) != sha256:
+            raise BenchbedError(
+                f"{folder.path} was begun on another state of its search, which was made anew since: remove it, so "
+                "that the selection begins anew"
+            )
         with whole(folder.path / "checkpoint.pt"):
             parts.load_state(saved["parts"])
             if "selection" in saved:
@@ -63,7 +69,8 @@ def run_selection(
             raise _diverged(error, parts, folder, getattr(selector.options, "tune_lr_factor", None)) from None
         steps += 1
         stage.reached(steps)
-        tree = {"parts": parts.state(), "selector": selector.state(), "steps": steps, **meter.spent()}
+        tree = {"parts": parts.state(), "selector": selector.state(), "steps": steps, "search": sha256,
+                **meter.spent()}  # fmt: skip
         reporter.advance(steps)
         if selection is not None:
             selection = within_limit(selection, parts.searcher.probabilities(), parts.cost, config.cost)

@@ -129,7 +129,9 @@ def dry_run(config: TrainConfig, options: RunOptions) -> dict[str, Any]:
     short = config.model_copy(update={"scoring": config.scoring.model_copy(update=few)})
     with tempfile.TemporaryDirectory(prefix="benchbed-dry-") as scratch:
         record = _in_folder(short, truncated(task, batch), options._replace(out=Path(scratch), force=False))
-    steps = config.scoring.epochs * -(-len(task.train) // (config.scoring.batch * config.scoring.accumulate))
+    images = min(config.scoring.epoch_images or len(task.train), len(task.train))
+    whole, rest = divmod(images, config.scoring.batch)  # a batch of less than two images a process is left out
+    steps = config.scoring.epochs * -(-(whole + (rest >= 2 * config.processes)) // config.scoring.accumulate)
     walked = f"1 of {steps:,} steps, on {batch} of {len(task.train):,} images, with the network of the true size"
     line = f"dry run: the training went from its first step to its score; walked {walked}; nothing was kept"
     return {**record, "dry_run": line}

@@ -1,5 +1,6 @@
 """A chain of layers as a picture: a line a stage in text, a row of blocks in a figure."""
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from .saving import empty_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+KERNEL = re.compile("^(?:k|sep|dil|avg|max|conv)([0-9])")  # of an operation that names it; a width is none
 IDENTITY = "·"  # a block that was replaced by the identity, in text
 
 
@@ -52,7 +54,8 @@ def chain_figure(layers: Sequence[Layer], colours: Mapping[str, str], absent: Se
     for layer, left in zip(layers, at, strict=True):
         gone = layer.operation in absent
         colour = colours.get(layer.operation, "#555555")
-        kernel = next((int(c) for c in layer.operation if c.isdigit()), 1)  # the first digit, in every chain here
+        found = KERNEL.search(layer.operation)
+        kernel = int(found[1]) if found else 1
         tall = 0.24 if gone else 0.5 + 0.08 * kernel
         axes.add_patch(
             FancyBboxPatch(

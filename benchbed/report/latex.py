@@ -105,6 +105,7 @@ _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$",
     "_": r"\_\allowbreak{}", "|": r"\textbar{}\allowbreak{}",  # an architecture's string may be broken there
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "<": r"$<$", ">": r"$>$",
+    "[": "{[}", "]": "{]}", "*": "{*}",  # after the end of a row they would be its options
 }  # fmt: skip
 
 

@@ -68,7 +68,7 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[s
 
 
 def json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
-    """A line a row; a number that is not there, NaN, is null."""
+    """A line a row; a number that is not there, NaN, or infinite is null, for JSON has neither."""
     return "".join(json.dumps(without_nan(row), allow_nan=False) + "\n" for row in rows)
 
 
@@ -77,7 +77,7 @@ def without_nan(value: Any) -> Any:
         return {key: without_nan(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [without_nan(one) for one in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_files(place: Path, files: Mapping[str, str | bytes]) -> None:

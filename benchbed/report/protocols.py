@@ -91,7 +91,9 @@ def as_toml(config: RunConfig, seeds: str | None = None, left: Collection[str] =
         for key, value in values.items():
             field = models[section].model_fields.get(key) if section in models else None
             described = "" if field is None else field.description or ""
-            if key in ("fingerprint", *unsized) or (section in ("space_options", "task_options") and value is None):
+            if key == "fingerprint" or (section in ("supernet", "scoring") and key in unsized):
+                continue
+            if section in ("space_options", "task_options") and value is None:
                 continue
             if f"{section}.{key}" in left:
                 lines.append(f"# {key} = ...  # fill in, the protocol leaves it open: {described}")

@@ -89,16 +89,24 @@ def make_folder(path: Path) -> None:
 
 
 def append_line(path: Path, text: str) -> None:
-    """Appends to a file, which survives a power cut from then on. Raises OSError."""
+    """Appends to a file, which survives a power cut from then on, after a line that was torn too. Raises OSError."""
     is_new = not path.exists()
     if not is_new and path.is_fifo():  # it would wait for a reader
         raise BenchbedError(f"cannot write {path}: it is a named pipe, expected a regular file")
     with open(path, "a") as file:
-        file.write(text)
+        file.write(text if is_new or _ends_a_line(path) else f"\n{text}")
         file.flush()
         os.fsync(file.fileno())
     if is_new:
         sync_folder(path.parent)
+
+
+def _ends_a_line(path: Path) -> bool:
+    """Whether a file is empty or ends with a newline: a kill in the middle of a line leaves none."""
+    with open(path, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - 1, 0))
+        return file.read(1) in (b"", b"\n")
 
 
 def read_toml(path: Path) -> dict[str, Any]:

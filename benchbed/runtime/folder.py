@@ -131,7 +131,7 @@ class Folder:
         """Forgets what an earlier start left: `--force`."""
         self._history = ""
         with one_line(self.path, "clear"):
-            for name in ("history.jsonl", "checkpoint.pt", "record.json"):
+            for name in ("record.json", "history.jsonl", "checkpoint.pt"):  # a record says that the others are whole
                 (self.path / name).unlink(missing_ok=True)
             for kept in self.path.glob(f"{SNAPSHOTS}/*.pt"):
                 kept.unlink()

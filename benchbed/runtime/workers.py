@@ -386,6 +386,7 @@ class Scheduler:
             self.results[job.id] = reply["result"]
             self.board.done(job, reply["seconds"], reply["result"])
         else:
+            self._attempts[job.id] = self._attempts.get(job.id, 0) + 1
             self._fail(group, reply["reason"])
         if group.jobs:
             self._send(worker, group)

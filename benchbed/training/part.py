@@ -37,8 +37,9 @@ class Part:
         return tree | {name: value.clone() for name in ("seeds", "draws") if (value := getattr(self, name)) is not None}
 
     @staticmethod
-    def of(tree: dict[str, Any]) -> "Part":
-        losses, images = (list(tree.get(name, torch.empty(0)).unbind()) for name in ("losses", "images"))
+    def of(tree: dict[str, Any], device: torch.device) -> "Part":
+        """Of a state; its losses lie where those of further steps will."""
+        losses, images = (list(tree.get(name, torch.empty(0)).to(device).unbind()) for name in ("losses", "images"))
         return Part(tree["order"], tree.get("seeds"), losses, images, tree["seconds"], tree.get("draws"))
 
     def drawing(self, noise: torch.Generator, rank: int) -> AbstractContextManager[None]:

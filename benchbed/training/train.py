@@ -309,7 +309,7 @@ class Training:
         if self.average is not None:
             self.average.load_state_dict(tree["average"])
         self.order = tree.get("order", self.order[:0]).cpu()
-        self.part = Part.of(tree["part"]) if "part" in tree else None
+        self.part = Part.of(tree["part"], self.device) if "part" in tree else None
         self.step = int(tree["step"])
 
 

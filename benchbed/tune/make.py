@@ -68,9 +68,12 @@ def tuned(study: Study, options: RunOptions, workers: int, dry: bool = False) ->
         made = prepare(study, storage)
         if not dry:
             claim(study, options.out)
-        if workers > 1:
-            run_workers(study, workers, options.out, str(options.device), options.reporter)
-        else:
-            Worker(study, storage, Runner(study, options, dry=dry), options.reporter).work()
-        slots, trials = queue_of(study, storage, made).look(), made.get_trials(deepcopy=False)
-    return Tuned(study, slots, trials, tuple(write(study, slots, trials, options.out)))
+        try:
+            if workers > 1:
+                run_workers(study, workers, options)
+            else:
+                Worker(study, storage, Runner(study, options, dry=dry), options.reporter).work()
+        finally:  # what there is, is written where the rest is given up too
+            slots, trials = queue_of(study, storage, made).look(), made.get_trials(deepcopy=False)
+            files = tuple(write(study, slots, trials, options.out))
+    return Tuned(study, slots, trials, files)

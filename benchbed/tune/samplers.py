@@ -96,6 +96,8 @@ def _arguments(given: Mapping[str, Any], kind: str, known: Mapping[str, Callable
         if key not in accepted:
             raise unknown(f"option of {kind} '{name}'", key, accepted)
         default = parameters[key].default
+        if "Callable" in str(parameters[key].annotation) or "Base" in str(parameters[key].annotation):
+            raise BenchbedError(f"tune: {kind} '{name}': {key} is a function or an object, which no file can hold")
         whole = isinstance(default, int) and not isinstance(default, bool)
         if whole and (isinstance(value, bool) or not isinstance(value, int | float)):  # Optuna looks when it needs it
             raise BenchbedError(f"tune: {kind} '{name}': {key} is {value!r}: expected a number, such as {default}")

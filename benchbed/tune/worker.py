@@ -6,7 +6,6 @@ import platform
 import time
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -194,9 +193,9 @@ def given_up(found: Sequence[Slot], retries: int) -> list[Slot]:
 
 
 def take_part(payload: dict[str, Any], place: Place) -> dict[str, Any]:
-    """A worker's part in the study of {"options", "raw"}, until no slot is left."""
+    """A worker's part in the study of {"options", "raw", "mixed"}, until no slot is left."""
     study = checked(TuneOptions.model_validate(payload["options"]), payload["raw"])
-    options = RunOptions(place.out, pick_device(place.device))
+    options = RunOptions(place.out, pick_device(place.device), mixed=payload["mixed"])
     with opened(study.options.storage, study.options.heartbeat, study.options.grace) as storage:
         Worker(study, storage, Runner(study, options), Reporter(quiet=True, say=place.say)).work()
     return {}
@@ -209,10 +208,10 @@ class _Crew(Board):
         self.line(f"{job.id} ended: {reason}; the others go on")
 
 
-def run_workers(study: Study, count: int, out: Path, device: str, reporter: Reporter) -> None:
+def run_workers(study: Study, count: int, options: RunOptions) -> None:
     """Has `count` processes take part in the study side by side until all have ended."""
-    payload = {"options": study.options.model_dump(mode="json"), "raw": study.raw}
+    payload = {"options": study.options.model_dump(mode="json"), "raw": study.raw, "mixed": options.mixed}
     names = [f"worker {number}" for number in range(1, count + 1)]
-    executor, size = hired("benchbed.tune.worker:take_part", out, Pool(count), device)
-    board = _Crew(reporter, count, 0, count, "workers")
+    executor, size = hired("benchbed.tune.worker:take_part", options.out, Pool(count), str(options.device))
+    board = _Crew(options.reporter, count, 0, count, "workers")
     Scheduler(executor, size, board, retries=0).run([Job(name, name, payload, name) for name in names])

@@ -1,6 +1,7 @@
 """The command line on the chain, the untied cells and the trees: every searcher and selector, and what is refused."""
 
 import json
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -117,3 +118,11 @@ def test_what_does_not_fit_is_refused_before_anything_is_made(refused, flags, tm
 def test_no_table_is_built_of_a_space_too_large(refused, tmp_path, space):
     line = refused("table", "build", "--space", space, "--out", tmp_path / "table.npz", "--epochs", "1")
     assert "a table is built of at most 200,000" in line
+
+
+def test_the_printed_configuration_keeps_the_options_of_a_space(command: Command, tmp_path: Path) -> None:
+    """`cells` is an option of nb201-untied, and none of the supernet's there."""
+    names = ("--space", "nb201-untied", "--searcher", "random", "--selector", "random")
+    outcome = command("config", "generic-paper", *names, "--set=space_options.cells=2")
+    assert outcome.status == 0, outcome.err
+    assert tomllib.loads(outcome.out)["space_options"]["cells"] == 2

@@ -104,6 +104,17 @@ def test_another_selector_on_the_search_gets_the_same_rest(made: Any, epoch: int
     assert other.notes["budget"]["steps"] == 3 * epoch
 
 
+def test_a_search_that_ends_itself_has_not_spent_its_budget(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    ended: list[int] = []
+    monkeypatch.setattr("benchbed.searcher.Searcher.end_epoch", lambda self, objective, clock: ended.append(clock.epoch))
+    monkeypatch.setattr("benchbed.searcher.Searcher.done", lambda self: bool(ended))
+    monkeypatch.setattr("benchbed.runtime.progress.Reporter.line", lambda self, text: said.append(text))
+    made(epochs=3, budget="steps=100000")
+    assert any("ended itself after epoch 1 of 3" in line for line in said)
+    assert not any("is spent" in line for line in said)
+
+
 def test_seconds_are_those_of_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = itertools.count(0.0, 1.0)
     monkeypatch.setattr(room.time, "perf_counter", lambda: next(ticks))
@@ -144,9 +155,11 @@ def test_a_budget_is_part_of_the_identity(tiny: dict[str, Any]) -> None:
         ("epochs=-1", "budget = 'epochs=-1'"),
         ("seconds=inf", "budget = 'seconds=inf'"),
         ("seconds=", "budget = 'seconds='"),
+        ("steps=1000000000000000", "a whole number above 0 and below 1e\\+15"),
+        (f"steps={'9' * 400}", "a whole number above 0 and below 1e\\+15"),
     ],
 )
 def test_unknown_forms_are_refused(text: str, said: str, refused: Callable[..., str]) -> None:
     with pytest.raises(BenchbedError, match=said):
         Budget.parse(text)
-    assert said in refused("run", "--searcher", "darts", "--selector", "magnitude", "--budget", text)
+    assert said.replace("\\", "") in refused("run", "--searcher", "darts", "--selector", "magnitude", "--budget", text)

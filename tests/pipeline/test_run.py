@@ -20,6 +20,7 @@ from benchbed.pipeline.record import Record
 from benchbed.pipeline.resolve import expand
 from benchbed.pipeline.run import run_all
 from benchbed.runtime.options import RunOptions
+from benchbed.selectors.perturb import Perturb
 from benchbed.spaces.nb201.space import NB201
 from benchbed.tasks.load import load_task
 from benchbed.training.train import Training
@@ -210,6 +211,33 @@ def test_force_makes_all_anew_once(tiny: dict[str, Any], tmp_path: Path, monkeyp
     assert len(list(tmp_path.glob("searches/*/history.jsonl"))) == 1
     (history,) = tmp_path.glob("searches/*/history.jsonl")
     assert len(history.read_text().splitlines()) == 2
+
+
+def test_a_selection_does_not_go_on_upon_a_search_that_was_made_anew(
+    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its record would have the figures of one search and the cell of another."""
+    (config,) = expand({**tiny, "selector": {"interval": 1}}, ["random"], ["perturb"], [3])
+    step = Perturb.step
+    stopped = [False, False, True]
+
+    def cut(self: Any, context: Any) -> Any:
+        if stopped.pop(0):
+            raise KeyboardInterrupt
+        return step(self, context)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Perturb, "step", cut)
+        with pytest.raises(KeyboardInterrupt):
+            run_all([config], on_cpu(tmp_path))
+    (search,) = tmp_path.glob("searches/*/record.json")
+    kept = json.loads(search.read_text())
+    made_anew = {**kept, "state_sha256": "0" * 64}
+    monkeypatch.setattr(run_module, "run_search", lambda *_: made_anew)
+    with pytest.raises(BenchbedError, match="was begun on another state of its search, which was made anew since"):
+        run_all([config], on_cpu(tmp_path))
+    monkeypatch.setattr(run_module, "run_search", lambda *_: kept)
+    assert run_all([config], on_cpu(tmp_path))[0]["selector"] == "perturb"
 
 
 def test_what_does_not_change_a_result_does_not_change_its_name(tiny: dict[str, Any]) -> None:

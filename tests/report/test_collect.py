@@ -10,7 +10,7 @@ import pytest
 
 from benchbed.errors import BenchbedError
 from benchbed.report.collect import Clock, collect, place_of
-from benchbed.runtime.failures import Failure, note_failure
+from benchbed.runtime.failures import Failure, failures, note_failure
 
 
 def change(path: Path, key: str, value: Any) -> None:
@@ -213,6 +213,14 @@ def test_runs_that_a_sweep_gave_up_are_named(runs: Path) -> None:
     note_failure(runs, Failure("proxyless-lost", "no luck", 3))
     note_failure(runs, Failure(kept, "it was made later", 1))
     assert collect(runs).problems == ["proxyless-lost failed: no luck"]
+
+
+def test_a_failure_after_a_line_that_was_torn_is_read(tmp_path: Path) -> None:
+    note_failure(tmp_path, Failure("a", "first", 1))
+    with open(tmp_path / "failures.jsonl", "a") as file:
+        file.write('{"run": "b", "rea')
+    note_failure(tmp_path, Failure("c", "third", 1))
+    assert [one.run for one in failures(tmp_path)[0]] == ["a", "c"]
 
 
 def test_a_damaged_run_that_a_sweep_noted_has_one_line(runs: Path) -> None:

@@ -8,6 +8,7 @@ from benchbed.report.draw import ABSENT, draw_cell, text_drawing
 from benchbed.report.draw_chain import chain_figure, chain_text
 from benchbed.space import Layer
 from benchbed.spaces.mbconv.space import RELEASED, MBConv
+from benchbed.spaces.nats_sss.space import NatsSss
 
 SPACE = MBConv()
 
@@ -61,3 +62,11 @@ def test_the_same_chain_gives_the_same_bytes(tmp_path):
     one, two = ((tmp_path / name).read_bytes() for name in ("one.svg", "two.svg"))
     assert one == two
     assert one.startswith(b"<?xml")
+
+
+def test_a_width_is_no_kernel():
+    """Operations of nats-sss name channels: their blocks are all as tall."""
+    space = NatsSss()
+    figure = chain_figure(space.layers(space.parse("64:8:16:32:40")), {}, ABSENT)
+    blocks = [p for p in figure.axes[0].patches if isinstance(p, FancyBboxPatch)]
+    assert len({round(block.get_height(), 6) for block in blocks}) == 1

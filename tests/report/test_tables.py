@@ -114,3 +114,4 @@ def test_figures_in_words() -> None:
     ]  # fmt: skip
     assert in_latex("a_b & 5 % ±") == r"a\_\allowbreak{}b \& 5 \% $\pm$"
     assert in_latex("ü") == "?"
+    assert in_latex("[12] Foo*") == "{[}12{]} Foo{*}"  # a row that begins with either would end the one before

@@ -125,6 +125,14 @@ def test_a_refusal_is_final(go: Callable[..., Outcome]) -> None:
     assert made.failures["a"] == ("a", "diverged", 1)
 
 
+def test_a_refusal_after_a_crash_is_the_second_attempt(go: Callable[..., Outcome]) -> None:
+    def answer(worker: int, run: str) -> list[Event]:
+        crash = reply(worker, run, "crashed", reason="broken", details="")
+        return crash if worker == 1 else reply(worker, run, "refused", reason="diverged")
+
+    assert go(Scripted(answer), {"s": ["a"]}).failures["a"] == ("a", "diverged", 2)
+
+
 def test_a_crash_is_tried_again_in_a_new_process(go: Callable[..., Outcome], tmp_path: Path) -> None:
     def answer(worker: int, run: str) -> list[Event]:
         return reply(worker, run, "crashed", reason="CUDA error", details="Traceback ...")

@@ -12,6 +12,7 @@ import torch
 
 from benchbed.errors import BenchbedError
 from benchbed.pipeline.build import task_of
+from benchbed.pipeline.dry import dry_run
 from benchbed.pipeline.resolve import expand
 from benchbed.pipeline.run import run as run_one
 from benchbed.pipeline.run import run_all
@@ -198,3 +199,11 @@ def test_wandb_offline_holds_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
                                                                if "~" in p}  # fmt: skip
     (png,) = (tmp_path / one.id).rglob("*.png")
     assert png.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_dry_run_is_not_told(kept: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+    monkeypatch.setattr(Kept, "__init__", lambda self, run, *_: begun.append(run))
+    options = RunOptions(tmp_path, torch.device("cpu"), track=kept)
+    assert dry_run(expand(RAW, ["darts"], ["magnitude"], [0]), options)
+    assert begun == []

@@ -11,6 +11,7 @@ from benchbed.errors import BenchbedError
 from benchbed.spaces.nb201.network import NB201Network
 from benchbed.streams import seeded
 from benchbed.task import Split
+from benchbed.training.part import Part
 from benchbed.training.train import RECIPES, Recipe, Training, cosine, evaluate
 
 
@@ -284,3 +285,11 @@ def test_without_it_an_epoch_is_every_image_and_as_many_as_there_are_at_most():
     plain, named = Recipe(epochs=1, batch=10, lr=0.1), Recipe(epochs=1, batch=10, lr=0.1, epoch_images=20)
     assert "epoch_images" not in plain.model_dump()  # what was trained before keeps its name
     assert named.model_dump()["epoch_images"] == 20
+
+
+def test_what_was_saved_within_an_epoch_lies_where_its_steps_go_on() -> None:
+    """A checkpoint is read onto the CPU, whatever device the next losses are on."""
+    part = Part(torch.arange(4), losses=[torch.tensor(1.0)], images=[torch.tensor(2)])
+    found = Part.of(part.state(), torch.device("meta"))
+    assert {one.device.type for one in (*found.losses, *found.images)} == {"meta"}
+    assert Part.of(Part(torch.arange(4)).state(), torch.device("cpu")).steps == 0

@@ -181,6 +181,7 @@ def test_every_sampler_by_name(study_file: Files, command: Callable[..., Any], s
             "n_startup_trials is 'x': expected a number",
         ),
         ('sampler = { name = "tpe", n_startup_trials = true }', "n_startup_trials is True"),
+        ('sampler = { name = "tpe", gamma = 0.25 }', "gamma is a function or an object, which no file can hold"),
     ],
 )
 def test_a_samplers_option_of_another_type(

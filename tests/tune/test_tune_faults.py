@@ -145,6 +145,7 @@ def test_runs_that_fail_are_named_and_given_up(
     outcome = command("tune", many, "--trials", 20)
     assert outcome.status == 1
     assert "5 trials in a row failed, the last with: the loss is not finite" in outcome.err
+    assert (tmp_path / "out" / "trials.csv").read_text().count("the loss is not finite") == 5
 
 
 @pytest.mark.slow

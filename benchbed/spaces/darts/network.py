@@ -60,10 +60,12 @@ class FactorizedReduce(nn.Module):
 class Noise(nn.Module):
     """S4's operation: N(0, 1) in the (strided) shape of its input, which it does not look at.
 
-    In training from `generator`, which the network hands over; in evaluation the same draws every time.
+    In training from `generator`, which the network hands over; in evaluation the same draws every time, by `number`,
+    which is another one for each noise of a network.
     """
 
     generator: torch.Generator | None = None
+    number = 0
 
     def __init__(self, stride: int):
         super().__init__()
@@ -71,7 +73,7 @@ class Noise(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         sides = [-(-side // self.stride) for side in x.shape[2:]]
-        generator = self.generator if self.training else torch.Generator().manual_seed(0)
+        generator = self.generator if self.training else torch.Generator().manual_seed(self.number)
         return torch.randn(*x.shape[:2], *sides, generator=generator).to(x)
 
 
@@ -252,6 +254,8 @@ class DartsNetwork(nn.Module):
         self.auxiliary_head = head
         self.classifier = nn.Linear(MULTIPLIER * shapes[-1].channels, classes)
         self.noises = [module for module in self.modules() if isinstance(module, Noise)]
+        for number, noise in enumerate(self.noises):
+            noise.number = number
         self.draws = bool(self.noises)
         self.paths = sum(not isinstance(edge, nn.Identity) for cell in self._cells() for edge in cell.edges.values())
         self.seed, self.passes = int(torch.randint(2**31, ())), 0

@@ -199,6 +199,8 @@ def test_noise_is_drawn_anew_in_training_and_repeats_in_evaluation():
     network.eval()
     torch.testing.assert_close(network(images()), network(images()), rtol=0, atol=0)
     assert Noise(2).eval()(torch.zeros(2, 3, 5, 8)).shape == (2, 3, 3, 4)
+    drawn = [noise(torch.zeros(1, 2, 4, 4)) for noise in network.noises if noise.stride == 1]
+    assert len({one.sum().item() for one in drawn}) == len(drawn), "edges do not share their noise"
 
 
 # -- refusals --------------------------------------------------------------------------------------------------------
