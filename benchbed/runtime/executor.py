@@ -9,13 +9,13 @@ import tempfile
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ..errors import BenchbedError
 
@@ -32,6 +32,25 @@ class Needs(BaseModel):
     cpus: int = Field(1, ge=1, description="threads of a job")
     gpus: float = Field(0.0, ge=0)
     memory_gb: float | None = Field(None, gt=0, description="main memory; none: not looked at")
+
+    @field_validator("gpus")
+    @classmethod
+    def _whole_above_one(cls, gpus: float) -> float:
+        if gpus > 1 and gpus != int(gpus):
+            raise ValueError("a share of one GPU, or a whole number of them, is expected")
+        return gpus
+
+    def jobs_on(self, gpus: int) -> int:
+        """How many jobs have room on so many GPUs: of a share, as many on each as have it whole."""
+        return gpus * int(1 / self.gpus + 1e-9) if self.gpus < 1 else int(gpus / self.gpus)
+
+    def gpus_of(self, slot: int, visible: Sequence[str]) -> Sequence[str]:
+        """Those of the slot-th job, counted from 0."""
+        if self.gpus < 1:
+            first = slot // self.jobs_on(1)
+            return visible[first : first + 1]
+        each = int(self.gpus)
+        return visible[slot * each : (slot + 1) * each]
 
 
 class Event(NamedTuple):
@@ -194,8 +213,7 @@ def _environment(needs: Needs, slot: int) -> dict[str, str]:
     """This process's and the shared, and the worker's own GPUs."""
     found = {**os.environ, **shared_environment(needs)}
     if needs.gpus:
-        first, each = int(slot * needs.gpus), max(1, round(needs.gpus))
-        found["CUDA_VISIBLE_DEVICES"] = ",".join(_visible()[first : first + each])
+        found["CUDA_VISIBLE_DEVICES"] = ",".join(needs.gpus_of(slot, _visible()))
     return found
 
 
@@ -212,8 +230,8 @@ def _visible() -> list[str]:
 def check_machine(needs: Needs, workers: int) -> None:
     """Raises BenchbedError where this machine has not the GPUs and the memory that so many jobs need at once."""
     gpus = len(_visible()) if needs.gpus else 0
-    if needs.gpus and needs.gpus * workers > gpus:
-        at_most = f"at most --workers {int(gpus / needs.gpus)}" if gpus >= needs.gpus else "use --executor ray"
+    if needs.gpus and (room := needs.jobs_on(gpus)) < workers:
+        at_most = f"at most --workers {room}" if room else "use --executor ray"
         raise BenchbedError(
             f"grid.needs.gpus = {needs.gpus:g}: {workers} workers need {needs.gpus * workers:g} GPUs, "
             f"this machine has {gpus}: {at_most}"

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..pipeline.budget import Budget, Meter
 from ..pipeline.build import task_in
 from ..pipeline.config import RunConfig
 from ..pipeline.many import Run
@@ -147,8 +148,15 @@ def _walk(config: RunConfig, tasks: dict[str, Task], options: RunOptions) -> Cos
     elapsed, seconds = time.perf_counter() - began, record.seconds
     scoring = seconds["scoring"] * (1 if config.scoring is None else config.scoring.epochs * part)
     between = max(0.0, elapsed - sum(seconds.values()))
-    return Cost(seconds["search"] * config.epochs * part, seconds["selection"] * part, scoring, between,
-                record.peak_memory_bytes or 0, True)  # fmt: skip
+    search, selection = seconds["search"] * config.epochs * part, seconds["selection"] * part
+    if config.budget is not None and config.supernet is not None:
+        limit, steps = Budget.parse(config.budget), max(1, len(task.train) // config.supernet.batch)
+        if limit.unit == "seconds":
+            search = min(search, limit.amount)
+            selection = min(selection, limit.amount - search)
+        else:  # tuning that the search leaves nothing for is counted all the same
+            search *= min(1.0, Meter(config.budget, round(steps * part)).left / (config.epochs * steps * part))
+    return Cost(search, selection, scoring, between, record.peak_memory_bytes or 0, True)
 
 
 # -- seeds -------------------------------------------------------------------------------------------------------------

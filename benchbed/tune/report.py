@@ -12,6 +12,7 @@ import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 
+from .. import registry
 from ..errors import BenchbedError
 from ..report.columns import Column, fitted, put
 from ..report.markdown import write_files
@@ -181,4 +182,6 @@ def best_toml(study: Study, trial: FrozenTrial, among: int) -> str:
         f"# The best of {among} is better by luck as well: judge it by seeds that the study has not seen.",
     ]
     given = {key: value for key, value in study.with_parameters(trial.params).items() if key != "origins"}
+    if files := [str(file) for file in registry.user_files()]:
+        lines.append(f"plugins = {json.dumps(files)}")
     return "\n".join([*lines, toml_text(given)])

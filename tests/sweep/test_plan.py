@@ -6,9 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from benchbed.pipeline.record import Record
+from benchbed.pipeline.resolve import expand
+from benchbed.runtime.options import RunOptions
 from benchbed.stats.paired import seeds_needed
+from benchbed.sweep import plan as plan_module
 from benchbed.sweep.plan import counts, greatest_deviation, plan, seeds_in_words
 from benchbed.sweep.study import Study, expand_study
 
@@ -131,3 +135,21 @@ def test_methods_on_different_data_are_not_compared(study: Callable[..., Study])
     whole = study(steps=[10, 20], selector=["magnitude"], effect=1.0, deviation=2.0)
     (line,) = seeds_in_words(whole, {})
     assert "over 1 comparison(s)" in line
+
+
+def test_a_budget_cuts_what_a_search_is_planned_to_take(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Four epochs of 250 steps: 500 steps are half of it, and seconds are those of search and selection together."""
+    seconds = {"search": 1.0, "selection": 2.0, "scoring": 0.0}
+    monkeypatch.setattr(plan_module, "run", lambda *_: Record.model_construct(seconds=seconds, peak_memory_bytes=1))
+    raw = {"task": "digits", "epochs": 4, "task_options": {"train": 16000, "valid": 2000, "test": 2000}}
+
+    def cost(budget: str | None) -> plan_module.Cost:
+        (config,) = expand({**raw, **({"budget": budget} if budget else {})}, ["darts"], ["perturb"], [0])
+        return plan_module._walk(config, {}, RunOptions(tmp_path, torch.device("cpu")))
+
+    free = cost(None)
+    assert cost("steps=100000").search == free.search
+    assert cost("steps=500").search == pytest.approx(free.search / 2)
+    assert cost("epochs=1").search == pytest.approx(free.search / 4)
+    cut = cost(f"seconds={free.search + 1}")
+    assert (cut.search, cut.selection) == (pytest.approx(free.search), pytest.approx(1.0))

@@ -123,6 +123,7 @@ def test_where_methods_can_be_compared() -> None:
         ({"dataset": ["cifar10"]}, ("'dataset' is given both in [grid] and above it",)),
         ({"needs": {"gpu": 1}}, ("unknown option of grid.needs 'gpu'", "'gpus'")),
         ({"needs": {"gpus": -1}}, ("gpus = -1", "greater than or equal to 0")),
+        ({"needs": {"gpus": 1.5}}, ("gpus = 1.5", "a share of one GPU, or a whole number of them")),
         ({"needs": 3}, ("grid.needs = 3", "[grid.needs]")),
         ({"effect": 0}, ("grid.effect = 0", "above 0")),
         ({"device": ["cpu"]}, ("unknown key of [grid] 'device'",)),

@@ -211,6 +211,9 @@ def test_what_this_machine_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
     check_machine(Needs(gpus=0.5), 4)
     with pytest.raises(BenchbedError, match="3 workers need 3 GPUs, this machine has 2: at most --workers 2"):
         check_machine(Needs(gpus=1), 3)
+    check_machine(Needs(gpus=0.75), 2)
+    with pytest.raises(BenchbedError, match=r"3 workers need 2\.25 GPUs, this machine has 2: at most --workers 2"):
+        check_machine(Needs(gpus=0.75), 3)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with pytest.raises(BenchbedError, match="this machine has 0: use --executor ray"):
         check_machine(Needs(gpus=1), 1)
@@ -226,5 +229,9 @@ def test_each_worker_sees_its_own_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen == ["4,5", "6,7"]
     halves = [module._environment(Needs(gpus=0.5), slot)["CUDA_VISIBLE_DEVICES"] for slot in range(4)]
     assert halves == ["4", "4", "5", "5"]
+    greater = [module._environment(Needs(gpus=0.75), slot)["CUDA_VISIBLE_DEVICES"] for slot in range(4)]
+    assert greater == ["4", "5", "6", "7"], "two of these have no room on one"
+    thirds = [module._environment(Needs(gpus=1 / 3), slot)["CUDA_VISIBLE_DEVICES"] for slot in range(4)]
+    assert thirds == ["4", "4", "4", "5"]
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert module._environment(Needs(cpus=3), 0)["OMP_NUM_THREADS"] == "3"

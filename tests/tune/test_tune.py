@@ -12,6 +12,7 @@ import optuna
 import pytest
 from optuna.trial import create_trial
 
+from benchbed import registry
 from benchbed.pipeline.record import Record
 from benchbed.tune.report import toml_text, trials_csv, write
 from benchbed.tune.slots import Slot
@@ -392,3 +393,13 @@ def test_a_modifiers_option_is_tuned(study_file: Callable[..., Path], command: C
     assert done.status == 0, done.err
     best = tomllib.loads((file.parent / "out" / "best.toml").read_text())
     assert best["searcher"]["modifiers"]["sgas"]["warmup"] in (0.1, 0.2, pytest.approx(0.3))
+
+
+def test_the_best_configuration_names_the_plug_ins_that_it_needs(
+    study_file: Files, tmp_path: Path, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin = tmp_path / "mine.py"
+    monkeypatch.setattr(registry, "user_files", lambda: [plugin])
+    outcome = command("tune", study_file(f"journal:{tmp_path}/j"), "--trials", 1)
+    assert outcome.status == 0, outcome.err
+    assert tomllib.loads((tmp_path / "out" / "best.toml").read_text())["plugins"] == [str(plugin)]
