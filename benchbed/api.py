@@ -226,8 +226,10 @@ def sweep(
 ) -> "Results":
     """Every run of a study file (or its content): a configuration of `run` with a [grid]; see docs/sweep.md.
 
-    out: the folder, `runs/NAME` of the file where nothing names another. What was done before is read. Raises
-    BenchbedError as the command `sweep` refuses, and where a run failed, after the others were made.
+    out: the folder, `runs/NAME` of the file where nothing names another. What was done before is read. With one worker
+    and no other option of the pool the runs are made in this process, on its threads, and the first that is refused
+    ends the call; with more, in processes of [grid.needs], and a run that failed after the others were made. Raises
+    BenchbedError for these, and as the command `sweep` refuses.
     """
     from .pipeline.many import records_of
     from .results import Results
