@@ -181,10 +181,12 @@ class _Again:
         with self._as_it_was("selection") as condition:
             parts = build_parts(self.config, self.task, self.device)
             parts.restore(search / "checkpoint.pt")
-            self._state("search", parts.digest(), "in the search's checkpoint", "")
+            state = parts.digest()
+            self._state("search", state, "in the search's checkpoint", "")
             if "selection" in asked:
                 with Folder(self.scratch / "selection") as folder:
-                    selection, figures = run_selection(parts, search / "checkpoint.pt", folder, self.reporter)
+                    own = (parts, search / "checkpoint.pt", folder, self.reporter)
+                    selection, figures = run_selection(*own, sha256=state)
                 self.found.compare("architecture", self.record["architecture"], str(selection.architecture), condition)
                 self._scores(in_json(selection.scores), condition)
                 self._state("selection", figures["state_sha256"], "after the selection", condition)

@@ -94,7 +94,7 @@ def test_hessian_vector_product_of_the_reference_errs_as_the_square_of_the_step(
     # the reference's steps are r itself; ours is epsilon / |v|
     searcher = _darts(objective.space, order=2, epsilon=r * float(v.norm()))
     gates = torch.tensor([[0.3, 0.1, -0.5]], requires_grad=True)
-    found = searcher._mixed_derivative(objective, gates, TRAIN, [v])
+    found = searcher._mixed_derivative(objective, gates, TRAIN, {"w": v})
     exact = torch.tensor([[0.11004653, -0.1743869, 0.28885454]])
     assert float((found - exact).abs().max()) == pytest.approx(error, rel=0.05, abs=6e-9)
 
@@ -102,7 +102,7 @@ def test_hessian_vector_product_of_the_reference_errs_as_the_square_of_the_step(
 def test_a_vanishing_validation_gradient_gives_no_mixed_derivative():
     objective = Double(2, torch.ones(2), lambda a, w: (a * w).sum(), lambda a, w: a.sum())
     gates = torch.tensor([[0.3, 0.7]], requires_grad=True)
-    found = _darts(objective.space, order=2)._mixed_derivative(objective, gates, TRAIN, [torch.zeros(2)])
+    found = _darts(objective.space, order=2)._mixed_derivative(objective, gates, TRAIN, {"w": torch.zeros(2)})
     assert torch.equal(found, torch.zeros(1, 2))
 
 
@@ -181,7 +181,7 @@ class MultipliesByEps(DARTS):
     """The operator precedence slip of a fork: (a - b) / 2 * eps."""
 
     def _mixed_derivative(self, objective, gates, batch, v):
-        return super()._mixed_derivative(objective, gates, batch, v) * (self.options.epsilon / v[0].norm()) ** 2
+        return super()._mixed_derivative(objective, gates, batch, v) * (self.options.epsilon / v["w"].norm()) ** 2
 
 
 class OtherSign(DARTS):
