@@ -94,7 +94,7 @@ def append_line(path: Path, text: str) -> None:
     if not is_new and path.is_fifo():  # it would wait for a reader
         raise BenchbedError(f"cannot write {path}: it is a named pipe, expected a regular file")
     with open(path, "a") as file:
-        file.write(text if is_new or _ends_a_line(path) else f"\n{text}")
+        file.write(f"\n{text}" if text and not is_new and not _ends_a_line(path) else text)
         file.flush()
         os.fsync(file.fileno())
     if is_new:

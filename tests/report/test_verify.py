@@ -113,9 +113,9 @@ def test_each_stage_is_repeated_with_its_own_threads(trained: Path, monkeypatch:
     used = {}
 
     def counted(name: str, real: Any) -> Any:
-        def call(*given: Any) -> Any:
+        def call(*given: Any, **named: Any) -> Any:
             used[name] = torch.get_num_threads()
-            return real(*given)
+            return real(*given, **named)
 
         return call
 
