@@ -180,13 +180,12 @@ class _Again:
                 searched = self._search(condition, search)
         with self._as_it_was("selection") as condition:
             parts = build_parts(self.config, self.task, self.device)
-            parts.restore(search / "checkpoint.pt")
+            parts.restore(checkpoint := search / "checkpoint.pt")
             state = parts.digest()
             self._state("search", state, "in the search's checkpoint", "")
             if "selection" in asked:
                 with Folder(self.scratch / "selection") as folder:
-                    own = (parts, search / "checkpoint.pt", folder, self.reporter)
-                    selection, figures = run_selection(*own, sha256=state)
+                    selection, figures = run_selection(parts, checkpoint, folder, self.reporter, sha256=state)
                 self.found.compare("architecture", self.record["architecture"], str(selection.architecture), condition)
                 self._scores(in_json(selection.scores), condition)
                 self._state("selection", figures["state_sha256"], "after the selection", condition)

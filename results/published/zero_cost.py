@@ -27,9 +27,9 @@ from benchbed.tables import Table
 SCORES = Path(__file__).resolve().parents[3] / "shared" / "data" / "zero-cost" / "nb201_zc_proxies.csv"
 PROXIES = ("params", "flops", "nwot", "jacov", "synflow", "epe_nas", "l2_norm", "snip", "grad_norm", "fisher", "grasp",
            "zen", "plain")  # fmt: skip
-CARRIED = ("synflow", "jacov", "snip", "grad_norm", "grasp", "fisher")  # what a dead operation does not change
 AUTHORS = {"synflow": "synflow", "jacob_cov": "jacov", "snip": "snip", "grad_norm": "grad_norm", "grasp": "grasp",
            "fisher": "fisher"}  # their measure -> the column of the published scores  # fmt: skip
+CARRIED = tuple(AUTHORS.values())  # what a dead operation does not change
 # Theirs are test accuracies, on CIFAR-10 of the training on half of the images, of which ours are of validation.
 TRAINED = {"cifar10": "valid"}
 COLUMNS = {"scored": "ours, {of}", "carried": "ours, carried", "authors": "by their code, estimated"}
@@ -109,9 +109,9 @@ def by_authors(
             x = np.array([pairs[cell] for cell in cells])
             y = np.array([truth[cell.choices] for cell in cells])
             whole = np.array([living(cell) == cell for cell in cells])
-            carried_rho = _estimates(np.array(list(own.values())), np.array([truth[c.choices] for c in own]))["rho"]
+            on_all = spearman(np.array(list(own.values())), np.array([truth[c.choices] for c in own]))
             more = estimate(lambda x, y: spearman(x[:, 0], y) - spearman(x[:, 1], y), x, y)
-            rho = {key: carried_rho["value"] + getattr(more, key) for key in ("value", "low", "high")}
+            rho = {key: on_all + getattr(more, key) for key in ("value", "low", "high")}
             parts = {said: _both(x[of], y[of]) for said, of in (("reached", whole), ("not reached", ~whole))}
             lines.append({"dataset": dataset, "split": split, "cells": "authors", "proxy": name, "rho": rho,
                           "difference": more._asdict(), "parts": parts})  # fmt: skip

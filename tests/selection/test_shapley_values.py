@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchbed import registry
 from benchbed.errors import BenchbedError
 from benchbed.objectives.table import TableObjective
 from benchbed.selection import shapley
@@ -127,5 +128,9 @@ def test_a_table_whose_rows_cannot_be_empty_is_refused() -> None:
     table = TableObjective(space, np.full([len(p.operations) for p in space.positions], 50.0))
     with pytest.raises(BenchbedError, match="no operation 'none' knows no such network: take objective 'supernet'"):
         check_empty_rows(space, table)
+    for kind in ("searcher", "selector"):
+        plugin = registry.load(kind, "shapley")
+        with pytest.raises(BenchbedError, match="no operation 'none'"):
+            plugin.check(plugin.Options(), space, table)
     check_empty_rows(space, None)
     check_empty_rows(NB201(), table)
