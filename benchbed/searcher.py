@@ -36,6 +36,17 @@ class Clock(NamedTuple):
     epochs: int
     steps_per_epoch: int
 
+    def linear(self, start: float, end: float) -> float:
+        """From `start` in the first epoch to `end` in the last."""
+        return float(start + (end - start) * self.epoch / max(self.epochs - 1, 1))
+
+    def due(self, every: int, warmup: float) -> int:
+        """1 at the last of every `every` batches of an epoch, or of the fewer that it has, once the warm-up is over."""
+        if self.epoch < round(warmup * self.epochs):
+            return 0
+        every = min(every, self.steps_per_epoch)
+        return int(self.step % every == every - 1)
+
 
 class Options(BaseModel):
     """Base of every plug-in's options: typed, frozen, unknown keys refused."""

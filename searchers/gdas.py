@@ -68,8 +68,7 @@ class GDAS(GradientSearcher[Options]):
 
     def temperature(self, clock: Clock) -> float:
         """tau of this epoch: `tau_start` in the first, `tau_end` in the last."""
-        o = self.options
-        return float(o.tau_start - (o.tau_start - o.tau_end) * clock.epoch / max(clock.epochs - 1, 1))
+        return clock.linear(self.options.tau_start, self.options.tau_end)
 
     def draw(self) -> tuple[Tensor, Tensor]:
         """(hard, soft): a one-hot draw (P, O), and the soft one behind it, differentiable in alpha."""

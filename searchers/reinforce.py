@@ -54,10 +54,7 @@ class Reinforce(AlphaSearcher[Options]):
         self.baseline: float | None = None
 
     def arch_steps_due(self, clock: Clock) -> int:
-        if clock.epoch < round(self.options.warmup * clock.epochs):
-            return 0
-        every = min(self.options.every, clock.steps_per_epoch)  # one at least where an epoch has fewer batches
-        return int(clock.step % every == every - 1)
+        return clock.due(self.options.every, self.options.warmup)
 
     def weight_gates(self, objective: Objective, batch: Batch | None, clock: Clock) -> Tensor:
         return self.sample(1)[0]

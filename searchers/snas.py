@@ -59,8 +59,7 @@ class SNAS(GradientSearcher[Options]):
 
     def temperature(self, clock: Clock) -> float:
         """tau of this epoch: `tau_start` in the first, `tau_end` in the last."""
-        o = self.options
-        return float(o.tau_start + (o.tau_end - o.tau_start) * clock.epoch / max(clock.epochs - 1, 1))
+        return clock.linear(self.options.tau_start, self.options.tau_end)
 
     def arch_step(self, problem: Problem, batch: Batch | None, clock: Clock) -> dict[str, float]:
         self.tau = self.temperature(clock)
