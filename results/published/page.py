@@ -108,7 +108,7 @@ def page(
         "Made by `python results/published/make.py`, which goes on where it was stopped; the page alone by `page.py`, "
         "from [published.toml](published.toml), [published.json](published.json) and the `.jsonl` files beside them. "
         "All of it took 21 minutes on two cores that other work shared, in one run; the authors' proxies, read from "
-        "[authors-proxies.csv](authors-proxies.csv), about 3 s of one core a cell.",
+        "[authors-proxies.csv](authors-proxies.csv), about 4 s of one core a cell.",
         "",
         "## Made again from the benchmark's table alone",
         *again.searches(made, tables),
