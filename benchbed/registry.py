@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from .errors import BenchbedError, unknown
+from .runtime import imported
 from .runtime.closure import closure
 from .runtime.handed_on import hand_on
 from .runtime.reading import LIMITS, near, read_bytes
@@ -30,7 +31,6 @@ _PACKAGES = {kind: f"benchbed.{kind}s" for kind in KINDS}
 _PACKAGES |= {"modifier": "benchbed.searchers.modifiers", "study": "benchbed.studies", "proxy": "benchbed.proxies"}
 _USER_FILES: dict[str, Path] = {}  # name -> file, registered by add_file
 _USER_CLASSES: dict[tuple[str, str], type[Any]] = {}  # (kind, name) -> class, registered by add_class
-_TEXTS: dict[str, bytes] = {}  # module -> what a user's file held when it was imported
 
 
 class Plugin(NamedTuple):
@@ -46,13 +46,14 @@ class Plugin(NamedTuple):
 def add_file(path: Path) -> None:
     """Registers a user's file: the plug-in of each kind in it, under the file's name.
 
-    Raises BenchbedError if it cannot be read or is not Python.
+    One that changed since it was imported, or a module of the user's that it imports, is imported anew. Raises
+    BenchbedError if it cannot be read or is not Python.
     """
     path = path.resolve()
     summary_of(path)
     name = _name(path)
-    if _TEXTS.get(_module_name(name), text := path.read_bytes()) != text:  # changed since, in a session that goes on
-        sys.modules.pop(_module_name(name), None)
+    if imported.changed(_module_name(name)):  # in a session that goes on
+        imported.forget(_module_name(name))
     if _USER_FILES.get(name, path) != path:
         raise BenchbedError(f"two plug-in files are named '{name}': {_USER_FILES[name]} and {path}")
     if not _kinds_in(name, path):
@@ -85,8 +86,21 @@ def add_class(kind: str, found: type[Any]) -> str:
         raise BenchbedError(
             f"the source of class {found.__qualname__} cannot be read: save it in a file and give plugin=FILE"
         ) from None
+    _check_unchanged(found)
     _USER_CLASSES[kind, name] = found
     return name
+
+
+def _check_unchanged(found: type[Any]) -> None:
+    """Raises BenchbedError where what a class is made of was edited since it was first given here."""
+    if found.__module__ == "__main__":
+        return
+    if edited := imported.changed(found):
+        raise BenchbedError(
+            f"class {found.__qualname__}: {edited[0]} was edited since Python imported it, and its results would be "
+            "known by a text that did not make them: reload the module, or start Python anew"
+        )
+    imported.note(found, Path(inspect.getfile(found)), found.__module__)
 
 
 def _source_of(found: type[Any]) -> bytes:
@@ -353,9 +367,9 @@ def _user_module(name: str, file: Path) -> ModuleType:
         raise BenchbedError(f"plug-in file {file} cannot be imported: its name must end in .py")
     module = module_from_spec(spec)
     sys.modules[target] = module
-    _TEXTS[target] = file.read_bytes()
+    imported.note(target, file, target)
     try:  # not by the loader, whose bytecode is of before where a file changed within a second
-        exec(compile(_TEXTS[target], str(file), "exec"), vars(module))
+        exec(compile(file.read_bytes(), str(file), "exec"), vars(module))
     except (Exception, SystemExit) as error:
         del sys.modules[target]
         lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == str(file)]

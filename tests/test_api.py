@@ -2,7 +2,10 @@
 
 import inspect
 from collections.abc import Callable
+from importlib import import_module, reload
+from importlib.util import cache_from_source
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,7 @@ import torch
 import benchbed
 from benchbed import BenchbedError, Results, registry
 from benchbed.pipeline.record import Record
+from benchbed.pipeline.resolve import file_sha256
 
 TINY = {f"supernet.{key}": 40 for key in ("batch", "valid_batch", "eval_batch")}
 TINY |= {"supernet.channels": 2, "scoring.channels": 2, "scoring.epochs": 1, "scoring.batch": 40}
@@ -291,6 +295,41 @@ def test_a_plug_in_file_that_changed_is_read_again(tmp_path: Path) -> None:
         file.write_text(text.format(mark))
         registry.add_file(file)
         assert registry.load("searcher", "mine").mark == mark
+
+
+def test_what_a_plug_in_imports_is_read_again_where_it_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The module that it imports by way of another one, in a session that goes on."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "helped.py").write_text(
+        '"""Mine."""\nfrom benchbed.searchers.darts import DARTS\nfrom outer_helper import mark as by\n'
+        'class Helped(DARTS):\n    """Mine."""\n    mark = by\n'
+    )
+    (tmp_path / "outer_helper.py").write_text("from inner_helper import mark\n")
+    hashes = set()
+    for mark in (1, 2):
+        (tmp_path / "inner_helper.py").write_text(f"mark = {mark}\n")
+        registry.add_file(tmp_path / "helped.py")
+        assert registry.load("searcher", "helped").mark == mark
+        hashes.add(file_sha256("searcher", "helped"))
+    assert len(hashes) == 2
+
+
+def test_a_class_whose_source_was_edited_since_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    file = tmp_path / "edited_module.py"
+    file.write_text('from benchbed.searchers.darts import DARTS\nclass Edited(DARTS):\n    """Mine."""\n')
+    module = import_module("edited_module")
+    assert registry.add_class("searcher", module.Edited) == "edited"
+    file.write_text(file.read_text() + "    mark = 1\n")
+    with pytest.raises(BenchbedError, match=r"class Edited: .*edited_module\.py was edited since Python imported it"):
+        registry.add_class("searcher", module.Edited)
+    assert registry.add_class("searcher", import_anew(module).Edited) == "edited"
+
+
+def import_anew(module: ModuleType) -> ModuleType:
+    """As a user reloads it; without the bytecode, which is told by the second."""
+    Path(cache_from_source(str(module.__file__))).unlink(missing_ok=True)
+    return reload(module)
 
 
 # -- refusals ---------------------------------------------------------------------------------------------------------
