@@ -76,7 +76,6 @@ class _Teller:
 
     def __init__(self, trackers: list[Tracker], folder: Path, search: Path | None) -> None:
         self.trackers, self.folder, self.search = trackers, folder, search
-        self._decisions = 0
         self._epochs: set[int] = set()  # of the search, that were told
 
     def told(self, folder: Path, line: Mapping[str, Any]) -> None:
@@ -92,15 +91,14 @@ class _Teller:
                     one.scalars(own, int(line[key]), values)
                 return
         if words := _decision(line):
-            self._decisions += 1
+            number = sum(_decision(line) is not None for line in _lines(self.folder))
             for one in self.trackers:
-                one.decision(self._decisions, words)
+                one.decision(number, words)
 
     def finish(self, record: Mapping[str, Any]) -> None:
         """The epochs of a search that was made before, the picture, the record."""
-        if self.search is not None and (file := self.search / "history.jsonl").exists():
-            for text in read_text(file, LIMITS.lines_bytes).splitlines():
-                line = parse_line(text)
+        if self.search is not None:
+            for line in _lines(self.search):
                 if line.get("epoch") not in self._epochs:
                     self.told(self.search, line)
         png = picture(record)
@@ -108,6 +106,12 @@ class _Teller:
             if png is not None:
                 one.picture(png)
             one.finish(record)
+
+
+def _lines(folder: Path) -> list[dict[str, Any]]:
+    """Those of a stage's history, also of before it was interrupted."""
+    file = folder / "history.jsonl"
+    return [parse_line(text) for text in read_text(file, LIMITS.lines_bytes).splitlines()] if file.exists() else []
 
 
 def picture(record: Mapping[str, Any]) -> bytes | None:

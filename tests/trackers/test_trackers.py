@@ -92,6 +92,30 @@ def test_what_was_done_before_is_not_told_again_and_a_shared_search_is(kept: Tra
     assert lines[-2][:2] == ["finish", other.id]
 
 
+def test_decisions_of_a_selection_that_was_interrupted_go_on_with_their_numbers(
+    kept: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchbed.runtime.folder import Folder
+
+    class Interrupt(Exception):
+        pass
+
+    saved, save = [], Folder.save
+
+    def interrupted(self: Folder, tree: dict[str, Any]) -> None:
+        save(self, tree)
+        saved.append(len((self.path / "history.jsonl").read_text().splitlines()))
+        if self.path.parent.name != "searches" and saved[-1] == 3:
+            raise Interrupt
+
+    monkeypatch.setattr(Folder, "save", interrupted)
+    with pytest.raises(Interrupt):
+        run(tmp_path, kept)
+    monkeypatch.setattr(Folder, "save", save)
+    one = run(tmp_path, kept)
+    assert [x[1] for x in told(tmp_path, one.id) if x[0] == "decision"] == [1, 2, 3, 4, 5, 6]
+
+
 def test_tracking_changes_no_result(kept: Tracking, tmp_path: Path) -> None:
     one, other = run(tmp_path / "a", None), run(tmp_path / "b", kept)
     assert (one.id, one.scores, one.state_sha256, one.test_accuracy) == (
