@@ -166,8 +166,25 @@ for _name in ("load", "clear", "finish", "log", "save", "keep"):
 
 
 def started() -> Group:
-    """The group that torchrun has put this process into; alone without it. Nothing is connected yet."""
-    return Group(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
+    """The group that torchrun has put this process into; alone without it. Nothing is connected yet.
+
+    Raises BenchbedError where the environment says half of it.
+    """
+    size = _of_environment("WORLD_SIZE", 1)
+    if size == 1:
+        return ALONE
+    if lacks := [name for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]:
+        raise BenchbedError(
+            f"WORLD_SIZE = {size} is in the environment, and {', '.join(lacks)} not: start by torchrun, or unset it"
+        )
+    return Group(_of_environment("RANK", 0), size)
+
+
+def _of_environment(name: str, default: int) -> int:
+    text = os.environ.get(name, str(default))
+    if not text.isdecimal() or (name == "WORLD_SIZE" and int(text) < 1):
+        raise BenchbedError(f"{name} = {text} in the environment: expected a whole number, such as torchrun sets it")
+    return int(text)
 
 
 _connected = ALONE

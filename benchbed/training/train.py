@@ -69,8 +69,9 @@ class Training:
             raise group.refusal(what + (f" a process, of {group.size}" if group.size > 1 else ""))
         check_device(recipe, torch.device(device), group)
         group.divides("batch", recipe.batch)
-        if recipe.batch < 2 * group.size:
-            raise group.refusal(f"batch = {recipe.batch}: {group.size} processes need at least {2 * group.size}")
+        for name, images in (("batch", recipe.batch), ("epoch_images", recipe.epoch_images)):
+            if images is not None and images < 2 * group.size:
+                raise group.refusal(f"{name} = {images}: {group.size} processes need at least {2 * group.size}")
         self.layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
         if recipe.sync_bn:
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)

@@ -18,6 +18,8 @@ import torch
 from benchbed.errors import BenchbedError
 from benchbed.runtime import parallel
 from benchbed.runtime.parallel import ALONE, Group
+from benchbed.task import Split
+from benchbed.training.train import Recipe, Training
 
 HERE = Path(__file__).resolve().parent
 PATIENCE = 180  # seconds; two processes that wait for each other for ever are ended then
@@ -211,6 +213,25 @@ def test_a_batch_that_cannot_be_shared_is_refused_by_the_first_process_alone():
         Group(3, 4).divides("batch", 66)
     with pytest.raises(BenchbedError, match="batch = 2: 4 processes cannot share it equally; take 4"):
         Group(0, 4).divides("batch", 2)
+
+
+@pytest.mark.parametrize(("environment", "line"), [
+    ({"WORLD_SIZE": "4"}, "WORLD_SIZE = 4 is in the environment, and RANK, LOCAL_RANK, MASTER_ADDR, MASTER_PORT not: "
+     "start by torchrun, or unset it"),
+    ({"WORLD_SIZE": "two"}, "WORLD_SIZE = two in the environment: expected a whole number, such as torchrun sets it"),
+    ({"WORLD_SIZE": "0"}, "WORLD_SIZE = 0 in the environment: expected a whole number, such as torchrun sets it"),
+])  # fmt: skip
+def test_half_of_torchruns_environment_is_refused_in_one_line(environment, line, child_env):
+    command = [sys.executable, "-m", "benchbed", "run", "--searcher", "random", "--selector", "magnitude", "--dry-run"]
+    ended = subprocess.run(command, env={**child_env, **environment}, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (2, f"benchbed: {line}\n")
+
+
+def test_an_epoch_of_fewer_images_than_the_processes_need_is_refused():
+    network, split = torch.nn.Linear(2, 2), Split(torch.zeros(50, 1, 2, 2), torch.zeros(50, dtype=torch.int64))
+    recipe = Recipe(epochs=1, batch=8, lr=0.1, epoch_images=6)
+    with pytest.raises(BenchbedError, match=r"^epoch_images = 6: 4 processes need at least 8$"):
+        Training(network, split, recipe, torch.Generator(), group=Group(0, 4))
 
 
 def test_alone_nothing_is_touched():
