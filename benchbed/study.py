@@ -167,7 +167,7 @@ class Lab:
             return float(table.query(chosen, dataset or config.table.dataset, "test", table.full_epochs))
         space = self.space(config)
         only = Selection(chosen, space.gates(chosen), {})
-        record = trained(config, space, self.task(config), only, self.options, redone=set())
+        record = trained(config, space, self.task(config), only, self.options)
         return float(record["test_accuracy"])
 
 

@@ -119,7 +119,7 @@ def _runner(name: str) -> Callable[..., None]:
         pool = pool_of(how["workers"], how["shard"], how["executor"], how["address"])
         given = {key: value for key, value in values.items() if value is not None}
         with Reporter(how["quiet"]) as reporter:
-            options = RunOptions(how["out"], pick_device(how["device"]), False, reporter)
+            options = RunOptions(how["out"], pick_device(how["device"]), reporter=reporter)
             if how["dry_run"]:
                 return print(walk(name, given, options))
             done = run_study(name, given, options, pool=pool)

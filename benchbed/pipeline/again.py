@@ -45,7 +45,7 @@ def select_again(search_path: Path, raw: Mapping[str, Any], selector: str, optio
     check_config(config)
     task = task_of(config)
     refuse_another(search_path, config, task)
-    return run(config, task, options._replace(out=search_path.parent.parent), {search_path})
+    return run(config, task, options._replace(out=search_path.parent.parent), keep_search=True)
 
 
 def as_given(saved: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:

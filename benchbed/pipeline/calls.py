@@ -12,7 +12,7 @@ import torch
 from .. import registry
 from ..errors import BenchbedError, unknown
 from ..runtime.machine import deterministic
-from ..runtime.options import RunOptions
+from ..runtime.options import RunOptions, anew
 from ..runtime.parallel import joined
 from ..runtime.progress import Reporter
 from ..runtime.workers import Pool, pool_of
@@ -159,8 +159,8 @@ def running(raw: Mapping[str, Any], given: Mapping[str, Any], quiet: bool) -> It
             joined(raw.get("device", "auto")) as (group, where),
             Reporter(quiet or not group.leader) as reporter,
         ):
-            flags: dict[str, Any] = {name: bool(given.get(name)) for name in ("force", "mixed")}
-            yield RunOptions(Path(raw.get("out", "runs")), where, reporter=reporter, group=group, **flags)
+            force, mixed = anew() if given.get("force") else None, bool(given.get("mixed"))
+            yield RunOptions(Path(raw.get("out", "runs")), where, force, reporter, group, mixed=mixed)
     finally:
         torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
 

@@ -85,7 +85,7 @@ def dry_run(configs: Sequence[RunConfig], options: RunOptions) -> list[Record]:
         check_config(config)
     tasks: dict[str, Task] = {}
     with tempfile.TemporaryDirectory(prefix="benchbed-dry-") as scratch:
-        small = options._replace(out=Path(scratch), force=False, track=None)
+        small = options._replace(out=Path(scratch), force=None, track=None)
         return [walked(config, task_in(tasks, config), small) for config in pairings.values()]
 
 

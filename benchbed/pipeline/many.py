@@ -89,7 +89,7 @@ def maker(track: Track | None) -> str:
 
 
 def job_of(
-    one: Run, force: bool = False, snapshots: Sequence[int] = (), mixed: bool = False, track: Track | None = None
+    one: Run, force: str | None = None, snapshots: Sequence[int] = (), mixed: bool = False, track: Track | None = None
 ) -> Job:
     """The run as a job of the pool; those of a search are one group. It is deterministic where this process is."""
     payload = {
@@ -125,7 +125,6 @@ def record_of(path: Path) -> Record | None:
 # -- in a worker -------------------------------------------------------------------------------------------------------
 
 _TASKS: dict[str, Task] = {}
-_REDONE: set[Path] = set()
 
 
 def make(payload: dict[str, Any], place: Place, track: Track | None = None) -> dict[str, Any]:
@@ -140,7 +139,7 @@ def make(payload: dict[str, Any], place: Place, track: Track | None = None) -> d
     with deterministic(payload["deterministic"]):
         device, snapshots = pick_device(place.device), tuple(payload["snapshots"])
         options = RunOptions(place.out, device, force=payload["force"], snapshots=snapshots, mixed=payload["mixed"])
-        return run(config, task, options._replace(track=track), _REDONE).dump()
+        return run(config, task, options._replace(track=track)).dump()
 
 
 def _check_code(config: RunConfig) -> None:

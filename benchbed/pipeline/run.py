@@ -38,12 +38,11 @@ def run_all(configs: list[RunConfig], options: RunOptions) -> list[Record]:
         check_config(config)
     records = []
     tasks: dict[str, Task] = {}
-    redone: set[Path] = set()
     for number, config in enumerate(configs, 1):
         if len(configs) > 1:
             pairing = f"{config.searcher.name} x {config.selector.name}"
             options.reporter.line(f"run {number} of {len(configs)}: {pairing}, seed {config.seed}")
-        records.append(run(config, task_in(tasks, config), options, redone))
+        records.append(run(config, task_in(tasks, config), options))
     return records
 
 
@@ -64,35 +63,33 @@ def run(
     config: RunConfig,
     task: Task,
     options: RunOptions,
-    redone: set[Path] | None = None,
+    keep_search: bool = False,
     build: Callable[..., Parts] = build_parts,
 ) -> Record:
     """One run; its record. A finished run is read from its folder, a killed one goes on.
 
-    `redone` holds the shared folders that this call of the program has already made anew under `force`; `build` is
-    called as `build_parts` is.
+    keep_search: under `force`, the selection and the score alone are made anew. build: called as `build_parts` is.
     """
     loaded_commit()  # before the checkout can move
     space = space_of(config, task)  # refuses before anything is written, and so does the next line
     check_cost(configured(config.cost, space, config.space), config.cost)
     place, search = options.out / run_id(config, task), options.out / "searches" / search_id(config, task)
     with options.tracked(place, config.model_dump(), search) as finish:
-        record = _run(config, task, options, place, search, set() if redone is None else redone, build)
+        record = _run(config, task, options, place, search, keep_search, build)
         finish(record.dump())
     return record
 
 
 def _run(
-    config: RunConfig, task: Task, options: RunOptions, folder_path: Path, search_path: Path, redone: set[Path],
+    config: RunConfig, task: Task, options: RunOptions, folder_path: Path, search_path: Path, keep_search: bool,
     build: Callable[..., Parts],
 ) -> Record:  # fmt: skip
     """The run in its folder and its search's."""
     reporter = options.reporter
-    fresh_search = options.force and search_path not in redone
-    redone.add(search_path)
     group = options.group
     with group.folder(folder_path, RECORD_KEYS, options.wait) as folder:
-        if not options.force and (found := folder.record) is not None:
+        fresh = folder.to_clear(options.force)
+        if not fresh and (found := folder.record) is not None:
             record = _record(folder_path / "record.json", found)
             reporter.line(f"done before: {folder_path} (again from the start with --force)")
             return record
@@ -104,10 +101,10 @@ def _run(
         if (known := known_before(config.table, config.objective, config.figure)) is not None:
             reporter.line(known)
         with group.folder(search_path, SEARCH_KEYS, options.wait) as search_folder:
-            if options.force:  # both locks are held: nothing is thrown away for a run that is then refused
-                folder.clear()
-            if fresh_search:
-                search_folder.clear()
+            fresh_search = not keep_search and search_folder.to_clear(options.force)
+            for one, again in ((folder, fresh), (search_folder, fresh_search)):
+                if options.force and again:  # both locks are held: nothing is thrown away for a run that is refused
+                    one.clear(options.force)
             if group.leader:
                 write_json(folder_path / "config.json", config.model_dump())
                 keep_plugins(config, folder_path, "selector")
@@ -123,7 +120,7 @@ def _run(
         if config.table is not None:
             scored = score_by_table(config, selection, reporter)
         else:
-            scored = trained(config, parts.space, task, selection, options, redone)
+            scored = trained(config, parts.space, task, selection, options)
         record = Record.of(
             id=folder_path.name,
             search=search_path.name,

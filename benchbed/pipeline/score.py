@@ -71,17 +71,15 @@ TABLE_KEYS = (*(name for name in Score._fields if name not in SCORE_KEYS), "tabl
 
 
 def trained(
-    config: RunConfig, space: Space, task: Task, selection: Selection, options: RunOptions, redone: set[Path]
+    config: RunConfig, space: Space, task: Task, selection: Selection, options: RunOptions
 ) -> dict[str, Any]:
     """The chosen architecture's figures, trained from scratch as the run's are, or found trained before."""
     chosen, seed = str(selection.architecture), config.seed
     key = [config.space_key(), task.name, task.fingerprint, chosen, config.scoring_key(), seed]
     path = options.out / "scores" / identity(f"{config.space}-{task.name}-s{seed}", key)
-    fresh = options.force and path not in redone
-    redone.add(path)
     with options.group.folder(path, SCORE_KEYS, wait=True) as folder:
-        if fresh:
-            folder.clear()
+        if options.force and folder.to_clear(options.force):
+            folder.clear(options.force)
         return score(config, space, task, selection, folder, options)
 
 

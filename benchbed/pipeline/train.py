@@ -128,7 +128,7 @@ def dry_run(config: TrainConfig, options: RunOptions) -> dict[str, Any]:
     few = {"epochs": 1, "warmup_epochs": 0, "batch": batch}
     short = config.model_copy(update={"scoring": config.scoring.model_copy(update=few)})
     with tempfile.TemporaryDirectory(prefix="benchbed-dry-") as scratch:
-        record = _in_folder(short, truncated(task, batch), options._replace(out=Path(scratch), force=False))
+        record = _in_folder(short, truncated(task, batch), options._replace(out=Path(scratch), force=None))
     images = min(config.scoring.epoch_images or len(task.train), len(task.train))
     whole, rest = divmod(images, config.scoring.batch)  # a batch of less than two images a process is left out
     steps = config.scoring.epochs * -(-(whole + (rest >= 2 * config.processes)) // config.scoring.accumulate)
@@ -155,7 +155,8 @@ def _in_folder(config: TrainConfig, task: Task, options: RunOptions) -> dict[str
     check_learnable(task, space)
     path = options.out / config.id(task)
     with options.group.folder(path, RECORD_KEYS) as folder:
-        if not options.force and (record := folder.record) is not None:
+        fresh = folder.to_clear(options.force)
+        if not fresh and (record := folder.record) is not None:
             options.reporter.line(f"done before: {path} (again from the start with --force)")
             return record
         of = config.scoring
@@ -163,8 +164,8 @@ def _in_folder(config: TrainConfig, task: Task, options: RunOptions) -> dict[str
             space, task, of.recipe(), architecture, channels=of.channels, cells=of.cells, seed=config.seed,
             device=options.device, group=options.group,
         )  # fmt: skip
-        if options.force:
-            folder.clear()
+        if options.force and fresh:
+            folder.clear(options.force)
         if options.group.leader:
             write_json(path / "config.json", config.model_dump())
         stage = _epochs(training, task, folder, options)

@@ -28,6 +28,7 @@ from .watch import tell
 
 Tree = dict[str, Any]  # tensors, numbers, strings, lists, dicts: what torch.load(weights_only=True) gives back
 SNAPSHOTS = "snapshots"
+FORCED = ".forced"  # which call has begun the folder anew, where one did
 LARGEST = 32 << 30  # bytes of a checkpoint: weights, their optimiser and alpha of the largest supernets are 1 GB
 AGAIN = "remove it, or run again with --force"
 REMADE = "remove it and run it again"  # for commands that read what another one made
@@ -105,8 +106,9 @@ class Folder:
         """Releases the lock; removes what was made here if there is nothing in it but the lock and configuration."""
         own = {".lock", ".lock.owner"} if self._lease.ours else set()
         with suppress(OSError):
-            if self._made and own and {p.name for p in self.path.iterdir()} <= {*own, "config.json"}:
-                (self.path / "config.json").unlink(missing_ok=True)
+            if self._made and own and {p.name for p in self.path.iterdir()} <= {*own, FORCED, "config.json"}:
+                for name in (FORCED, "config.json"):
+                    (self.path / name).unlink(missing_ok=True)
                 self._lease.free(remove=True)
         for path in self._made:
             with suppress(OSError):  # not empty, or never made
@@ -127,14 +129,23 @@ class Folder:
             check()  # who took it over has removed what was to be renamed
             raise
 
-    def clear(self) -> None:
-        """Forgets what an earlier start left: `--force`."""
+    def to_clear(self, force: str | None) -> bool:
+        """Whether a call under `--force`, known by its own word, has yet to begin the folder anew; None: no force."""
+        mark = self.path / FORCED
+        with one_line(mark, "read"):
+            return force is not None and not (mark.exists() and mark.read_text() == force)
+
+    def clear(self, force: str | None = None) -> None:
+        """Forgets what an earlier start left, and notes which call under `--force` did: a worker that goes on for one
+        that died begins nothing anew."""
         self._history = ""
         with one_line(self.path, "clear"):
             for name in ("record.json", "history.jsonl", "checkpoint.pt"):  # a record says that the others are whole
                 (self.path / name).unlink(missing_ok=True)
             for kept in self.path.glob(f"{SNAPSHOTS}/*.pt"):
                 kept.unlink()
+        if force is not None:
+            self._write(self.path / FORCED, force.encode())
 
     @property
     def record(self) -> dict[str, Any] | None:

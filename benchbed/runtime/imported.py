@@ -4,7 +4,6 @@ A result is known by the text of what made it, and Python runs what it imported:
 """
 
 import sys
-from collections.abc import Hashable
 from contextlib import suppress
 from importlib import invalidate_caches
 from importlib.util import cache_from_source
@@ -12,20 +11,20 @@ from pathlib import Path
 
 from .closure import closure
 
-_held: dict[Hashable, dict[Path, tuple[str, bytes]]] = {}  # file -> (module, its text), by what was imported
+_held: dict[object, dict[Path, tuple[str, bytes]]] = {}  # file -> (module, its text), by what was imported
 
 
-def note(key: Hashable, file: Path, module: str) -> None:
+def note(key: object, file: Path, module: str) -> None:
     """Remembers what `file` and the modules of the user's that it imports hold now, under `key`."""
     _held[key] = {where: (name, where.read_bytes()) for name, where in [(module, file), *closure(file, module)]}
 
 
-def changed(key: Hashable) -> list[Path]:
+def changed(key: object) -> list[Path]:
     """The files that hold something else than when they were noted under `key`; none where nothing was."""
     return [file for file, (_, text) in _held.get(key, {}).items() if not file.is_file() or file.read_bytes() != text]
 
 
-def forget(key: Hashable) -> None:
+def forget(key: object) -> None:
     """Has Python import anew what was noted under `key`, at the next import of it."""
     for file, (module, _) in _held.pop(key, {}).items():
         sys.modules.pop(module, None)

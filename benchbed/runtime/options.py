@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import torch
 
@@ -12,12 +13,17 @@ from .progress import Reporter
 from .watch import Finish, Track
 
 
+def anew() -> str:
+    """A word for one call under `--force`; of one process of several it is the first one's that counts."""
+    return uuid4().hex
+
+
 class RunOptions(NamedTuple):
     """Where and how to run. None of it is configuration: a result's identity does not depend on it."""
 
     out: Path
     device: torch.device
-    force: bool = False
+    force: str | None = None  # a call's own word (`anew`): what it has not begun anew yet, it does; None: goes on
     reporter: Reporter = Reporter(quiet=True)
     group: Group = ALONE
     snapshots: tuple[int, ...] = ()  # numbers of epochs after which a search's state is kept

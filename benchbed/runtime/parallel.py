@@ -161,7 +161,7 @@ def _by_leader(method: Callable[..., T]) -> Callable[..., T]:
     return call
 
 
-for _name in ("load", "clear", "finish", "log", "save", "keep"):
+for _name in ("load", "to_clear", "clear", "finish", "log", "save", "keep"):
     setattr(SharedFolder, _name, _by_leader(getattr(Folder, _name)))
 
 

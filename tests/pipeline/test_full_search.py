@@ -17,7 +17,7 @@ from benchbed.runtime.progress import Reporter
 
 @pytest.fixture
 def options(tmp_path: Path) -> RunOptions:
-    return RunOptions(tmp_path, torch.device("cpu"), False, Reporter(True))
+    return RunOptions(tmp_path, torch.device("cpu"), None, Reporter(True))
 
 
 def test_hours_are_the_measured_steps_times_those_of_the_paper(

@@ -19,6 +19,7 @@ from benchbed.pipeline.dry import dry_run
 from benchbed.pipeline.record import Record
 from benchbed.pipeline.resolve import expand
 from benchbed.pipeline.run import run_all
+from benchbed.runtime.folder import Folder
 from benchbed.runtime.options import RunOptions
 from benchbed.selectors.perturb import Perturb
 from benchbed.spaces.nb201.space import NB201
@@ -55,7 +56,7 @@ CHANGES = (
 Run = Callable[..., list[Record]]
 
 
-def on_cpu(out: Path, force: bool = False) -> RunOptions:
+def on_cpu(out: Path, force: str | None = None) -> RunOptions:
     return RunOptions(out, torch.device("cpu"), force)
 
 
@@ -190,7 +191,7 @@ def test_select_gives_the_record_of_run(grid: Any, tiny: dict[str, Any], tmp_pat
     assert times(search).keys() == before.keys()
     assert times(search, "record.json") == {search / "record.json": before[search / "record.json"]}
     # with force the selection is made again, the search never
-    forced = select_again(search, again, selector, on_cpu(tmp_path, force=True))
+    forced = select_again(search, again, selector, on_cpu(tmp_path, force="anew"))
     assert lasting(forced) == lasting(record)
     assert forced["seconds"]["selection"] != record["seconds"]["selection"]
     assert forced["seconds"]["search"] == record["seconds"]["search"]
@@ -203,7 +204,7 @@ def test_force_makes_all_anew_once(tiny: dict[str, Any], tmp_path: Path, monkeyp
     searched = []
     search = run_module.run_search
     monkeypatch.setattr(run_module, "run_search", lambda *a: searched.append(a[1].record) or search(*a))
-    again = run_all(configs, on_cpu(tmp_path, force=True))
+    again = run_all(configs, on_cpu(tmp_path, force="anew"))
     assert [lasting(r) for r in again] == [lasting(r) for r in first]
     assert again[0]["seconds"] != first[0]["seconds"]
     assert searched[0] is None  # thrown away
@@ -211,6 +212,28 @@ def test_force_makes_all_anew_once(tiny: dict[str, Any], tmp_path: Path, monkeyp
     assert len(list(tmp_path.glob("searches/*/history.jsonl"))) == 1
     (history,) = tmp_path.glob("searches/*/history.jsonl")
     assert len(history.read_text().splitlines()) == 2
+
+
+def test_under_force_a_worker_goes_on_where_another_one_of_the_call_died(
+    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (config,) = expand({**tiny, "epochs": 3}, ["random"], ["constant"], [3])
+    run_all([config], on_cpu(tmp_path))
+    epochs, log = [], Folder.log
+
+    def dies(self: Folder, line: dict[str, Any]) -> None:
+        epochs.append(line["epoch"])
+        if epochs == [1, 2, 3]:
+            raise InterruptedError  # the third epoch is not in the history
+        log(self, line)
+
+    monkeypatch.setattr(Folder, "log", dies)
+    with pytest.raises(InterruptedError):
+        run_all([config], on_cpu(tmp_path, force="one"))
+    run_all([config], on_cpu(tmp_path, force="one"))
+    assert epochs == [1, 2, 3, 3]
+    run_all([config], on_cpu(tmp_path, force="another"))
+    assert epochs == [1, 2, 3, 3, 1, 2, 3]
 
 
 def test_a_selection_does_not_go_on_upon_a_search_that_was_made_anew(

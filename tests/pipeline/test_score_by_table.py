@@ -32,7 +32,7 @@ SEARCHERS = [p.name for p in registry.plugins("searcher") if p.name not in NOT_O
 SELECTORS = [p.name for p in registry.plugins("selector") if not registry.load("selector", p.name).needs]
 
 
-def on_cpu(out: Path, force: bool = False) -> RunOptions:
+def on_cpu(out: Path, force: str | None = None) -> RunOptions:
     return RunOptions(out, torch.device("cpu"), force)
 
 

@@ -69,7 +69,7 @@ def test_a_search_killed_between_saving_and_keeping_keeps_all(
 def test_force_forgets_them(tiny: dict[str, Any], tmp_path: Path) -> None:
     configs = expand(tiny, ["darts"], ["magnitude"], [0])
     run_all(configs, RunOptions(tmp_path, CPU, snapshots=(1,)))
-    run_all(configs, RunOptions(tmp_path, CPU, force=True))
+    run_all(configs, RunOptions(tmp_path, CPU, force="anew"))
     assert not snapshot_path(search_of(tmp_path), 1).exists()
 
 

@@ -198,7 +198,7 @@ def test_mlflow_holds_the_run_and_goes_on_with_it(tmp_path: Path, monkeypatch: p
     assert found.data.metrics["record/test_accuracy"] == one.test_accuracy
     assert [m.step for m in client.get_metric_history(found.info.run_id, "search/accuracy")] == [1, 2, 3]
     assert {a.path for a in client.list_artifacts(found.info.run_id)} == {"architecture.png", "record.json"}
-    options = RunOptions(tmp_path, torch.device("cpu"), True, track=Tracking(("mlflow",)))
+    options = RunOptions(tmp_path, torch.device("cpu"), "anew", track=Tracking(("mlflow",)))
     run_all(expand({**RAW, "selector": {"draws": 2}}, ["darts"], ["perturb"], [0]), options)
     assert len(client.search_runs([experiment.experiment_id])) == 1
 
