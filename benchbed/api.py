@@ -33,7 +33,7 @@ from .pipeline.calls import (
     settings_of,
     with_commas,
 )
-from .pipeline.given import names_in, seeds_in
+from .pipeline.given import names_in, seeds_in, with_plugins
 from .registry import add_files
 
 if TYPE_CHECKING:
@@ -219,6 +219,7 @@ def sweep(
     out: str | Path | None = None,
     workers: int = 1,
     extend: bool = False,
+    mixed: bool = False,
     plugin: Paths = (),
     track: str | Sequence[str] = (),
     quiet: bool = False,
@@ -226,20 +227,17 @@ def sweep(
 ) -> "Results":
     """Every run of a study file (or its content): a configuration of `run` with a [grid]; see docs/sweep.md.
 
-    out: the folder, `runs/NAME` of the file where nothing names another. What was done before is read. With one worker
-    and no other option of the pool the runs are made in this process, on its threads, and the first that is refused
-    ends the call; with more, in processes of [grid.needs], and a run that failed after the others were made. Raises
-    BenchbedError for these, and as the command `sweep` refuses.
+    out: the folder, `runs/NAME` of the file where nothing names another. What was done before is read. The runs are
+    made in processes of [grid.needs], as the command makes them; after all the others are made, a run that failed
+    raises BenchbedError, which is raised too as the command `sweep` refuses.
     """
-    from .pipeline.many import records_of
     from .results import Results
     from .runtime.workers import refuse_failures
     from .sweep.make import swept
-    from .sweep.state import claim
     from .sweep.study import read_study
 
     given: dict[str, Any] = dict(options)
-    check_known("sweep", given, [*PoolOptions.__annotations__, "out", "workers", "extend", "plugin", "track", "quiet"])
+    check_known("sweep", given, [*PoolOptions.__annotations__, "out", "workers", "extend", "mixed", "plugin", "track", "quiet"])
     add_files(files_of(plugin))
     with _as_file(study) as file:
         found = read_study(file)
@@ -248,14 +246,10 @@ def sweep(
             if how.group.size > 1:
                 raise how.group.refusal("sweep starts its own processes: use it without torchrun")
             configs = [run.config for run in found.runs]
-            pool = pool_for(workers, given, configs)._replace(needs=found.needs)
-            how = how._replace(track=_tracking({"track": track}))
-            if not pool.here:
-                made = swept(found, how.out, pool, extend, how.mixed, how.reporter, how.track)
-                refuse_failures(made.failures, how.out)
-                return Results([made.records[run.id] for run in made.runs], how.out.absolute())
-            claim(how.out, found, extend)
-            return Results(records_of(configs, how, pool), how.out.absolute())
+            pool = pool_for(workers, given, configs, here=False)._replace(needs=found.needs)
+            made = swept(found, how.out, pool, extend, mixed, how.reporter, _tracking({"track": track}))
+            refuse_failures(made.failures, how.out)
+            return Results([made.records[run.id] for run in made.runs], how.out.absolute())
 
 
 def tune(
@@ -332,5 +326,5 @@ def _as_file(study: str | Path | Mapping[str, Any]) -> Iterator[Path]:
 
     with TemporaryDirectory(prefix="benchbed-study-") as scratch:
         file = Path(scratch) / "study.toml"
-        file.write_text(toml_text(study))
+        file.write_text(toml_text(with_plugins(study, "study", Path())))
         yield file

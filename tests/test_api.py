@@ -1,6 +1,7 @@
 """benchbed from Python: the same runs as the command line's, objects in place of names, refusals, an interrupt."""
 
 import inspect
+import os
 from collections.abc import Callable
 from importlib import import_module, reload
 from importlib.util import cache_from_source
@@ -186,6 +187,23 @@ def test_a_sweep_is_the_commands(command: Callable[..., Any], tmp_path: Path) ->
     with pytest.raises(BenchbedError, match="needs"):
         benchbed.sweep({**TABLE, "grid": {**grid, "needs": {"memory_gb": 1e6}}}, workers=2, out=tmp_path / "not")
     assert not (tmp_path / "not").exists()
+
+
+def test_a_sweep_goes_on_after_a_run_that_fails(tmp_path: Path) -> None:
+    """With one worker too, as the command does; `plugins` of a mapping are files of the working folder."""
+    (tmp_path / "refuses.py").write_text(
+        '"""Refuses."""\nfrom benchbed.errors import BenchbedError\nfrom benchbed.selectors.magnitude import Magnitude\n'
+        'class Refuses(Magnitude):\n    """Refuses."""\n    def step(self, context):\n'
+        '        raise BenchbedError("it refuses")\n'
+    )
+    plugin = os.path.relpath(tmp_path / "refuses.py")
+    grid = {"searcher": ["random"], "selector": ["refuses", "constant"], "seeds": "0:1"}
+    with pytest.raises(BenchbedError, match=r"^failed: .*: it refuses; the others are kept"):
+        benchbed.sweep({**TABLE, "plugins": [plugin], "grid": grid}, out=tmp_path / "swept", quiet=True)
+    (made,) = benchbed.load(tmp_path / "swept")
+    assert made.selector == "constant"
+    with pytest.raises(BenchbedError, match=r"^config: plugins = 'x.py': expected a list of files$"):
+        benchbed.run("random", "constant", config={**TABLE, "plugins": "x.py"}, out=tmp_path / "not")
 
 
 def test_tune_gives_its_trials_and_the_best_configuration(tmp_path: Path) -> None:

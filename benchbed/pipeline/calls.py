@@ -18,7 +18,7 @@ from ..runtime.progress import Reporter
 from ..runtime.workers import Pool, pool_of
 from ..tasks._kept import kept_task
 from .config import RunConfig
-from .given import configuration, read_configuration
+from .given import configuration, read_configuration, with_plugins
 from .resolve import seed_range
 
 Names = str | type[Any] | Sequence[str | type[Any]]  # of searchers or selectors; a class in place of a name
@@ -125,8 +125,8 @@ def raw_of(
     config = given.get("config") or {}
     if not isinstance(config, str | Path | Mapping):
         raise BenchbedError(f"config = {config!r:.60}: expected a TOML file or a mapping")
-    config = dict(config) if isinstance(config, Mapping) else Path(config)
-    read = config if isinstance(config, dict) else read_configuration(config)
+    read = with_plugins(config, "config", Path()) if isinstance(config, Mapping) else read_configuration(Path(config))
+    config = read if isinstance(config, Mapping) else Path(config)
     flags = {name: value for name, value in (own | given).items() if name not in HOW}
     if out is not None:
         flags["out"] = str(out)
@@ -178,13 +178,16 @@ def files_of(given: Paths | None) -> list[Path]:
     return [Path(file) for file in ((given,) if isinstance(given, str | Path) else given or ())]
 
 
-def pool_for(workers: int, given: Mapping[str, Any], configs: Sequence[RunConfig]) -> Pool:
-    """Who makes the runs. Raises BenchbedError for a class that was given itself: this process alone knows it."""
+def pool_for(workers: int, given: Mapping[str, Any], configs: Sequence[RunConfig], here: bool = True) -> Pool:
+    """Who makes the runs. here: where one worker is asked for, this process is it.
+
+    Raises BenchbedError for a class that was given itself, where other processes work: this one alone knows it.
+    """
     shard = given.get("shard")
     shard = "/".join(map(str, shard)) if isinstance(shard, tuple) else shard
     rest = {key: given[key] for key in ("executor", "address", "retries", "stall_timeout") if key in given}
     pool = pool_of(workers, shard, **rest)
-    for kind in () if pool.here else ("searcher", "selector", "space"):
+    for kind in () if here and pool.here else ("searcher", "selector", "space"):
         for config in configs:
             named = getattr(config, kind)
             if (known := registry.user_class(kind, named if isinstance(named, str) else named.name)) is not None:

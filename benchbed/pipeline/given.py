@@ -19,16 +19,20 @@ def read_configuration(path: Path) -> dict[str, Any]:
 
     Raises BenchbedError for a file that cannot be read, and for a plug-in that is not there or cannot be loaded.
     """
-    raw = read_toml(path)
-    files = raw.pop("plugins", [])
+    return with_plugins(read_toml(path), f"configuration {path}", path.parent)
+
+
+def with_plugins(raw: Mapping[str, Any], named: str, folder: Path) -> dict[str, Any]:
+    """A configuration without its `plugins`, files relative to `folder`, which are registered; `named` in a refusal."""
+    files = raw.get("plugins", [])
     if not isinstance(files, list) or not all(isinstance(file, str) and file for file in files):
-        raise BenchbedError(f"configuration {path}: plugins = {files!r}: expected a list of files")
+        raise BenchbedError(f"{named}: plugins = {files!r}: expected a list of files")
     for file in files:
         try:
-            registry.add_file(path.parent / file)
+            registry.add_file(folder / file)
         except BenchbedError as error:
-            raise BenchbedError(f"configuration {path}: {error}") from None
-    return raw
+            raise BenchbedError(f"{named}: {error}") from None
+    return {key: value for key, value in raw.items() if key != "plugins"}
 
 
 def configuration(

@@ -38,6 +38,7 @@ FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))  # what a run says
 DEATHS = 5  # workers that may die one after the other before any is ready
 STALL = 3600.0  # seconds without a step after which a worker is ended, where nobody watches and nothing else is said
 SHORTEST = 1.0  # seconds: a shorter time-out would end workers between two signs of life
+RETRIES = 2  # of a job whose worker died or crashed
 EXECUTORS = ("local", "ray")
 
 
@@ -54,7 +55,7 @@ class Pool(NamedTuple):
     shard: tuple[int, int] | None = None
     executor: Literal["local", "ray"] = "local"
     address: str | None = None
-    retries: int = 1
+    retries: int = RETRIES
     stall: float | None = None
     needs: Needs = Needs(cpus=1, gpus=0.0, memory_gb=None)  # of one job
 
@@ -82,7 +83,7 @@ def pool_of(
     shard: str | None = None,
     executor: str = "local",
     address: str | None = None,
-    retries: int = 1,
+    retries: int = RETRIES,
     stall_timeout: float | None = None,
 ) -> Pool:
     """The pool that flags of these names ask for. Raises BenchbedError for a value that none has."""
