@@ -237,7 +237,8 @@ def sweep(
     from .sweep.study import read_study
 
     given: dict[str, Any] = dict(options)
-    check_known("sweep", given, [*PoolOptions.__annotations__, "out", "workers", "extend", "mixed", "plugin", "track", "quiet"])
+    own = ("out", "workers", "extend", "mixed", "plugin", "track", "quiet")
+    check_known("sweep", given, [*PoolOptions.__annotations__, *own])
     add_files(files_of(plugin))
     with _as_file(study) as file:
         found = read_study(file)

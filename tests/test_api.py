@@ -192,7 +192,7 @@ def test_a_sweep_is_the_commands(command: Callable[..., Any], tmp_path: Path) ->
 def test_a_sweep_goes_on_after_a_run_that_fails(tmp_path: Path) -> None:
     """With one worker too, as the command does; `plugins` of a mapping are files of the working folder."""
     (tmp_path / "refuses.py").write_text(
-        '"""Refuses."""\nfrom benchbed.errors import BenchbedError\nfrom benchbed.selectors.magnitude import Magnitude\n'
+        '"""Refuses."""\nfrom benchbed import BenchbedError\nfrom benchbed.selectors.magnitude import Magnitude\n'
         'class Refuses(Magnitude):\n    """Refuses."""\n    def step(self, context):\n'
         '        raise BenchbedError("it refuses")\n'
     )

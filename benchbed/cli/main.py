@@ -11,6 +11,7 @@ import typer
 
 from ..errors import BenchbedError, unknown
 from .config import config as config_
+from .lacking import lacking
 from .latency import latency_app
 from .plugins import Plugins, check, new
 from .printed import Json, print_json, refuse_json
@@ -301,7 +302,7 @@ def main() -> NoReturn:
     try:
         status = app(standalone_mode=False)
     except BenchbedError as error:
-        _end(str(error), error.status)
+        _end(f"{error}{lacking(str(error), sys.argv[1:], app)}", error.status)
     except typer.Exit as error:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):

@@ -1,7 +1,6 @@
 """The last stage of a run, in a folder of its own and resumable: the chosen architecture trained from scratch."""
 
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
