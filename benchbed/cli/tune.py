@@ -13,8 +13,6 @@ from .train import Mixed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from optuna.trial import FrozenTrial
-
     from ..tune.slots import Slot
     from ..tune.study import Study
 
@@ -54,7 +52,7 @@ def tune(
         print(f"dry run: {len(made.slots)} trials of {len(made.study.seeds)} seed(s) went from the space to "
               f"{' and '.join(file.name for file in files[:2])}; nothing was kept")  # fmt: skip
         return
-    _page(made.study, made.slots, made.trials, as_json)
+    _page(made.study, made.slots, as_json)
     if not as_json:
         front = f" and {len(files) - 2} of the front" if files[2:] else ""
         print(f"\nwritten: {', '.join(map(str, files[:2]))}{front}")
@@ -76,14 +74,14 @@ def _status(study: "Study", as_json: bool) -> None:
         made = existing(study, storage)
         trials = made.get_trials(deepcopy=False)
         count = max(study.options.trials, begun(made))  # it may have been begun with --trials
-        _page(study, slots(trials, count), trials, as_json)
+        _page(study, slots(trials, count), as_json)
 
 
-def _page(study: "Study", slots: "Sequence[Slot]", trials: "Sequence[FrozenTrial]", as_json: bool) -> None:
+def _page(study: "Study", slots: "Sequence[Slot]", as_json: bool) -> None:
     from ..report.plugins import console
     from ..tune.report import in_json, print_page
 
     if as_json:
         print_json(in_json(study, slots))
     else:
-        print_page(study, slots, trials, console())
+        print_page(study, slots, console())

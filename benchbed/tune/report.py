@@ -61,8 +61,8 @@ def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def counts(slots: Sequence[Slot], trials: Sequence[FrozenTrial]) -> dict[str, int]:
-    """How many slots and attempts are in which state."""
+def counts(slots: Sequence[Slot], retries: int) -> dict[str, int]:
+    """How many slots and attempts are in which state; one that is given up gets no more of the `retries`."""
     done = [slot.done for slot in slots if slot.done is not None]
     live = [slot.live for slot in slots if slot.live is not None]
     failed = [t for slot in slots for t in slot.failed]
@@ -71,15 +71,16 @@ def counts(slots: Sequence[Slot], trials: Sequence[FrozenTrial]) -> dict[str, in
         "complete": sum(t.state == TrialState.COMPLETE for t in done),
         "pruned": sum(t.state == TrialState.PRUNED for t in done),
         "running": sum(t.state == TrialState.RUNNING for t in live),
-        "waiting": len(slots) - len(done) - sum(t.state == TrialState.RUNNING for t in live),
+        "waiting": sum(slot.open(retries) for slot in slots) - sum(t.state == TrialState.RUNNING for t in live),
+        "given up": sum(slot.done is None and not slot.open(retries) for slot in slots),
         "failed attempts": sum(ERROR in t.user_attrs for t in failed),
         "lost attempts": sum(ERROR not in t.user_attrs for t in failed),
     }
 
 
-def print_page(study: Study, slots: Sequence[Slot], trials: Sequence[FrozenTrial], console: Console) -> None:
+def print_page(study: Study, slots: Sequence[Slot], console: Console) -> None:
     """The counts, and the best trials; of several objectives those of the front."""
-    put(console, ["  ".join(f"{name} {number}" for name, number in counts(slots, trials).items())])
+    put(console, ["  ".join(f"{name} {number}" for name, number in counts(slots, study.options.retries).items())])
     several = len(study.options.objectives) > 1
     rows = pareto(study, slots) if several else ranked(study, slots)
     if not rows:
@@ -100,7 +101,7 @@ def in_json(study: Study, slots: Sequence[Slot]) -> dict[str, Any]:
     rows = pareto(study, slots) if len(study.options.objectives) > 1 else ranked(study, slots)
     return {
         "study": study.options.name,
-        "counts": counts(slots, []),
+        "counts": counts(slots, study.options.retries),
         "trials": [
             {"trial": t.number, **dict(zip(study.options.objectives, t.values, strict=True)), "params": t.params}
             for t in rows

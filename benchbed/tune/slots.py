@@ -117,7 +117,7 @@ class Queue:
         return None
 
     def _claim(self, trial: FrozenTrial) -> bool:
-        if self.locks is not None and not self.locks.take(trial.number):
+        if self.locks is not None and not self.locks.take(trial._trial_id):
             return False
         backend = database(self.storage)
         pulse = None if backend is None else Pulse(backend, trial._trial_id)
@@ -131,7 +131,7 @@ class Queue:
             self._pulse = pulse
             pulse.start()
         elif not claimed and self.locks is not None:
-            self.locks.give(trial.number)
+            self.locks.give(trial._trial_id)
         return claimed
 
     def finish(self, trial: FrozenTrial) -> None:
@@ -140,7 +140,7 @@ class Queue:
             self._pulse.stop()
             self._pulse = None
         if self.locks is not None:
-            self.locks.give(trial.number)
+            self.locks.give(trial._trial_id)
 
     def fail(self, trial: FrozenTrial, key: str, value: object = True) -> None:
         """Ends a trial without a value, for the reason `key`; nothing where another has ended it."""
@@ -159,14 +159,17 @@ class Queue:
                 fail_stale_trials(self.study)
             return
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if self.locks.take(trial.number):
+            if self.locks.take(trial._trial_id):
                 with suppress(UpdateFinishedTrialError):  # it has ended between the look and the lock
                     self.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
-                self.locks.give(trial.number)
+                self.locks.give(trial._trial_id)
 
 
 class Locks:
-    """A lock for each running trial, held by its worker and taken from it when it ends in whatever way."""
+    """A lock for each running trial, held by its worker and taken from it when it ends in whatever way.
+
+    They are named by what is the trial's own in its storage, which may hold several studies.
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder

@@ -12,6 +12,7 @@ import pytest
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from benchbed.tune.report import counts
 from benchbed.tune.slots import ERROR, SLOT, STOPPED, SUPERSEDED, Locks, Queue, slots
 from benchbed.tune.storage import journal_file, open_storage
 
@@ -39,6 +40,23 @@ def test_a_slot_is_done_once_and_failures_leave_it_open() -> None:
     assert [s.failures for s in found] == [1, 0, 1, 0, 0]  # Ctrl-C is nobody's failure
     assert [s.open(0) for s in found] == [True, False, False, False, True]
     assert [s.open(1) for s in found] == [True, False, True, False, True]
+    how_many = ("running", "waiting", "given up")
+    assert [counts(found, 0)[state] for state in how_many] == [1, 1, 1]
+    assert [counts(found, 1)[state] for state in how_many] == [1, 2, 0]
+
+
+def test_two_studies_in_one_journal_share_no_lock(tmp_path: Path, keep: Callable[..., BaseStorage]) -> None:
+    """The first trial of each is number 0."""
+    name = f"journal:{tmp_path}/j"
+    taken = []
+    for study in ("one", "other"):
+        storage = keep(name, 1, 2)
+        queue = Queue(optuna.create_study(study_name=study, storage=storage), storage, 1, 1, journal_file(name))
+        taken.append((queue, queue.take()))
+    assert [trial.number if trial else None for _, trial in taken] == [0, 0]
+    for queue, trial in taken:
+        assert trial is not None
+        complete(queue, trial)
 
 
 @pytest.fixture(params=["journal", "sqlite", "postgres"])
