@@ -179,7 +179,10 @@ class Lease:
         if _one_kernel(owner, here) and locks:
             return False  # whose lock it was, and is no more
         if owner.host == here.host:
-            return _one_kernel(owner, here) and _runs(owner)  # else of before the machine was started anew
+            if _one_kernel(owner, here):
+                return _runs(owner)
+            if _age(self._mark, _booted()) > 0:
+                return False  # of before this machine was started; a clone of its name would have renewed it since
         os.utime(handle)  # by the file system's own clock
         return _age(self._mark, os.fstat(handle).st_mtime) < QUIET
 
@@ -281,6 +284,12 @@ def _boot() -> str:
         return _BOOT.read_text().strip()
     except OSError:
         return ""
+
+
+def _booted() -> float:
+    """When this machine was started, in seconds since 1970; without such a clock: never."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return 0.0 if clock is None else time.time() - time.clock_gettime(clock)
 
 
 def _here(token: str) -> Owner:

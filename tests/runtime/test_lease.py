@@ -283,6 +283,20 @@ def test_a_lease_is_renewed_by_steps(tmp_path: Path, monkeypatch: pytest.MonkeyP
     module.pulse.beat()
 
 
+def test_a_machine_of_the_same_name_holds_what_it_renewed_since_this_one_was_started(tmp_path: Path) -> None:
+    with Folder(tmp_path):
+        mark = tmp_path / ".lock.owner"
+        lease = json.loads(mark.read_text())
+    clone = json.dumps({**lease, "token": "clone", "boot": "another"})
+    mark.write_text(clone)
+    with pytest.raises(HeldError, match="is held by process"), Folder(tmp_path):
+        pass
+    started = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    os.utime(mark, (started - 5, started - 5))  # this machine's own, of before a power cut
+    with Folder(tmp_path):
+        assert (held(tmp_path / ".lock") or UNKNOWN).process == os.getpid()
+
+
 def test_a_file_system_without_locks_is_named_once_before_anything_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
