@@ -40,6 +40,7 @@ class Predictor(Plugin[OptionsT]):
     """Base of every predictor. `class Mine(Predictor[MyOptions])` has its options as `self.options`."""
 
     Options: ClassVar[type[BaseModel]] = Options
+    says_deviation: ClassVar[bool] = True  # False: its deviations are all 0
 
     def __init__(self, space: Space, options: OptionsT, streams: Streams):
         self.space, self.options, self.streams = space, options, streams

@@ -6,7 +6,8 @@ deviation s of an architecture and the best evaluation y so far, z = (m - y) / s
     EI = s (z Phi(z) + phi(z))
 
 Candidates are all architectures that were not evaluated, where the space has no more than `candidates`, and uniform
-draws of them otherwise.
+draws of them otherwise. Where no prediction has a deviation (s = 0 of all, as after equal evaluations), the
+greatest mean is picked.
 """
 
 from functools import cached_property
@@ -17,8 +18,11 @@ import numpy as np
 from pydantic import Field
 from scipy.stats import norm
 
+from benchbed.errors import BenchbedError
+from benchbed.objective import Objective
 from benchbed.predictor import Prediction
-from benchbed.space import Architecture
+from benchbed.ranking.asked import predictor_of
+from benchbed.space import Architecture, Space
 
 from ._guided import Guided, GuidedOptions, unseen
 
@@ -35,6 +39,15 @@ class Options(GuidedOptions):
 
 class ExpectedImprovement(Guided[Options]):
     """The greatest expected improvements of everything."""
+
+    @classmethod
+    def check(cls, options: Options, space: Space, objective: Objective | None) -> None:
+        super().check(options, space, objective)
+        if not predictor_of(options.predictor)[0].says_deviation:
+            raise BenchbedError(
+                f"searcher.predictor = {options.predictor}: expected improvement needs a predictor that says how sure "
+                "it is, such as gp, random-forest or mlp-ensemble"
+            )
 
     @cached_property
     def everything(self) -> list[Architecture]:
@@ -57,6 +70,8 @@ class ExpectedImprovement(Guided[Options]):
         return list(found)
 
     def worth(self, found: Prediction, rng: np.random.Generator) -> np.ndarray:
+        if not found.deviation.any():
+            return found.accuracy
         above = found.accuracy - self.told().max()
         spread = np.maximum(found.deviation, 1e-9)
         z = above / spread

@@ -21,6 +21,8 @@ class Options(EncodedOptions):
 class GradientBoosting(EncodedPredictor[Options]):
     """Squared error, on half of the rows a tree."""
 
+    says_deviation = False
+
     def learn(self, rows: Matrix, target: Numbers) -> None:
         from sklearn.ensemble import GradientBoostingRegressor
 

@@ -53,6 +53,8 @@ def check_it_says_an_accuracy_and_a_deviation_of_each(make: MakePredictor) -> No
         require(np.shape(values) == (30,), f"{name} has shape {np.shape(values)}, not (30,)")
         require(bool(np.isfinite(values).all()), f"{name} is not finite")
     require(bool((found.deviation >= 0).all()), "a deviation is below 0")
+    says, does = type(fitted(make)).says_deviation, bool(found.deviation.any())
+    require(says == does, f"says_deviation is {says}, and deviations above 0 are{'' if does else ' not'} said")
     again = fitted(make).predict(asked[::-1]).accuracy[::-1]
     require(bool(np.allclose(again, found.accuracy)), "what is said of one depends on which others are asked")
 

@@ -25,6 +25,8 @@ class Clairvoyant:
     table: ToyTable
     told: list[tuple[list[Any], np.ndarray]]
 
+    says_deviation = True
+
     def __init__(self, space: Any, options: Any, streams: Streams):
         pass
 
@@ -89,6 +91,15 @@ def test_expected_improvement_by_hand() -> None:
     best = max(100 * trial.reward for trial in made.trials)
     found = made.worth(Prediction(np.array([best, best + 2]), np.array([1.0, 0.5])), np.random.default_rng(0))
     assert found == pytest.approx([norm.pdf(0), 0.5 * (4 * norm.cdf(4) + norm.pdf(4))])
+
+
+def test_without_any_deviation_the_greatest_mean_is_picked_and_a_predictor_that_has_none_is_refused() -> None:
+    loaded = registry.load("searcher", "gp")
+    made = loaded(ToySpace(), loaded.Options(), Streams(0))
+    mean = np.array([3.0, 9.0, 5.0])
+    assert made.worth(Prediction(mean, np.zeros(3)), np.random.default_rng(0)).argsort().tolist() == [0, 2, 1]
+    with pytest.raises(BenchbedError, match=r"^searcher.predictor = gradient-boosting: expected improvement needs a"):
+        loaded.check(loaded.Options(predictor="gradient-boosting"), ToyCell(), None)
 
 
 def test_a_small_space_is_looked_at_whole() -> None:
