@@ -1,7 +1,7 @@
 """Discretize: each operation in turn set on its position, the supernet trained until it converges; the best are kept.
 
-The yardstick of Wang et al., ICLR 2021 (DARTS-PT), section 4.1: D(e, o) is the validation accuracy to which the trained
-supernet converges once position e holds o alone and all others keep their mixture. The architecture of the best
+The yardstick of Wang et al., ICLR 2021 (DARTS-PT), figures 1 and 2: D(e, o) is the validation accuracy to which the
+trained supernet converges once position e holds o alone and all others keep their mixture. The architecture of the best
 operation at every position is dear to find, and what `magnitude` and `perturb` are held against. The paper defines D
 for operations alone. Where a node has more inputs than it keeps, each is also removed and the supernet trained,
 D(e, -), and those are kept that gain most, max_o D(e, o) - D(e, -), ties to the earlier; that extension is ours.

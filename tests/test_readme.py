@@ -169,14 +169,15 @@ def test_what_the_control_gets() -> None:
     assert tuned == pytest.approx([row["test_accuracy"] for row in ours])
     cost = mean_interval([a - b for a, b in zip(untuned, tuned, strict=True)])
     assert f"{cost.mean:+.2f} points ({cost.low:+.2f} to {cost.high:+.2f})" in text
-    assert "this pair has a mean of {:.2f} % and the constant cell {:.2f} %".format(*means) in text
+    assert f"this pair's mean is {means[0]:.2f} %" in text
+    assert f"the constant cell at {means[1]:.2f} %" in text
     assert f"{difference.mean:+.2f} points (95 % interval {difference.low:+.2f} to {difference.high:+.2f}" in text
-    assert f"p = {permutation(above(('sdarts-rs', 'perturb'))).p:.3f} without correction" in text
+    assert f"p = {permutation(above(('sdarts-rs', 'perturb'))).p:.3f}, uncorrected" in text
     with (ROOT / "results" / "selection.csv").open() as file:
         rows = list(csv.DictReader(file))
     (corrected,) = (float(row["p"]) for row in rows if row["selector"] == "constant")
     compared = sum(bool(row["p"]) for row in rows)
-    assert f"correction for {compared} comparisons with the best row the constant cell is not told apart" in text
+    assert f"after Holm's correction for {compared} comparisons neither is this one" in text
     assert f"(p = {corrected:.2f})" in text
     drawn = [pair for pair in found if pair[1] in ("perturb", "perturb-magnitude", "magnitude")]
     shown = [pair for pair in drawn if mean(above(pair)) > 0 and permutation(above(pair)).p < 0.05]

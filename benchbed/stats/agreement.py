@@ -29,6 +29,18 @@ def estimate(statistic: Callable[..., float], *samples: np.ndarray, resamples: i
     return estimate_of_mean(statistic, samples[:1], *samples[1:], resamples=resamples)
 
 
+def estimate_of_difference(
+    statistic: Callable[..., float], one: np.ndarray, other: np.ndarray, *shared: np.ndarray, resamples: int = RESAMPLES
+) -> Estimate:
+    """`statistic(one, *shared) - statistic(other, *shared)`, paired: both of the same items in every resample."""
+    n = len(one)
+    rows = np.random.default_rng(0).integers(n, size=(resamples, n))
+    draws, others = (_of_resamples(statistic, (values, *shared), rows) for values in (one, other))
+    found = draws - others
+    low, high = np.nanquantile(found, [0.025, 0.975]) if np.isfinite(found).any() else (np.nan, np.nan)
+    return Estimate(float(statistic(one, *shared) - statistic(other, *shared)), float(low), float(high), n)
+
+
 def estimate_of_mean(
     statistic: Callable[..., float], several: Sequence[np.ndarray], *shared: np.ndarray, resamples: int = RESAMPLES
 ) -> Estimate:

@@ -26,7 +26,7 @@ from ..runtime.folder import read_json
 from ..runtime.machine import pick_device
 from ..runtime.reading import sha256_of
 from ..space import Architecture
-from ..stats.agreement import Estimate, estimate, spearman, top_precision
+from ..stats.agreement import Estimate, estimate, estimate_of_difference, spearman, top_precision
 from ..stats.kendall import kendall
 from ..study import Files, Job, Lab, Records, Several, Study, StudyOptions, finished, last_probabilities
 from ..tables.figures import Figure
@@ -174,7 +174,8 @@ def some_of(truth: Truth, count: int) -> list[Architecture]:
 
 
 def beside_parameters(values: np.ndarray, truth: Truth, top: float) -> dict[str, Any] | None:
-    """tau and top_tau of the parameter count on the architectures that the values speak of; None: no table has it."""
+    """tau and top_tau of the parameter count on the architectures that the values speak of, and by how much the values'
+    are above these, paired by architecture; None: no table has it."""
     try:
         params = truth.table.cost("params", truth.figure.dataset).reshape(-1).astype(np.float64)
     except BenchbedError:
@@ -184,7 +185,13 @@ def beside_parameters(values: np.ndarray, truth: Truth, top: float) -> dict[str,
     if len(x) < 3:
         return None
     best = y >= np.quantile(y, 1 - top)
-    found = {"tau": estimate(kendall, x, y), "top_tau": estimate(kendall, x[best], y[best])}
+    own = values[there]
+    found = {
+        "tau": estimate(kendall, x, y),
+        "top_tau": estimate(kendall, x[best], y[best]),
+        "above": estimate_of_difference(kendall, own, x, y),
+        "top_above": estimate_of_difference(kendall, own[best], x[best], y[best]),
+    }
     return {key: value._asdict() for key, value in found.items()}
 
 
@@ -308,16 +315,17 @@ def markdown(rows: Sequence[dict[str, Any]], truth: str) -> list[str]:
     share = f"{100 * top:g}%"
     over_all = ["predictor", "n", "Kendall tau-b", "Spearman", f"top-{share} precision"]
     head = [*over_all, f"n of the top {share}", "tau-b there", "Spearman there"]
-    head += ["parameters' tau-b on the same", "and in the top"]
+    head += ["parameters' tau-b on the same", "and in the top", "tau-b minus theirs", "and in the top"]
     lines = []
     for row in rows:
         tau, rho, precision, top_tau, top_rho = (Estimate(**row[key]) for key in ESTIMATES)
         whole = [_words(e) for e in (tau, rho, precision)]
-        beside = [_words(Estimate(**row["params"][key])) if row["params"] else "" for key in ("tau", "top_tau")]
+        by = row["params"] or {}
+        beside = [_words(Estimate(**by[key])) if key in by else "" for key in ("tau", "top_tau", "above", "top_above")]
         top_of = [f"{top_tau.n:,}", _words(top_tau), _words(top_rho)]
         lines.append([row["predictor"], f"{tau.n:,}", *whole, *top_of, *beside])
-    about = f"Against {truth}. 95 % intervals: percentile bootstrap over architectures, 1,000 resamples. "
-    about += "Ties: tau-b, mean ranks; at a top's edge they count in part. "
+    about = f"Against {truth}. 95 % intervals: percentile bootstrap over architectures, 1,000 resamples; "
+    about += "differences are of the same resamples. Ties: tau-b, mean ranks; at a top's edge they count in part. "
     about += f"Top-{share} precision: the share of the predictor's top {share} that is in the truth's; chance {top:g}."
     notes = [f"{row['note']}; they are left out." for row in rows if row["note"]]
     return [*markdown_table(head, lines), "", about, *(line for note in notes for line in ("", note))]

@@ -164,7 +164,8 @@ def markdown(found: Sequence[Found]) -> list[str]:
         *markdown_table(head, lines),
         "",
         f"Two edges of every cell traded at random cost {in_words(drop)} points of validation accuracy. "
-        f"The paper's table 1 prints, on CIFAR-10 and not measured here: {printed}.",
+        "The paper's table 1 prints (read in its double-blind submission), on CIFAR-10 and not measured here: "
+        f"{printed}.",
         "",
         "Gap: the mean over edges of p(skip) minus the mean p of the two convolutions. Foretold: log (Va - c)/(Vb - c) "
         "of the errors measured in the supernet with the mean of a cell's nodes in the place of m*, which is our "

@@ -32,7 +32,7 @@ POINT_KEYS = ("architecture", "test_accuracy")
 # Figure 4 of the paper, as its text has it; it tabulates no number.
 PAPER = (
     "In the paper's figure 4, on NAS-Bench-201, magnitude's cells grow worse with the search's epochs while "
-    "perturbation's stay about level (from the paper's text, unverified)."
+    "perturbation's stay about level (read in the paper's double-blind submission)."
 )
 
 

@@ -20,7 +20,7 @@ from benchbed.errors import BenchbedError
 from benchbed.pipeline.record import Record
 from benchbed.report import crossed
 from benchbed.report.collect import collect
-from benchbed.report.groups import CONSTANT, RANDOM_SEARCH, Group, Row, groups
+from benchbed.report.groups import CONSTANT, RANDOM_CELL, RANDOM_SEARCH, Group, Row, groups
 from benchbed.report.latex import latex
 from benchbed.report.markdown import in_words, json_lines, markdown_table
 from benchbed.report.rank_diagram import critical_difference_figure
@@ -57,12 +57,29 @@ def line(record: Record) -> dict[str, object]:
     }  # fmt: skip
 
 
+def cells(row: Row) -> tuple[str, ...]:
+    return tuple(row.seeds[seed].architecture for seed in sorted(row.seeds))
+
+
+def distinct(group: Group, grid: crossed.Grid, selector: str) -> dict[str, Row]:
+    """By searcher the rows of a selector, without controls and without those that have a random cell's or an earlier
+    searcher's cells in every seed, as a modifier that did nothing has."""
+    known = {cells(row) for row in group.rows if row.control == RANDOM_CELL}
+    found: dict[str, Row] = {}
+    for searcher in grid.searchers:
+        row = grid.rows[searcher, selector]
+        if not row.control and cells(row) not in known:
+            found[searcher] = row
+            known.add(cells(row))
+    return found
+
+
 def beside_controls(group: Group, grid: crossed.Grid) -> list[str]:
     """By selector: the mean over searchers, seed by seed, minus each control; and how many searchers are above it."""
     controls = [row for row in group.rows if row.control in (CONSTANT, RANDOM_SEARCH)]
     rows = []
     for selector in grid.selectors:
-        methods = [row for (_, of), row in grid.rows.items() if of == selector and not row.control]
+        methods = list(distinct(group, grid, selector).values())
         rows.append([selector, str(len(methods)), *(text for one in controls for text in _minus(methods, one))])
     head = ["selector", "searchers"]
     for one in controls:
@@ -75,6 +92,22 @@ def _minus(methods: Sequence[Row], control: Row) -> list[str]:
     each = [fmean(row.seeds[s].test_accuracy for row in methods) - base[s].test_accuracy for s in seeds]
     above = sum(row.accuracy.mean > control.accuracy.mean for row in methods)
     return [in_words(mean_interval(each), signed=True), f"{permutation(each).p:.3f}", f"{above} of {len(methods)}"]
+
+
+def between_selectors(group: Group, grid: crossed.Grid) -> list[str]:
+    """By pair of selectors: their difference in the mean over searchers of which both have a cell of their own, and
+    that leave something to select."""
+    base, rows = grid.selectors[0], []
+    for selector in grid.selectors[1:]:
+        one, other = distinct(group, grid, selector), distinct(group, grid, base)
+        both = [name for name in one if name in other and cells(one[name]) != cells(other[name])]
+        each = [fmean(one[name].seeds[s].test_accuracy - other[name].seeds[s].test_accuracy for name in both)
+                for s in sorted(group.shared_seeds)]  # fmt: skip
+        above = sum(one[name].accuracy.mean > other[name].accuracy.mean for name in both)
+        words = in_words(mean_interval(each), signed=True)
+        rows.append([f"{selector} minus {base}", str(len(both)), words, f"{permutation(each).p:.3f}",
+                     f"{above} of {len(both)}"])  # fmt: skip
+    return markdown_table(["", "searchers", "mean", "p", "searchers in which it is above"], rows)
 
 
 def cost(grid: crossed.Grid) -> list[str]:
@@ -122,7 +155,8 @@ def write(group: Group, out: Path) -> None:
         text.format(
             title=group.title, seeds=len(group.shared_seeds), runs=f"{len(group.records):,}", hours=f"{hours:.1f}",
             commits=", ".join(commits), processors=", ".join(processors), grid="\n".join(crossed.markdown(beside)),
-            controls="\n".join(beside_controls(group, grid)), diagrams="\n".join(diagrams(grid, out)),
+            controls="\n".join(beside_controls(group, grid)), between="\n".join(between_selectors(group, grid)),
+            diagrams="\n".join(diagrams(grid, out)),
             cost="\n".join(cost(grid)),
         )
     )  # fmt: skip

@@ -1,7 +1,8 @@
 """The part of the published page that is made again from tables alone: searches, evolution's deviation, correlations.
 
 A printed mean is *inside* where ours is within half a deviation of it: the printed one, or where none is printed ours.
-The band was set before the figures were looked at.
+The band was set before the figures were looked at. It is wide: of 500 runs each, half a deviation is eight standard
+errors of a difference, so the page gives these too.
 """
 
 import json
@@ -20,8 +21,9 @@ ROWS = {  # (paper, our searcher) -> (table of published.toml, row); of NATS-Ben
     ("nb201", "bohb"): ("nb201", "BOHB"),
 }
 CAUSES = {  # of figures that are outside
-    ("nb201", "bohb"): "the paper's script reads no rung; so did ours, by one training of two, and was inside (below)",
+    ("nb201", "bohb"): "the paper's script ignores the rungs; a copy of ours that does too is inside (below)",
 }
+RUNS = 500  # of each printed mean, as NAS-Bench-201 says
 SHORT = {"cifar10": "C10", "cifar100": "C100", "imagenet16-120": "I16"}
 TITLES = {
     "nb201": "NAS-Bench-201's protocol: searched on CIFAR-10 in 12,000 simulated seconds",
@@ -61,6 +63,15 @@ def verdict(printed: str, ours: Mapping[str, float]) -> str:
     return "inside" if abs(ours["mean"] - mean) <= BAND * (deviation or ours["deviation"]) else "outside"
 
 
+def apart(printed: str, ours: Mapping[str, float]) -> str:
+    """Ours minus the printed mean, in standard errors of the difference; '' where no deviation is printed."""
+    mean, deviation = number(printed) or (0.0, None)
+    if deviation is None:
+        return ""
+    error = (deviation**2 / RUNS + ours["deviation"] ** 2 / ours["n"]) ** 0.5
+    return f"{(ours['mean'] - mean) / error:+.1f}"
+
+
 def printed_figures(tables: Sequence[Mapping[str, Any]], paper: str, searcher: str) -> dict[str, str]:
     """By 'cifar10 test' and so on what a paper prints of a searcher; empty where it has no such row."""
     place = ROWS.get((paper, searcher))
@@ -81,8 +92,8 @@ def searches(folder: Path, tables: Sequence[Mapping[str, Any]]) -> list[str]:
         own = [line for line in lines if line["paper"] == paper]
         if not own:
             continue
-        head = "| searcher | seeds | figure | printed | ours: mean ± deviation | 95 % interval | |"
-        text += ["", f"### {title}", "", head, "|---" * 7 + "|"]
+        head = "| searcher | seeds | figure | printed | ours: mean ± deviation | 95 % interval | apart | |"
+        text += ["", f"### {title}", "", head, "|---" * 8 + "|"]
         for line in own:
             printed = printed_figures(tables, paper, line["searcher"])
             for figure, ours in line["figures"].items():
@@ -93,7 +104,7 @@ def searches(folder: Path, tables: Sequence[Mapping[str, Any]]) -> list[str]:
                 shown = printed.get(figure, "-").replace("+-", " ± ")
                 text.append(f"| {line['searcher']} | {ours['n']} | {figure} | {shown} | "
                             f"{ours['mean']:.2f} ± {ours['deviation']:.2f} | {ours['low']:.2f} to {ours['high']:.2f} | "
-                            f"{said or 'not printed'} |")  # fmt: skip
+                            f"{apart(printed.get(figure, '-'), ours)} | {said or 'not printed'} |")  # fmt: skip
     if not text:
         return ["", "Not made yet."]
     of = conditions_of(folder / "searches.jsonl")
@@ -101,8 +112,13 @@ def searches(folder: Path, tables: Sequence[Mapping[str, Any]]) -> list[str]:
     about = (
         f"Evaluations by 12 epochs (`bohb`: 12 and 200), table {of['table'][:16]}; {where}. *Inside*: our mean "
         f"is within half a deviation of the printed one ({counts['inside']} figures inside, {counts['outside']} "
-        "outside); NATS-Bench's own figures could not be read, and stand nowhere here. The papers' searches read "
-        "single trainings of the official file and add a validation pass to the clock; the public exports hold means "
+        "outside). *Apart*: ours minus the printed mean in standard errors of the difference, of 500 runs each; beyond "
+        "2 the two are told apart, inside or not. `reinforce-search` is lower than printed by 2.6 to 6.3 of them: its "
+        "rate is NATS-Bench's 0.01 and its baseline leaves the reward itself out, where NAS-Bench-201's script takes "
+        "0.5 and holds it. The rate is not what explains it: with 0.5 ours ends at 93.21 ± 0.80 on CIFAR-10's test, "
+        "with 0.001 at 93.77 ± 0.33 (500 seeds each, `study tabular --searcher reinforce-search:alpha_lr=0.5`). "
+        "NATS-Bench's own figures could not be read, and stand nowhere here. The papers' searches read single "
+        "trainings of the official file and add a validation pass to the clock; the public exports hold means "
         "and training seconds alone. In NATS-Bench's protocol `bohb` is left out, since its rungs there are 1 to 12 "
         "epochs and the exports have no curves. A seed of the searches that ask a model takes a second or two, hence "
         "40 of them. Intervals are Student's t, of the mean over seeds."
@@ -153,7 +169,7 @@ def rungs(folder: Path, tables: Sequence[Mapping[str, Any]]) -> list[str]:
         return ["", "Not made yet."]
     printed = printed_figures(tables, "nb201", "bohb")
     head = ("each evaluation reads", "evaluations", "figure", "printed", "ours: mean ± deviation", "95 % interval",
-            "deviation's 95 % interval", "")  # fmt: skip
+            "apart", "deviation's 95 % interval", "")  # fmt: skip
     about = (
         "The script of January 2020 (`exps/algos/BOHB.py` of D-X-Y/AutoDL-Projects bb2f405) gives HpBandSter's BOHB "
         "budgets from 12 to 200 and eta 3, and its worker looks at none: each evaluation reads one training of 12 "
@@ -162,7 +178,9 @@ def rungs(folder: Path, tables: Sequence[Mapping[str, Any]]) -> list[str]:
         "the third with the noise of one training as above, which is the script's own way. HpBandSter's "
         "bandwidth_factor 3, with which candidates are drawn from a wider kernel, has no option here, and its "
         "brackets begin with 9, 3 and 3 architectures, ours, which are Hyperband's, with 9, 5 and 3. "
-        f"{lines[0]['figures']['cifar10 test']['n']} seeds."
+        f"{lines[0]['figures']['cifar10 test']['n']} seeds. **So it explains most of it, and not all**: in the third "
+        "part all six figures are inside the band of half a deviation, and by their standard errors all six are still "
+        "above the printed means; the bandwidth factor and the brackets were not tried."
     )
     text = ["", about, "", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for line in lines:
@@ -170,8 +188,8 @@ def rungs(folder: Path, tables: Sequence[Mapping[str, Any]]) -> list[str]:
             low, high = line["spread of the deviation"][figure]
             text.append(f"| {line['what']} | {line['evaluations']:.1f} | {figure} | "
                         f"{printed[figure].replace('+-', ' ± ')} | {ours['mean']:.2f} ± {ours['deviation']:.2f} | "
-                        f"{ours['low']:.2f} to {ours['high']:.2f} | {low:.2f} to {high:.2f} | "
-                        f"{verdict(printed[figure], ours)} |")  # fmt: skip
+                        f"{ours['low']:.2f} to {ours['high']:.2f} | {apart(printed[figure], ours)} | "
+                        f"{low:.2f} to {high:.2f} | {verdict(printed[figure], ours)} |")  # fmt: skip
     return text
 
 

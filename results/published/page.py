@@ -35,6 +35,7 @@ READ = {
     "F": "pictures of the paper's tables",
     "T": "second-hand",
     "C": "code or README",
+    "U": "unverified: from memory",
 }
 MISSING = "not run yet"
 MADE_AGAIN = "made again: see above"
@@ -116,7 +117,7 @@ def page(
         "### Evolution's deviation on CIFAR-10 (0.30 is printed): what might explain it",
         *again.evolution(made),
         "",
-        "### BOHB, whose figures are outside: what explains it",
+        "### BOHB, whose figures are outside: what explains most of it",
         *again.rungs(made, tables),
         "",
         "### How what is cheap to know ranks with test accuracy after 200 epochs",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchbed.stats.agreement import best_of_liked, estimate, spearman, top_precision
+from benchbed.stats.agreement import best_of_liked, estimate, estimate_of_difference, spearman, top_precision
 from benchbed.stats.kendall import kendall
 
 
@@ -73,6 +73,29 @@ def test_the_interval_covers_a_known_correlation() -> None:
             hits[i] += found.low <= true[i] <= found.high
             assert found.n == 80
     assert (hits >= 0.85 * 30).all()
+
+
+def test_a_difference_is_paired() -> None:
+    """Of means it is the mean of the differences; of tau it covers what two rankings of one deviation differ by, 0."""
+    rng = np.random.default_rng(3)
+    one, other = rng.normal(size=(2, 60))
+
+    def mean(values: np.ndarray, _: np.ndarray) -> float:
+        return float(values.mean())
+
+    found, wanted = estimate_of_difference(mean, one, other, one), estimate(mean, one - other, one)
+    assert found == pytest.approx(wanted)
+    assert estimate_of_difference(kendall, one, one, other)[:3] == (0.0, 0.0, 0.0)
+    hits, widths = 0, []
+    for _ in range(40):
+        truth, noise, apart, too = rng.normal(size=(4, 80))
+        pair = truth + noise + 0.2 * apart, truth + noise + 0.2 * too  # they share nearly all that they err by
+        found = estimate_of_difference(kendall, *pair, truth, resamples=200)
+        alone = estimate(kendall, pair[0], truth, resamples=200)
+        hits += found.low <= 0 <= found.high
+        widths.append((found.high - found.low) / (alone.high - alone.low))
+    assert hits >= 34
+    assert np.mean(widths) < 0.7
 
 
 def test_a_fraction_is_one() -> None:

@@ -223,6 +223,11 @@ def test_parameters_are_held_against_the_same_cells_and_the_truth_is_named(
     truth = table.values("digits", "valid", 1).reshape(-1)[places]
     assert some["params"]["tau"]["value"] == pytest.approx(kendalltau(params, truth).statistic)
     assert some["params"]["tau"]["n"] == some["tau"]["n"] == 30
+    above = some["params"]["above"]
+    assert above["value"] == pytest.approx(some["tau"]["value"] - some["params"]["tau"]["value"])
+    assert above["low"] < above["value"] < above["high"]
+    assert tuple(whole["params"]["above"].values())[:3] == (0.0, 0.0, 0.0)
+    assert "| tau-b minus theirs | and in the top |" in found.page
 
 
 @pytest.mark.parametrize(

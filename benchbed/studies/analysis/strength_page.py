@@ -55,7 +55,7 @@ KEYS = ("rho", "tau", "rho_all", "agree", "regret")
 PAPER = (
     "The paper's figure 1 shows three random edges of a DARTS supernet, where the largest alpha is repeatedly not the "
     "best operation's; in its figure 2, on S2, magnitude prefers the skip connection on 12 of 14 edges while strength "
-    "prefers sep_conv_3x3 on half of them (from the paper's text, unverified; it tabulates no number)."
+    "prefers sep_conv_3x3 on half of them (read in the paper's double-blind submission; it tabulates no number)."
 )
 
 
