@@ -85,7 +85,7 @@ def test_the_page_has_the_best_of_every_edge_and_says_whose_the_papers_figures_a
     page = "\n".join(markdown(found))
     assert "| perturbation - alpha | +1.80 (all equal) |" in page
     assert "| a | o3 2 | o0 2 | -1.00 | 25.00 | o2 2 | 0.80 | 5.00 |" in page
-    assert "unverified" in page
+    assert "read in the paper's double-blind submission" in page
 
 
 # -- which edges, how long ---------------------------------------------------------------------------------------------

@@ -101,7 +101,7 @@ def test_the_page_pairs_the_change_by_seed() -> None:
     assert "| -9.00 (-21.71 to +3.71) |" in page  # of two values: 12.7062 times half their distance
     assert "| +1.00 (-11.71 to +13.71) |" in page
     assert "1 of 2 searches: seed 0 at epoch 5" in page
-    assert "unverified" in page
+    assert "read in the paper's double-blind submission" in page
     assert [(c.name, [(x, i.mean) for x, i in c.points]) for c in curves(points)] == [
         ("magnitude", [(1, 65), (5, 56)]),
         ("perturb", [(1, 65), (5, 66)]),
