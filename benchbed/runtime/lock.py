@@ -288,8 +288,9 @@ def _boot() -> str:
 
 def _booted() -> float:
     """When this machine was started, in seconds since 1970; without such a clock: never."""
-    clock = getattr(time, "CLOCK_BOOTTIME", None)
-    return 0.0 if clock is None else time.time() - time.clock_gettime(clock)
+    if sys.platform != "linux":
+        return 0.0
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _here(token: str) -> Owner:
