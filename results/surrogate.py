@@ -140,8 +140,8 @@ def _search(
     lines += [
         f"{len(records)} searches ({SEARCHER}, {EVALUATIONS} evaluations each, seeds 0 to {len(records) - 1}) chose "
         f"{len({record.architecture for record in records})} different cells, each trained by the table's recipe and "
-        "seed; random search's 20 are the 20 uniform draws that come after the 400 of the table, of "
-        "which the surrogate has learned from 266.", "",
+        f"seed; random search's are the next {len(rest)} uniform draws after the {surrogate.trained} that the "
+        "surrogate has learned from.", "",
         *markdown_table(["cells of", "trainings", "mean test accuracy, %", "of the best on valid"],
                         rows), "",
         f"The difference of the means is {real.mean() - tests['random search'].mean():+.2f} points (Welch's interval "

@@ -15,11 +15,11 @@ IN_FILES = ("protocol", "searcher", "selector", "task", "data", "splits", "table
 
 def lacking(message: str, words: Sequence[str], app: typer.Typer) -> str:
     """An addition to the message where it names flags that the command of these words has not; else nothing."""
+    if not words or words[0] not in (*FILES, "study"):
+        return ""
     whole: Any = typer.main.get_command(app)
     commands = whole.commands  # `use train --protocol X` is of another one
     named, command = _command(words, whole)
-    if named.split()[:1] not in [[name] for name in (*FILES, "study")]:
-        return ""
     known = {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)}
     advised = [flag for of, flag in re.findall(r"(\S+) (--[a-z][a-z-]+)", f" {message}") if of not in commands]
     absent = [flag for flag in dict.fromkeys(advised) if flag not in known]

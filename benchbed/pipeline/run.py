@@ -103,7 +103,7 @@ def _run(
         with group.folder(search_path, SEARCH_KEYS, options.wait) as search_folder:
             fresh_search = not keep_search and search_folder.to_clear(options.force)
             for one, again in ((folder, fresh), (search_folder, fresh_search)):
-                if options.force and again:  # both locks are held: nothing is thrown away for a run that is refused
+                if again:  # both locks are held: nothing is thrown away for a run that is refused
                     one.clear(options.force)
             if group.leader:
                 write_json(folder_path / "config.json", config.model_dump())

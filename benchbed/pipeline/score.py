@@ -77,7 +77,7 @@ def trained(
     key = [config.space_key(), task.name, task.fingerprint, chosen, config.scoring_key(), seed]
     path = options.out / "scores" / identity(f"{config.space}-{task.name}-s{seed}", key)
     with options.group.folder(path, SCORE_KEYS, wait=True) as folder:
-        if options.force and folder.to_clear(options.force):
+        if folder.to_clear(options.force):
             folder.clear(options.force)
         return score(config, space, task, selection, folder, options)
 

@@ -164,7 +164,7 @@ def _in_folder(config: TrainConfig, task: Task, options: RunOptions) -> dict[str
             space, task, of.recipe(), architecture, channels=of.channels, cells=of.cells, seed=config.seed,
             device=options.device, group=options.group,
         )  # fmt: skip
-        if options.force and fresh:
+        if fresh:
             folder.clear(options.force)
         if options.group.leader:
             write_json(path / "config.json", config.model_dump())

@@ -40,6 +40,7 @@ HERE = Path(__file__).resolve().parent
 SEARCHERS = ("random-search", "regularised-evolution", "reinforce-search", "local-search", "optuna:sampler=tpe")
 ASK_A_MODEL = ("gp", "gp:predictor=gp:encoding=graph", "bananas:predictor=mlp-ensemble:encoding=path",
                "npenas:predictor=random-forest:encoding=graph")  # fmt: skip
+RATES = ("reinforce-search:alpha_lr=0.5", "reinforce-search:alpha_lr=0.001")  # its own is 0.01
 
 
 class Protocol(NamedTuple):
@@ -56,6 +57,7 @@ class Protocol(NamedTuple):
 PROTOCOLS = (
     Protocol("nb201", "cifar10", 12_000),  # the paper prints the other data sets' figures of the same cells
     Protocol("nb201", "cifar10", 12_000, ("bohb",), part="-bohb"),  # its rungs are 12 and 200 epochs
+    Protocol("nb201", "cifar10", 12_000, RATES, part="-rates"),
     Protocol("nb201", "cifar10", 12_000, ASK_A_MODEL, 40, "-models"),  # a seed takes a second or two
     Protocol("nats", "cifar10", 20_000),
     Protocol("nats", "cifar100", 40_000),
